@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every test tier prints: a line a test, and a total at the end.
+
+    ok NAME
+    FAIL NAME: why
+    skip NAME: why
+    N passed, N failed[, N skipped]
+"""
+
+import sys
+
+RED, GREEN, YELLOW = "31", "32", "33"
+
+
+class Report:
+    """Counts results and prints them. The arguments of the program are
+    substrings of test names; without any, every test is wanted."""
+
+    def __init__(self, patterns=None, out=None):
+        self.patterns = sys.argv[1:] if patterns is None else list(patterns)
+        self.out = sys.stdout if out is None else out
+        self.passed = self.failed = self.skipped = 0
+
+    def wanted(self, name):
+        return not self.patterns or any(p in name for p in self.patterns)
+
+    def ok(self, name):
+        self.passed += 1
+        self._line("ok", GREEN, name)
+
+    def fail(self, name, why):
+        self.failed += 1
+        self._line("FAIL", RED, name, why)
+
+    def skip(self, name, why):
+        self.skipped += 1
+        self._line("skip", YELLOW, name, why)
+
+    def finish(self):
+        """Print the total; the result is the exit code of the program.
+
+        Patterns that match no test are a failure: a typing error must
+        not look like a pass."""
+        total = f"{self.passed} passed, {self.failed} failed"
+        if self.skipped:
+            total += f", {self.skipped} skipped"
+        print(total, file=self.out, flush=True)
+        if not (self.passed or self.failed or self.skipped):
+            return 1
+        return 1 if self.failed else 0
+
+    def _line(self, word, colour, name, why=None):
+        if self.out.isatty():
+            word = f"\033[{colour}m{word}\033[0m"
+        text = f"{word} {name}"
+        if why is not None:
+            # One line a test, whatever the reason holds
+            text += ": " + " ".join(str(why).split())
+        print(text, file=self.out, flush=True)
