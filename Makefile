@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# VMShm: `make help` lists the verbs. Everything generated goes to build/.
+
+QEMU ?= qemu-system-x86_64
+# Guest kernels of the tests, and of `make driver` (see scripts/fetch-kernel)
+KERNELS ?= 6.1 6.12
+KVER ?= 6.1
+
+export QEMU KERNELS
+
+help: ## what can be made
+	@echo "VMShm $$(cat VERSION)"
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | \
+		column -t -s '|'
+
+deps: ## install the Debian packages that are missing (root or sudo)
+	@scripts/deps
+
+demo: ## see a guest use an object of the host; does all that is needed
+	@scripts/demo
+
+device: ## build/vmshm.so, the device for the installed QEMU
+	@device/build.sh
+
+driver: ## build/driver/KVER/vmshm.ko, for a Debian kernel (KVER=6.1)
+	@scripts/fetch-kernel $(KVER)
+	@$(MAKE) --no-print-directory -C driver KVER=$(KVER)
+
+check: ## all tests
+	@tests/run
+
+check-device: deps device ## the device's tests only, in the stock QEMU
+	@tests/device/run.py
+
+check-bare: deps device ## the bare-metal guest only, under TCG and KVM
+	@tests/bare/run.py
+
+check-guest: deps device ## the Linux guests only (KERNELS="6.1 6.12")
+	@tests/guest/run.py
+
+qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
+	@device/qemu-patch.sh
+
+check-patch: deps ## build a patched QEMU and run the device's tests on it
+	@device/qemu-patch.sh check
+
+style: ## checkpatch, sparse, clang-format, shellcheck, codespell
+	@scripts/style
+
+clean: ## remove everything generated
+	rm -rf build
+
+.PHONY: help deps demo device driver check check-device check-bare \
+	check-guest qemu-patch check-patch style clean

@@ -1,0 +1,102 @@
+/*
+ * VMShm: differences between the QEMU versions it is built for
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Every version #if of the device is in this file. Supported: 7.2, 10.0 and
+ * 11.1; versions between them most likely work and are let through.
+ */
+#ifndef VMSHM_COMPAT_H
+#define VMSHM_COMPAT_H
+
+#define VMSHM_QEMU(major, minor) \
+    (QEMU_VERSION_MAJOR > (major) || \
+     (QEMU_VERSION_MAJOR == (major) && QEMU_VERSION_MINOR >= (minor)))
+
+#if !VMSHM_QEMU(7, 2)
+#error "VMShm needs QEMU 7.2 or later"
+#endif
+
+#if VMSHM_QEMU(8, 1)
+#include "hw/pci/pci_device.h"
+#else
+#include "hw/pci/pci.h"
+#endif
+
+#if __has_include("hw/core/qdev-properties.h")
+#include "hw/core/qdev-properties.h"
+#else
+#include "hw/qdev-properties.h"
+#endif
+
+#if __has_include("system/memory.h")
+#include "system/memory.h"
+#else
+#include "exec/memory.h"
+#endif
+
+#if __has_include("system/ramblock.h")
+#include "system/ramblock.h"
+#else
+#include "exec/ramblock.h"
+#endif
+
+#include "qapi/error.h"
+#include "migration/blocker.h"
+#include "migration/vmstate.h"
+
+/* A table of properties: a const array without an end mark from 10.0 on. */
+#if VMSHM_QEMU(10, 0)
+#define VMSHM_PROPERTY_TABLE const Property
+#define VMSHM_PROPERTY_END
+#else
+#define VMSHM_PROPERTY_TABLE Property
+#define VMSHM_PROPERTY_END DEFINE_PROP_END_OF_LIST(),
+#endif
+
+#if VMSHM_QEMU(10, 1)
+#define VMSHM_CLASS_DATA const void *
+#define VMSHM_INTERFACE_TABLE const InterfaceInfo
+#else
+#define VMSHM_CLASS_DATA void *
+#define VMSHM_INTERFACE_TABLE InterfaceInfo
+#endif
+
+static inline void vmshm_class_set_reset(DeviceClass *dc,
+                                         void (*reset)(DeviceState *))
+{
+#if VMSHM_QEMU(9, 1)
+    device_class_set_legacy_reset(dc, reset);
+#else
+    dc->reset = reset;
+#endif
+}
+
+/* 0, or a negative errno and *reason freed and NULL. */
+static inline int vmshm_migration_block(Error **reason, Error **errp)
+{
+#if VMSHM_QEMU(8, 2)
+    return migrate_add_blocker(reason, errp);
+#else
+    int ret = migrate_add_blocker(*reason, errp);
+
+    if (ret < 0) {
+        error_free(*reason);
+        *reason = NULL;
+    }
+    return ret;
+#endif
+}
+
+static inline void vmshm_migration_unblock(Error **reason)
+{
+#if VMSHM_QEMU(8, 2)
+    migrate_del_blocker(reason);
+#else
+    migrate_del_blocker(*reason);
+    error_free(*reason);
+    *reason = NULL;
+#endif
+}
+
+#endif /* VMSHM_COMPAT_H */

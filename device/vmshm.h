@@ -1,0 +1,14 @@
+/*
+ * VMShm: PCI device that shows POSIX shared memory objects of the host
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VMSHM_H
+#define VMSHM_H
+
+#define TYPE_VMSHM "vmshm"
+
+/* Registers the device type; whoever delivers the device calls it once. */
+void vmshm_register_types(void);
+
+#endif /* VMSHM_H */

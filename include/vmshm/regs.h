@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMShm register contract: what the device and its drivers agree on.
+ *
+ * Only #defines, no types and no includes, so that the same bytes compile in
+ * QEMU, in a kernel module and in a bare-metal test. docs/spec.md has the
+ * whole text; where the two differ, that is a bug.
+ *
+ * (read acts)  a read does something, the value is its result
+ * (RO)         a read has no side effect, a write is ignored
+ * (RW)         a latch: it keeps what was written until the next write
+ * (WO)         a write acts, a read gives 0
+ *
+ * A 64-bit value is two 32-bit registers, low half first (LO, then HI).
+ */
+#ifndef VMSHM_REGS_H
+#define VMSHM_REGS_H
+
+/* PCI identity and BARs */
+#define VMSHM_PCI_VENDOR_ID	0x1af4
+#define VMSHM_PCI_DEVICE_ID	0x6661
+#define VMSHM_BAR_REGS		0	/* registers; 4 KiB */
+#define VMSHM_BAR_BUFFER	1	/* the object that "open" opened; 1 MiB */
+#define VMSHM_BAR_NAME		2	/* object name; 1 KiB */
+#define VMSHM_BAR_MSIX		3	/* reserved for MSI-X */
+#define VMSHM_BAR_ARENA		4	/* many objects; absent on a 2010 device */
+
+#define VMSHM_BUFFER_SIZE	0x100000	/* bytes of BAR1 */
+#define VMSHM_NAME_SIZE		0x400		/* bytes of BAR2 */
+#define VMSHM_REGS_SIZE		0x1000		/* bytes of BAR0 */
+
+/* The contract of 2010 */
+#define VMSHM_REG_OPEN		0x00	/* read acts: 0 or an errno */
+#define VMSHM_REG_CLOSE		0x20	/* read acts: 0 */
+
+/* The second half; a device of 2010 does not have VMSHM_ID at REG_ID */
+#define VMSHM_REG_ID		0x40	/* RO: VMSHM_ID */
+#define VMSHM_REG_VERSION	0x44	/* RO: major << 16 | minor */
+#define VMSHM_REG_FEATURES	0x48	/* RO: VMSHM_F_* */
+#define VMSHM_REG_MAX_OBJECTS	0x4c	/* RO: attachments at one time */
+#define VMSHM_REG_RW_SIZE_LO	0x50	/* RO: bytes of BAR4's writable span */
+#define VMSHM_REG_RW_SIZE_HI	0x54
+#define VMSHM_REG_RO_SIZE_LO	0x58	/* RO: bytes of the read-only span, */
+#define VMSHM_REG_RO_SIZE_HI	0x5c	/*     which follows the writable one */
+
+#define VMSHM_ID		0x68736d76	/* "vmsh", little-endian */
+#define VMSHM_VERSION_MAJOR	1
+#define VMSHM_VERSION_MINOR	0
+
+#define VMSHM_F_ARENA		0x1	/* BAR4 and the commands are there */
+#define VMSHM_F_CREATE		0x2	/* CREATE ... ALLOCATE are allowed */
+#define VMSHM_F_READONLY	0x4	/* no object can be attached writable */
+
+/* The request, latched until COMMAND is written */
+#define VMSHM_REG_FLAGS		0x80	/* RW: VMSHM_RQ_* */
+#define VMSHM_REG_HANDLE	0x84	/* RW: an attachment */
+#define VMSHM_REG_OFFSET_LO	0x88	/* RW: bytes into the object */
+#define VMSHM_REG_OFFSET_HI	0x8c
+#define VMSHM_REG_LENGTH_LO	0x90	/* RW: bytes */
+#define VMSHM_REG_LENGTH_HI	0x94
+#define VMSHM_REG_PLACE_LO	0x98	/* RW: bytes into BAR4 */
+#define VMSHM_REG_PLACE_HI	0x9c
+#define VMSHM_REG_MODE		0xa0	/* RW: permission bits for CREATE */
+
+#define VMSHM_RQ_READONLY	0x1	/* ATTACH: for reading only */
+#define VMSHM_RQ_HANDLE		0x2	/* STAT: of HANDLE, not of a name */
+#define VMSHM_RQ_NOREPLACE	0x4	/* RENAME: EEXIST if the target exists */
+
+#define VMSHM_REG_COMMAND	0xb0	/* WO: VMSHM_CMD_*; done on return */
+#define VMSHM_REG_STATUS	0xb4	/* RO: 0 or an errno, last command's */
+
+#define VMSHM_CMD_STAT		1
+#define VMSHM_CMD_ATTACH	2
+#define VMSHM_CMD_DETACH	3
+#define VMSHM_CMD_LIST		4
+#define VMSHM_CMD_CREATE	5
+#define VMSHM_CMD_UNLINK	6
+#define VMSHM_CMD_RESIZE	7
+#define VMSHM_CMD_RENAME	8
+#define VMSHM_CMD_ALLOCATE	9
+
+/* The result of the last command that succeeded */
+#define VMSHM_REG_RES_HANDLE	0xc0	/* RO: an attachment */
+#define VMSHM_REG_RES_MODE	0xc4	/* RO: permission bits, 07777 */
+#define VMSHM_REG_RES_SIZE_LO	0xc8	/* RO: bytes of the object now */
+#define VMSHM_REG_RES_SIZE_HI	0xcc
+#define VMSHM_REG_RES_IDENT_LO	0xd0	/* RO: differs after unlink + create */
+#define VMSHM_REG_RES_IDENT_HI	0xd4
+#define VMSHM_REG_RES_UID	0xd8	/* RO: owner on the host */
+#define VMSHM_REG_RES_GID	0xdc	/* RO: group on the host */
+#define VMSHM_REG_RES_MTIME_LO	0xe0	/* RO: seconds since 1970, UTC */
+#define VMSHM_REG_RES_MTIME_HI	0xe4
+#define VMSHM_REG_RES_MTIME_NS	0xe8	/* RO: nanoseconds of it */
+#define VMSHM_REG_RES_COUNT	0xec	/* RO: names that LIST left in BAR2 */
+#define VMSHM_REG_RES_BLOCKS_LO	0xf0	/* RO: 512-byte blocks of host memory */
+#define VMSHM_REG_RES_BLOCKS_HI	0xf4
+
+/* Granularity of OFFSET, PLACE and of what LENGTH is rounded up to; bytes */
+#define VMSHM_PAGE_SIZE		4096
+
+/* RENAME takes its second name here; bytes into BAR2 */
+#define VMSHM_NAME_SECOND	0x200
+
+#endif /* VMSHM_REGS_H */
