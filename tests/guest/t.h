@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a guest test program is written with; tests/guest/run.py runs it.
+ *
+ * A program is one file test-NAME.c: some T_TEST()s and no main(). Each test
+ * runs in a child process of its own, in the order of the file, and has
+ * passed when it returns. Whatever ends it otherwise (a failed check, a
+ * signal, exit, T_TIMEOUT) is a failure. Its name is KERNEL/NAME/test.
+ *
+ *	#include "t.h"
+ *
+ *	T_TEST(reads_what_the_host_wrote)
+ *	{
+ *		const char *name = t_name("hello");
+ *		int fd = open("/dev/vmshm0", O_RDWR);
+ *
+ *		t_host("create %s 4096", name);
+ *		t_host("write %s 0 68656c6c6f", name);
+ *		T_ASSERT(fd >= 0);
+ *		T_EQ(ioctl(fd, 0, name), 0);
+ *		...
+ *	}
+ *
+ * Lines of the file that the runner understands, in any comment:
+ *
+ *	qemu: ARGS	boot with these arguments instead of the default
+ *			"-device vmshm,id=vmshm0"; files with the same
+ *			arguments share a boot. Two root ports for hot-plug,
+ *			rp0 and rp1, are always there.
+ *	modules: NAMES	load these modules of the kernel package, too
+ *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
+ *	expect-log: RE	a kernel message of level "warning" or worse that
+ *			mentions vmshm, or any of level "err" or worse, is a
+ *			failure unless it matches one of these
+ *
+ * A helper program is any other *.c here; it is linked without t.c and found
+ * in the guest's PATH under its name without ".c".
+ */
+#ifndef T_H
+#define T_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define T_TIMEOUT 60	/* seconds; a test that hangs so long has failed */
+
+struct t_test {
+	const char *name;
+	void (*run)(void);
+	struct t_test *next;
+};
+
+void t_register(struct t_test *t);
+
+#define T_TEST(id)							\
+	static void t_run_##id(void);					\
+	static struct t_test t_test_##id = { #id, t_run_##id, NULL };	\
+	static void __attribute__((constructor)) t_reg_##id(void)	\
+	{								\
+		t_register(&t_test_##id);				\
+	}								\
+	static void t_run_##id(void)
+
+/* End this test, from any of its processes. */
+void t_fail(const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
+void t_skip(const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
+
+/* The condition holds, or the test fails with its text, line and errno. */
+#define T_ASSERT(cond)							\
+	do {								\
+		if (!(cond))						\
+			t_assert_failed(__FILE__, __LINE__, #cond);	\
+	} while (0)
+
+/* Two integers are the same, or the test fails with both. */
+#define T_EQ(a, b) t_eq(__FILE__, __LINE__, #a, (long long)(a), (long long)(b))
+
+/* The call returns -1 and errno is this, or the test fails. */
+#define T_ERRNO(call, err)						\
+	do {								\
+		long t_ret = (errno = 0, (long)(call));			\
+		t_errno(__FILE__, __LINE__, #call, t_ret, (err));	\
+	} while (0)
+
+void t_assert_failed(const char *file, int line, const char *cond)
+	__attribute__((noreturn));
+void t_eq(const char *file, int line, const char *what, long long a,
+	  long long b);
+void t_errno(const char *file, int line, const char *what, long ret, int err);
+
+/* The name of a host object of this run: "/vmshm-test-1234-hello". */
+const char *t_name(const char *tail);
+
+/*
+ * Ask the host for something and wait until it is done. The result is what
+ * the host answers ("" if there is nothing to say), valid until the next
+ * call; the test fails if the host could not. Any process of the test may
+ * call. The requests (NAME is from t_name(), numbers are decimal):
+ *
+ *	create NAME SIZE [MODE]		make an object (octal mode, default 600)
+ *	truncate NAME SIZE
+ *	unlink NAME			no error if it is not there
+ *	write NAME OFFSET HEX		the bytes 68656c6c6f are "hello"
+ *	read NAME OFFSET LENGTH		answers HEX
+ *	fill NAME OFFSET LENGTH SEED	the bytes of t_fill()
+ *	sum NAME OFFSET LENGTH		answers what t_sum() gives, decimal
+ *	size NAME			answers the size of the object
+ *	mode NAME MODE
+ *	mkdir|mkfifo NAME, symlink NAME TARGET
+ *	mapped NAME			answers how many mappings of it QEMU has
+ *	device_add DRIVER,id=ID,...	as QEMU's option -device
+ *	device_del ID			and wait until the guest has let it go
+ *	unplug ID			as device_del, but do not wait
+ *	gone ID				wait for what "unplug" began
+ *	hmp COMMAND...			QEMU's monitor; lines are joined by '|'
+ *	qmp JSON			answers JSON
+ *	ping				nothing
+ */
+const char *t_host(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same, but a failure of the host is the result NULL. */
+const char *t_host_try(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+
+/* Numbers that differ in each 4 KiB page and for each seed, and their check. */
+void t_fill(void *buf, size_t len, uint32_t seed);
+uint32_t t_sum(const void *buf, size_t len);
+
+/* fork() that cannot fail, and waiting for the child's exit(0). */
+pid_t t_fork(void);
+void t_wait(pid_t pid);
+
+/* Run a shell command; the result is its exit code. */
+int t_system(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Access one byte and say whether that was a SIGBUS (1) or not (0). Only for
+ * the calling thread; restores the handler.
+ */
+int t_read_faults(const volatile void *p);
+int t_write_faults(volatile void *p);
+
+#endif

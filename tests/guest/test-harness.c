@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The harness itself: what the other test programs rely on. No driver.
+ *
+ * driver: none
+ * qemu: -nodefaults
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "t.h"
+
+T_TEST(host_answers)
+{
+	T_EQ(strlen(t_host("ping")), 0);
+	T_ASSERT(!t_host_try("no-such-request"));
+}
+
+T_TEST(host_answers_two_processes)
+{
+	const char *names[] = { t_name("one"), t_name("two") };
+	pid_t pids[2];
+	int i, j;
+
+	for (i = 0; i < 2; i++) {
+		pids[i] = t_fork();
+		if (pids[i])
+			continue;
+		t_host("create %s %d", names[i], 1000 * (i + 1));
+		for (j = 0; j < 20; j++)
+			T_EQ(atoi(t_host("size %s", names[i])), 1000 * (i + 1));
+		_exit(0);
+	}
+	t_wait(pids[0]);
+	t_wait(pids[1]);
+}
+
+T_TEST(host_objects)
+{
+	const char *name = t_name("object");
+	static char buf[10000];
+
+	t_host("create %s %zu", name, sizeof(buf));
+	t_host("fill %s 0 %zu 7", name, sizeof(buf));
+	t_fill(buf, sizeof(buf), 7);
+	T_EQ(atoll(t_host("sum %s 0 %zu", name, sizeof(buf))),
+	     t_sum(buf, sizeof(buf)));
+	t_host("write %s 5000 68656c6c6f", name);
+	T_EQ(strcmp(t_host("read %s 4999 3", name), "e16865"), 0);
+	t_host("truncate %s 1", name);
+	T_EQ(atoi(t_host("size %s", name)), 1);
+	t_host("unlink %s", name);
+	T_ASSERT(!t_host_try("size %s", name));
+	T_ASSERT(!t_host_try("unlink /not-of-this-run"));
+}
+
+T_TEST(faults_are_caught)
+{
+	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       fileno(tmpfile()), 0);
+
+	T_ASSERT(p != MAP_FAILED);
+	T_EQ(t_read_faults(p), 1);
+	T_EQ(t_write_faults(p), 1);
+	T_EQ(t_read_faults(&p), 0);
+}
