@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm buffer: BAR1 in user mappings.
+ *
+ * No struct pages: memremap_pages() takes multiples of 2 MiB, BAR1 is 1 MiB
+ * and the rest of its 2 MiB may be other devices' registers. So these are
+ * mappings of raw page frames, with what that costs: a shared futex, O_DIRECT
+ * and vmsplice give EFAULT on them. The arena (BAR4) does not have this limit.
+ *
+ * Memory type: write-back. Behind BAR1 is the host's memory. The usual
+ * helpers (vmf_insert_pfn, remap_pfn_range) would follow the MTRRs, which call
+ * all device space below 4 GiB uncached; where the processor obeys the guest's
+ * page tables (AMD, TDX) each access would then be 50 to 80 times slower.
+ * These page table entries are therefore made here. The kernel itself has no
+ * mapping of BAR1, so no alias of another type exists. Where the MTRRs count
+ * they still win, so nothing is cached that the platform forbids.
+ * Write-combining is not an option: it lets a store that releases a lock pass
+ * the stores that the lock protects.
+ */
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+
+#include "vmshm.h"
+
+struct vmshm_frames {
+	struct mm_struct *mm;
+	unsigned long pfn;
+	pgprot_t prot;
+};
+
+static int vmshm_set_pte(pte_t *pte, unsigned long addr, void *data)
+{
+	struct vmshm_frames *frames = data;
+
+	if (pte_none(ptep_get(pte)))
+		set_pte_at(frames->mm, addr, pte,
+			   pte_mkspecial(pfn_pte(frames->pfn, frames->prot)));
+	frames->pfn++;
+	return 0;
+}
+
+/* One fault fills the whole mapping: it is at most 1 MiB. */
+static vm_fault_t vmshm_fault(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct vmshm_dev *vdev = vma->vm_private_data;
+	struct vmshm_frames frames = {
+		.mm = vma->vm_mm,
+		.pfn = vdev->buffer_pfn + vma->vm_pgoff,
+		/* of the host, hence never encrypted with a guest's key */
+		.prot = pgprot_decrypted(vma->vm_page_prot),
+	};
+	unsigned long size = vma->vm_end - vma->vm_start;
+	vm_fault_t ret = VM_FAULT_NOPAGE;
+
+	mutex_lock(&vdev->lock);
+	if (vdev->gone)
+		ret = VM_FAULT_SIGBUS;
+	else if (apply_to_page_range(vma->vm_mm, vma->vm_start, size,
+				     vmshm_set_pte, &frames))
+		ret = VM_FAULT_OOM;
+	mutex_unlock(&vdev->lock);
+	return ret;
+}
+
+static const struct vm_operations_struct vmshm_vm_ops = {
+	.fault = vmshm_fault,
+};
+
+/* vfile->object cannot go: the mapping will hold a reference to the file. */
+int vmshm_buffer_mmap(struct vmshm_file *vfile, struct vm_area_struct *vma)
+{
+	const unsigned long pages = VMSHM_BUFFER_SIZE >> PAGE_SHIFT;
+
+	/* Copies on write need struct pages. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
+		return -EINVAL;
+
+	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = vfile->vdev;
+	vma->vm_ops = &vmshm_vm_ops;
+	return 0;
+}

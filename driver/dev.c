@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm devices: their numbers, and their life from probe to last close.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/idr.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "vmshm.h"
+
+#define VMSHM_MAX_DEVICES 256
+
+static dev_t vmshm_devt;
+static DEFINE_IDA(vmshm_ida);
+
+static void vmshm_dev_release(struct device *dev)
+{
+	struct vmshm_dev *vdev = container_of(dev, struct vmshm_dev, dev);
+
+	iput(vdev->inode);
+	mutex_destroy(&vdev->lock);
+	kfree(vdev);
+}
+
+static struct class vmshm_class = {
+	.name = "vmshm",
+	.dev_release = vmshm_dev_release,
+};
+
+/* put_device(&vdev->dev) gives it back. */
+struct vmshm_dev *vmshm_dev_new(struct device *parent)
+{
+	struct vmshm_dev *vdev;
+	struct inode *inode;
+
+	vdev = kzalloc(sizeof(*vdev), GFP_KERNEL);
+	if (!vdev)
+		return ERR_PTR(-ENOMEM);
+	inode = vmshm_inode_new();
+	if (IS_ERR(inode)) {
+		kfree(vdev);
+		return ERR_CAST(inode);
+	}
+	vdev->inode = inode;
+	mutex_init(&vdev->lock);
+	device_initialize(&vdev->dev);
+	vdev->dev.class = &vmshm_class;
+	vdev->dev.parent = parent;
+	vmshm_chardev_init(&vdev->cdev);
+	return vdev;
+}
+
+/* From here on /dev/vmshmN can be opened. */
+int vmshm_dev_add(struct vmshm_dev *vdev)
+{
+	int id, err;
+
+	id = ida_alloc_max(&vmshm_ida, VMSHM_MAX_DEVICES - 1, GFP_KERNEL);
+	if (id < 0)
+		return id;
+	vdev->dev.devt = MKDEV(MAJOR(vmshm_devt), MINOR(vmshm_devt) + id);
+	err = dev_set_name(&vdev->dev, "vmshm%d", id);
+	if (!err)
+		err = cdev_device_add(&vdev->cdev, &vdev->dev);
+	if (err)
+		ida_free(&vmshm_ida, id);
+	return err;
+}
+
+/* The number is free at once: a device that comes back is the same again. */
+void vmshm_dev_del(struct vmshm_dev *vdev)
+{
+	int id = MINOR(vdev->dev.devt) - MINOR(vmshm_devt);
+
+	cdev_device_del(&vdev->cdev, &vdev->dev);
+	ida_free(&vmshm_ida, id);
+}
+
+/*
+ * Files and mappings may stay, but nothing of them reaches the device any
+ * more: later accesses are SIGBUS, later calls ENODEV.
+ */
+void vmshm_dev_stop(struct vmshm_dev *vdev)
+{
+	mutex_lock(&vdev->lock);
+	if (!vdev->gone && vdev->object)
+		vmshm_regs_close(vdev);
+	vdev->gone = true;
+	mutex_unlock(&vdev->lock);
+	/* No fault fills a mapping any more. */
+	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);
+}
+
+int vmshm_dev_init(void)
+{
+	int err;
+
+	err = vmshm_inode_init();
+	if (err)
+		return err;
+	err = alloc_chrdev_region(&vmshm_devt, 0, VMSHM_MAX_DEVICES, "vmshm");
+	if (err)
+		goto err_inode;
+	err = class_register(&vmshm_class);
+	if (err)
+		goto err_region;
+	return 0;
+
+err_region:
+	unregister_chrdev_region(vmshm_devt, VMSHM_MAX_DEVICES);
+err_inode:
+	vmshm_inode_exit();
+	return err;
+}
+
+void vmshm_dev_exit(void)
+{
+	class_unregister(&vmshm_class);
+	unregister_chrdev_region(vmshm_devt, VMSHM_MAX_DEVICES);
+	vmshm_inode_exit();
+	ida_destroy(&vmshm_ida);
+}

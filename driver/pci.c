@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm PCI part: probe and remove.
+ *
+ * Only the three BARs of 2010 are needed. No power management: an object does
+ * not survive a sleep that resets the device.
+ */
+#include <linux/err.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+
+#include "vmshm.h"
+
+static int vmshm_check_bar(struct pci_dev *pdev, int bar, resource_size_t size)
+{
+	if ((pci_resource_flags(pdev, bar) & IORESOURCE_MEM) &&
+	    pci_resource_len(pdev, bar) >= size)
+		return 0;
+	dev_err(&pdev->dev, "BAR%d: not %pa bytes of memory\n", bar, &size);
+	return -ENODEV;
+}
+
+static int vmshm_check_bars(struct pci_dev *pdev)
+{
+	int err;
+
+	/* A device of 2010 may have fewer than VMSHM_REGS_SIZE bytes. */
+	err = vmshm_check_bar(pdev, VMSHM_BAR_REGS,
+			      VMSHM_REG_CLOSE + sizeof(u32));
+	if (!err)
+		err = vmshm_check_bar(pdev, VMSHM_BAR_BUFFER,
+				      VMSHM_BUFFER_SIZE);
+	if (!err)
+		err = vmshm_check_bar(pdev, VMSHM_BAR_NAME, VMSHM_NAME_SIZE);
+	return err;
+}
+
+static int vmshm_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
+{
+	resource_size_t buffer = pci_resource_start(pdev, VMSHM_BAR_BUFFER);
+
+	vdev->buffer_pfn = buffer >> PAGE_SHIFT;
+	vdev->regs = pci_iomap(pdev, VMSHM_BAR_REGS, 0);
+	if (!vdev->regs)
+		return -ENOMEM;
+	vdev->name = pci_iomap(pdev, VMSHM_BAR_NAME, 0);
+	if (!vdev->name) {
+		pci_iounmap(pdev, vdev->regs);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static void vmshm_unmap_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
+{
+	pci_iounmap(pdev, vdev->name);
+	pci_iounmap(pdev, vdev->regs);
+}
+
+/* A kernel that crashed may have left an object open. */
+static void vmshm_close_stale(struct vmshm_dev *vdev)
+{
+	mutex_lock(&vdev->lock);
+	vmshm_regs_close(vdev);
+	mutex_unlock(&vdev->lock);
+}
+
+static int vmshm_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct vmshm_dev *vdev;
+	int err;
+
+	err = vmshm_check_bars(pdev);
+	if (err)
+		return err;
+	err = pci_enable_device_mem(pdev);
+	if (err)
+		return err;
+	err = pci_request_regions(pdev, "vmshm");
+	if (err)
+		goto err_disable;
+	vdev = vmshm_dev_new(&pdev->dev);
+	if (IS_ERR(vdev)) {
+		err = PTR_ERR(vdev);
+		goto err_regions;
+	}
+	err = vmshm_map_bars(vdev, pdev);
+	if (err)
+		goto err_put;
+	vmshm_close_stale(vdev);
+	pci_set_drvdata(pdev, vdev);
+	err = vmshm_dev_add(vdev);
+	if (err)
+		goto err_unmap;
+	return 0;
+
+err_unmap:
+	vmshm_unmap_bars(vdev, pdev);
+err_put:
+	put_device(&vdev->dev);
+err_regions:
+	pci_release_regions(pdev);
+err_disable:
+	pci_disable_device(pdev);
+	return err;
+}
+
+static void vmshm_remove(struct pci_dev *pdev)
+{
+	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
+
+	vmshm_dev_del(vdev);
+	vmshm_dev_stop(vdev);
+	vmshm_unmap_bars(vdev, pdev);
+	put_device(&vdev->dev);
+	pci_release_regions(pdev);
+	pci_disable_device(pdev);
+}
+
+/* Before kexec and power-off: the next kernel finds the device closed. */
+static void vmshm_shutdown(struct pci_dev *pdev)
+{
+	vmshm_dev_stop(pci_get_drvdata(pdev));
+}
+
+static const struct pci_device_id vmshm_ids[] = {
+	{ PCI_DEVICE(VMSHM_PCI_VENDOR_ID, VMSHM_PCI_DEVICE_ID) },
+	{}
+};
+MODULE_DEVICE_TABLE(pci, vmshm_ids);
+
+static struct pci_driver vmshm_driver = {
+	.name = "vmshm",
+	.id_table = vmshm_ids,
+	.probe = vmshm_probe,
+	.remove = vmshm_remove,
+	.shutdown = vmshm_shutdown,
+};
+
+static int __init vmshm_init(void)
+{
+	int err;
+
+	err = vmshm_dev_init();
+	if (err)
+		return err;
+	err = pci_register_driver(&vmshm_driver);
+	if (err)
+		vmshm_dev_exit();
+	return err;
+}
+module_init(vmshm_init);
+
+static void __exit vmshm_exit(void)
+{
+	pci_unregister_driver(&vmshm_driver);
+	vmshm_dev_exit();
+}
+module_exit(vmshm_exit);
+
+MODULE_DESCRIPTION("VMShm: POSIX shared memory of the host");
+MODULE_AUTHOR("The VMShm authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(VMSHM_MODULE_VERSION);
