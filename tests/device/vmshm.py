@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The device as the tests see it, and what a test can use to judge."""
+
+import functools
+import os
+import subprocess
+import time
+
+import contract as c
+from qemu import BUILTIN, DEADLINE, QEMU, VMSHM_SO, Qemu, string_bytes
+
+SLOT = 4
+
+
+class Skip(Exception):
+    """This test cannot run here; the text says why."""
+
+
+def equal(got, want, what):
+    """Fail unless the two are the same."""
+    if got == want:
+        return
+    if isinstance(got, bytes) and len(got) > 32:
+        at = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b),
+                  min(len(got), len(want)))
+        raise AssertionError(
+            f"{what}: differs at byte {at:#x}: {got[at:at + 8].hex()}, "
+            f"expected {want[at:at + 8].hex()}")
+    raise AssertionError(f"{what}: {got!r}, expected {want!r}")
+
+
+def true(value, what):
+    """Fail unless it holds."""
+    if not value:
+        raise AssertionError(what)
+
+
+class Vmshm:
+    """A vmshm device in a VM whose BARs are assigned."""
+
+    def __init__(self, vm, slot=SLOT, bus=0):
+        self.vm = vm
+        self.pci = vm.function(slot, bus)
+        self.assign()
+
+    def assign(self):
+        """What firmware does after each reset."""
+        self.pci.assign()
+
+    @property
+    def regs(self):
+        return self.pci.bars[c.BAR_REGS]
+
+    @property
+    def buffer(self):
+        return self.pci.bars[c.BAR_BUFFER]
+
+    @property
+    def name(self):
+        return self.pci.bars[c.BAR_NAME]
+
+    def register(self, offset, size=4):
+        return self.vm.read(self.regs + offset, size)
+
+    def open(self, name=None):
+        """Write the name, unless it is there; what the register gives."""
+        if name is not None:
+            self.vm.store(self.name, string_bytes(name))
+        return self.register(c.REG_OPEN)
+
+    def close(self):
+        return self.register(c.REG_CLOSE)
+
+    def opened(self, name):
+        """Open an object that has to open."""
+        equal(self.open(name), c.OK, f"open {name}")
+        return self
+
+    def closed(self):
+        equal(self.close(), 0, "close")
+
+    def load(self, offset=0, size=c.BUFFER_SIZE):
+        return self.vm.load(self.buffer + offset, size)
+
+    def store(self, offset, data):
+        self.vm.store(self.buffer + offset, data)
+
+    def shows(self, data, what):
+        """The buffer is data, then zeros up to its end."""
+        equal(self.load(), data + bytes(c.BUFFER_SIZE - len(data)), what)
+
+    def is_zero(self, what):
+        self.shows(b"", what)
+
+
+def machine(*args, devices=1, options="", **how):
+    """A QEMU with devices at slots SLOT, SLOT + 1, ..., named vmshm0, ..."""
+    for i in range(devices):
+        args += ("-device", f"vmshm,id=vmshm{i},addr={SLOT + i:#x}{options}")
+    return Qemu(*args, **how)
+
+
+@functools.cache
+def device_help():
+    """What QEMU prints for -device vmshm,help. It does so before it comes
+    to -plugin, hence LD_PRELOAD."""
+    env = {} if BUILTIN else {"LD_PRELOAD": VMSHM_SO}
+    return subprocess.run(
+        [QEMU, "-device", "vmshm,help"], env={**os.environ, **env},
+        check=True, timeout=DEADLINE, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE).stdout.decode()
+
+
+def of_2010():
+    """Options that make the device of 2010: three BARs, two registers."""
+    return ",arena=0" if "arena=" in device_help() else ""
+
+
+def not_builtin():
+    """For tests of how the device gets into a stock QEMU."""
+    if BUILTIN:
+        raise Skip("the device is part of this QEMU")
+
+
+def until(condition, what):
+    """For work that QEMU does later on a thread of its own (RCU) and never
+    tells about."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        true(time.monotonic() < end, what)
+        os.sched_yield()
+
+
+def mapped(vm, obj):
+    """Lines of /proc/PID/maps that map the object, by inode."""
+    inode = os.fstat(obj.fd).st_ino
+    with open(f"/proc/{vm.pid}/maps", encoding="utf-8",
+              errors="replace") as maps:
+        return [line for line in maps
+                if line.split()[4] == str(inode) and "/dev/shm/" in line]
+
+
+def descriptors(vm):
+    """What each file descriptor of QEMU is."""
+    folder = f"/proc/{vm.pid}/fd"
+    return sorted(os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
+
+
+def released(vm, obj):
+    """QEMU has neither a mapping nor a descriptor of the object."""
+    equal(mapped(vm, obj), [], "mappings left")
+    left = [d for d in descriptors(vm) if d.startswith(obj.path)]
+    equal(left, [], "descriptors left")
