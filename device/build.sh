@@ -16,7 +16,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
 qemu=${QEMU:-qemu-system-x86_64}
 out=${OUT:-$top/build/vmshm.so}
-objects="vmshm vmshm-object vmshm-window load"
+sources="vmshm vmshm-attach vmshm-command vmshm-describe vmshm-object"
+sources="$sources vmshm-policy vmshm-window load"
 
 die() { echo "device: $*" >&2; exit 1; }
 
@@ -99,7 +100,7 @@ obj=$(dirname "$out")/device-$(basename "$out" .so)
 rm -rf "$obj"
 mkdir -p "$obj"
 read -ra glib < <(pkg-config --cflags glib-2.0)
-for o in $objects; do
+for o in $sources; do
 	gcc -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -g -fPIC \
 		-fvisibility=hidden -Wall -Wextra -Wno-unused-parameter \
 		-Wno-sign-compare -Wno-missing-field-initializers -Werror \
@@ -115,7 +116,7 @@ done
 gcc -shared -o "$obj/strong.so" "$obj"/*.o
 nm -D --undefined-only "$obj/strong.so" |
 	awk '$1 == "U" && $2 !~ /@/ { print $2 }' > "$obj/weak"
-for o in $objects; do
+for o in $sources; do
 	objcopy --weaken-symbols="$obj/weak" "$obj/$o.o"
 done
 gcc -shared -Wl,-z,lazy -o "$obj/vmshm.so" "$obj"/*.o

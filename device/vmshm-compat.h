@@ -42,6 +42,13 @@
 #endif
 
 #include "qapi/error.h"
+#if __has_include("qobject/qdict.h")
+#include "qobject/qdict.h"
+#include "qobject/qlist.h"
+#else
+#include "qapi/qmp/qdict.h"
+#include "qapi/qmp/qlist.h"
+#endif
 #include "migration/blocker.h"
 #include "migration/vmstate.h"
 

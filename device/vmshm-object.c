@@ -1,5 +1,5 @@
 /*
- * VMShm: names of host objects, and opening them
+ * VMShm: names of host objects, and the host's calls on them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -43,4 +43,104 @@ int vmshm_object_open(const char *name, bool readonly, struct stat *st)
         return err;
     }
     return fd;
+}
+
+int vmshm_object_create(const char *name, uint32_t mode, struct stat *st)
+{
+    int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                      mode & 0777);
+    int err;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    /* The guest has applied its own umask; QEMU's must not come on top. */
+    if (fchmod(fd, mode & 0777) < 0 || fstat(fd, st) < 0) {
+        err = -errno;
+        shm_unlink(name);
+        close(fd);
+        return err;
+    }
+    return fd;
+}
+
+int vmshm_object_unlink(const char *name)
+{
+    struct stat st;
+    int fd = vmshm_object_open(name, true, &st);
+
+    /* Only what is an object; a link or a directory is none of ours. */
+    if (fd < 0) {
+        return fd;
+    }
+    close(fd);
+    return shm_unlink(name) < 0 ? -errno : 0;
+}
+
+int vmshm_object_rename(const char *from, const char *to, bool noreplace)
+{
+    g_autofree char *from_path = g_strconcat(VMSHM_OBJECT_DIR, from, NULL);
+    g_autofree char *to_path = g_strconcat(VMSHM_OBJECT_DIR, to, NULL);
+    struct stat st;
+    int fd = vmshm_object_open(from, true, &st);
+
+    if (fd < 0) {
+        return fd;
+    }
+    close(fd);
+    fd = vmshm_object_open(to, true, &st);
+    if (fd >= 0) {
+        close(fd);
+    } else if (fd != -ENOENT) {
+        return fd;
+    }
+    if (renameat2(AT_FDCWD, from_path, AT_FDCWD, to_path,
+                  noreplace ? RENAME_NOREPLACE : 0) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+/* The finalizer of splitmix64: a bijection that spreads every bit. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+uint64_t vmshm_object_identity(int fd, const struct stat *st)
+{
+    struct statx stx;
+    uint64_t id = mix(st->st_ino) ^ mix(~(uint64_t)st->st_dev);
+
+    /* Some file systems use an inode number again at once; not in the same
+     * nanosecond. */
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) == 0 &&
+        stx.stx_mask & STATX_BTIME) {
+        id = mix(id + stx.stx_btime.tv_sec) + stx.stx_btime.tv_nsec;
+    }
+    return id;
+}
+
+int vmshm_object_each(void (*fn)(void *opaque, const char *entry,
+                                 const struct stat *st), void *opaque)
+{
+    DIR *dir = opendir(VMSHM_OBJECT_DIR);
+    struct dirent *entry;
+
+    if (!dir) {
+        return -errno;
+    }
+    while ((entry = readdir(dir))) {
+        struct stat st;
+
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) &&
+            faccessat(dirfd(dir), entry->d_name, R_OK, AT_EACCESS) == 0) {
+            fn(opaque, entry->d_name, &st);
+        }
+    }
+    closedir(dir);
+    return 0;
 }

@@ -1,10 +1,13 @@
 /*
- * VMShm: names of host objects, and opening them
+ * VMShm: names of host objects, and the host's calls on them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef VMSHM_OBJECT_H
 #define VMSHM_OBJECT_H
+
+/* Where the C library keeps POSIX shared memory objects on Linux. */
+#define VMSHM_OBJECT_DIR "/dev/shm"
 
 /*
  * Checks a name as the guest left it in @size bytes: "/" and one file name,
@@ -19,5 +22,31 @@ int vmshm_name_check(const uint8_t *name, size_t size);
  * open(2) says, or -EINVAL for what is not a regular file.
  */
 int vmshm_object_open(const char *name, bool readonly, struct stat *st);
+
+/*
+ * Creates the empty object @name with exactly the permission bits @mode
+ * (0777 at most). -EEXIST if the name is taken, by whatever.
+ * Returns a file descriptor that the caller closes, or -errno.
+ */
+int vmshm_object_create(const char *name, uint32_t mode, struct stat *st);
+
+/* The name goes, the object stays for those who use it; 0 or -errno. */
+int vmshm_object_unlink(const char *name);
+
+/* With @noreplace, -EEXIST when @to is taken; 0 or -errno. */
+int vmshm_object_rename(const char *from, const char *to, bool noreplace);
+
+/*
+ * A number that is the same for one object as long as it lives, and another
+ * for whatever object takes its name after it was unlinked.
+ */
+uint64_t vmshm_object_identity(int fd, const struct stat *st);
+
+/*
+ * What is in the directory now and can be read: calls @fn with each entry's
+ * name, without '/', in no order; 0 or -errno.
+ */
+int vmshm_object_each(void (*fn)(void *opaque, const char *entry,
+                                 const struct stat *st), void *opaque);
 
 #endif /* VMSHM_OBJECT_H */

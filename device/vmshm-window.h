@@ -23,6 +23,7 @@ typedef struct VMShmWindow {
     uint64_t size;         /* bytes */
     void *reserved;        /* what mmap() gave: host lies within */
     size_t reserved_size;
+    unsigned cleared;      /* pieces cleared since all gaps were laid anew */
 } VMShmWindow;
 
 /* NULL and *errp when there is no address space for it. */

@@ -7,103 +7,60 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sys/resource.h>
 #include "qemu/error-report.h"
+#include "qemu/host-utils.h"
 #include "qemu/log.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "qapi/qapi-builtin-visit.h"
 #include "vmshm-compat.h"
-#include "vmshm-object.h"
-#include "vmshm-window.h"
-#include "vmshm.h"
-#include "vmshm/regs.h"
+#include "vmshm-state.h"
 
-OBJECT_DECLARE_SIMPLE_TYPE(VMShmState, VMSHM)
+/* One span of the arena must be a power of two from here to there, or 0. */
+#define ARENA_MIN (2 * MiB)
+#define ARENA_MAX (1 * TiB)
 
-struct VMShmState {
-    PCIDevice parent_obj;
-
-    MemoryRegion regs;
-    MemoryRegion buffer;
-    MemoryRegion name_io;
-
-    VMShmWindow *buffer_window;
-    bool open;                      /* an object is mapped at BAR1 */
-    Error *migration_blocker;       /* not NULL while one is mapped */
-
-    uint8_t name[VMSHM_NAME_SIZE];  /* BAR2 */
-};
-
-/* An object on this host cannot follow the guest to another one. */
-static int vmshm_block_migration(VMShmState *s)
+static uint32_t vmshm_features(VMShmState *s)
 {
-    Error *err = NULL;
-    int ret;
-
-    error_setg(&s->migration_blocker, "vmshm: a shared memory object of this "
-               "host is mapped; the guest has to close it first");
-    ret = vmshm_migration_block(&s->migration_blocker, &err);
-    if (ret < 0) {
-        warn_report_err(err);
-    }
-    return ret;
+    return VMSHM_F_ARENA | (s->policy.create ? VMSHM_F_CREATE : 0) |
+           (s->policy.readonly ? VMSHM_F_READONLY : 0);
 }
 
-/* The seed's open: 0 or -errno. */
-static int vmshm_open(VMShmState *s)
+/* The registers from 0x40 on, none of which acts when it is read. */
+static uint32_t vmshm_reg(VMShmState *s, hwaddr addr)
 {
-    g_autofree char *name = NULL;
-    struct stat st;
-    uint64_t length;
-    int fd, ret;
-
-    if (s->open) {
-        return -EBUSY;
+    switch (addr) {
+    case VMSHM_REG_ID:
+        return VMSHM_ID;
+    case VMSHM_REG_VERSION:
+        return VMSHM_VERSION_MAJOR << 16 | VMSHM_VERSION_MINOR;
+    case VMSHM_REG_FEATURES:
+        return vmshm_features(s);
+    case VMSHM_REG_MAX_OBJECTS:
+        return s->policy.max_objects;
+    case VMSHM_REG_RW_SIZE_LO:
+    case VMSHM_REG_RO_SIZE_LO:
+        return s->arena_size;
+    case VMSHM_REG_RW_SIZE_HI:
+    case VMSHM_REG_RO_SIZE_HI:
+        return s->arena_size >> 32;
+    case VMSHM_REQUEST_FIRST ... VMSHM_REQUEST_LAST:
+        return s->request[(addr - VMSHM_REQUEST_FIRST) / 4];
+    case VMSHM_REG_STATUS:
+        return s->status;
+    case VMSHM_RESULT_FIRST ... VMSHM_RESULT_LAST:
+        return s->result[(addr - VMSHM_RESULT_FIRST) / 4];
+    default:
+        return 0;
     }
-    ret = vmshm_name_check(s->name, sizeof(s->name));
-    if (ret < 0) {
-        return ret;
-    }
-    name = g_strdup((char *)s->name);
-    fd = vmshm_object_open(name, false, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    length = MIN(st.st_size, VMSHM_BUFFER_SIZE);
-    length = QEMU_ALIGN_UP(length, VMSHM_PAGE_SIZE);
-    if (!length) {
-        ret = -ENODATA;
-        goto out;
-    }
-    ret = vmshm_block_migration(s);
-    if (ret < 0) {
-        goto out;
-    }
-    /* Drop what the guest wrote there while nothing was open. */
-    ret = vmshm_window_clear(s->buffer_window, 0, VMSHM_BUFFER_SIZE);
-    if (ret == 0) {
-        ret = vmshm_window_map(s->buffer_window, 0, length, fd, 0, false);
-    }
-    if (ret < 0) {
-        vmshm_migration_unblock(&s->migration_blocker);
-        goto out;
-    }
-    s->open = true;
-out:
-    close(fd);
-    return ret;
 }
 
-/* The seed's close: 0 or -errno. */
-static int vmshm_close(VMShmState *s)
+/* The second half of the contract: whole 32-bit registers only. */
+static bool vmshm_is_reg(VMShmState *s, hwaddr addr, unsigned size)
 {
-    int ret = vmshm_window_clear(s->buffer_window, 0, VMSHM_BUFFER_SIZE);
-
-    if (ret == 0 && s->open) {
-        s->open = false;
-        vmshm_migration_unblock(&s->migration_blocker);
-    }
-    return ret;
+    return s->arena_window && addr >= VMSHM_REG_ID && size == 4;
 }
 
 static uint64_t vmshm_regs_read(void *opaque, hwaddr addr, unsigned size)
@@ -116,6 +73,9 @@ static uint64_t vmshm_regs_read(void *opaque, hwaddr addr, unsigned size)
     case VMSHM_REG_CLOSE:
         return -vmshm_close(s);
     default:
+        if (vmshm_is_reg(s, addr, size)) {
+            return vmshm_reg(s, addr);
+        }
         qemu_log_mask(LOG_GUEST_ERROR, "vmshm: read of %u bytes at 0x%"
                       HWADDR_PRIx ", where no register is\n", size, addr);
         return 0;
@@ -125,6 +85,18 @@ static uint64_t vmshm_regs_read(void *opaque, hwaddr addr, unsigned size)
 static void vmshm_regs_write(void *opaque, hwaddr addr, uint64_t value,
                              unsigned size)
 {
+    VMShmState *s = opaque;
+
+    if (vmshm_is_reg(s, addr, size)) {
+        switch (addr) {
+        case VMSHM_REQUEST_FIRST ... VMSHM_REQUEST_LAST:
+            s->request[(addr - VMSHM_REQUEST_FIRST) / 4] = value;
+            return;
+        case VMSHM_REG_COMMAND:
+            s->status = -vmshm_command(s, value);
+            return;
+        }
+    }
     qemu_log_mask(LOG_GUEST_ERROR, "vmshm: write of %u bytes at 0x%"
                   HWADDR_PRIx ", where nothing can be written\n", size, addr);
 }
@@ -176,25 +148,71 @@ static const MemoryRegionOps vmshm_name_ops = {
 static void vmshm_reset(DeviceState *dev)
 {
     VMShmState *s = VMSHM(dev);
-    int ret = vmshm_close(s);
+    int ret = vmshm_release_all(s);
 
     if (ret < 0) {
-        error_report("vmshm: cannot unmap the object at reset: %s",
+        error_report("vmshm: cannot unmap an object at reset: %s",
                      strerror(-ret));
     }
     memset(s->name, 0, sizeof(s->name));
+    memset(s->request, 0, sizeof(s->request));
+    memset(s->result, 0, sizeof(s->result));
+    s->status = 0;
 }
 
 /*
- * RAM over a window. It is kept out of the sight of VFIO and vDPA, which would
- * pin the pages they meet when the region appears, and let a passed-through
- * device write to those pages after another object has taken their place.
+ * RAM over a part of a window. It is kept out of the sight of VFIO and vDPA,
+ * which would pin the pages they meet when the region appears, and let a
+ * passed-through device write to them after another object took their place.
  */
-static void vmshm_init_window_ram(MemoryRegion *mr, Object *owner,
-                                  const char *name, VMShmWindow *w)
+static void vmshm_init_ram(MemoryRegion *mr, Object *owner, const char *name,
+                           VMShmWindow *w, uint64_t offset, uint64_t size)
 {
-    memory_region_init_ram_ptr(mr, owner, name, w->size, w->host);
+    memory_region_init_ram_ptr(mr, owner, name, size, w->host + offset);
     mr->ram_block->flags |= RAM_PROTECTED;
+}
+
+/*
+ * A span for objects that can be written and one for those that cannot: a
+ * guest's write to a read-only mapping must end at the memory region, where it
+ * is ignored, because in the host's page tables it would stop the VM.
+ */
+static bool vmshm_init_arena(VMShmState *s, Error **errp)
+{
+    Object *owner = OBJECT(s);
+
+    if (!is_power_of_2(s->arena_size) || s->arena_size < ARENA_MIN ||
+        s->arena_size > ARENA_MAX) {
+        error_setg(errp, "arena= takes a power of two from 2M to 1T, such as "
+                   "256M or 4G, or 0 for the device of 2010");
+        return false;
+    }
+    s->arena_window = vmshm_window_new(2 * s->arena_size, errp);
+    if (!s->arena_window) {
+        return false;
+    }
+    memory_region_init(&s->arena, owner, "vmshm-arena", 2 * s->arena_size);
+    vmshm_init_ram(&s->arena_rw, owner, "vmshm-arena-rw", s->arena_window, 0,
+                   s->arena_size);
+    vmshm_init_ram(&s->arena_ro, owner, "vmshm-arena-ro", s->arena_window,
+                   s->arena_size, s->arena_size);
+    memory_region_set_readonly(&s->arena_ro, true);
+    memory_region_add_subregion(&s->arena, 0, &s->arena_rw);
+    memory_region_add_subregion(&s->arena, s->arena_size, &s->arena_ro);
+    return true;
+}
+
+/* Each attachment keeps its object open; QEMU may need as many for itself. */
+static void vmshm_raise_open_files(VMShmState *s)
+{
+    rlim_t want = s->policy.max_objects + 1024;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < want) {
+        limit.rlim_cur = MIN(want, limit.rlim_max);
+        /* If it fails, the attachments that are too many get EMFILE. */
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 static void vmshm_realize(PCIDevice *pci, Error **errp)
@@ -202,12 +220,22 @@ static void vmshm_realize(PCIDevice *pci, Error **errp)
     VMShmState *s = VMSHM(pci);
     Object *owner = OBJECT(s);
 
+    if (!vmshm_policy_validate(&s->policy, errp)) {
+        return;
+    }
+    if (s->arena_size && !vmshm_init_arena(s, errp)) {
+        return;
+    }
     s->buffer_window = vmshm_window_new(VMSHM_BUFFER_SIZE, errp);
     if (!s->buffer_window) {
         return;
     }
-    vmshm_init_window_ram(&s->buffer, owner, "vmshm-buffer",
-                          s->buffer_window);
+    vmshm_raise_open_files(s);
+    vmshm_attachments_init(&s->attachments);
+
+    vmshm_init_ram(&s->buffer, owner, "vmshm-buffer", s->buffer_window, 0,
+                   VMSHM_BUFFER_SIZE);
+    memory_region_set_readonly(&s->buffer, s->policy.readonly);
     memory_region_init_io(&s->regs, owner, &vmshm_regs_ops, s, "vmshm-regs",
                           VMSHM_REGS_SIZE);
     memory_region_init_io(&s->name_io, owner, &vmshm_name_ops, s,
@@ -219,18 +247,24 @@ static void vmshm_realize(PCIDevice *pci, Error **errp)
                      &s->buffer);
     pci_register_bar(pci, VMSHM_BAR_NAME, PCI_BASE_ADDRESS_SPACE_MEMORY,
                      &s->name_io);
+    if (s->arena_window) {
+        pci_register_bar(pci, VMSHM_BAR_ARENA,
+                         PCI_BASE_ADDRESS_SPACE_MEMORY |
+                         PCI_BASE_ADDRESS_MEM_TYPE_64 |
+                         PCI_BASE_ADDRESS_MEM_PREFETCH, &s->arena);
+    }
 }
 
 static void vmshm_exit(PCIDevice *pci)
 {
     VMShmState *s = VMSHM(pci);
-    int ret = vmshm_close(s);
 
-    if (ret < 0) {
-        /* The addresses go with the device, and the object with them. */
-        vmshm_migration_unblock(&s->migration_blocker);
-        s->open = false;
+    /* A failure is of no account: the windows go with the device. */
+    vmshm_release_all(s);
+    if (s->attachments.migration_blocker) {
+        vmshm_migration_unblock(&s->attachments.migration_blocker);
     }
+    vmshm_attachments_destroy(&s->attachments);
 }
 
 static void vmshm_finalize(Object *obj)
@@ -238,15 +272,54 @@ static void vmshm_finalize(Object *obj)
     VMShmState *s = VMSHM(obj);
 
     vmshm_window_free(s->buffer_window);
+    vmshm_window_free(s->arena_window);
 }
 
+static void vmshm_get_attachments(Object *obj, Visitor *v, const char *name,
+                                  void *opaque, Error **errp)
+{
+    VMShmState *s = VMSHM(obj);
+    QObject *list = QOBJECT(vmshm_describe_attachments(s));
+
+    visit_type_any(v, name, &list, errp);
+    qobject_unref(list);
+}
+
+static void vmshm_get_refusals(Object *obj, Visitor *v, const char *name,
+                               void *opaque, Error **errp)
+{
+    VMShmState *s = VMSHM(obj);
+    QObject *dict = QOBJECT(vmshm_describe_refusals(s));
+
+    visit_type_any(v, name, &dict, errp);
+    qobject_unref(dict);
+}
+
+static VMSHM_PROPERTY_TABLE vmshm_properties[] = {
+    DEFINE_PROP_SIZE("arena", VMShmState, arena_size, 256 * MiB),
+    DEFINE_PROP_STRING("allow", VMShmState, policy.allow),
+    DEFINE_PROP_STRING("deny", VMShmState, policy.deny),
+    DEFINE_PROP_STRING("prefix", VMShmState, policy.prefix),
+    DEFINE_PROP_BOOL("readonly", VMShmState, policy.readonly, false),
+    DEFINE_PROP_BOOL("create", VMShmState, policy.create, false),
+    DEFINE_PROP_UINT32("max-objects", VMShmState, policy.max_objects, 4096),
+    DEFINE_PROP_SIZE("max-bytes", VMShmState, policy.max_bytes, 0),
+    VMSHM_PROPERTY_END
+};
+
+/* Nothing is attached while this is sent: see block_migration(). */
 static const VMStateDescription vmshm_vmstate = {
     .name = TYPE_VMSHM,
     .version_id = 1,
     .minimum_version_id = 1,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, VMShmState),
+        VMSTATE_UINT64_EQUAL(arena_size, VMShmState,
+                             "arena= must be the same on both sides"),
         VMSTATE_UINT8_ARRAY(name, VMShmState, VMSHM_NAME_SIZE),
+        VMSTATE_UINT32_ARRAY(request, VMShmState, VMSHM_REQUEST_WORDS),
+        VMSTATE_UINT32_ARRAY(result, VMShmState, VMSHM_RESULT_WORDS),
+        VMSTATE_UINT32(status, VMShmState),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -265,6 +338,15 @@ static void vmshm_class_init(ObjectClass *klass, VMSHM_CLASS_DATA data)
     dc->desc = "POSIX shared memory of the host, by name";
     dc->vmsd = &vmshm_vmstate;
     vmshm_class_set_reset(dc, vmshm_reset);
+    device_class_set_props(dc, vmshm_properties);
+    object_class_property_add(klass, "attachments", "any",
+                              vmshm_get_attachments, NULL, NULL, NULL);
+    object_class_property_set_description(klass, "attachments",
+        "what the guest has attached");
+    object_class_property_add(klass, "refusals", "any", vmshm_get_refusals,
+                              NULL, NULL, NULL);
+    object_class_property_set_description(klass, "refusals",
+        "how many requests were refused, by kind");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

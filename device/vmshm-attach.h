@@ -1,0 +1,63 @@
+/*
+ * VMShm: the objects that are attached, and where
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VMSHM_ATTACH_H
+#define VMSHM_ATTACH_H
+
+#include "vmshm-window.h"
+
+/* One object, or a part of one, in a window. */
+typedef struct VMShmAttachment {
+    VMShmWindow *window;
+    uint64_t place;         /* bytes into the window, page aligned */
+    uint64_t length;        /* bytes, whole pages */
+    uint64_t offset;        /* bytes into the object, page aligned */
+    bool readonly;
+    uint32_t handle;        /* not 0 */
+    int fd;                 /* of the object; owned */
+    char *name;             /* as the guest calls it; owned */
+    int64_t since;          /* ms since 1970, host clock */
+} VMShmAttachment;
+
+/* All of a device's attachments. Not thread safe: under the big lock. */
+typedef struct VMShmAttachments {
+    GHashTable *by_handle;      /* owns the attachments */
+    GTree *by_place;            /* VMShmAttachment, the same ones */
+    uint32_t last_handle;
+    uint64_t bytes;             /* mapped by all of them */
+    Error *migration_blocker;   /* not NULL while there are any */
+} VMShmAttachments;
+
+void vmshm_attachments_init(VMShmAttachments *t);
+
+/* Frees the table; vmshm_detach_all() comes first. Twice is harmless. */
+void vmshm_attachments_destroy(VMShmAttachments *t);
+
+/*
+ * Maps the object as *@want says (all but handle and since are filled in) and
+ * enters it. On success *@handle is set, and fd and name are the table's; on
+ * failure they stay the caller's. -EBUSY: the place is taken, or migration is
+ * under way; -EACCES: -only-migratable; or what mmap(2) says.
+ */
+int vmshm_attach(VMShmAttachments *t, const VMShmAttachment *want,
+                 uint32_t *handle);
+
+/* NULL if there is none. */
+VMShmAttachment *vmshm_attachment_find(VMShmAttachments *t, uint32_t handle);
+
+/* 0, or -errno and it is still attached (the host is out of memory). */
+int vmshm_detach(VMShmAttachments *t, VMShmAttachment *a);
+
+/* Detaches everything; the first error, if any, after trying all. */
+int vmshm_detach_all(VMShmAttachments *t);
+
+/*
+ * Puts private zero memory over what lies beyond @size bytes of the object of
+ * @st, wherever it is attached: before it is cut there. 0 or -errno.
+ */
+int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,
+                          uint64_t size);
+
+#endif /* VMSHM_ATTACH_H */

@@ -1,0 +1,45 @@
+/*
+ * VMShm: what the operator can see of a device
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "vmshm-state.h"
+
+QList *vmshm_describe_attachments(VMShmState *s)
+{
+    QList *list = qlist_new();
+    GHashTableIter iter;
+    gpointer value;
+
+    if (!s->attachments.by_handle) {
+        return list;
+    }
+    g_hash_table_iter_init(&iter, s->attachments.by_handle);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        VMShmAttachment *a = value;
+        QDict *one = qdict_new();
+
+        qdict_put_str(one, "name", a->name);
+        qdict_put_int(one, "offset", a->offset);
+        qdict_put_int(one, "bytes", a->length);
+        qdict_put_str(one, "mode", a->readonly ? "ro" : "rw");
+        qdict_put_int(one, "since-ms", a->since);
+        qdict_put_int(one, "bar", a->window == s->arena_window
+                                  ? VMSHM_BAR_ARENA : VMSHM_BAR_BUFFER);
+        qdict_put_int(one, "place", a->place);
+        qlist_append(list, one);
+    }
+    return list;
+}
+
+QDict *vmshm_describe_refusals(VMShmState *s)
+{
+    QDict *dict = qdict_new();
+    VMShmRefusal kind;
+
+    for (kind = 0; kind < VMSHM_REFUSED_KINDS; kind++) {
+        qdict_put_int(dict, vmshm_refusal_name(kind), s->policy.refused[kind]);
+    }
+    return dict;
+}

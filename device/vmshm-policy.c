@@ -1,0 +1,175 @@
+/*
+ * VMShm: what the operator lets a guest do, and the record of refusals
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <fnmatch.h>
+#include "qemu/error-report.h"
+#include "qemu/timer.h"
+#include "qapi/error.h"
+#include "vmshm-object.h"
+#include "vmshm-policy.h"
+
+/* At most this many lines in this many milliseconds; a guest can ask on. */
+#define LOG_LINES 10
+#define LOG_PERIOD_MS 10000
+
+static bool patterns_valid(const char *property, const char *patterns,
+                           Error **errp)
+{
+    g_auto(GStrv) list = NULL;
+    size_t i;
+
+    if (!patterns) {
+        return true;
+    }
+    list = g_strsplit(patterns, ":", -1);
+    if (!list[0]) {
+        error_setg(errp, "%s= is empty; give shell patterns such as /cam-* "
+                   "with ':' between them, or leave it out", property);
+        return false;
+    }
+    for (i = 0; list[i]; i++) {
+        if (list[i][0] != '/' || !list[i][1] || strchr(list[i] + 1, '/')) {
+            error_setg(errp, "%s=: '%s' matches no object; a pattern is a "
+                       "'/' and one file name, such as /cam-*", property,
+                       list[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool vmshm_policy_validate(const VMShmPolicy *p, Error **errp)
+{
+    if (!patterns_valid("allow", p->allow, errp) ||
+        !patterns_valid("deny", p->deny, errp)) {
+        return false;
+    }
+    if (p->prefix && (!*p->prefix || strchr(p->prefix, '/') ||
+                      strlen(p->prefix) >= NAME_MAX)) {
+        error_setg(errp, "prefix= takes 1 to %d characters without '/', such "
+                   "as vm1- to show the host's /vm1-x as /x", NAME_MAX - 1);
+        return false;
+    }
+    if (p->max_objects < 1 || p->max_objects > VMSHM_MAX_OBJECTS) {
+        error_setg(errp, "max-objects= takes 1 to %d", VMSHM_MAX_OBJECTS);
+        return false;
+    }
+    if (p->readonly && p->create) {
+        error_setg(errp, "readonly=on and create=on contradict each other; "
+                   "leave one of them out");
+        return false;
+    }
+    return true;
+}
+
+static bool matches_any(const char *patterns, const char *name)
+{
+    g_auto(GStrv) list = g_strsplit(patterns, ":", -1);
+    size_t i;
+
+    for (i = 0; list[i]; i++) {
+        if (fnmatch(list[i], name, FNM_NOESCAPE) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool may_know(const VMShmPolicy *p, const char *name)
+{
+    return (!p->allow || matches_any(p->allow, name)) &&
+           (!p->deny || !matches_any(p->deny, name));
+}
+
+char *vmshm_policy_host_name(const VMShmPolicy *p, const char *name)
+{
+    if (!may_know(p, name)) {
+        return NULL;
+    }
+    return g_strconcat("/", p->prefix ?: "", name + 1, NULL);
+}
+
+char *vmshm_policy_guest_name(const VMShmPolicy *p, const char *entry)
+{
+    g_autofree char *name = NULL;
+
+    if (p->prefix) {
+        if (!g_str_has_prefix(entry, p->prefix)) {
+            return NULL;
+        }
+        entry += strlen(p->prefix);
+    }
+    name = g_strconcat("/", entry, NULL);
+    if (vmshm_name_check((uint8_t *)name, strlen(name) + 1) < 0 ||
+        !may_know(p, name)) {
+        return NULL;
+    }
+    return g_steal_pointer(&name);
+}
+
+const char *vmshm_refusal_name(VMShmRefusal kind)
+{
+    static const char *const names[VMSHM_REFUSED_KINDS] = {
+        [VMSHM_REFUSED_NAME] = "name",
+        [VMSHM_REFUSED_POLICY] = "policy",
+        [VMSHM_REFUSED_PERMISSION] = "permission",
+        [VMSHM_REFUSED_READONLY] = "readonly",
+        [VMSHM_REFUSED_LIMIT] = "limit",
+        [VMSHM_REFUSED_REQUEST] = "request",
+    };
+
+    return names[kind];
+}
+
+static const char *refusal_text(VMShmRefusal kind)
+{
+    static const char *const texts[VMSHM_REFUSED_KINDS] = {
+        [VMSHM_REFUSED_NAME] = "not a shared memory name",
+        [VMSHM_REFUSED_POLICY] = "not allowed by allow= and deny=",
+        [VMSHM_REFUSED_PERMISSION] = "the host refuses it",
+        [VMSHM_REFUSED_READONLY] = "needs create=on and not readonly=on",
+        [VMSHM_REFUSED_LIMIT] = "over max-objects= or max-bytes=",
+        [VMSHM_REFUSED_REQUEST] = "malformed request",
+    };
+
+    return texts[kind];
+}
+
+/* Whether one more line may be logged now. */
+static bool log_allowed(VMShmPolicy *p)
+{
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_HOST);
+
+    if (now - p->log_period_start >= LOG_PERIOD_MS ||
+        now < p->log_period_start) {
+        if (p->log_dropped) {
+            warn_report("vmshm: %" PRIu64 " more refusals were not logged",
+                        p->log_dropped);
+        }
+        p->log_period_start = now;
+        p->log_lines = 0;
+        p->log_dropped = 0;
+    }
+    if (p->log_lines == LOG_LINES) {
+        p->log_dropped++;
+        return false;
+    }
+    p->log_lines++;
+    return true;
+}
+
+int vmshm_policy_refuse(VMShmPolicy *p, VMShmRefusal kind, const char *name,
+                        int err)
+{
+    p->refused[kind]++;
+    if (log_allowed(p)) {
+        g_autofree char *shown = g_strescape(name ?: "", NULL);
+
+        warn_report("vmshm: refused \"%.300s\": %s (%s)", shown,
+                    refusal_text(kind), strerror(-err));
+    }
+    return err;
+}

@@ -1,0 +1,65 @@
+/*
+ * VMShm: the state of a device, for its own source files
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VMSHM_STATE_H
+#define VMSHM_STATE_H
+
+#include "vmshm-attach.h"
+#include "vmshm-compat.h"
+#include "vmshm-policy.h"
+#include "vmshm-window.h"
+#include "vmshm.h"
+#include "vmshm/regs.h"
+
+/* The request and the result registers are two runs of 32-bit words. */
+#define VMSHM_REQUEST_FIRST VMSHM_REG_FLAGS
+#define VMSHM_REQUEST_LAST  VMSHM_REG_MODE
+#define VMSHM_RESULT_FIRST  VMSHM_REG_RES_HANDLE
+#define VMSHM_RESULT_LAST   VMSHM_REG_RES_BLOCKS_HI
+#define VMSHM_REQUEST_WORDS ((VMSHM_REQUEST_LAST - VMSHM_REQUEST_FIRST) / 4 + 1)
+#define VMSHM_RESULT_WORDS  ((VMSHM_RESULT_LAST - VMSHM_RESULT_FIRST) / 4 + 1)
+
+OBJECT_DECLARE_SIMPLE_TYPE(VMShmState, VMSHM)
+
+struct VMShmState {
+    PCIDevice parent_obj;
+
+    VMShmPolicy policy;             /* properties */
+    uint64_t arena_size;            /* property: bytes of one span, or 0 */
+
+    MemoryRegion regs;              /* BAR0 */
+    MemoryRegion buffer;            /* BAR1 */
+    MemoryRegion name_io;           /* BAR2 */
+    MemoryRegion arena;             /* BAR4: the two spans */
+    MemoryRegion arena_rw;
+    MemoryRegion arena_ro;
+
+    VMShmWindow *buffer_window;
+    VMShmWindow *arena_window;      /* both spans; NULL without an arena */
+    VMShmAttachments attachments;
+    uint32_t open_handle;           /* what is at BAR1, or 0 */
+    GPtrArray *list;                /* names, while the guest lists; or NULL */
+
+    uint8_t name[VMSHM_NAME_SIZE];  /* BAR2 */
+    uint32_t request[VMSHM_REQUEST_WORDS];
+    uint32_t result[VMSHM_RESULT_WORDS];
+    uint32_t status;
+};
+
+/* The seed's two registers; 0 or -errno. */
+int vmshm_open(VMShmState *s);
+int vmshm_close(VMShmState *s);
+
+/* Does @command with the request as it is latched; 0 or -errno. */
+int vmshm_command(VMShmState *s, uint32_t command);
+
+/* Everything is detached and forgotten; 0 or -errno. */
+int vmshm_release_all(VMShmState *s);
+
+/* For the operator; the caller unrefs them. */
+QList *vmshm_describe_attachments(VMShmState *s);
+QDict *vmshm_describe_refusals(VMShmState *s);
+
+#endif /* VMSHM_STATE_H */
