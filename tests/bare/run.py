@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the bare-metal guest under TCG, and under KVM where that is there.
+
+The guest (main.c) drives the device with no kernel in between and says how
+it went on QEMU's debug console. Here its host objects are made, answered
+and, when it has ended, checked.
+"""
+
+import mmap
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+
+import qemu    # noqa: E402
+import report  # noqa: E402
+
+GUEST = os.path.join(qemu.ROOT, "build", "bare", "guest.elf")
+
+TESTS = ["pci", "fresh", "name", "attach", "live", "busy", "detach",
+         "reattach", "small-object", "missing", "bad-names",
+         "register-writes", "access-sizes", "misaligned", "scribble", "decode",
+         "move", "smp-start", "smp-read", "smp-write", "smp-both"]
+HOST_TESTS = ["host-text", "host-patterns", "host-writes"]
+
+# accelerator: QEMU's options, the guest's. step is how many bytes lie from
+# one look at the buffer to the next. KVM without hardware under it emulates
+# each instruction, some hundred times slower than TCG: there the looks are
+# fewer, yet several in each page and not always at the same place in it.
+ACCELERATORS = {
+    "tcg": (["-accel", "tcg,thread=multi"], {"rounds": 5000, "step": 4}),
+    "kvm": (["-accel", "kvm", "-cpu", "qemu64"],
+            {"rounds": 2000, "step": 1020}),
+}
+MACHINES = ["pc", "q35"]
+
+# A guest that took longer is lost. Seconds.
+DEADLINE = 120
+
+# isa-debug-exit: 2 * what the guest wrote + 1
+EXIT_DONE = 2 * 0x10 + 1
+
+# The objects: the same numbers as in guest.h and single.c
+A_TAG, A_SIZE = 0xa1, 0x100000
+B_TAG, B_SIZE = 0xb2, 0x10064
+WRITE_PAGES = (0x2000, 0x81000)
+WRITE_TAG = 0x57
+ROUND_OF = {"a": 0, "b": 1}     # round % 3 in which race.c opens it
+TEXT_SIZE = 8192
+TEXT_HOST = b"hello from the host\0"
+TEXT_GUEST = b"I was here: bare metal\0"
+TEXT_GUEST_AT, PING_AT, PONG_AT = 0x100, 0x200, 0x204
+LAST_WORD = 0xcafe0042
+
+
+def words(data):
+    return struct.unpack(f"<{len(data) // 4}I", data)
+
+
+def pattern(tag, size):
+    data = bytearray(struct.pack(
+        f"<{size // 4}I", *(tag << 24 | i for i in range(size // 4))))
+    for page in WRITE_PAGES:
+        if page < size:
+            data[page:page + 4096] = bytes(4096)
+    return bytes(data)
+
+
+def text_object():
+    data = bytearray(TEXT_SIZE)
+    data[:len(TEXT_HOST)] = TEXT_HOST
+    data[-4:] = struct.pack("<I", LAST_WORD)
+    return bytes(data)
+
+
+class Objects:
+    """The host's objects for one guest; removed at the end."""
+
+    def __init__(self):
+        prefix = f"/vmshm-test-{os.getpid()}-bare-"
+        self.names = {k: prefix + k for k in ("text", "a", "b", "missing")}
+        self.made = []
+
+    def __enter__(self):
+        try:
+            self._make("text", text_object())
+            self._make("a", pattern(A_TAG, A_SIZE))
+            self._make("b", pattern(B_TAG, B_SIZE))
+            with open(self._path("text"), "r+b") as f:
+                self.text = mmap.mmap(f.fileno(), TEXT_SIZE)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *unused):
+        for path in self.made:
+            os.unlink(path)
+
+    def _path(self, key):
+        return "/dev/shm" + self.names[key]
+
+    def _make(self, key, data):
+        with open(self._path(key), "xb") as f:
+            self.made.append(self._path(key))
+            f.write(data)
+
+    def data(self, key):
+        with open(self._path(key), "rb") as f:
+            return f.read()
+
+    def pong(self):
+        """The guest waits for its word plus one."""
+        ping, = struct.unpack_from("<I", self.text, PING_AT)
+        struct.pack_into("<I", self.text, PONG_AT, ping + 1)
+
+
+class Guest:
+    """One QEMU with the guest in it, until it ends or is lost."""
+
+    def __init__(self, machine, accel, objects):
+        self.ours, theirs = socket.socketpair()
+        self.end = time.monotonic() + DEADLINE
+        self.stderr = tempfile.TemporaryFile()
+        accel_args, options = ACCELERATORS[accel]
+        options = [f"{k}={v}" for k, v in {**objects.names,
+                                           **options}.items()]
+        command = [
+            qemu.QEMU, "-M", machine, *accel_args, "-smp", "2", "-m", "64",
+            "-nodefaults", "-display", "none", "-no-reboot",
+            "-chardev", f"socket,id=out,fd={theirs.fileno()}",
+            "-device", "isa-debugcon,iobase=0xe9,chardev=out",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+            *qemu.load_args(), "-device", "vmshm",
+            "-kernel", GUEST, "-append", " ".join(options)]
+        with theirs:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=self.stderr,
+                stderr=self.stderr, pass_fds=[theirs.fileno()],
+                preexec_fn=qemu.die_with_parent)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.ours.close()
+        self.stderr.close()
+
+    def lines(self):
+        """What the guest says, until QEMU is gone or the time is up."""
+        rest = b""
+        while True:
+            self.ours.settimeout(max(self.end - time.monotonic(), 0.001))
+            try:
+                data = self.ours.recv(4096)
+            except (TimeoutError, ConnectionError):
+                return
+            if not data:
+                return
+            *full, rest = (rest + data).split(b"\n")
+            for line in full:
+                yield line.decode(errors="replace")
+
+    def ended(self):
+        """Why this is no clean end of QEMU, or None."""
+        try:
+            code = self.process.wait(max(self.end - time.monotonic(), 1))
+        except subprocess.TimeoutExpired:
+            return f"no end within {DEADLINE} s"
+        if code == EXIT_DONE:
+            return None
+        self.stderr.seek(0)
+        said = self.stderr.read().decode(errors="replace").strip()
+        return f"QEMU ended with {code}; it said: {said or 'nothing'}"
+
+
+def check_text(objects, rounds):
+    del rounds
+    data = objects.data("text")
+    if len(data) != TEXT_SIZE:
+        return f"size is {len(data)}"
+    want = bytearray(text_object())
+    want[TEXT_GUEST_AT:TEXT_GUEST_AT + len(TEXT_GUEST)] = TEXT_GUEST
+    want[PING_AT:PONG_AT + 4] = data[PING_AT:PONG_AT + 4]
+    ping, pong = struct.unpack_from("<2I", data, PING_AT)
+    if ping != 0x03123456 or pong != ping + 1:
+        return f"last ping {ping:#x}, pong {pong:#x}"
+    return None if data == want else "bytes differ from what is expected"
+
+
+def check_patterns(objects, rounds):
+    """Nothing was written outside the pages for writes."""
+    del rounds
+    for key, tag, size in ("a", A_TAG, A_SIZE), ("b", B_TAG, B_SIZE):
+        data = bytearray(objects.data(key))
+        if len(data) != size:
+            return f"object {key}: size is {len(data)}"
+        for page in WRITE_PAGES:
+            if page < size:
+                data[page:page + 4096] = bytes(4096)
+        for i, (got, want) in enumerate(zip(words(data),
+                                            words(pattern(tag, size)))):
+            if got != want:
+                return f"object {key}, word {i:#x}: {got:#x}, not {want:#x}"
+    return None
+
+
+def check_writes(objects, rounds):
+    """The pages for writes hold words of this object's rounds alone."""
+    for key in "a", "b":
+        data = objects.data(key)
+        for page in WRITE_PAGES:
+            if page >= len(data):
+                continue
+            found = [w for w in words(data[page:page + 4096]) if w]
+            for word in found:
+                number = word & 0xffffff
+                if (word >> 24 != WRITE_TAG or number >= rounds or
+                        number % 3 != ROUND_OF[key]):
+                    return f"object {key}: {word:#x} must not be in it"
+            if not found:
+                return f"object {key}, page {page:#x}: no write arrived"
+    return None
+
+
+HOST_CHECKS = dict(zip(HOST_TESTS,
+                       (check_text, check_patterns, check_writes)))
+
+
+class Run:
+    """One guest on one machine with one accelerator."""
+
+    def __init__(self, out, prefix):
+        self.out, self.prefix = out, prefix
+        self.left = list(TESTS)     # no result yet
+        self.notes = []
+
+    def result(self, name, why=None):
+        full = self.prefix + name
+        if not self.out.wanted(full):
+            return
+        if why is None:
+            self.out.ok(full)
+        else:
+            self.out.fail(full, "; ".join([why, *self.notes]))
+
+    def take(self, line, objects):
+        """One line from the guest; the result is the end line's numbers."""
+        word, _, rest = line.partition(" ")
+        if word == "note":
+            self.notes.append(rest)
+        elif word == "ask":
+            objects.pong()
+        elif word == "end":
+            return rest
+        elif word in ("ok", "FAIL"):
+            name, _, why = rest.partition(": ")
+            if name in self.left:
+                self.left.remove(name)
+                self.result(name, why if word == "FAIL" else None)
+            else:
+                self.result("guest", f"unexpected line: {line}")
+            self.notes = []
+        return None
+
+    def run(self, machine, accel):
+        rounds = ACCELERATORS[accel][1]["rounds"]
+        counts = {"ok": 0, "FAIL": 0}
+        token = None
+        with Objects() as objects:
+            with Guest(machine, accel, objects) as guest:
+                for line in guest.lines():
+                    token = self.take(line, objects) or token
+                    word = line.partition(" ")[0]
+                    if word in counts:
+                        counts[word] += 1
+                lost = guest.ended()
+            if not lost and token != f"{counts['ok']} {counts['FAIL']}":
+                lost = f"no end token that fits, but {token!r}"
+            for name in self.left:
+                self.result(name, f"guest lost: {lost or 'no result'}")
+            if lost and not self.left:
+                self.result("guest", f"guest lost: {lost}")
+            for name, check in HOST_CHECKS.items():
+                self.result(name, f"guest lost: {lost}" if lost else
+                            check(objects, rounds))
+
+
+def kvm_refusal():
+    """Why KVM cannot be used, or None."""
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as e:
+        return str(e)
+    return None
+
+
+def stop(number, frame):
+    del frame
+    sys.exit(128 + number)
+
+
+def main():
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
+    subprocess.run(["make", "-s", "-C", HERE, f"OUT={os.path.dirname(GUEST)}"],
+                   check=True)
+    out = report.Report()
+    no_kvm = kvm_refusal()
+    for accel in ACCELERATORS:
+        for machine in MACHINES:
+            prefix = f"bare/{accel}-{machine}/"
+            names = [prefix + n for n in TESTS + HOST_TESTS]
+            if not any(out.wanted(n) for n in names):
+                continue
+            if accel == "kvm" and no_kvm:
+                out.skip(prefix + "all", no_kvm)
+                continue
+            Run(out, prefix).run(machine, accel)
+    return out.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
