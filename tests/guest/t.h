@@ -105,6 +105,7 @@ const char *t_name(const char *tail);
  *	unlink NAME			no error if it is not there
  *	write NAME OFFSET HEX		the bytes 68656c6c6f are "hello"
  *	read NAME OFFSET LENGTH		answers HEX
+ *	text NAME [OFFSET]		answers the text up to its NUL
  *	fill NAME OFFSET LENGTH SEED	the bytes of t_fill()
  *	sum NAME OFFSET LENGTH		answers what t_sum() gives, decimal
  *	size NAME			answers the size of the object

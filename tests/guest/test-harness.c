@@ -50,7 +50,8 @@ T_TEST(host_objects)
 	T_EQ(atoll(t_host("sum %s 0 %zu", name, sizeof(buf))),
 	     t_sum(buf, sizeof(buf)));
 	t_host("write %s 5000 68656c6c6f", name);
-	T_EQ(strcmp(t_host("read %s 4999 3", name), "e16865"), 0);
+	T_EQ(strcmp(t_host("read %s 5000 5", name), "68656c6c6f"), 0);
+	T_EQ(strncmp(t_host("text %s 5000", name), "hello", 5), 0);
 	t_host("truncate %s 1", name);
 	T_EQ(atoi(t_host("size %s", name)), 1);
 	t_host("unlink %s", name);

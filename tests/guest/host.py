@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The host's side of t_host(): t.h has the list of requests."""
+
+import array
+import json
+import os
+import sys
+import zlib
+
+from qemu import QmpError
+
+SHM = "/dev/shm"
+
+# The name that program-2010.c has built in
+NAME_2010 = "/shared-with-qemu"
+
+
+class Refused(Exception):
+    """The request cannot be done; the text says why."""
+
+
+def fill_bytes(length, seed):
+    """The bytes of t_fill()."""
+    start = seed * 0x9e3779b1
+    words = array.array("I", ((start + i) & 0xffffffff
+                              for i in range(length // 4 + 1)))
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words.tobytes()[:length]
+
+
+class Host:
+    """Does what a guest asks for. Objects end with it."""
+
+    # What the names of this run's objects begin with
+    PREFIX = f"/vmshm-test-{os.getpid()}-"
+
+    def __init__(self, vm):
+        self.vm = vm
+        self.made = set()
+
+    def close(self):
+        """Remove all objects of the run."""
+        for path in self.made:
+            try:
+                os.unlink(path)
+            except IsADirectoryError:
+                os.rmdir(path)
+            except FileNotFoundError:
+                pass
+
+    def answer(self, line):
+        """The answer to a line, which is what follows "host "."""
+        verb, *words = line.split()
+        method = getattr(self, "do_" + verb, None)
+        if not method:
+            return f"fail no such request: {verb}"
+        try:
+            text = method(*words)
+        except (OSError, Refused, QmpError, TypeError, ValueError) as e:
+            return f"fail {e}"
+        return "done" if text in (None, "") else f"done {text}"
+
+    def path(self, name):
+        """Where an object is. Only those of this run can be named."""
+        if not name.startswith(self.PREFIX) and name != NAME_2010:
+            raise Refused(f"{name} does not begin with {self.PREFIX}")
+        if "/" in name[1:]:
+            raise Refused(f"{name} is not an object's name")
+        return SHM + name
+
+    def made_path(self, name):
+        """The same, of an object that did not exist before."""
+        path = self.path(name)
+        if os.path.lexists(path):
+            raise Refused(f"{name} exists")
+        self.made.add(path)
+        return path
+
+    # Objects
+
+    def do_create(self, name, size, mode="600"):
+        fd = os.open(self.made_path(name),
+                     os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.ftruncate(fd, int(size))
+            os.fchmod(fd, int(mode, 8))
+        finally:
+            os.close(fd)
+
+    def do_truncate(self, name, size):
+        os.truncate(self.path(name), int(size))
+
+    def do_unlink(self, name):
+        try:
+            os.unlink(self.path(name))
+        except FileNotFoundError:
+            pass
+
+    def do_write(self, name, offset, data):
+        with open(self.path(name), "r+b", buffering=0) as f:
+            f.seek(int(offset))
+            f.write(bytes.fromhex(data))
+
+    def do_read(self, name, offset, length):
+        return self._bytes(name, offset, length).hex()
+
+    def do_text(self, name, offset="0"):
+        data = self._bytes(name, offset, 1024).split(b"\0")[0]
+        return data.decode("ascii", errors="replace").replace("\n", "?")
+
+    def do_fill(self, name, offset, length, seed):
+        with open(self.path(name), "r+b", buffering=0) as f:
+            f.seek(int(offset))
+            f.write(fill_bytes(int(length), int(seed)))
+
+    def do_sum(self, name, offset, length):
+        return zlib.adler32(self._bytes(name, offset, length))
+
+    def _bytes(self, name, offset, length):
+        with open(self.path(name), "rb", buffering=0) as f:
+            f.seek(int(offset))
+            return f.read(int(length))
+
+    def do_size(self, name):
+        return os.stat(self.path(name)).st_size
+
+    def do_mode(self, name, mode):
+        os.chmod(self.path(name), int(mode, 8))
+
+    def do_mkdir(self, name):
+        os.mkdir(self.made_path(name))
+
+    def do_mkfifo(self, name):
+        os.mkfifo(self.made_path(name))
+
+    def do_symlink(self, name, target):
+        os.symlink(self.path(target)[len(SHM) + 1:], self.made_path(name))
+
+    def do_mapped(self, name):
+        with open(f"/proc/{self.vm.pid}/maps", encoding="utf-8") as f:
+            # An object that was unlinked has " (deleted)" after its name
+            files = [line.split(maxsplit=5)[5:] for line in f]
+        path = self.path(name)
+        return str(sum(f[0].strip().removesuffix(" (deleted)") == path
+                       for f in files if f))
+
+    # QEMU
+
+    def do_device_add(self, options):
+        self._hmp("device_add " + options)
+
+    def do_device_del(self, ident):
+        self.do_unplug(ident)
+        self.do_gone(ident)
+
+    def do_unplug(self, ident):
+        self.vm.qmp("device_del", id=ident)
+
+    def do_gone(self, ident):
+        self.vm.event("DEVICE_DELETED", lambda d: d.get("device") == ident)
+
+    def do_hmp(self, *words):
+        lines = self.vm.hmp(" ".join(words)).splitlines()
+        return "|".join(line.strip() for line in lines)
+
+    def do_qmp(self, *words):
+        request = json.loads(" ".join(words))
+        answer = self.vm.qmp(request["execute"],
+                             **request.get("arguments", {}))
+        return json.dumps(answer)
+
+    def _hmp(self, line):
+        said = self.vm.hmp(line).strip()
+        if said:
+            raise Refused(said)
+
+    def do_ping(self):
+        pass

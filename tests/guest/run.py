@@ -1,0 +1,383 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tests in a real Debian kernel, emulated.
+
+usage: run.py [PART-OF-A-TEST'S-NAME...]
+
+The environment: KERNELS (default "6.1 6.12"; scripts/fetch-kernel and
+make -C driver KVER=... come first), QEMU, VMSHM_SO, VMSHM_BUILTIN.
+
+A test is passed when the guest says so. The guest also has to reach its end,
+with no complaint from its kernel; one that dies or falls silent is lost: the
+test that ran then has failed, and the others run in a new guest. What is in
+build/guest/KERNEL/ afterwards: boot-N.log, the console of the N-th guest.
+"""
+
+import concurrent.futures
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+from host import Host                   # noqa: E402
+from qemu import Lost, Qemu             # noqa: E402
+from report import Report               # noqa: E402
+
+BUILD = os.path.join(ROOT, "build", "guest")
+DEFAULT_QEMU = "-device vmshm,id=vmshm0"
+
+# A guest that says nothing for so long is lost; a test may take T_TIMEOUT.
+SILENCE = 90
+
+# Kernel messages that no test may cause, whatever their level. Warnings and
+# oopses also end the guest, by its command line.
+ALARM = re.compile(r"WARNING:|BUG:|Oops|Call Trace|general protection|"
+                   r"Bad page|refcount_t|rcu: INFO|hung_task|UBSAN|KASAN|"
+                   r"blocked for more than")
+# What every out-of-tree module causes.
+USUAL = r"taints kernel|module verification failed"
+MARK = "vmshm-test: "
+
+
+class Program:
+    """A file test-NAME.c or test-NAME.sh, and what it asks for."""
+
+    def __init__(self, file):
+        self.file = file
+        self.name = re.sub(r"^test-|\.(c|sh)$", "", file)
+        with open(os.path.join(HERE, file), encoding="utf-8") as f:
+            text = f.read()
+        pattern = (r"^T_TEST\((\w+)\)" if file.endswith(".c")
+                   else r"^test_(\w+)\(\)")
+        self.tests = re.findall(pattern, text, re.M)
+        self.expected = self._directives(text, "expect-log")
+        qemu = self._directives(text, "qemu")
+        # What has to be the same for two programs to share a guest
+        self.guest = (qemu[0] if qemu else DEFAULT_QEMU,
+                      "none" not in self._directives(text, "driver"),
+                      " ".join(self._directives(text, "modules")))
+
+    @staticmethod
+    def _directives(text, word):
+        return re.findall(rf"^[ \t]*[*#/]+[ \t]*{word}:[ \t]*(.*?)[ \t]*$",
+                          text, re.M)
+
+    @property
+    def in_guest(self):
+        return re.sub(r"\.c$", "", self.file)
+
+
+class Kernel:
+    """One kernel of scripts/fetch-kernel and what is built for it."""
+
+    def __init__(self, version):
+        self.version = version
+        self.folder = os.path.join(ROOT, "build", "kernel", version)
+        self.driver = os.path.join(ROOT, "build", "driver", version,
+                                   "vmshm.ko")
+
+    def missing(self):
+        """What has to be run first, or None."""
+        if not os.path.exists(os.path.join(self.folder, "release")):
+            return f"scripts/fetch-kernel {self.version}"
+        if not os.path.exists(self.driver):
+            return f"make -C driver KVER={self.version}"
+        return None
+
+    def modules(self, names):
+        """Files of the modules and of what they need, in loading order."""
+        files = {}
+        for folder, _, found in os.walk(os.path.join(self.folder, "modules")):
+            for file in found:
+                name = file.split(".ko")[0].replace("-", "_")
+                files[name] = os.path.join(folder, file)
+        order = []
+
+        def add(name):
+            name = name.replace("-", "_")
+            if name not in files or files[name] in order:
+                return
+            needs = subprocess.run(
+                ["modinfo", "-F", "depends", files[name]], check=True,
+                stdout=subprocess.PIPE).stdout.decode().strip()
+            for need in filter(None, needs.split(",")):
+                add(need)
+            order.append(files[name])
+
+        for name in names:
+            if name.replace("-", "_") not in files:
+                raise Lost(f"Linux {self.version} has no module {name}")
+            add(name)
+        return order
+
+
+def build(programs):
+    """Compile what is older than its sources; (path in guest, file)s."""
+    library = os.path.join(HERE, "t.c")
+    shared = [library] + [os.path.join(HERE, f) for f in os.listdir(HERE)
+                          if f.endswith(".h")]
+    sources = [os.path.join(HERE, f) for f in sorted(os.listdir(HERE))]
+    sources.append(os.path.join(ROOT, "examples", "guest.c"))
+    for folder, _, found in os.walk(os.path.join(ROOT, "include")):
+        shared += [os.path.join(folder, f) for f in found]
+    wanted = {p.file for p in programs}
+    os.makedirs(BUILD, exist_ok=True)
+    jobs, files = [], [("init", os.path.join(HERE, "init")),
+                       ("t.sh", os.path.join(HERE, "t.sh"))]
+    for source in sources:
+        file = os.path.basename(source)
+        out = os.path.join(BUILD, file[:-2])
+        if file in wanted and file.endswith(".sh"):
+            files.append(("tests/" + file, source))
+        if not file.endswith(".c") or file == "t.c":
+            continue
+        if file.startswith("test-") and file not in wanted:
+            continue
+        test = file.startswith("test-")
+        files.append((("tests/" if test else "bin/") + file[:-2], out))
+        newest = max(os.path.getmtime(f) for f in [source] + shared)
+        if not os.path.exists(out) or os.path.getmtime(out) < newest:
+            jobs.append(["gcc", "-std=gnu11", "-static", "-s", "-O2", "-Wall",
+                         "-pthread", "-I", os.path.join(ROOT, "include"),
+                         "-o", out, source] + ([library] if test else []))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in pool.map(subprocess.run, jobs):
+            if done.returncode:
+                raise Lost("does not compile: " + os.path.relpath(
+                    next(a for a in done.args if a.startswith(HERE))))
+    return files
+
+
+class Guest:
+    """One boot. Reports each test as it ends."""
+
+    def __init__(self, report, kernel, number, guest, plan, files):
+        self.report, self.kernel = report, kernel
+        self.plan = plan            # [(program, [test])]
+        self.log = os.path.join(BUILD, kernel.version, f"boot-{number}.log")
+        self.qemu_args, self.with_driver, modules = guest
+        self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
+        self.running = None
+        self.trouble = []           # what the kernel said, and when
+        self.mark = None
+        self.modules = kernel.modules(modules.split())
+        self.files = files
+
+    def initramfs(self, prefix):
+        """Writes it and returns its path."""
+        plan = [f"prefix {prefix}"]
+        files = list(self.files)
+        for module in self.modules:
+            name = os.path.basename(module).split(".ko")[0] + ".ko"
+            files.append(("modules/" + name, module))
+            plan.append(f"insmod /modules/{name}")
+        files.append(("vmshm.ko", self.kernel.driver))
+        if self.with_driver:
+            plan.append("insmod /vmshm.ko")
+        plan += [f"run {p.in_guest} {' '.join(tests)}"
+                 for p, tests in self.plan]
+        base = self.log.removesuffix(".log")
+        with open(base + ".plan", "w", encoding="utf-8") as f:
+            f.write("\n".join(plan) + "\n")
+        files.append(("plan", base + ".plan"))
+        subprocess.run([os.path.join(ROOT, "scripts", "initramfs"),
+                        base + ".cpio"] + [f"{a}={b}" for a, b in files],
+                       check=True)
+        return base + ".cpio"
+
+    def boot(self):
+        """Returns when the guest has ended; Lost if that was not its end."""
+        with tempfile.TemporaryDirectory() as folder, \
+                socket.socket(socket.AF_UNIX) as listener:
+            # QEMU connects while it starts, so accept() below finds it
+            listener.bind(os.path.join(folder, "channel"))
+            listener.listen(1)
+            with Qemu("-cpu", "max,-erms", "-smp", "2", "-no-reboot",
+                      "-chardev", f"file,id=console,path={self.log}",
+                      "-serial", "chardev:console",
+                      "-chardev", "socket,id=channel,"
+                      f"path={listener.getsockname()}",
+                      "-serial", "chardev:channel",
+                      "-device", "pcie-root-port,id=rp0,chassis=1",
+                      "-device", "pcie-root-port,id=rp1,chassis=2",
+                      "-kernel", os.path.join(self.kernel.folder, "vmlinuz"),
+                      "-initrd", self.initramfs(Host.PREFIX),
+                      "-append", "console=ttyS0 loglevel=5 oops=panic "
+                      "panic=-1 panic_on_warn=1",
+                      *shlex.split(self.qemu_args),
+                      machine="q35", accel="tcg,thread=multi", qtest=False,
+                      memory=512) as vm:
+                channel = listener.accept()[0]
+                channel.settimeout(SILENCE)
+                host = Host(vm)
+                try:
+                    self.listen(channel, host)
+                finally:
+                    channel.close()
+                    host.close()
+
+    def listen(self, channel, host):
+        lines = channel.makefile("r", encoding="ascii", errors="replace")
+        while True:
+            try:
+                line = lines.readline()
+            except OSError as e:
+                raise Lost(f"it was silent for {SILENCE} s") from e
+            if not line.endswith("\n"):
+                raise Lost("it ended")
+            line = line.rstrip("\r\n")
+            word, _, rest = line.partition(" ")
+            if line == "end":
+                return
+            if word == "host":
+                channel.sendall((host.answer(rest) + "\n").encode())
+            elif word == "log":
+                self.kernel_said(rest)
+            else:
+                self.result(line)
+
+    def result(self, line):
+        m = re.fullmatch(r"(run|ok|not ok|skip) ([^:]*)(?:: (.*))?", line)
+        if not m:
+            raise Lost(f"it said: {line!r}")
+        word, test, why = m.groups()
+        name = f"{self.kernel.version}/{test}"
+        if word == "run":
+            self.running = test
+            return
+        if word == "ok" and test in self.todo:
+            self.report.ok(name)
+        elif word == "skip" and test in self.todo:
+            self.report.skip(name, why or "no reason given")
+        else:
+            self.report.fail(name, why or "unknown test")
+        self.todo.discard(test)
+        self.running = None
+
+    def kernel_said(self, line):
+        level, _, text = line.partition(" ")
+        if text.startswith(MARK):
+            self.mark = text.removeprefix(MARK)
+            return
+        expected = "|".join([USUAL] + [f"(?:{e})" for p, _ in self.plan
+                                       for e in p.expected])
+        # Before the first test, errors are those of the emulated machine
+        worse = int(level) <= 3 and self.mark
+        if ALARM.search(text) or ((worse or "vmshm" in text)
+                                  and not re.search(expected, text)):
+            self.trouble.append(f"{self.mark or 'boot'}: {text}")
+
+    def console(self):
+        try:
+            with open(self.log, encoding="ascii", errors="replace") as f:
+                return f.read().splitlines()
+        except OSError:
+            return []
+
+    def last_words(self):
+        """Why the kernel died, in its own words, or None."""
+        for line in self.console():
+            text = re.sub(r"^\[[^]]*\] *", "", line)
+            if text != line and (ALARM.search(text) or "panic" in text):
+                return text
+        return None
+
+    def tail(self):
+        """The end of the console, for people."""
+        lines = self.console()[-25:]
+        print(f"     the end of {os.path.relpath(self.log)}:")
+        for line in lines:
+            print("     | " + line[:73])
+
+
+def run_kernel(report, kernel, programs, files):
+    """Boots one guest for all programs that can share one, and another when
+    one is lost."""
+    os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
+    todo = []
+    for p in programs:
+        tests = [t for t in p.tests
+                 if report.wanted(f"{kernel.version}/{p.name}/{t}")]
+        if tests:
+            todo.append((p, tests))
+    number = 0
+    while todo:
+        guest_kind = todo[0][0].guest
+        plan = [(p, t) for p, t in todo if p.guest == guest_kind]
+        number += 1
+        name = f"{kernel.version}/boot-{number}"
+        guest = None
+        try:
+            guest = Guest(report, kernel, number, guest_kind, plan, files)
+            guest.boot()
+            for test in sorted(guest.todo):
+                report.fail(f"{kernel.version}/{test}", "it did not run")
+            guest.todo.clear()
+            if guest.trouble:
+                report.fail(name, "the kernel said, " + guest.trouble[0] + (
+                    f" (and {len(guest.trouble) - 1} more)"
+                    if len(guest.trouble) > 1 else ""))
+            else:
+                report.ok(name)
+        except Lost as e:
+            culprit = guest.running if guest else None
+            words = guest.last_words() if guest else None
+            e = f"{words}; {e}" if words else e
+            if culprit:
+                report.fail(f"{kernel.version}/{culprit}",
+                            f"the guest was LOST in it: {e}")
+                guest.todo.discard(culprit)
+            else:
+                report.fail(name, f"the guest was LOST: {e}")
+            if guest:
+                guest.tail()
+            if not culprit:
+                # Nothing says that another boot would do better
+                for p, tests in plan:
+                    for t in tests:
+                        if not guest or f"{p.name}/{t}" in guest.todo:
+                            report.fail(f"{kernel.version}/{p.name}/{t}",
+                                        "not run, the guest was LOST")
+                guest = None
+        left = guest.todo if guest else set()
+        rest = [(p, [t for t in tests if f"{p.name}/{t}" in left])
+                for p, tests in plan]
+        todo = [x for x in rest if x[1]] + \
+               [x for x in todo if x[0].guest != guest_kind]
+
+
+def main():
+    # Leave by way of every "finally"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    report = Report()
+    programs = [Program(f) for f in sorted(os.listdir(HERE))
+                if re.fullmatch(r"test-.*\.(c|sh)", f)]
+    versions = os.environ.get("KERNELS", "6.1 6.12").split()
+    programs = [p for p in programs
+                if any(report.wanted(f"{v}/{p.name}/{t}")
+                       for v in versions for t in p.tests)]
+    try:
+        files = build(programs)
+    except Lost as e:
+        report.fail("build", e)
+        versions = []
+    for version in versions:
+        kernel = Kernel(version)
+        missing = kernel.missing()
+        if missing:
+            report.fail(f"{version}/boot", f"run this first: {missing}")
+            continue
+        run_kernel(report, kernel, programs, files)
+    sys.exit(report.finish())
+
+
+if __name__ == "__main__":
+    main()
