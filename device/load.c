@@ -41,19 +41,27 @@ static void register_once(void)
     }
 }
 
-/* Our own path, for LD_PRELOAD; NULL when the loader does not know. */
-static const char *own_path(void)
+/* The file's name without folders, as LD_PRELOAD may or may not have them. */
+static char *own_name(void)
 {
     Dl_info info;
 
-    return dladdr(&qemu_plugin_version, &info) ? info.dli_fname : NULL;
+    return dladdr(&qemu_plugin_version, &info)
+           ? g_path_get_basename(info.dli_fname) : NULL;
+}
+
+static bool is_named(const char *path, const char *name)
+{
+    g_autofree char *base = g_path_get_basename(path);
+
+    return strcmp(base, name) == 0;
 }
 
 /* Children of QEMU have no use for us. */
 static void leave_ld_preload(void)
 {
     const char *preload = getenv("LD_PRELOAD");
-    const char *self = own_path();
+    g_autofree char *self = own_name();
     g_autofree char *rest = NULL;
     g_auto(GStrv) parts = NULL;
     size_t i, kept = 0;
@@ -63,7 +71,7 @@ static void leave_ld_preload(void)
     }
     parts = g_strsplit_set(preload, ": ", -1);
     for (i = 0; parts[i]; i++) {
-        if (*parts[i] && strcmp(parts[i], self) != 0) {
+        if (*parts[i] && !is_named(parts[i], self)) {
             parts[kept++] = parts[i];
         } else {
             g_free(parts[i]);

@@ -101,6 +101,7 @@ static void vmshm_regs_write(void *opaque, hwaddr addr, uint64_t value,
                   HWADDR_PRIx ", where nothing can be written\n", size, addr);
 }
 
+/* Unaligned: such an access arrives whole, and not as one of its bytes. */
 static const MemoryRegionOps vmshm_regs_ops = {
     .read = vmshm_regs_read,
     .write = vmshm_regs_write,
@@ -108,10 +109,12 @@ static const MemoryRegionOps vmshm_regs_ops = {
     .valid = {
         .min_access_size = 1,
         .max_access_size = 8,
+        .unaligned = true,
     },
     .impl = {
         .min_access_size = 1,
         .max_access_size = 8,
+        .unaligned = true,
     },
 };
 
