@@ -30,19 +30,27 @@ typedef uint32_t u32;
 
 static inline void out8(u16 port, u8 value)
 {
-	asm volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+	asm volatile("outb %0, %1" : : "a"(value), "d"(port) : "memory");
 }
 
 static inline void out32(u16 port, u32 value)
 {
-	asm volatile("outl %0, %1" : : "a"(value), "Nd"(port) : "memory");
+	asm volatile("outl %0, %1" : : "a"(value), "d"(port) : "memory");
 }
 
 static inline u32 in32(u16 port)
 {
 	u32 value;
 
-	asm volatile("inl %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+	asm volatile("inl %1, %0" : "=a"(value) : "d"(port) : "memory");
+	return value;
+}
+
+static inline u8 in8(u16 port)
+{
+	u8 value;
+
+	asm volatile("inb %1, %0" : "=a"(value) : "d"(port) : "memory");
 	return value;
 }
 
@@ -79,13 +87,15 @@ static inline void write32(u32 addr, u32 value)
 
 /* main.c: a test calls check(); its first failure counts. */
 int check(u32 got, u32 want, const char *what);
+int has_failed(void);
 
 struct options {
 	const char *text;	/* object with a text, 8 KiB */
 	const char *a, *b;	/* objects with the patterns; names differ */
 				/* in the last byte only */
 	const char *missing;	/* no such object */
-	u32 rounds;		/* of each race */
+	u32 rounds;		/* of each race, at most */
+	u32 seconds;		/* for each race, more or less */
 	u32 step;		/* bytes from one look at the buffer to the */
 				/* next, where all of it is to be looked at */
 };

@@ -5,8 +5,8 @@
  *
  *   ok NAME | FAIL NAME: why
  *
- * and "end OK FAILED" when it got to its end. Lines that begin with "ask" are
- * for run.py, which acts on them. Options come on the multiboot command line.
+ * and "end OK FAILED" when it got to its end. A line "note TEXT" adds to the
+ * next reason; at "ask pong" run.py answers in the object. Options come on the multiboot command line.
  */
 #include "guest.h"
 
@@ -69,6 +69,11 @@ int check(u32 got, u32 want, const char *what)
 	return 0;
 }
 
+int has_failed(void)
+{
+	return test_failed;
+}
+
 /* The value of the option "key=" in a word, or 0 */
 static const char *value_of(const char *word, const char *key)
 {
@@ -106,6 +111,9 @@ static void parse_word(const char *word)
 	value = value_of(word, "rounds=");
 	if (value)
 		opt.rounds = number(value);
+	value = value_of(word, "seconds=");
+	if (value)
+		opt.seconds = number(value);
 	value = value_of(word, "step=");
 	if (value)
 		opt.step = number(value);
@@ -137,7 +145,7 @@ void guest_main(u32 magic, const struct multiboot_info *info)
 	if (magic == MB_BOOTED && info->flags & MB_CMDLINE)
 		parse((const char *)info->cmdline);
 	if (!opt.text || !opt.a || !opt.b || !opt.missing || !opt.rounds ||
-	    !opt.step || opt.step % 4) {
+	    !opt.seconds || !opt.step || opt.step % 4) {
 		put("FAIL options: one is missing on the command line\n");
 		finish();
 	}

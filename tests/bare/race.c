@@ -32,6 +32,13 @@ static const u32 hot_pages[] = {
 	0x80000, WRITE_PAGE_2, 0xfe000, 0xff000
 };
 
+#define LEAST_ROUNDS	(20 * OBJECTS)
+
+/* CMOS clock: the ports and the number of its seconds */
+#define PORT_CMOS_INDEX	0x70
+#define PORT_CMOS_DATA	0x71
+#define CMOS_SECONDS	0
+
 static volatile u32 stage, answered, stop;
 static int writing;
 
@@ -155,9 +162,33 @@ static void wait_answer(u32 what)
 		;
 }
 
+static u8 clock_seconds(void)
+{
+	out8(PORT_CMOS_INDEX, CMOS_SECONDS);
+	return in8(PORT_CMOS_DATA);
+}
+
+/*
+ * Two CPUs that wait for each other take a time slice a round when the host
+ * has less than two to give: then time ends the race.
+ */
+static int go_on(u32 round)
+{
+	static u32 left;
+	static u8 last;
+	u8 now = clock_seconds();
+
+	if (!round)
+		left = opt.seconds + 1;
+	else if (now != last && left)
+		left--;
+	last = now;
+	return round < opt.rounds && (left || round < LEAST_ROUNDS);
+}
+
 static void report_found(void)
 {
-	if (!found.bad)
+	if (!found.bad || has_failed())
 		return;
 	put("note offset ");
 	put_hex(found.offset);
@@ -174,13 +205,14 @@ static void race(void)
 {
 	const char *names[OBJECTS] = { opt.a, opt.b, opt.missing };
 	const u32 results[OBJECTS] = { 0, 0, ENOENT };
+	u32 round;
 
 	stage = 0;
 	answered = ~0u;
 	stop = 0;
 	memset(&found, 0, sizeof(found));
 	smp_run(hammer);
-	for (u32 round = 0; round < opt.rounds; round++) {
+	for (round = 0; go_on(round); round++) {
 		u32 base = round * PHASES;
 
 		wait_answer(base + IDLE);
@@ -192,12 +224,12 @@ static void race(void)
 		check(dev_close(), 0, "close");
 	}
 	/* Nothing that was written in the last round may land after this. */
-	wait_answer(opt.rounds * PHASES + IDLE);
+	wait_answer(round * PHASES + IDLE);
 	stop = 1;
 	smp_wait();
 	report_found();
 	for (u32 i = 0; i < OBJECTS; i++)
-		check(found.seen[i] >= opt.rounds / OBJECTS, 1,
+		check(found.seen[i] >= round / OBJECTS, 1,
 		      "a look in each round");
 }
 

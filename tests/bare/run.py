@@ -36,9 +36,10 @@ HOST_TESTS = ["host-text", "host-patterns", "host-writes"]
 # each instruction, some hundred times slower than TCG: there the looks are
 # fewer, yet several in each page and not always at the same place in it.
 ACCELERATORS = {
-    "tcg": (["-accel", "tcg,thread=multi"], {"rounds": 5000, "step": 4}),
+    "tcg": (["-accel", "tcg,thread=multi"],
+            {"rounds": 5000, "seconds": 3, "step": 4}),
     "kvm": (["-accel", "kvm", "-cpu", "qemu64"],
-            {"rounds": 2000, "step": 1020}),
+            {"rounds": 2000, "seconds": 3, "step": 1020}),
 }
 MACHINES = ["pc", "q35"]
 
@@ -182,7 +183,8 @@ class Guest:
             return None
         self.stderr.seek(0)
         said = self.stderr.read().decode(errors="replace").strip()
-        return f"QEMU ended with {code}; it said: {said or 'nothing'}"
+        # A guest that was lost says last why
+        return f"QEMU ended with {code}; it said: {said[-300:] or 'nothing'}"
 
 
 def check_text(objects, rounds):
@@ -288,12 +290,14 @@ class Run:
                 lost = guest.ended()
             if not lost and token != f"{counts['ok']} {counts['FAIL']}":
                 lost = f"no end token that fits, but {token!r}"
+            if lost:
+                # In the first of them, or after the last
+                name = self.left.pop(0) if self.left else "guest"
+                self.result(name, f"guest lost: {lost}")
             for name in self.left:
-                self.result(name, f"guest lost: {lost or 'no result'}")
-            if lost and not self.left:
-                self.result("guest", f"guest lost: {lost}")
+                self.result(name, "no result")
             for name, check in HOST_CHECKS.items():
-                self.result(name, f"guest lost: {lost}" if lost else
+                self.result(name, "not checked, guest lost" if lost else
                             check(objects, rounds))
 
 
