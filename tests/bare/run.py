@@ -306,7 +306,7 @@ def kvm_refusal():
     try:
         os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
     except OSError as e:
-        return str(e)
+        return f"/dev/kvm: {e.strerror}"
     return None
 
 
