@@ -229,3 +229,45 @@ T_TEST(exit_after_hot_unplug)
 	t_host("device_del hot");
 	dev_wait(1, 0);
 }
+
+static volatile uint8_t *bar(const char *address, int n, size_t size)
+{
+	char path[64];
+	void *p;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d",
+		 address, n);
+	fd = open(path, O_RDWR);
+	T_ASSERT(fd >= 0);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	T_ASSERT(p != MAP_FAILED);
+	close(fd);
+	return p;
+}
+
+/* What a kernel that crashed left open is closed when the driver starts. */
+T_TEST(stale_object)
+{
+	const char *stale = dev_object("stale", MIB, 9);
+	const char *name = dev_object("o", MIB, 10);
+	char *address = dev_address(0);
+	volatile uint8_t *regs, *buffer;
+	size_t i;
+	int fd;
+
+	dev_driver("unbind", address);
+	regs = bar(address, 0, PAGE);
+	buffer = bar(address, 2, PAGE);
+	for (i = 0; i <= strlen(stale); i++)
+		buffer[i] = stale[i];
+	T_EQ(*(volatile uint32_t *)regs, 0);
+	T_EQ(dev_mapped(stale), 1);
+	munmap((void *)regs, PAGE);
+	munmap((void *)buffer, PAGE);
+
+	dev_driver("bind", address);
+	dev_wait(0, 1);
+	T_EQ(dev_mapped(stale), 0);
+	dev_attach(0, name, &fd)[0] = 1;
+}
