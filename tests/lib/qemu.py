@@ -29,7 +29,7 @@ VMSHM_SO = os.path.abspath(os.environ.get(
 BUILTIN = os.environ.get("VMSHM_BUILTIN") == "1"
 
 # A QEMU that is silent for so long is lost. Seconds.
-DEADLINE = 60
+DEADLINE = 30
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)

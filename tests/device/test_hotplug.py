@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""device_add and device_del, on each kind of PCI hot-plug that QEMU has.
+
+No guest runs: the tests answer the unplug request in its place.
+"""
+
+import contract as c
+from qemu import Qemu, QmpError
+from shm import Object, pattern
+from vmshm import (Vmshm, descriptors, equal, machine, mapped, released,
+                   true, until)
+
+SLOT = 9
+PIIX, ICH9 = 0xae00, 0xcc0
+PORT = ("-device", "pcie-root-port,id=port0,chassis=1,addr=3")
+NATIVE = ("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
+
+
+class Pc:
+    """A slot of the pc machine's root bus, by ACPI."""
+
+    args, machine = (), "pc"
+
+    def __init__(self, vm):
+        self.vm, self.where = vm, {"bus": "pci.0", "addr": hex(SLOT)}
+
+    def device(self):
+        return Vmshm(self.vm, slot=SLOT)
+
+    def eject(self):
+        self.vm.eject_acpi(PIIX, 0, SLOT)
+
+
+class RootPort:
+    """A PCI Express root port of q35."""
+
+    args, machine = PORT, "q35"
+
+    def __init__(self, vm):
+        self.vm, self.where = vm, {"bus": "port0"}
+        self.port = vm.function(3)
+        # Bus 1 behind it, and a memory window
+        self.port.set(0x18, 0x010100)
+        self.port.set(0x20, 0xf000e000 | 0x00000000)
+        self.port.set(0x24, 0x0001fff1)
+        self.port.decode(True)
+        self.slot = self.port.capability(0x10) + 0x18
+
+    def device(self):
+        return Vmshm(self.vm, slot=0, bus=1)
+
+
+class RootPortAcpi(RootPort):
+    """... by ACPI, the default since QEMU 6.1."""
+
+    def eject(self):
+        bsel = self.vm.bus_selector("/machine/peripheral/port0/port0")
+        self.vm.eject_acpi(ICH9, bsel, 0)
+
+
+class RootPortNative(RootPort):
+    """... by PCI Express itself."""
+
+    args = PORT + NATIVE
+
+    def device(self):
+        # The guest switches the power on, and the light
+        self.port.set(self.slot, 0x0100, 2)
+        return super().device()
+
+    def eject(self):
+        # ... and both off: it lets the device go
+        self.port.set(self.slot, 0x0700, 2)
+
+
+def plugged(kind):
+    return Qemu(*kind.args, machine=kind.machine)
+
+
+def cycle(kind):
+    """Plug, use, unplug while an object is open; three times."""
+    with Object(1 << 20, pattern(1 << 20)) as obj, plugged(kind) as vm:
+        place = kind(vm)
+        before = None
+        for i in range(4):
+            vm.add("vmshm", id="hot", **place.where)
+            dev = place.device()
+            equal(dev.pci.get(0), 0x66611af4, "vendor and device")
+            dev.is_zero("at the start")
+            dev.opened(obj.name)
+            equal(dev.load(), obj.read(0, 1 << 20), "the buffer")
+            dev.store(i, b"G")
+            vm.remove("hot", place.eject)
+            equal(dev.pci.get(0), 0xffffffff, "vendor after unplug")
+            until(lambda: not mapped(vm, obj), "the object stays mapped")
+            released(vm, obj)
+            equal(obj.read(i, 1), b"G", "the object")
+            if i == 0:      # QEMU itself keeps things from the first time
+                before = descriptors(vm)
+        equal(descriptors(vm), before, "descriptors")
+
+
+def test_pc_acpi():
+    cycle(Pc)
+
+
+def test_q35_root_port_acpi():
+    cycle(RootPortAcpi)
+
+
+def test_q35_root_port_native():
+    cycle(RootPortNative)
+
+
+def test_unplug_of_a_closed_device():
+    with plugged(Pc) as vm:
+        place = Pc(vm)
+        vm.add("vmshm", id="hot", **place.where)
+        vm.remove("hot", place.eject)
+
+
+def test_unplug_of_a_device_from_the_command_line():
+    with Object(4096, b"host") as obj, machine() as vm:
+        Vmshm(vm).opened(obj.name)
+        vm.remove("vmshm0", lambda: vm.eject_acpi(PIIX, 0, 4))
+        until(lambda: not mapped(vm, obj), "the object stays mapped")
+
+
+def test_unplug_leaves_the_other_devices_alone():
+    with Object(4096, b"host") as obj, machine() as vm:
+        dev = Vmshm(vm).opened(obj.name)
+        place = Pc(vm)
+        vm.add("vmshm", id="hot", **place.where)
+        hot = place.device().opened(obj.name)
+        hot.store(0, b"HOST")
+        vm.remove("hot", place.eject)
+        dev.shows(b"HOST", "the other device")
+        equal(len(mapped(vm, obj)), 1, "mappings")
+        dev.store(0, b"hOST")
+        equal(obj.read(0, 4), b"hOST", "the object")
+
+
+def test_unplug_asked_for_and_not_answered():
+    """A guest that never lets go keeps a working device; reset takes it."""
+    with Object(4096, b"host") as obj, plugged(Pc) as vm:
+        place = Pc(vm)
+        vm.add("vmshm", id="hot", **place.where)
+        dev = place.device().opened(obj.name)
+        vm.qmp("device_del", id="hot")
+        dev.shows(b"host", "after the request")
+        vm.qmp("system_reset")
+        vm.event("DEVICE_DELETED", lambda d: d.get("device") == "hot")
+        until(lambda: not mapped(vm, obj), "the object stays mapped")
+
+
+def test_secondary_bus_reset_closes():
+    with Object(4096, b"host") as obj, plugged(RootPortNative) as vm:
+        place = RootPortNative(vm)
+        vm.add("vmshm", id="hot", **place.where)
+        dev = place.device().opened(obj.name)
+        old = place.port.get(0x3e, 2)
+        place.port.set(0x3e, old | 0x40, 2)
+        place.port.set(0x3e, old, 2)
+        released(vm, obj)
+        dev.assign()
+        dev.is_zero("after the bus reset")
+        equal(dev.open(), c.EINVAL, "the name is gone, too")
+        dev.opened(obj.name)
+
+
+def test_same_slot_and_id_again_is_an_error():
+    with machine() as vm:
+        for wrong in ({"id": "vmshm0"}, {"addr": "4"}):
+            try:
+                vm.add("vmshm", **wrong)
+                raise AssertionError(f"device_add {wrong} worked")
+            except QmpError:
+                pass
+        vm.add("vmshm", id="right")
+
+
+def test_failed_device_add_leaves_nothing():
+    with machine() as vm:
+        def state():
+            with open(f"/proc/{vm.pid}/statm", encoding="ascii") as statm:
+                return int(statm.read().split()[0]), descriptors(vm)
+
+        def wrong():
+            # One fails before the device is made, one after that
+            for reason in ({"addr": "4"}, {"romfile": "/nonexistent"}):
+                try:
+                    vm.add("vmshm", id="x", **reason)
+                    raise AssertionError(f"device_add {reason} worked")
+                except QmpError:
+                    pass
+
+        for _ in range(20):
+            wrong()
+        pages, fds = state()
+        for _ in range(200):
+            wrong()
+        # A window that stays would be 3 MiB of addresses each time
+        until(lambda: state()[0] - pages < 100 * 256,
+              "address space is lost")
+        equal(state()[1], fds, "descriptors")
+
+
+def test_200_cycles_lose_nothing():
+    with Object(4096, b"host") as obj, plugged(Pc) as vm:
+        place = Pc(vm)
+
+        def once():
+            vm.add("vmshm", id="hot", **place.where)
+            vm.next32 = 0xe0000000
+            place.device().opened(obj.name)
+            vm.remove("hot", place.eject)
+
+        def lines():
+            with open(f"/proc/{vm.pid}/maps", encoding="utf-8") as maps:
+                return len(list(maps))
+
+        for _ in range(20):
+            once()
+        before, fds = lines(), descriptors(vm)
+        for _ in range(200):
+            once()
+        until(lambda: lines() <= before + 20, "mappings are lost")
+        equal(descriptors(vm), fds, "descriptors")
+        true(not mapped(vm, obj), "the object stays mapped")

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How the device gets into a stock QEMU, and how it refuses a wrong one."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+from qemu import DEADLINE, QEMU, VMSHM_SO, Lost, Qemu, load_args, package
+from shm import Object
+from vmshm import (Skip, Vmshm, device_help, equal, machine, not_builtin,
+                   true)
+
+PRELOAD = {"LD_PRELOAD": VMSHM_SO}
+
+
+def run(*command, **env):
+    """(exit code, stdout, stderr) of a program."""
+    done = subprocess.run(
+        command, env={**os.environ, **env}, timeout=DEADLINE, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True)
+    return (done.returncode, done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"))
+
+
+def works(vm):
+    """The device opens an object."""
+    with Object(4096, b"host") as obj:
+        dev = Vmshm(vm).opened(obj.name)
+        dev.shows(b"host", "the buffer")
+        dev.closed()
+
+
+def quiet(**how):
+    """A machine with the device works and QEMU prints nothing."""
+    with machine(**how) as vm:
+        works(vm)
+    equal(vm.said(), "", "QEMU printed")
+
+
+def other_binary(name):
+    """A QEMU of the same package as the one under test."""
+    path = os.path.join(os.path.dirname(shutil.which(QEMU)), name)
+    if not os.path.exists(path):
+        raise Skip(f"no {name} beside {QEMU}")
+    return path
+
+
+# -plugin
+
+def test_plugin():
+    not_builtin()
+    quiet(load=["-plugin", VMSHM_SO])
+
+
+def test_plugin_with_the_usual_arguments():
+    """-device vmshm alone, without id and addr, is enough."""
+    with Qemu("-device", "vmshm") as vm:
+        found = [d for bus in vm.qmp("query-pci") for d in bus["devices"]
+                 if (d["id"]["vendor"], d["id"]["device"]) ==
+                 (0x1af4, 0x6661)]
+        equal(len(found), 1, "vmshm devices")
+
+
+def test_plugin_without_the_device():
+    not_builtin()
+    with Qemu() as vm:
+        vm.qmp("query-status")
+    equal(vm.said(), "", "QEMU printed")
+
+
+def test_plugin_twice():
+    not_builtin()
+    quiet(load=["-plugin", VMSHM_SO, "-plugin", VMSHM_SO])
+
+
+def test_plugin_and_preload():
+    not_builtin()
+    quiet(load=["-plugin", VMSHM_SO], env=PRELOAD)
+
+
+def test_plugin_in_kvm():
+    not_builtin()
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        raise Skip("no /dev/kvm")
+    with machine("-cpu", "qemu64", accel="kvm") as vm:
+        works(vm)
+
+
+# LD_PRELOAD
+
+def test_preload():
+    not_builtin()
+    quiet(load=[], env=PRELOAD)
+
+
+def test_preload_device_help():
+    not_builtin()
+    code, out, err = run(QEMU, "-device", "help", **PRELOAD)
+    equal((code, err), (0, ""), "exit code and stderr")
+    lines = [line for line in out.splitlines() if '"vmshm"' in line]
+    equal(len(lines), 1, f"lines about vmshm: {lines}")
+    true("bus PCI" in lines[0] and "desc" in lines[0], lines[0])
+
+
+def test_preload_leaves_other_programs_alone():
+    not_builtin()
+    for command in (["/bin/true"], ["/bin/sh", "-c", ":"],
+                    ["/bin/sh", "-c", "/bin/true && ! /bin/false"]):
+        equal(run(*command, **PRELOAD), (0, "", ""), command)
+
+
+def test_preload_reaches_qemu_through_a_script():
+    not_builtin()
+    code, out, _ = run("/bin/sh", "-c", '"$0" -device help; exit $?', QEMU,
+                       **PRELOAD)
+    equal(code, 0, "exit code")
+    true('"vmshm"' in out, "-device help does not list vmshm")
+
+
+def child_environment(preload, **env):
+    """LD_PRELOAD as a child of a QEMU started with that sees it; None when
+    it is not set."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "environment")
+        with machine(load=[], env={"LD_PRELOAD": preload, **env}) as vm:
+            works(vm)
+            vm.qmp("migrate-set-capabilities", capabilities=[
+                {"capability": "events", "state": True}])
+            vm.qmp("migrate", uri=f"exec:cat /proc/self/environ >{file}; "
+                                  "cat >/dev/null")
+            vm.event("MIGRATION", lambda d: d["status"] == "completed")
+        with open(file, "rb") as environment:
+            for one in environment.read().split(b"\0"):
+                if one.startswith(b"LD_PRELOAD="):
+                    return one[11:].decode()
+    return None
+
+
+def test_preload_is_not_passed_on_by_qemu():
+    not_builtin()
+    equal(child_environment(VMSHM_SO), None, "LD_PRELOAD of a child")
+
+
+def test_preload_keeps_others():
+    not_builtin()
+    for others in (f"libm.so.6:{VMSHM_SO}", f"{VMSHM_SO}:libm.so.6",
+                   f"libm.so.6 {VMSHM_SO}", f":{VMSHM_SO}::libm.so.6:"):
+        equal(child_environment(others), "libm.so.6", f"with {others}")
+
+
+def test_preload_by_relative_path_and_by_name():
+    not_builtin()
+    equal(child_environment(os.path.relpath(VMSHM_SO)), None,
+          "LD_PRELOAD of a child, relative path")
+    equal(child_environment(os.path.basename(VMSHM_SO), LD_LIBRARY_PATH=(
+        os.path.dirname(VMSHM_SO))), None, "LD_PRELOAD of a child, name")
+
+
+def test_preload_in_a_qemu_that_exports_nothing():
+    not_builtin()
+    binary = other_binary("qemu-system-x86_64-microvm")
+    code, _, _ = run(binary, "--version", **PRELOAD)
+    equal(code, 0, "exit code")
+
+
+def test_preload_in_the_other_binary_of_the_package():
+    not_builtin()
+    code, out, err = run(other_binary("qemu-system-i386"), "-device", "help",
+                         **PRELOAD)
+    equal((code, err), (0, ""), "exit code and stderr")
+    true('"vmshm"' in out, "-device help does not list vmshm")
+
+
+# The QEMU under test, said to be another one
+
+class OtherBuild:
+    """A copy of the device for a QEMU package that differs in a letter."""
+
+    def __enter__(self):
+        not_builtin()
+        stamp = package().encode()
+        if not stamp:
+            raise Skip(f"{QEMU} names no package")
+        with open(VMSHM_SO, "rb") as file:
+            image = file.read()
+        true(stamp in image, "the device names no QEMU package")
+        self.stamp = stamp[:-1] + (b"8" if stamp[-1:] != b"8" else b"9")
+        self.folder = tempfile.TemporaryDirectory()
+        self.file = os.path.join(self.folder.name, "vmshm.so")
+        with open(self.file, "wb") as file:
+            file.write(image.replace(stamp, self.stamp))
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+    def refusal(self, text):
+        """The one line that says what is wrong and what to type."""
+        # With -plugin, QEMU adds a line of its own
+        lines = [line for line in text.splitlines()
+                 if "Could not load plugin" not in line]
+        equal(len(lines), 1, f"lines printed: {lines}")
+        for part in ("vmshm", package(), self.stamp.decode(), "make device"):
+            true(part in lines[0], f"no {part} in: {lines[0]}")
+
+
+def test_mismatch_with_plugin():
+    with OtherBuild() as other:
+        code, out, err = run(QEMU, "-M", "none", "-display", "none",
+                             "-plugin", other.file, "-device", "vmshm")
+        equal((code, out), (1, ""), "exit code and stdout")
+        other.refusal(err)
+
+
+def test_mismatch_with_preload():
+    with OtherBuild() as other:
+        env = {"LD_PRELOAD": other.file}
+        # QEMU itself goes on ...
+        with Qemu(load=[], env=env) as vm:
+            vm.qmp("query-status")
+            equal(vm.qmp("qom-list-types", implements="vmshm"), [], "types")
+        other.refusal(vm.said())
+        # ... and does not know the device
+        code, out, err = run(QEMU, "-device", "help", **env)
+        equal(code, 0, "exit code")
+        true('"vmshm"' not in out, "-device help lists vmshm")
+        other.refusal(err)
+        try:
+            with machine(load=[], env=env):
+                raise AssertionError("-device vmshm works")
+        except Lost as e:
+            true("'vmshm' is not a valid device model name" in str(e), e)
+
+
+def test_mismatch_leaves_other_programs_alone():
+    with OtherBuild() as other:
+        equal(run("/bin/true", LD_PRELOAD=other.file), (0, "", ""), "true")
+
+
+# What QEMU tells about the device
+
+def test_device_help():
+    true("addr=" in device_help(), device_help())
+    true("vmshm" in device_help(), device_help())
+
+
+def test_properties_by_qmp():
+    with machine() as vm:
+        names = {p["name"] for p in vm.qmp("device-list-properties",
+                                           typename="vmshm")}
+        true({"addr", "multifunction"} <= names, names)
+        found = {p["name"]: p for p in vm.qmp(
+            "qom-list-properties", typename="vmshm")}
+        true("realized" in found, found)
+
+
+def test_introspection_of_every_property():
+    """What libvirt and `info qtree` do: read all of them."""
+    with machine() as vm:
+        path = "/machine/peripheral/vmshm0"
+        for p in vm.qmp("qom-list", path=path):
+            if not p["type"].startswith("child<"):
+                vm.qmp("qom-get", path=path, property=p["name"])
+        tree = vm.hmp("info qtree")
+        true('dev: vmshm, id "vmshm0"' in tree, tree)
+        true("RAM controller: PCI device 1af4:6661" in vm.hmp("info pci"),
+             vm.hmp("info pci"))
+        Vmshm(vm)
+        true("vmshm-" in vm.hmp("info mtree"), "info mtree")
+
+
+def test_type_is_a_pci_device():
+    with machine() as vm:
+        types = vm.qmp("qom-list-types", implements="pci-device")
+        equal([t["name"] for t in types if t["name"].startswith("vmshm")],
+              ["vmshm"], "types")
+        equal(vm.qmp("qom-get", path="/machine/peripheral/vmshm0",
+                     property="type"), "vmshm", "type")
+
+
+def refused(*args, **how):
+    """What QEMU says when it does not start."""
+    try:
+        with Qemu(*args, **how):
+            raise AssertionError(f"it started with {args}")
+    except Lost as e:
+        true("exit code 1;" in str(e), f"no clean refusal: {e}")
+        return str(e)
+
+
+def test_wrong_arguments_are_refused():
+    true("Property 'vmshm.nonsense' not found" in
+         refused("-device", "vmshm,nonsense=1"), "unknown property")
+    true("No 'PCI' bus found" in
+         refused("-device", "vmshm", machine="none"), "no PCI bus")
+
+
+# Sandbox
+
+def test_sandbox_with_all_denials():
+    sandbox = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,"
+               "spawn=deny,resourcecontrol=deny")
+    code, _, err = run(QEMU, *sandbox, "-M", "none", "-version")
+    if code:
+        raise Skip(f"this QEMU has no sandbox: {err}")
+    ways = [(load_args(), {})]
+    if load_args():
+        ways.append(([], PRELOAD))
+    for load, env in ways:
+        with machine(*sandbox, load=load, env=env) as vm:
+            works(vm)
+            vm.add("vmshm", id="hot", addr="9")
+            dev = Vmshm(vm, slot=9)
+            equal(dev.open("/"), 22, "a bad name")
+            equal(dev.open("/vmshm-test-none"), 2, "a missing object")
+            with Object(1 << 20) as obj:
+                dev.opened(obj.name)
+                vm.qmp("system_reset")
+                vm.event("RESET")
+                Vmshm(vm, slot=9).opened(obj.name)
+                vm.remove("hot", lambda: vm.eject_acpi(0xae00, 0, 9))
+            works(vm)
+        equal(vm.said(), "", "QEMU printed")
+
+
+def test_machines():
+    """Any machine with a PCI bus, and any slot of it."""
+    for name in ("pc", "q35", "pc-i440fx-2.12", "pc-q35-2.12"):
+        with machine(machine=name) as vm:
+            works(vm)
+    with Qemu("-device", "vmshm,addr=4.0,multifunction=on",
+              "-device", "vmshm,addr=4.1") as vm:
+        works(vm)
