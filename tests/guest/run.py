@@ -235,8 +235,10 @@ class Guest:
         while True:
             try:
                 line = lines.readline()
-            except OSError as e:
+            except TimeoutError as e:
                 raise Lost(f"it was silent for {SILENCE} s") from e
+            except OSError as e:
+                raise Lost("it ended") from e
             if not line.endswith("\n"):
                 raise Lost("it ended")
             line = line.rstrip("\r\n")
@@ -292,7 +294,8 @@ class Guest:
         """Why the kernel died, in its own words, or None."""
         for line in self.console():
             text = re.sub(r"^\[[^]]*\] *", "", line)
-            if text != line and (ALARM.search(text) or "panic" in text):
+            if text != line and (ALARM.search(text)
+                                 or text.startswith("Kernel panic")):
                 return text
         return None
 

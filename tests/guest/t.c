@@ -20,7 +20,7 @@
 /* Set up by init: a raw serial line whose other end is tests/guest/run.py */
 #define CHANNEL "/dev/ttyS1"
 
-enum { NOTHING, FAILED, SKIPPED };
+enum { NOTHING, RETURNED, FAILED, SKIPPED };
 
 /* Shared by all processes of a test */
 static struct verdict {
@@ -319,6 +319,8 @@ static const char *run_one(const struct t_test *t)
 		sigprocmask(SIG_UNBLOCK, &chld, NULL);
 		setpgid(0, 0);
 		t->run();
+		__sync_bool_compare_and_swap(&verdict->state, NOTHING,
+					     RETURNED);
 		/* No atexit handlers: a test ends as kill would end it */
 		fflush(NULL);
 		_exit(0);
@@ -342,7 +344,7 @@ static const char *run_one(const struct t_test *t)
 	if (WIFSIGNALED(status))
 		snprintf(why, sizeof(why), "killed by signal %d (%s)",
 			 WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status))
+	else if (WEXITSTATUS(status) || verdict->state == NOTHING)
 		snprintf(why, sizeof(why), "exit code %d", WEXITSTATUS(status));
 	else
 		return NULL;
