@@ -168,7 +168,7 @@ int vmshm_policy_refuse(VMShmPolicy *p, VMShmRefusal kind, const char *name,
     if (log_allowed(p)) {
         g_autofree char *shown = g_strescape(name ?: "", NULL);
 
-        warn_report("vmshm: refused \"%.300s\": %s (%s)", shown,
+        warn_report("vmshm: refused \"%.80s\": %s (%s)", shown,
                     refusal_text(kind), strerror(-err));
     }
     return err;
