@@ -36,12 +36,16 @@ def true(value, what):
 
 
 class Vmshm:
-    """A vmshm device in a VM whose BARs are assigned."""
+    """A vmshm device in a VM. Its BARs are assigned, unless they are said
+    to be at `bars` already (after a migration)."""
 
-    def __init__(self, vm, slot=SLOT, bus=0):
+    def __init__(self, vm, slot=SLOT, bus=0, bars=None):
         self.vm = vm
         self.pci = vm.function(slot, bus)
-        self.assign()
+        if bars is None:
+            self.assign()
+        else:
+            self.pci.bars = dict(bars)
 
     def assign(self):
         """What firmware does after each reset."""
