@@ -35,10 +35,11 @@ def verdict(raw):
 def object_names():
     """Names that are strange, yet right, each with an object behind it."""
     mine = f"/{PREFIX}".encode()
-    for strange in (b"plain", b" ", b"a b", b"\n", b"\r\n", b"\t", b"\x01\x1b[31m",
-                    b"\x7f", b"\xff\xfe", "ä€😀".encode(), b"%s%n%x", b"$HOME",
-                    b"`id`", b";rm", b"'", b'"', b"\\", b"*", b"?", b"[a]",
-                    b"..", b"...", b"-rf", b"a,b=c", b"\xc0\xaf", b"\xe2\x80\xae"):
+    for strange in (
+            b"plain", b" ", b"a b", b"\n", b"\r\n", b"\t", b"\x01\x1b[31m",
+            b"\x7f", b"\xff\xfe", "ä€😀".encode(), b"%s%n%x", b"$HOME",
+            b"`id`", b";rm", b"'", b'"', b"\\", b"*", b"?", b"[a]", b"..",
+            b"...", b"-rf", b"a,b=c", b"\xc0\xaf", b"\xe2\x80\xae"):
         yield mine + b"n" + strange
     for length in (253, 254, 255):
         yield (mine + b"l" * 300)[:length + 1]
