@@ -6,7 +6,7 @@ import os
 import random
 
 import contract as c
-from shm import FOLDER, PREFIX, Object, path
+from shm import PREFIX, Object, names, path
 from vmshm import Vmshm, equal, machine
 
 SEED = 6661
@@ -95,7 +95,7 @@ def test_hostile_names_by_the_thousand():
         for name in object_names():
             objects.append(Object(4096, name + b"\0", name=name))
         right = [o.name for o in objects]
-        before = sorted(os.listdir(FOLDER.encode()))
+        before = names()
         counts = {}
         with machine() as vm:
             dev = Vmshm(vm)
@@ -115,7 +115,7 @@ def test_hostile_names_by_the_thousand():
                     equal(dev.load(0, 8), bytes(8), f"buffer after {text}")
                 equal(vm.load(dev.name, 1024), raw, "BAR2")
                 dev.closed()
-        equal(sorted(os.listdir(FOLDER.encode())), before, "host's objects")
+        equal(names(), before, "names on the host")
         # The generator reaches every rule
         equal(sorted(counts), [c.OK, c.ENOENT, c.EINVAL, c.ENAMETOOLONG],
               "results met")
@@ -125,11 +125,11 @@ def test_hostile_names_by_the_thousand():
             obj.close()
 
 
-def result_of(*names):
+def result_of(*several):
     """open's result for each of these names, in one machine."""
     with machine() as vm:
         dev = Vmshm(vm)
-        return [dev.open(name) for name in names]
+        return [dev.open(name) for name in several]
 
 
 def test_no_nul_in_1024_bytes():

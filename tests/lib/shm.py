@@ -74,6 +74,15 @@ def path(name):
     return FOLDER + name if isinstance(name, str) else FOLDER.encode() + name
 
 
+def names():
+    """All names in use, as bytes, but for those of other test programs that
+    run now."""
+    return sorted(
+        name for name in os.listdir(FOLDER.encode())
+        if name.startswith(PREFIX.encode()) or
+        not name.startswith(b"vmshm-test-"))
+
+
 def remove_all():
     """Remove whatever this process left, on the way out."""
     for left in glob.glob(f"{FOLDER}/{PREFIX}*"):
