@@ -154,7 +154,7 @@ T_TEST(unbind_under_load)
 
 static void plug(void)
 {
-	t_host("device_add vmshm,id=hot,bus=rp0,arena=0");
+	t_host("device_add vmshm,id=hot,bus=rp0");
 	dev_wait(1, 1);
 }
 
