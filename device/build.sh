@@ -72,12 +72,15 @@ fetch_source() {
 configure_source() {
 	gen=$src/build-vmshm
 	[ -e "$gen/.complete" ] && return
-	echo "device: generating the headers of QEMU ${stamp%% *}"
+	echo "device: generating the headers of QEMU $(cat "$src/VERSION")"
 	rm -rf "$gen"
 	mkdir -p "$gen"
 	(
 		cd "$gen"
+		# A python3 that is earlier in PATH may not have meson's
+		# modules; Debian's source has no firmware to install.
 		../configure --target-list=x86_64-softmmu \
+			--python=/usr/bin/python3 --disable-install-blobs \
 			--without-default-features --enable-system \
 			--enable-tcg --enable-plugins --disable-werror \
 			> vmshm.log 2>&1 &&

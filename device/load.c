@@ -138,7 +138,8 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
                         int argc, char **argv)
 {
     if (!fits) {
-        return -1;
+        /* The reason was printed; QEMU's own line would say less. */
+        exit(1);
     }
     register_once();
     return 0;

@@ -105,53 +105,93 @@ static int check_limits(VMShmState *s, const char *name, uint64_t length)
 }
 
 /*
- * Attaches the object named in BAR2 as *@want says: window, place, offset,
- * readonly, and length, where 0 is all there is but not more than @most.
+ * The object named in BAR2: a descriptor to close with *@st filled in, or
+ * -errno. The caller frees *@name, also after a failure.
  */
-static int attach_named(VMShmState *s, VMShmAttachment *want, uint64_t most,
-                        struct stat *st)
+static int open_named(VMShmState *s, bool readonly, char **name,
+                      struct stat *st)
 {
-    g_autofree char *name = NULL;
     g_autofree char *host_name = NULL;
-    uint64_t pages;
-    int fd, ret;
+    int ret = get_name(s, 0, -ENOENT, name, &host_name);
 
-    ret = get_name(s, 0, -ENOENT, &name, &host_name);
     if (ret < 0) {
         return ret;
     }
-    fd = vmshm_object_open(host_name, want->readonly, st);
-    if (fd < 0) {
-        return host_answer(s, name, fd);
+    return host_answer(s, *name, vmshm_object_open(host_name, readonly, st));
+}
+
+/* The attachment that HANDLE names; what is at BAR1 has no handle. */
+static VMShmAttachment *requested_attachment(VMShmState *s)
+{
+    uint32_t handle = request(s, VMSHM_REG_HANDLE);
+
+    if (handle && handle == s->open_handle) {
+        return NULL;
     }
+    return vmshm_attachment_find(&s->attachments, handle);
+}
+
+/* The same for the object that is attached as HANDLE. */
+static int open_attached(VMShmState *s, bool readonly, char **name,
+                         struct stat *st)
+{
+    VMShmAttachment *a = requested_attachment(s);
+    int fd, ret;
+
+    if (!a || (a->readonly && !readonly)) {
+        return refuse_request(s, "handle", -EBADF);
+    }
+    fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    if (fstat(fd, st) < 0) {
+        ret = -errno;
+        close(fd);
+        return ret;
+    }
+    *name = g_strdup(a->name);
+    return fd;
+}
+
+/* As FLAGS says, one or the other. */
+static int open_requested(VMShmState *s, bool readonly, char **name,
+                          struct stat *st)
+{
+    return request(s, VMSHM_REG_FLAGS) & VMSHM_RQ_HANDLE
+           ? open_attached(s, readonly, name, st)
+           : open_named(s, readonly, name, st);
+}
+
+/*
+ * Attaches the object of @fd as *@want says: window, place, offset, readonly,
+ * and length, where 0 is all there is but not more than @most. On success fd
+ * and name are the attachment's; else they stay the caller's.
+ */
+static int attach_opened(VMShmState *s, VMShmAttachment *want, uint64_t most,
+                         int fd, char *name, const struct stat *st)
+{
+    uint64_t pages;
+    int ret;
+
     /* Never map what the object does not have: touching it raises SIGBUS. */
     pages = QEMU_ALIGN_UP((uint64_t)st->st_size, VMSHM_PAGE_SIZE);
     if (want->offset >= pages || want->length > pages - want->offset) {
-        ret = -ENODATA;
-        goto fail;
+        return -ENODATA;
     }
     if (!want->length) {
         want->length = MIN(pages - want->offset, most);
     }
     if (want->length > most) {
-        ret = refuse_request(s, name, -EINVAL);
-        goto fail;
+        return refuse_request(s, name, -EINVAL);
     }
     ret = check_limits(s, name, want->length);
     if (ret < 0) {
-        goto fail;
+        return ret;
     }
     want->fd = fd;
     want->name = name;
-    ret = vmshm_attach(&s->attachments, want, &want->handle);
-    if (ret < 0) {
-        goto fail;
-    }
-    g_steal_pointer(&name);
-    return 0;
-fail:
-    close(fd);
-    return ret;
+    return vmshm_attach(&s->attachments, want, &want->handle);
 }
 
 int vmshm_open(VMShmState *s)
@@ -160,19 +200,29 @@ int vmshm_open(VMShmState *s)
         .window = s->buffer_window,
         .readonly = s->policy.readonly,
     };
+    g_autofree char *name = NULL;
     struct stat st;
-    int ret;
+    int fd, ret;
 
     if (s->open_handle) {
         return -EBUSY;
     }
-    /* Drop what the guest wrote there while nothing was open. */
-    ret = vmshm_window_clear(s->buffer_window, 0, VMSHM_BUFFER_SIZE);
-    if (ret == 0) {
-        ret = attach_named(s, &want, VMSHM_BUFFER_SIZE, &st);
+    fd = open_named(s, want.readonly, &name, &st);
+    if (fd < 0) {
+        return fd;
     }
-    if (ret == 0) {
-        s->open_handle = want.handle;
+    ret = attach_opened(s, &want, VMSHM_BUFFER_SIZE, fd, name, &st);
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    g_steal_pointer(&name);
+    s->open_handle = want.handle;
+    /* Drop what the guest wrote behind it while nothing was open. */
+    ret = vmshm_window_clear(s->buffer_window, want.length,
+                             VMSHM_BUFFER_SIZE - want.length);
+    if (ret < 0) {
+        vmshm_close(s);
     }
     return ret;
 }
@@ -207,10 +257,11 @@ static int command_attach(VMShmState *s)
         .offset = request64(s, VMSHM_REG_OFFSET_LO),
         .readonly = readonly,
     };
+    g_autofree char *name = NULL;
     struct stat st;
-    int ret;
+    int fd, ret;
 
-    if (request(s, VMSHM_REG_FLAGS) & ~VMSHM_RQ_READONLY) {
+    if (request(s, VMSHM_REG_FLAGS) & ~(VMSHM_RQ_READONLY | VMSHM_RQ_HANDLE)) {
         return refuse_request(s, "attach: flags", -EINVAL);
     }
     if (s->policy.readonly && !readonly) {
@@ -225,24 +276,20 @@ static int command_attach(VMShmState *s)
         return refuse_request(s, "attach: place", -EINVAL);
     }
     want.length = QEMU_ALIGN_UP(length, VMSHM_PAGE_SIZE);
-    ret = attach_named(s, &want, s->arena_size - (place - first), &st);
+    fd = open_requested(s, readonly, &name, &st);
+    if (fd < 0) {
+        return fd;
+    }
+    ret = attach_opened(s, &want, s->arena_size - (place - first), fd, name,
+                        &st);
     if (ret < 0) {
+        close(fd);
         return ret;
     }
+    g_steal_pointer(&name);
     set_result(s, VMSHM_REG_RES_HANDLE, want.handle);
     set_result_stat(s, want.fd, &st);
     return 0;
-}
-
-/* The attachment that HANDLE names; what is at BAR1 has no handle. */
-static VMShmAttachment *requested_attachment(VMShmState *s)
-{
-    uint32_t handle = request(s, VMSHM_REG_HANDLE);
-
-    if (handle && handle == s->open_handle) {
-        return NULL;
-    }
-    return vmshm_attachment_find(&s->attachments, handle);
 }
 
 static int command_detach(VMShmState *s)
@@ -255,34 +302,16 @@ static int command_detach(VMShmState *s)
 
 static int command_stat(VMShmState *s)
 {
-    uint32_t flags = request(s, VMSHM_REG_FLAGS);
     g_autofree char *name = NULL;
-    g_autofree char *host_name = NULL;
-    VMShmAttachment *a;
     struct stat st;
-    int fd, ret;
+    int fd;
 
-    if (flags & ~VMSHM_RQ_HANDLE) {
+    if (request(s, VMSHM_REG_FLAGS) & ~VMSHM_RQ_HANDLE) {
         return refuse_request(s, "stat: flags", -EINVAL);
     }
-    if (flags & VMSHM_RQ_HANDLE) {
-        a = requested_attachment(s);
-        if (!a) {
-            return refuse_request(s, "stat: handle", -EBADF);
-        }
-        if (fstat(a->fd, &st) < 0) {
-            return -errno;
-        }
-        set_result_stat(s, a->fd, &st);
-        return 0;
-    }
-    ret = get_name(s, 0, -ENOENT, &name, &host_name);
-    if (ret < 0) {
-        return ret;
-    }
-    fd = vmshm_object_open(host_name, true, &st);
+    fd = open_requested(s, true, &name, &st);
     if (fd < 0) {
-        return host_answer(s, name, fd);
+        return fd;
     }
     set_result_stat(s, fd, &st);
     close(fd);
@@ -461,43 +490,10 @@ static int command_rename(VMShmState *s)
                                         flags & VMSHM_RQ_NOREPLACE));
 }
 
-/* What a RESIZE or ALLOCATE is about: a descriptor to close, or -errno. */
-static int open_to_change(VMShmState *s, const char *what, struct stat *st)
-{
-    uint32_t flags = request(s, VMSHM_REG_FLAGS);
-    g_autofree char *name = NULL;
-    g_autofree char *host_name = NULL;
-    VMShmAttachment *a;
-    int fd, ret;
-
-    if (flags & ~VMSHM_RQ_HANDLE) {
-        return refuse_request(s, what, -EINVAL);
-    }
-    if (flags & VMSHM_RQ_HANDLE) {
-        a = requested_attachment(s);
-        if (!a || a->readonly) {
-            return refuse_request(s, what, -EBADF);
-        }
-        fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
-        if (fd >= 0 && fstat(fd, st) == 0) {
-            return fd;
-        }
-        ret = -errno;
-        if (fd >= 0) {
-            close(fd);
-        }
-        return ret;
-    }
-    ret = get_name(s, 0, -ENOENT, &name, &host_name);
-    if (ret < 0) {
-        return ret;
-    }
-    return host_answer(s, name, vmshm_object_open(host_name, false, st));
-}
-
 static int command_resize(VMShmState *s)
 {
     uint64_t size = request64(s, VMSHM_REG_LENGTH_LO);
+    g_autofree char *name = NULL;
     struct stat st;
     int fd, ret;
 
@@ -505,15 +501,18 @@ static int command_resize(VMShmState *s)
     if (ret < 0) {
         return ret;
     }
+    if (request(s, VMSHM_REG_FLAGS) & ~VMSHM_RQ_HANDLE) {
+        return refuse_request(s, "resize: flags", -EINVAL);
+    }
     if (size > INT64_MAX) {
         return refuse_request(s, "resize: length", -EFBIG);
     }
-    fd = open_to_change(s, "resize", &st);
+    fd = open_requested(s, false, &name, &st);
     if (fd < 0) {
         return fd;
     }
     if (size > st.st_size) {
-        ret = check_store(s, "resize", 0, size - st.st_size);
+        ret = check_store(s, name, 0, size - st.st_size);
     } else {
         ret = vmshm_attachments_cut(&s->attachments, &st, size);
     }
@@ -531,6 +530,7 @@ static int command_allocate(VMShmState *s)
 {
     uint64_t offset = request64(s, VMSHM_REG_OFFSET_LO);
     uint64_t length = request64(s, VMSHM_REG_LENGTH_LO);
+    g_autofree char *name = NULL;
     struct stat st;
     int fd, ret;
 
@@ -538,15 +538,18 @@ static int command_allocate(VMShmState *s)
     if (ret < 0) {
         return ret;
     }
+    if (request(s, VMSHM_REG_FLAGS) & ~VMSHM_RQ_HANDLE) {
+        return refuse_request(s, "allocate: flags", -EINVAL);
+    }
     if (!length || length > VMSHM_ALLOCATE_MAX || offset > INT64_MAX - length) {
         return refuse_request(s, "allocate: range", -EINVAL);
     }
-    fd = open_to_change(s, "allocate", &st);
+    fd = open_requested(s, false, &name, &st);
     if (fd < 0) {
         return fd;
     }
     if (offset + length > st.st_size) {
-        ret = check_store(s, "allocate", 0, offset + length - st.st_size);
+        ret = check_store(s, name, 0, offset + length - st.st_size);
     }
     if (ret == 0 &&
         (fallocate(fd, 0, offset, length) < 0 || fstat(fd, &st) < 0)) {

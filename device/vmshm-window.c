@@ -87,7 +87,7 @@ int vmshm_window_map(VMShmWindow *w, uint64_t offset, uint64_t length,
 int vmshm_window_clear(VMShmWindow *w, uint64_t offset, uint64_t length)
 {
     assert(offset <= w->size && length <= w->size - offset);
-    if (zero_memory(w->host + offset, length) == MAP_FAILED) {
+    if (length && zero_memory(w->host + offset, length) == MAP_FAILED) {
         return -errno;
     }
     return 0;

@@ -268,6 +268,11 @@ static void vmshm_exit(PCIDevice *pci)
         vmshm_migration_unblock(&s->attachments.migration_blocker);
     }
     vmshm_attachments_destroy(&s->attachments);
+    if (s->arena_window) {
+        /* Each holds a reference to the device, which would never end. */
+        memory_region_del_subregion(&s->arena, &s->arena_rw);
+        memory_region_del_subregion(&s->arena, &s->arena_ro);
+    }
 }
 
 static void vmshm_finalize(Object *obj)

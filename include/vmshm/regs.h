@@ -63,7 +63,7 @@
 #define VMSHM_REG_MODE		0xa0	/* RW: permission bits for CREATE */
 
 #define VMSHM_RQ_READONLY	0x1	/* ATTACH: for reading only */
-#define VMSHM_RQ_HANDLE		0x2	/* STAT, RESIZE, ALLOCATE: of HANDLE */
+#define VMSHM_RQ_HANDLE		0x2	/* the object of HANDLE, not of a name */
 #define VMSHM_RQ_NOREPLACE	0x4	/* RENAME: EEXIST if the target exists */
 
 #define VMSHM_REG_COMMAND	0xb0	/* WO: VMSHM_CMD_*; done on return */
