@@ -5,6 +5,7 @@ import array
 import json
 import os
 import sys
+import time
 import zlib
 
 from qemu import QmpError
@@ -13,6 +14,10 @@ SHM = "/dev/shm"
 
 # The name that program-2010.c has built in
 NAME_2010 = "/shared-with-qemu"
+
+
+# Seconds for a guest to let an unplugged device go: ACPI needs milliseconds
+GONE = 30
 
 
 class Refused(Exception):
@@ -158,7 +163,16 @@ class Host:
         self.vm.qmp("device_del", id=ident)
 
     def do_gone(self, ident):
-        self.vm.event("DEVICE_DELETED", lambda d: d.get("device") == ident)
+        end = time.monotonic() + GONE
+        while time.monotonic() < end:
+            self.vm.qmp("query-status")     # events come along
+            for e in self.vm.events:
+                if e["event"] == "DEVICE_DELETED" \
+                   and e["data"].get("device") == ident:
+                    self.vm.events.remove(e)
+                    return
+            time.sleep(0.01)
+        raise Refused(f"{ident} is still there after {GONE} s")
 
     def do_hmp(self, *words):
         lines = self.vm.hmp(" ".join(words)).splitlines()

@@ -4,8 +4,8 @@
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
-The environment: KERNELS (default "6.1 6.12"; scripts/fetch-kernel and
-make -C driver KVER=... come first), QEMU, VMSHM_SO, VMSHM_BUILTIN.
+The environment: KERNELS (default "6.1 6.12"), QEMU, VMSHM_SO, VMSHM_BUILTIN.
+Kernels and drivers are fetched and built as needed, the device is not.
 
 A test is passed when the guest says so. The guest also has to reach its end,
 with no complaint from its kernel; one that dies or falls silent is lost: the
@@ -14,6 +14,7 @@ build/guest/KERNEL/ afterwards: boot-N.log, the console of the N-th guest.
 """
 
 import concurrent.futures
+import fcntl
 import os
 import re
 import shlex
@@ -90,13 +91,18 @@ class Kernel:
         self.driver = os.path.join(ROOT, "build", "driver", version,
                                    "vmshm.ko")
 
-    def missing(self):
-        """What has to be run first, or None."""
-        if not os.path.exists(os.path.join(self.folder, "release")):
-            return f"scripts/fetch-kernel {self.version}"
-        if not os.path.exists(self.driver):
-            return f"make -C driver KVER={self.version}"
-        return None
+    def prepare(self):
+        """Fetch the kernel and build the driver, where that is not done."""
+        for command in (["scripts/fetch-kernel", self.version],
+                        ["make", "-s", "-C", "driver",
+                         "KVER=" + self.version]):
+            done = subprocess.run(command, cwd=ROOT, check=False,
+                                  stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
+            if done.returncode:
+                sys.stderr.write(done.stdout.decode(errors="replace"))
+                raise Lost(" ".join(command) + " failed")
 
     def modules(self, names):
         """Files of the modules and of what they need, in loading order."""
@@ -135,7 +141,6 @@ def build(programs):
     for folder, _, found in os.walk(os.path.join(ROOT, "include")):
         shared += [os.path.join(folder, f) for f in found]
     wanted = {p.file for p in programs}
-    os.makedirs(BUILD, exist_ok=True)
     jobs, files = [], [("init", os.path.join(HERE, "init")),
                        ("t.sh", os.path.join(HERE, "t.sh"))]
     for source in sources:
@@ -212,8 +217,10 @@ class Guest:
                       "-chardev", "socket,id=channel,"
                       f"path={listener.getsockname()}",
                       "-serial", "chardev:channel",
-                      "-device", "pcie-root-port,id=rp0,chassis=1",
-                      "-device", "pcie-root-port,id=rp1,chassis=2",
+                      "-device", "pcie-root-port,id=rp0,chassis=1,"
+                      "pref64-reserve=1G",
+                      "-device", "pcie-root-port,id=rp1,chassis=2,"
+                      "pref64-reserve=1G",
                       "-kernel", os.path.join(self.kernel.folder, "vmlinuz"),
                       "-initrd", self.initramfs(Host.PREFIX),
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
@@ -373,6 +380,14 @@ def main():
     programs = [p for p in programs
                 if any(report.wanted(f"{v}/{p.name}/{t}")
                        for v in versions for t in p.tests)]
+    # Two runs at once would write the same files, and slow each other down
+    os.makedirs(BUILD, exist_ok=True)
+    lock = open(os.path.join(BUILD, ".lock"), "w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting for another run.py", file=sys.stderr)
+        fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         files = build(programs)
     except Lost as e:
@@ -380,9 +395,10 @@ def main():
         versions = []
     for version in versions:
         kernel = Kernel(version)
-        missing = kernel.missing()
-        if missing:
-            report.fail(f"{version}/boot", f"run this first: {missing}")
+        try:
+            kernel.prepare()
+        except Lost as e:
+            report.fail(f"{version}/boot", e)
             continue
         run_kernel(report, kernel, programs, files)
     sys.exit(report.finish())
