@@ -29,7 +29,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 from host import Host                   # noqa: E402
-from qemu import Lost, Qemu             # noqa: E402
+from qemu import BUILTIN, VMSHM_SO, Lost, Qemu      # noqa: E402
 from report import Report               # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "guest")
@@ -389,6 +389,8 @@ def main():
         print("waiting for another run.py", file=sys.stderr)
         fcntl.flock(lock, fcntl.LOCK_EX)
     try:
+        if not BUILTIN and not os.path.exists(VMSHM_SO):
+            raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
         files = build(programs)
     except Lost as e:
         report.fail("build", e)
