@@ -30,7 +30,7 @@
  * name again changes nothing. A file whose request fails is as before.
  *	EBUSY	another object is attached
  *	EFAULT	the string is not readable
- *	ENAMETOOLONG	no NUL among its first 1024 bytes, or refused by the device
+ *	ENAMETOOLONG	no NUL in the first 1024 bytes, or the device says so
  *	ENODEV	the device was unplugged or taken from the driver
  *	EIO	the device answered with something that is no errno
  *	others	the device's answer: EINVAL, ENOENT, EACCES, ENODATA, ...

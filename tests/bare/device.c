@@ -39,8 +39,7 @@ u32 pattern(u32 tag, u32 size, u32 offset)
 	return tag << 24 | offset >> 2;
 }
 
-static int check_word(u32 base, u32 tag, u32 size, u32 offset,
-		      const char *what)
+static int check_word(u32 base, u32 tag, u32 size, u32 offset, const char *what)
 {
 	return check(read32(base + offset), pattern(tag, size, offset), what);
 }
@@ -51,8 +50,9 @@ int check_pattern(u32 base, u32 tag, u32 size, const char *what)
 	for (u32 offset = 0; offset < VMSHM_BUFFER_SIZE; offset += opt.step)
 		if (!check_word(base, tag, size, offset, what))
 			return 0;
-	for (u32 offset = size & ~0xfffu; offset <= (size | 0xfff) + 1 &&
-	     offset < VMSHM_BUFFER_SIZE; offset += 4)
+	for (u32 offset = size & ~0xfffu;
+	     offset <= (size | 0xfff) + 1 && offset < VMSHM_BUFFER_SIZE;
+	     offset += 4)
 		if (!check_word(base, tag, size, offset, what))
 			return 0;
 	return check_word(base, tag, size, VMSHM_BUFFER_SIZE - 4, what);

@@ -6,7 +6,8 @@
  *   ok NAME | FAIL NAME: why
  *
  * and "end OK FAILED" when it got to its end. A line "note TEXT" adds to the
- * next reason; at "ask pong" run.py answers in the object. Options come on the multiboot command line.
+ * next reason; at "ask pong" run.py answers in the object. Options come on the
+ * multiboot command line.
  */
 #include "guest.h"
 

@@ -12,8 +12,8 @@
  * A word that the second CPU writes carries the round. It waits for nobody
  * and may land before or after an open or a close; but the first CPU begins
  * no round before the second one has answered: a look that began after the
- * last round is done, and x86 keeps the order of stores. So a word of round n lands in what is
- * open in round n, or in private memory, and nowhere else.
+ * last round is done, and x86 keeps the order of stores. So a word of round n
+ * lands in what is open in round n, or in private memory, and nowhere else.
  */
 #include "guest.h"
 
@@ -23,13 +23,21 @@ enum object { OBJECT_A, OBJECT_B, OBJECT_NONE, OBJECTS };
 static const struct {
 	u32 tag, size;
 } objects[OBJECTS] = {
-	{ A_TAG, A_SIZE }, { B_TAG, B_SIZE }, { 0, 0 }
+	{ A_TAG, A_SIZE },
+	{ B_TAG, B_SIZE },
+	{ 0, 0 },
 };
 
 /* Pages that are hammered most: at the ends, for writes, far beyond B */
 static const u32 hot_pages[] = {
-	0, WRITE_PAGE_1, (B_SIZE - 1) & ~0xfffu, (B_SIZE | 0xfff) + 1,
-	0x80000, WRITE_PAGE_2, 0xfe000, 0xff000
+	0,
+	WRITE_PAGE_1,
+	(B_SIZE - 1) & ~0xfffu,
+	(B_SIZE | 0xfff) + 1,
+	0x80000,
+	WRITE_PAGE_2,
+	0xfe000,
+	0xff000,
 };
 
 #define LEAST_ROUNDS	(20 * OBJECTS)
@@ -78,8 +86,8 @@ static int written(u32 value, u32 first, u32 last)
 {
 	u32 round = value & 0xffffff;
 
-	return writing && value >> 24 == WRITE_TAG &&
-	       round >= first && round <= last;
+	return writing && value >> 24 == WRITE_TAG && round >= first &&
+	       round <= last;
 }
 
 static int in_private(u32 offset, u32 value, u32 round)
@@ -98,8 +106,8 @@ static int in_object(u32 offset, u32 value, u32 round)
 	u32 size = objects[object].size;
 
 	if (offset >= size)
-		return value == 0 || (for_writes(offset) &&
-				      written(value, round, round));
+		return value == 0 ||
+		       (for_writes(offset) && written(value, round, round));
 	if (value == pattern(objects[object].tag, size, offset))
 		return 1;
 	return for_writes(offset) && written(value, 0, round) &&

@@ -14,13 +14,15 @@
 #define LAST_WORD	0xcafe0042u	/* at the end of the text object */
 
 #define BUFFER_END	(VMSHM_BUFFER_SIZE - 4)
-#define ELSEWHERE	0x40000000u	/* neither RAM nor where BIOSes put BARs */
+#define ELSEWHERE	0x40000000u	/* no RAM, and no BAR of any BIOS */
 #define NAME_MAX	255
 
 void test_pci(void)
 {
 	static const u32 sizes[] = {
-		VMSHM_REGS_SIZE, VMSHM_BUFFER_SIZE, VMSHM_NAME_SIZE
+		VMSHM_REGS_SIZE,
+		VMSHM_BUFFER_SIZE,
+		VMSHM_NAME_SIZE,
 	};
 	u32 base[ARRAY_SIZE(sizes)];
 	u32 function = 0;
@@ -43,7 +45,8 @@ void test_pci(void)
 		check(pci_read(function, PCI_BAR(i)), bar, "BAR after sizing");
 		for (u32 j = 0; j < i; j++)
 			check(base[i] < base[j] + sizes[j] &&
-			      base[j] < base[i] + sizes[i], 0, "BARs overlap");
+				      base[j] < base[i] + sizes[i],
+			      0, "BARs overlap");
 	}
 	dev_function = function;
 	dev_regs = base[VMSHM_BAR_REGS];
@@ -275,8 +278,8 @@ void test_misaligned(void)
 			read32(dev_regs + at[turn] + i);
 			read16(dev_regs + at[turn] + i);
 			word = read32(dev_buffer);
-			check(word == 0 || word == pattern(A_TAG, A_SIZE, 0),
-			      1, "zero or the object");
+			check(word == 0 || word == pattern(A_TAG, A_SIZE, 0), 1,
+			      "zero or the object");
 		}
 	}
 	check(dev_close(), 0, "close");

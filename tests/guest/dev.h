@@ -29,9 +29,9 @@ static inline int dev_open(int n)
 
 static inline char *dev_map(int fd, off_t offset, size_t len)
 {
-	char *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		       offset);
+	char *p;
 
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
 	T_ASSERT(p != MAP_FAILED);
 	return p;
 }

@@ -23,10 +23,11 @@
 enum { NOTHING, RETURNED, FAILED, SKIPPED };
 
 /* Shared by all processes of a test */
-static struct verdict {
+struct verdict {
 	int state;
 	char why[512];
-} *verdict;
+};
+static struct verdict *verdict;
 
 static struct t_test *first, **last = &first;
 
@@ -226,8 +227,8 @@ void t_wait(pid_t pid)
 	if (waitpid(pid, &status, 0) != pid)
 		t_fail("waitpid: %s", strerror(errno));
 	if (WIFSIGNALED(status))
-		t_fail("a child was killed by signal %d (%s)",
-		       WTERMSIG(status), strsignal(WTERMSIG(status)));
+		t_fail("a child was killed by signal %d (%s)", WTERMSIG(status),
+		       strsignal(WTERMSIG(status)));
 	if (WEXITSTATUS(status))
 		t_fail("a child exited with %d", WEXITSTATUS(status));
 }

@@ -50,10 +50,12 @@ static void refuses(int fd, const char *name, int err)
 
 T_TEST(names_that_are_none)
 {
+	/* clang-format off */
 	static const char *const names[] = {
 		"", "x", "/", "//", "/a/b", "/a/", "/.", "/..", "../x", "o",
 		"\xff", " /x", "/../x", "/./x"
 	};
+	/* clang-format on */
 	int fd = dev_open(0);
 	unsigned int i;
 

@@ -64,8 +64,9 @@ T_TEST(unbind_and_a_node_of_one_s_own)
 	int fd, fd2;
 
 	address = dev_address(0);
-	T_EQ(t_system("mknod /tmp/node c $(tr : ' ' <%s)",
-		      "/sys/class/vmshm/vmshm0/dev"), 0);
+	T_EQ(t_system("mknod /tmp/node c %s",
+		      "$(tr : ' ' </sys/class/vmshm/vmshm0/dev)"),
+	     0);
 	fd = open("/tmp/node", O_RDWR);
 	T_EQ(ioctl(fd, 0, name), 0);
 	p = dev_map(fd, 0, MIB);
