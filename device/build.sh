@@ -78,8 +78,9 @@ configure_source() {
 	(
 		cd "$gen"
 		# A python3 that is earlier in PATH may not have meson's
-		# modules; Debian's source has no firmware to install.
-		../configure --target-list=x86_64-softmmu \
+		# modules, and nothing is to come from PyPI. Debian's source
+		# has no firmware that could be installed.
+		PIP_NO_INDEX=1 ../configure --target-list=x86_64-softmmu \
 			--python=/usr/bin/python3 --disable-install-blobs \
 			--without-default-features --enable-system \
 			--enable-tcg --enable-plugins --disable-werror \

@@ -19,29 +19,36 @@ die() { echo "qemu-patch: $*" >&2; exit 1; }
 # Files of QEMU that get hook lines.
 hooks="hw/misc/Kconfig hw/misc/meson.build MAINTAINERS docs/specs/index.rst"
 
-# The suite that has the source of a release; that source is unpacked once.
+# The source of a release, unpacked once: the newest that the suite offers, or
+# a certain one, as the archive drops sources of -backports while it still
+# lists them, and keeps another in its pool.
 source_of() {
-	local suite version dir
+	local suite pool='' version dir
 
 	case $1 in
 	7.2) suite=bookworm ;;
-	11.1) suite=trixie-backports ;;
+	11.1) suite=trixie-backports pool=1:11.1.1+ds-1 ;;
 	*) die "no suite is known for QEMU $1 (7.2 and 11.1 are)" ;;
 	esac
-	version=$("$top/scripts/apt-suite" "$suite" showsrc qemu |
-		sed -n 's/^Version: //p' | grep "^1:$1" | sort -V | tail -n 1)
-	[ -n "$version" ] || die "found no source of QEMU $1 in $suite"
-	dir=$top/build/qemu/${version#*:}
-	if [ ! -e "$dir/.complete" ]; then
+	for version in $("$top/scripts/apt-suite" "$suite" showsrc qemu |
+			 sed -n "s/^Version: \(1:$1\)/\1/p" |
+			 sort -urV) $pool; do
+		dir=$top/build/qemu/${version#*:}
+		[ ! -e "$dir/.complete" ] || break
 		echo "qemu-patch: fetching the source of qemu $version" >&2
 		rm -rf "$dir" "$dir.tmp"
 		mkdir -p "$dir.tmp"
-		(cd "$dir.tmp" &&
-		 "$top/scripts/apt-suite" "$suite" source "qemu=$version" >&2)
-		mv "$dir.tmp"/*/ "$dir"
+		if (cd "$dir.tmp" && "$top/scripts/apt-suite" "$suite" \
+			source "qemu=$version" > log 2>&1); then
+			mv "$dir.tmp"/*/ "$dir"
+			touch "$dir/.complete"
+		else
+			tail -n 1 "$dir.tmp/log" >&2
+		fi
 		rm -rf "$dir.tmp"
-		touch "$dir/.complete"
-	fi
+		[ ! -e "$dir/.complete" ] || break
+	done
+	[ -e "$dir/.complete" ] || die "found no source of QEMU $1 in $suite"
 	echo "$dir"
 }
 

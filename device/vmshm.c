@@ -322,8 +322,8 @@ static const VMStateDescription vmshm_vmstate = {
     .minimum_version_id = 1,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, VMShmState),
-        VMSTATE_UINT64_EQUAL(arena_size, VMShmState,
-                             "arena= must be the same on both sides"),
+        VMSHM_VMSTATE_EQUAL(arena_size, VMShmState,
+                            "arena= must be the same on both sides"),
         VMSTATE_UINT8_ARRAY(name, VMShmState, VMSHM_NAME_SIZE),
         VMSTATE_UINT32_ARRAY(request, VMShmState, VMSHM_REQUEST_WORDS),
         VMSTATE_UINT32_ARRAY(result, VMShmState, VMSHM_RESULT_WORDS),
