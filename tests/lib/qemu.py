@@ -118,7 +118,7 @@ class Qemu:
         command = [QEMU, "-M", machine, "-accel", accel, "-m", str(memory),
                    "-nodefaults", "-display", "none",
                    "-chardev", f"socket,id=qmp0,fd={fds[0]}",
-                   "-mon", "chardev=qmp0,mode=control"]
+                   "-qmp", "chardev:qmp0"]
         if qtest:
             ours_qtest, theirs_qtest = socket.socketpair()
             fds.append(theirs_qtest.fileno())
