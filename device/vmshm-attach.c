@@ -97,15 +97,17 @@ int vmshm_attach(VMShmAttachments *t, const VMShmAttachment *want,
     VMShmAttachment *a;
     int ret;
 
-    if (g_tree_lookup(t->by_place, want)) {
+    if (want->window && g_tree_lookup(t->by_place, want)) {
         return -EBUSY;
     }
     ret = block_migration(t);
     if (ret < 0) {
         return ret;
     }
-    ret = vmshm_window_map(want->window, want->place, want->length, want->fd,
-                           want->offset, want->readonly);
+    if (want->window) {
+        ret = vmshm_window_map(want->window, want->place, want->length,
+                               want->fd, want->offset, want->readonly);
+    }
     if (ret < 0) {
         unblock_migration_if_empty(t);
         return ret;
@@ -114,7 +116,9 @@ int vmshm_attach(VMShmAttachments *t, const VMShmAttachment *want,
     a->handle = new_handle(t);
     a->since = qemu_clock_get_ms(QEMU_CLOCK_HOST);
     g_hash_table_insert(t->by_handle, GUINT_TO_POINTER(a->handle), a);
-    g_tree_insert(t->by_place, a, a);
+    if (a->window) {
+        g_tree_insert(t->by_place, a, a);
+    }
     t->bytes += a->length;
     *handle = a->handle;
     return 0;
@@ -162,15 +166,18 @@ static void sweep(VMShmAttachments *t, VMShmWindow *window)
 int vmshm_detach(VMShmAttachments *t, VMShmAttachment *a)
 {
     VMShmWindow *window = a->window;
-    int ret = vmshm_window_clear(window, a->place, a->length);
 
-    if (ret < 0) {
-        return ret;
+    if (window) {
+        int ret = vmshm_window_clear(window, a->place, a->length);
+
+        if (ret < 0) {
+            return ret;
+        }
+        g_tree_remove(t->by_place, a);
     }
     t->bytes -= a->length;
-    g_tree_remove(t->by_place, a);
     g_hash_table_remove(t->by_handle, GUINT_TO_POINTER(a->handle));
-    if (++window->cleared >= SWEEP_AFTER) {
+    if (window && ++window->cleared >= SWEEP_AFTER) {
         sweep(t, window);
     }
     unblock_migration_if_empty(t);

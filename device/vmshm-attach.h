@@ -8,9 +8,9 @@
 
 #include "vmshm-window.h"
 
-/* One object, or a part of one, in a window. */
+/* One object, or a part of one, in a window; or just held, with length 0. */
 typedef struct VMShmAttachment {
-    VMShmWindow *window;
+    VMShmWindow *window;    /* NULL if it is just held */
     uint64_t place;         /* bytes into the window, page aligned */
     uint64_t length;        /* bytes, whole pages */
     uint64_t offset;        /* bytes into the object, page aligned */

@@ -292,6 +292,43 @@ static int command_attach(VMShmState *s)
     return 0;
 }
 
+/* A handle for an object that need not have any bytes yet. */
+static int command_hold(VMShmState *s)
+{
+    VMShmAttachment want = {
+        .readonly = request(s, VMSHM_REG_FLAGS) & VMSHM_RQ_READONLY,
+    };
+    g_autofree char *name = NULL;
+    struct stat st;
+    int fd, ret;
+
+    if (request(s, VMSHM_REG_FLAGS) & ~(VMSHM_RQ_READONLY | VMSHM_RQ_HANDLE)) {
+        return refuse_request(s, "hold: flags", -EINVAL);
+    }
+    if (s->policy.readonly && !want.readonly) {
+        return vmshm_policy_refuse(&s->policy, VMSHM_REFUSED_READONLY, "hold",
+                                   -EROFS);
+    }
+    fd = open_requested(s, want.readonly, &name, &st);
+    if (fd < 0) {
+        return fd;
+    }
+    ret = check_limits(s, name, 0);
+    if (ret == 0) {
+        want.fd = fd;
+        want.name = name;
+        ret = vmshm_attach(&s->attachments, &want, &want.handle);
+    }
+    if (ret < 0) {
+        close(fd);
+        return ret;
+    }
+    g_steal_pointer(&name);
+    set_result(s, VMSHM_REG_RES_HANDLE, want.handle);
+    set_result_stat(s, fd, &st);
+    return 0;
+}
+
 static int command_detach(VMShmState *s)
 {
     VMShmAttachment *a = requested_attachment(s);
@@ -465,17 +502,20 @@ static int command_unlink(VMShmState *s)
     return host_answer(s, name, vmshm_object_unlink(host_name));
 }
 
-static int command_rename(VMShmState *s)
+/* RENAME and LINK: two names, of which the second is to be new. */
+static int command_second_name(VMShmState *s, uint32_t command)
 {
     uint32_t flags = request(s, VMSHM_REG_FLAGS);
+    bool rename = command == VMSHM_CMD_RENAME;
     g_autofree char *from = NULL;
     g_autofree char *host_from = NULL;
     g_autofree char *to = NULL;
     g_autofree char *host_to = NULL;
-    int ret = check_create(s, "rename");
+    int ret = check_create(s, rename ? "rename" : "link");
 
-    if (ret == 0 && flags & ~VMSHM_RQ_NOREPLACE) {
-        ret = refuse_request(s, "rename: flags", -EINVAL);
+    if (ret == 0 && flags & ~(rename ? VMSHM_RQ_NOREPLACE : 0)) {
+        ret = refuse_request(s, rename ? "rename: flags" : "link: flags",
+                             -EINVAL);
     }
     if (ret == 0) {
         ret = get_name(s, 0, -ENOENT, &from, &host_from);
@@ -483,11 +523,19 @@ static int command_rename(VMShmState *s)
     if (ret == 0) {
         ret = get_name(s, VMSHM_NAME_SECOND, -EACCES, &to, &host_to);
     }
+    if (ret == 0 && !rename) {
+        ret = check_store(s, to, 1, 0);
+    }
     if (ret < 0) {
         return ret;
     }
-    return host_answer(s, from, vmshm_object_rename(host_from, host_to,
-                                        flags & VMSHM_RQ_NOREPLACE));
+    if (rename) {
+        ret = vmshm_object_rename(host_from, host_to,
+                                  flags & VMSHM_RQ_NOREPLACE);
+    } else {
+        ret = vmshm_object_link(host_from, host_to);
+    }
+    return host_answer(s, from, ret);
 }
 
 static int command_resize(VMShmState *s)
@@ -578,11 +626,16 @@ int vmshm_command(VMShmState *s, uint32_t command)
     case VMSHM_CMD_UNLINK:
         return command_unlink(s);
     case VMSHM_CMD_RENAME:
-        return command_rename(s);
+    case VMSHM_CMD_LINK:
+        return command_second_name(s, command);
+    case VMSHM_CMD_HOLD:
+        return command_hold(s);
     case VMSHM_CMD_RESIZE:
         return command_resize(s);
     case VMSHM_CMD_ALLOCATE:
         return command_allocate(s);
+    case VMSHM_CMD_RELEASE:
+        return vmshm_release_all(s);
     default:
         return refuse_request(s, "command", -ENOSYS);
     }

@@ -25,9 +25,11 @@ QList *vmshm_describe_attachments(VMShmState *s)
         qdict_put_int(one, "bytes", a->length);
         qdict_put_str(one, "mode", a->readonly ? "ro" : "rw");
         qdict_put_int(one, "since-ms", a->since);
-        qdict_put_int(one, "bar", a->window == s->arena_window
-                                  ? VMSHM_BAR_ARENA : VMSHM_BAR_BUFFER);
-        qdict_put_int(one, "place", a->place);
+        if (a->window) {
+            qdict_put_int(one, "bar", a->window == s->arena_window
+                                      ? VMSHM_BAR_ARENA : VMSHM_BAR_BUFFER);
+            qdict_put_int(one, "place", a->place);
+        }
         qlist_append(list, one);
     }
     return list;

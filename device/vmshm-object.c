@@ -101,6 +101,20 @@ int vmshm_object_rename(const char *from, const char *to, bool noreplace)
     return 0;
 }
 
+int vmshm_object_link(const char *from, const char *to)
+{
+    g_autofree char *from_path = g_strconcat(VMSHM_OBJECT_DIR, from, NULL);
+    g_autofree char *to_path = g_strconcat(VMSHM_OBJECT_DIR, to, NULL);
+    struct stat st;
+    int fd = vmshm_object_open(from, true, &st);
+
+    if (fd < 0) {
+        return fd;
+    }
+    close(fd);
+    return linkat(AT_FDCWD, from_path, AT_FDCWD, to_path, 0) < 0 ? -errno : 0;
+}
+
 /* The finalizer of splitmix64: a bijection that spreads every bit. */
 static uint64_t mix(uint64_t x)
 {

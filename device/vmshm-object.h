@@ -36,6 +36,9 @@ int vmshm_object_unlink(const char *name);
 /* With @noreplace, -EEXIST when @to is taken; 0 or -errno. */
 int vmshm_object_rename(const char *from, const char *to, bool noreplace);
 
+/* A second name; -EEXIST when @to is taken; 0 or -errno. */
+int vmshm_object_link(const char *from, const char *to);
+
 /*
  * A number that is the same for one object as long as it lives, and another
  * for whatever object takes its name after it was unlinked.

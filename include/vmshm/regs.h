@@ -48,7 +48,7 @@
 #define VMSHM_VERSION_MINOR	0
 
 #define VMSHM_F_ARENA		0x1	/* BAR4 and the commands are there */
-#define VMSHM_F_CREATE		0x2	/* CREATE ... ALLOCATE are allowed */
+#define VMSHM_F_CREATE		0x2	/* objects can be made and changed */
 #define VMSHM_F_READONLY	0x4	/* no object can be attached writable */
 
 /* The request, latched until COMMAND is written */
@@ -62,7 +62,7 @@
 #define VMSHM_REG_PLACE_HI	0x9c
 #define VMSHM_REG_MODE		0xa0	/* RW: permission bits for CREATE */
 
-#define VMSHM_RQ_READONLY	0x1	/* ATTACH: for reading only */
+#define VMSHM_RQ_READONLY	0x1	/* ATTACH, HOLD: for reading only */
 #define VMSHM_RQ_HANDLE		0x2	/* the object of HANDLE, not of a name */
 #define VMSHM_RQ_NOREPLACE	0x4	/* RENAME: EEXIST if the target exists */
 
@@ -78,6 +78,9 @@
 #define VMSHM_CMD_RESIZE	7
 #define VMSHM_CMD_RENAME	8
 #define VMSHM_CMD_ALLOCATE	9
+#define VMSHM_CMD_HOLD		10
+#define VMSHM_CMD_LINK		11
+#define VMSHM_CMD_RELEASE	12
 
 /* The result of the last command that succeeded */
 #define VMSHM_REG_RES_HANDLE	0xc0	/* RO: an attachment */
@@ -101,7 +104,7 @@
 /* The longest LENGTH of one ALLOCATE; bytes. The VM waits for its end. */
 #define VMSHM_ALLOCATE_MAX	0x4000000
 
-/* RENAME takes its second name here; bytes into BAR2 */
+/* RENAME and LINK take their second name here; bytes into BAR2 */
 #define VMSHM_NAME_SECOND	0x200
 
 #endif /* VMSHM_REGS_H */

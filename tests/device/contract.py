@@ -25,16 +25,26 @@ REG_CLOSE = 32
 
 # Errno values of Linux, as the registers give them
 OK = 0
+EPERM = 1
 ENOENT = 2
 ENXIO = 6
+EBADF = 9
 ENOMEM = 12
 EACCES = 13
 EBUSY = 16
+EEXIST = 17
 EINVAL = 22
+ENFILE = 23
 EMFILE = 24
+EFBIG = 27
+ENOSPC = 28
+EROFS = 30
 ENAMETOOLONG = 36
+ENOSYS = 38
 ELOOP = 40
 ENODATA = 61
+EOVERFLOW = 75
+EDQUOT = 122
 
 # The second half: identity
 REG_ID = 64
@@ -76,6 +86,9 @@ CMD_UNLINK = 6
 CMD_RESIZE = 7
 CMD_RENAME = 8
 CMD_ALLOCATE = 9
+CMD_HOLD = 10
+CMD_LINK = 11
+CMD_RELEASE = 12
 
 # The result
 REG_RES_HANDLE = 192
