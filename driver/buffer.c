@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm buffer: BAR1 in user mappings.
+ * VMShm buffer: BAR1, which shows one object to all, and its user mappings.
+ * Only for devices without an arena.
  *
  * No struct pages: memremap_pages() takes multiples of 2 MiB, BAR1 is 1 MiB
  * and the rest of its 2 MiB may be other devices' registers. So these are
@@ -17,8 +18,12 @@
  * Write-combining is not an option: it lets a store that releases a lock pass
  * the stores that the lock protects.
  */
+#include <linux/err.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/slab.h>
+#include <linux/string.h>
 
 #include "vmshm.h"
 
@@ -67,19 +72,60 @@ static const struct vm_operations_struct vmshm_vm_ops = {
 	.fault = vmshm_fault,
 };
 
-/* vfile->object cannot go: the mapping will hold a reference to the file. */
-int vmshm_buffer_mmap(struct vmshm_file *vfile, struct vm_area_struct *vma)
+/* The buffer cannot go: the mapping will hold a reference to the file. */
+void vmshm_buffer_mmap(struct vmshm_dev *vdev, struct vm_area_struct *vma)
 {
-	const unsigned long pages = VMSHM_BUFFER_SIZE >> PAGE_SHIFT;
-
-	/* Copies on write need struct pages. */
-	if (!(vma->vm_flags & VM_MAYSHARE))
-		return -EINVAL;
-	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
-		return -EINVAL;
-
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_private_data = vfile->vdev;
+	vma->vm_private_data = vdev;
 	vma->vm_ops = &vmshm_vm_ops;
-	return 0;
+}
+
+/* The buffer shows one object: its name again shares it, another is busy. */
+static struct vmshm_buffer *vmshm_buffer_share(struct vmshm_buffer *buffer,
+					       const char *name)
+{
+	if (strcmp(buffer->name, name))
+		return ERR_PTR(-EBUSY);
+	buffer->users++;
+	return buffer;
+}
+
+/*
+ * A file keeps it until its last reference is dropped, and each mapping holds
+ * one. So fork(), close() before munmap() and kill -9 need no code here.
+ */
+struct vmshm_buffer *vmshm_buffer_get(struct vmshm_dev *vdev, const char *name)
+{
+	struct vmshm_buffer *buffer;
+	int err;
+
+	lockdep_assert_held(&vdev->lock);
+	if (vdev->gone)
+		return ERR_PTR(-ENODEV);
+	if (vdev->buffer)
+		return vmshm_buffer_share(vdev->buffer, name);
+
+	buffer = kzalloc(sizeof(*buffer), GFP_KERNEL);
+	if (!buffer)
+		return ERR_PTR(-ENOMEM);
+	err = vmshm_regs_open(vdev, name);
+	if (err) {
+		kfree(buffer);
+		return ERR_PTR(err);
+	}
+	buffer->users = 1;
+	strscpy(buffer->name, name, sizeof(buffer->name));
+	vdev->buffer = buffer;
+	return buffer;
+}
+
+void vmshm_buffer_put(struct vmshm_dev *vdev, struct vmshm_buffer *buffer)
+{
+	lockdep_assert_held(&vdev->lock);
+	if (--buffer->users)
+		return;
+	if (!vdev->gone)
+		vmshm_regs_close(vdev);
+	vdev->buffer = NULL;
+	kfree(buffer);
 }

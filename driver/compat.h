@@ -6,7 +6,9 @@
 #ifndef VMSHM_COMPAT_H
 #define VMSHM_COMPAT_H
 
+#include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/splice.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
@@ -14,10 +16,129 @@
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define mnt_idmap user_namespace
+
 static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 {
 	vma->vm_flags |= flags;
 }
 #endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define vmshm_splice_read generic_file_splice_read
+#else
+#define vmshm_splice_read copy_splice_read
+#endif
+
+static inline void vmshm_fillattr(struct mnt_idmap *idmap, u32 mask,
+				  struct inode *inode, struct kstat *stat)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+	generic_fillattr(idmap, inode, stat);
+#else
+	generic_fillattr(idmap, mask, inode, stat);
+#endif
+}
+
+static inline void vmshm_inode_set_times(struct inode *inode,
+					 struct timespec64 time)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	inode->i_atime = time;
+	inode->i_mtime = time;
+	inode->i_ctime = time;
+#else
+	inode_set_atime_to_ts(inode, time);
+	inode_set_mtime_to_ts(inode, time);
+	inode_set_ctime_to_ts(inode, time);
+#endif
+}
+
+static inline void vmshm_inode_set_times_now(struct inode *inode)
+{
+	vmshm_inode_set_times(inode, current_time(inode));
+}
+
+/* d_revalidate() got the folder and the name. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define VMSHM_D_REVALIDATE(fn)						\
+static int vmshm_d_revalidate(struct dentry *dentry, unsigned int flags) \
+{									\
+	return fn(dentry, flags);					\
+}
+#else
+#define VMSHM_D_REVALIDATE(fn)						\
+static int vmshm_d_revalidate(struct inode *dir, const struct qstr *name, \
+			      struct dentry *dentry, unsigned int flags) \
+{									\
+	return fn(dentry, flags);					\
+}
+#endif
+
+/* create() lost "excl": it is true for all but some network file systems. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define VMSHM_CREATE(fn)						\
+static int vmshm_create(struct mnt_idmap *idmap, struct inode *dir,	\
+			struct dentry *dentry, umode_t mode)		\
+{									\
+	return fn(dir, dentry, mode, true);				\
+}
+#else
+#define VMSHM_CREATE(fn)						\
+static int vmshm_create(struct mnt_idmap *idmap, struct inode *dir,	\
+			struct dentry *dentry, umode_t mode, bool excl)	\
+{									\
+	return fn(dir, dentry, mode, excl);				\
+}
+#endif
+
+static inline void vmshm_set_dentry_ops(struct super_block *sb,
+					const struct dentry_operations *ops)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+	sb->s_d_op = ops;
+#else
+	set_default_d_op(sb, ops);
+#endif
+}
+
+static inline bool vmshm_inode_is_new(struct inode *inode)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
+	return inode->i_state & I_NEW;
+#else
+	return inode_state_read_once(inode) & I_NEW;
+#endif
+}
+
+/* Inodes are not kept without users: what they say is asked anew anyway. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define vmshm_drop_inode generic_delete_inode
+#else
+#define vmshm_drop_inode inode_just_drop
+#endif
+
+static inline void vmshm_page_set_index(struct page *page, pgoff_t index)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+	page->index = index;
+#else
+	page_folio(page)->index = index;
+#endif
+}
+
+/*
+ * Bytes of physical address space that the kernel's direct map has room for.
+ * Older kernels do not check: with KASLR they would map a BAR that is beyond
+ * over something else.
+ */
+static inline phys_addr_t vmshm_direct_map_size(void)
+{
+#ifdef CONFIG_X86_64
+	return VMALLOC_START - PAGE_OFFSET;
+#else
+	return PHYS_ADDR_MAX;
+#endif
+}
 
 #endif /* VMSHM_COMPAT_H */

@@ -20,6 +20,7 @@ static void vmshm_dev_release(struct device *dev)
 	struct vmshm_dev *vdev = container_of(dev, struct vmshm_dev, dev);
 
 	iput(vdev->inode);
+	mutex_destroy(&vdev->objects_lock);
 	mutex_destroy(&vdev->lock);
 	kfree(vdev);
 }
@@ -45,6 +46,9 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	}
 	vdev->inode = inode;
 	mutex_init(&vdev->lock);
+	mutex_init(&vdev->objects_lock);
+	hash_init(vdev->objects);
+	vmshm_extents_init(vdev);
 	device_initialize(&vdev->dev);
 	vdev->dev.class = &vmshm_class;
 	vdev->dev.parent = parent;
@@ -85,12 +89,32 @@ void vmshm_dev_del(struct vmshm_dev *vdev)
 void vmshm_dev_stop(struct vmshm_dev *vdev)
 {
 	mutex_lock(&vdev->lock);
-	if (!vdev->gone && vdev->object)
-		vmshm_regs_close(vdev);
-	vdev->gone = true;
+	WRITE_ONCE(vdev->gone, true);
 	mutex_unlock(&vdev->lock);
 	/* No fault fills a mapping any more. */
 	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);
+	if (vdev->arena)
+		vmshm_extents_stop(vdev);
+	mutex_lock(&vdev->lock);
+	vmshm_regs_release(vdev);
+	mutex_unlock(&vdev->lock);
+}
+
+/* The kernel ends; who still runs sees private memory of the device. */
+void vmshm_dev_shutdown(struct vmshm_dev *vdev)
+{
+	mutex_lock(&vdev->lock);
+	WRITE_ONCE(vdev->gone, true);
+	vmshm_regs_release(vdev);
+	mutex_unlock(&vdev->lock);
+}
+
+/* "vmshm0" and so on; put_device(&vdev->dev) gives it back. NULL: none. */
+struct vmshm_dev *vmshm_dev_find(const char *name)
+{
+	struct device *dev = class_find_device_by_name(&vmshm_class, name);
+
+	return dev ? container_of(dev, struct vmshm_dev, dev) : NULL;
 }
 
 int vmshm_dev_init(void)

@@ -12,8 +12,6 @@
 
 #include "vmshm.h"
 
-#define VMSHM_FS_MAGIC 0x68736d76
-
 static struct vfsmount *vmshm_mount;
 
 static int vmshm_init_fs_context(struct fs_context *fc)

@@ -8,6 +8,7 @@
 #include <linux/err.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/sizes.h>
 
 #include "vmshm.h"
 
@@ -35,6 +36,42 @@ static int vmshm_check_bars(struct pci_dev *pdev)
 	return err;
 }
 
+/*
+ * The arena is a plus. Without its pages there is still the buffer, as on a
+ * device of 2010.
+ */
+static void vmshm_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
+{
+	struct vmshm_arena *arena;
+	u64 rw_size, ro_size;
+
+	if (pci_resource_len(pdev, VMSHM_BAR_REGS) < VMSHM_REGS_SIZE ||
+	    vmshm_regs_read(vdev, VMSHM_REG_ID) != VMSHM_ID ||
+	    vmshm_regs_read(vdev, VMSHM_REG_VERSION) >> 16 !=
+	    VMSHM_VERSION_MAJOR)
+		return;
+	vdev->features = vmshm_regs_read(vdev, VMSHM_REG_FEATURES);
+	rw_size = vmshm_regs_read64(vdev, VMSHM_REG_RW_SIZE_LO);
+	ro_size = vmshm_regs_read64(vdev, VMSHM_REG_RO_SIZE_LO);
+	if (!(vdev->features & VMSHM_F_ARENA) || !rw_size ||
+	    !IS_ALIGNED(rw_size | ro_size, SZ_2M) ||
+	    rw_size > SIZE_MAX / 2 || ro_size > SIZE_MAX / 2)
+		return;
+	if (!pci_resource_start(pdev, VMSHM_BAR_ARENA) ||
+	    pci_resource_len(pdev, VMSHM_BAR_ARENA) < rw_size + ro_size) {
+		dev_warn(&pdev->dev, "BAR4 has no address, so there is only the 1 MiB buffer; give the bridge a larger pref64-reserve, or the device a smaller arena\n");
+		return;
+	}
+	arena = vmshm_arena_new(&pdev->dev,
+				pci_resource_start(pdev, VMSHM_BAR_ARENA),
+				rw_size, ro_size);
+	if (IS_ERR(arena))
+		dev_warn(&pdev->dev, "no pages for BAR4 (error %ld), so there is only the 1 MiB buffer\n",
+			 PTR_ERR(arena));
+	else
+		vdev->arena = arena;
+}
+
 static int vmshm_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
 	resource_size_t buffer = pci_resource_start(pdev, VMSHM_BAR_BUFFER);
@@ -57,11 +94,11 @@ static void vmshm_unmap_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	pci_iounmap(pdev, vdev->regs);
 }
 
-/* A kernel that crashed may have left an object open. */
-static void vmshm_close_stale(struct vmshm_dev *vdev)
+/* A kernel that crashed may have left something attached. */
+static void vmshm_release_stale(struct vmshm_dev *vdev)
 {
 	mutex_lock(&vdev->lock);
-	vmshm_regs_close(vdev);
+	vmshm_regs_release(vdev);
 	mutex_unlock(&vdev->lock);
 }
 
@@ -87,7 +124,8 @@ static int vmshm_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	err = vmshm_map_bars(vdev, pdev);
 	if (err)
 		goto err_put;
-	vmshm_close_stale(vdev);
+	vmshm_find_arena(vdev, pdev);
+	vmshm_release_stale(vdev);
 	pci_set_drvdata(pdev, vdev);
 	err = vmshm_dev_add(vdev);
 	if (err)
@@ -95,6 +133,8 @@ static int vmshm_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 
 err_unmap:
+	if (vdev->arena)
+		vmshm_arena_destroy(vdev->arena);
 	vmshm_unmap_bars(vdev, pdev);
 err_put:
 	put_device(&vdev->dev);
@@ -111,6 +151,8 @@ static void vmshm_remove(struct pci_dev *pdev)
 
 	vmshm_dev_del(vdev);
 	vmshm_dev_stop(vdev);
+	if (vdev->arena)
+		vmshm_arena_destroy(vdev->arena);
 	vmshm_unmap_bars(vdev, pdev);
 	put_device(&vdev->dev);
 	pci_release_regions(pdev);
@@ -120,7 +162,7 @@ static void vmshm_remove(struct pci_dev *pdev)
 /* Before kexec and power-off: the next kernel finds the device closed. */
 static void vmshm_shutdown(struct pci_dev *pdev)
 {
-	vmshm_dev_stop(pci_get_drvdata(pdev));
+	vmshm_dev_shutdown(pci_get_drvdata(pdev));
 }
 
 static const struct pci_device_id vmshm_ids[] = {
@@ -144,9 +186,18 @@ static int __init vmshm_init(void)
 	err = vmshm_dev_init();
 	if (err)
 		return err;
+	err = vmshm_super_init();
+	if (err)
+		goto err_dev;
 	err = pci_register_driver(&vmshm_driver);
 	if (err)
-		vmshm_dev_exit();
+		goto err_super;
+	return 0;
+
+err_super:
+	vmshm_super_exit();
+err_dev:
+	vmshm_dev_exit();
 	return err;
 }
 module_init(vmshm_init);
@@ -154,6 +205,7 @@ module_init(vmshm_init);
 static void __exit vmshm_exit(void)
 {
 	pci_unregister_driver(&vmshm_driver);
+	vmshm_super_exit();
 	vmshm_dev_exit();
 }
 module_exit(vmshm_exit);

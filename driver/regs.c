@@ -21,19 +21,237 @@ static int vmshm_errno(u32 value)
 }
 
 /* The device checks the name; here it only has to fit. */
-int vmshm_regs_open(struct vmshm_dev *vdev, const char *name)
+static int vmshm_regs_name(struct vmshm_dev *vdev, const char *name,
+			   unsigned int at, size_t room)
 {
 	size_t size = strlen(name) + 1;
 
-	lockdep_assert_held(&vdev->lock);
-	if (size > VMSHM_NAME_SIZE)
+	if (size > room)
 		return -ENAMETOOLONG;
-	memcpy_toio(vdev->name, name, size);
-	return vmshm_errno(ioread32(vdev->regs + VMSHM_REG_OPEN));
+	memcpy_toio(vdev->name + at, name, size);
+	return 0;
+}
+
+int vmshm_regs_open(struct vmshm_dev *vdev, const char *name)
+{
+	int err;
+
+	lockdep_assert_held(&vdev->lock);
+	err = vmshm_regs_name(vdev, name, 0, VMSHM_NAME_SIZE);
+	return err ?: vmshm_errno(ioread32(vdev->regs + VMSHM_REG_OPEN));
 }
 
 void vmshm_regs_close(struct vmshm_dev *vdev)
 {
 	lockdep_assert_held(&vdev->lock);
 	ioread32(vdev->regs + VMSHM_REG_CLOSE);
+}
+
+u32 vmshm_regs_read(struct vmshm_dev *vdev, unsigned int reg)
+{
+	return ioread32(vdev->regs + reg);
+}
+
+u64 vmshm_regs_read64(struct vmshm_dev *vdev, unsigned int reg)
+{
+	return vmshm_regs_read(vdev, reg) |
+	       (u64)vmshm_regs_read(vdev, reg + 4) << 32;
+}
+
+static void vmshm_regs_write(struct vmshm_dev *vdev, unsigned int reg, u32 v)
+{
+	iowrite32(v, vdev->regs + reg);
+}
+
+static void vmshm_regs_write64(struct vmshm_dev *vdev, unsigned int reg, u64 v)
+{
+	vmshm_regs_write(vdev, reg, v);
+	vmshm_regs_write(vdev, reg + 4, v >> 32);
+}
+
+static int vmshm_regs_command(struct vmshm_dev *vdev, u32 command)
+{
+	vmshm_regs_write(vdev, VMSHM_REG_COMMAND, command);
+	return vmshm_errno(vmshm_regs_read(vdev, VMSHM_REG_STATUS));
+}
+
+/* What the command is about: @handle, or where that is 0, @name. */
+static int vmshm_regs_target(struct vmshm_dev *vdev, const char *name,
+			     u32 handle, u32 flags)
+{
+	lockdep_assert_held(&vdev->lock);
+	if (vdev->gone)
+		return -ENODEV;
+	vmshm_regs_write(vdev, VMSHM_REG_FLAGS,
+			 flags | (handle ? VMSHM_RQ_HANDLE : 0));
+	if (!handle)
+		return vmshm_regs_name(vdev, name, 0, VMSHM_NAME_SIZE);
+	vmshm_regs_write(vdev, VMSHM_REG_HANDLE, handle);
+	return 0;
+}
+
+static void vmshm_regs_result(struct vmshm_dev *vdev, struct vmshm_stat *st)
+{
+	st->mode = vmshm_regs_read(vdev, VMSHM_REG_RES_MODE);
+	st->size = vmshm_regs_read64(vdev, VMSHM_REG_RES_SIZE_LO);
+	st->ident = vmshm_regs_read64(vdev, VMSHM_REG_RES_IDENT_LO);
+	st->uid = vmshm_regs_read(vdev, VMSHM_REG_RES_UID);
+	st->gid = vmshm_regs_read(vdev, VMSHM_REG_RES_GID);
+	st->mtime.tv_sec = vmshm_regs_read64(vdev, VMSHM_REG_RES_MTIME_LO);
+	st->mtime.tv_nsec = vmshm_regs_read(vdev, VMSHM_REG_RES_MTIME_NS);
+	st->blocks = vmshm_regs_read64(vdev, VMSHM_REG_RES_BLOCKS_LO);
+	/* From outside: keep what the rest of the kernel relies on. */
+	st->size = min_t(u64, st->size, MAX_LFS_FILESIZE);
+	st->mtime.tv_nsec = min_t(long, st->mtime.tv_nsec, NSEC_PER_SEC - 1);
+}
+
+int vmshm_regs_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
+		    struct vmshm_stat *st)
+{
+	int err = vmshm_regs_target(vdev, name, handle, 0);
+
+	if (!err)
+		err = vmshm_regs_command(vdev, VMSHM_CMD_STAT);
+	if (!err)
+		vmshm_regs_result(vdev, st);
+	return err;
+}
+
+int vmshm_regs_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
+		      struct vmshm_extent *extent, struct vmshm_stat *st)
+{
+	int err = vmshm_regs_target(vdev, name, handle, extent->readonly ?
+				    VMSHM_RQ_READONLY : 0);
+
+	if (err)
+		return err;
+	vmshm_regs_write64(vdev, VMSHM_REG_OFFSET_LO, extent->offset);
+	vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, extent->length);
+	vmshm_regs_write64(vdev, VMSHM_REG_PLACE_LO, extent->place);
+	err = vmshm_regs_command(vdev, VMSHM_CMD_ATTACH);
+	if (err)
+		return err;
+	extent->handle = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
+	vmshm_regs_result(vdev, st);
+	return 0;
+}
+
+int vmshm_regs_hold(struct vmshm_dev *vdev, const char *name, u32 handle,
+		    bool readonly, u32 *held, struct vmshm_stat *st)
+{
+	int err = vmshm_regs_target(vdev, name, handle,
+				    readonly ? VMSHM_RQ_READONLY : 0);
+
+	if (!err)
+		err = vmshm_regs_command(vdev, VMSHM_CMD_HOLD);
+	if (err)
+		return err;
+	*held = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
+	vmshm_regs_result(vdev, st);
+	return 0;
+}
+
+int vmshm_regs_detach(struct vmshm_dev *vdev, u32 handle)
+{
+	lockdep_assert_held(&vdev->lock);
+	if (vdev->gone)
+		return -ENODEV;
+	vmshm_regs_write(vdev, VMSHM_REG_HANDLE, handle);
+	return vmshm_regs_command(vdev, VMSHM_CMD_DETACH);
+}
+
+/* Detaches everything, also on the way out, when gone is set. */
+void vmshm_regs_release(struct vmshm_dev *vdev)
+{
+	lockdep_assert_held(&vdev->lock);
+	if (vdev->arena)
+		vmshm_regs_command(vdev, VMSHM_CMD_RELEASE);
+	else
+		vmshm_regs_close(vdev);
+}
+
+/*
+ * Names from number @first on into @names (VMSHM_NAME_SIZE bytes), each with
+ * its NUL. Returns how many they are, 0 at the end.
+ */
+int vmshm_regs_list(struct vmshm_dev *vdev, u64 first, char *names)
+{
+	u32 count;
+	int err;
+
+	lockdep_assert_held(&vdev->lock);
+	if (vdev->gone)
+		return -ENODEV;
+	vmshm_regs_write64(vdev, VMSHM_REG_OFFSET_LO, first);
+	err = vmshm_regs_command(vdev, VMSHM_CMD_LIST);
+	if (err)
+		return err;
+	count = vmshm_regs_read(vdev, VMSHM_REG_RES_COUNT);
+	if (!count)
+		return 0;
+	memcpy_fromio(names, vdev->name, VMSHM_NAME_SIZE);
+	return min_t(u32, count, VMSHM_NAME_SIZE);
+}
+
+int vmshm_regs_create(struct vmshm_dev *vdev, const char *name, u32 mode,
+		      struct vmshm_stat *st)
+{
+	int err = vmshm_regs_target(vdev, name, 0, 0);
+
+	if (err)
+		return err;
+	vmshm_regs_write(vdev, VMSHM_REG_MODE, mode);
+	err = vmshm_regs_command(vdev, VMSHM_CMD_CREATE);
+	if (!err)
+		vmshm_regs_result(vdev, st);
+	return err;
+}
+
+int vmshm_regs_unlink(struct vmshm_dev *vdev, const char *name)
+{
+	return vmshm_regs_target(vdev, name, 0, 0) ?:
+	       vmshm_regs_command(vdev, VMSHM_CMD_UNLINK);
+}
+
+/* RENAME and LINK */
+int vmshm_regs_second_name(struct vmshm_dev *vdev, u32 command,
+			   const char *from, const char *to, u32 flags)
+{
+	int err = vmshm_regs_target(vdev, from, 0, flags);
+
+	if (!err && strlen(from) >= VMSHM_NAME_SECOND)
+		err = -ENAMETOOLONG;
+	if (!err)
+		err = vmshm_regs_name(vdev, to, VMSHM_NAME_SECOND,
+				      VMSHM_NAME_SIZE - VMSHM_NAME_SECOND);
+	return err ?: vmshm_regs_command(vdev, command);
+}
+
+int vmshm_regs_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
+		      u64 size, struct vmshm_stat *st)
+{
+	int err = vmshm_regs_target(vdev, name, handle, 0);
+
+	if (err)
+		return err;
+	vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, size);
+	err = vmshm_regs_command(vdev, VMSHM_CMD_RESIZE);
+	if (!err)
+		vmshm_regs_result(vdev, st);
+	return err;
+}
+
+int vmshm_regs_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
+			u64 offset, u64 length, struct vmshm_stat *st)
+{
+	int err = vmshm_regs_target(vdev, name, handle, 0);
+
+	if (err)
+		return err;
+	vmshm_regs_write64(vdev, VMSHM_REG_OFFSET_LO, offset);
+	vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, length);
+	err = vmshm_regs_command(vdev, VMSHM_CMD_ALLOCATE);
+	if (!err)
+		vmshm_regs_result(vdev, st);
+	return err;
 }

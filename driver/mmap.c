@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm user mappings of the arena: write-back memory with struct pages.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+
+#include "vmshm.h"
+
+/* One fault maps the naturally aligned pages around it as well; bytes. */
+#define VMSHM_FAULT_AROUND SZ_64K
+
+static vm_fault_t vmshm_fault_errno(long err)
+{
+	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+/*
+ * Maps the neighbours of the page at vmf->address that are attached. A fault
+ * costs much more than an entry. What is mapped already stays as it is.
+ */
+static void vmshm_fault_around(struct vmshm_object *object,
+			       struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long here = vmf->address & PAGE_MASK;
+	unsigned long start = here & ~(VMSHM_FAULT_AROUND - 1);
+	unsigned long end = start + VMSHM_FAULT_AROUND;
+	unsigned long addr;
+
+	start = max(start, vma->vm_start);
+	end = min(end, vma->vm_end);
+	for (addr = start; addr < end; addr += PAGE_SIZE) {
+		u64 offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) +
+			     (addr - vma->vm_start);
+		struct vmshm_extent *extent;
+
+		if (addr == here || offset >= object->size)
+			continue;
+		extent = vmshm_extent_find(object, offset);
+		if (extent &&
+		    vm_insert_page(vma, addr,
+				   vmshm_extent_page(extent, offset)) == -ENOMEM)
+			break;
+	}
+}
+
+static vm_fault_t vmshm_object_fault(struct vm_fault *vmf)
+{
+	struct vmshm_object *object = vmf->vma->vm_private_data;
+	struct page *page;
+
+	mutex_lock(&object->lock);
+	page = vmshm_object_page(object, (u64)vmf->pgoff << PAGE_SHIFT);
+	if (!IS_ERR(page))
+		vmshm_fault_around(object, vmf);
+	mutex_unlock(&object->lock);
+	if (IS_ERR(page))
+		return vmshm_fault_errno(PTR_ERR(page));
+	vmf->page = page;
+	return 0;
+}
+
+static const struct vm_operations_struct vmshm_object_vm_ops = {
+	.fault = vmshm_object_fault,
+};
+
+/*
+ * For the contract of 2010: behind the object there is zero memory up to 1 MiB,
+ * the same for all who map the object so.
+ */
+static vm_fault_t vmshm_buffer_fault(struct vm_fault *vmf)
+{
+	struct vmshm_object *object = vmf->vma->vm_private_data;
+	u64 offset = (u64)vmf->pgoff << PAGE_SHIFT;
+	struct page *page;
+
+	mutex_lock(&object->lock);
+	page = vmshm_object_page(object, offset);
+	if (!IS_ERR(page)) {
+		vmshm_fault_around(object, vmf);
+	} else if (PTR_ERR(page) == -EFAULT) {
+		page = vmshm_object_tail(object, offset);
+		if (!IS_ERR(page))
+			get_page(page);
+	}
+	mutex_unlock(&object->lock);
+	if (IS_ERR(page))
+		return vmshm_fault_errno(PTR_ERR(page));
+	vmf->page = page;
+	return 0;
+}
+
+static const struct vm_operations_struct vmshm_buffer_vm_ops = {
+	.fault = vmshm_buffer_fault,
+};
+
+/*
+ * The mapping holds its file, which holds the object. VM_MIXEDMAP: these are
+ * pages, but not of the kind that the kernel may lock, merge or move.
+ */
+void vmshm_object_mmap(struct vmshm_object *object, struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_MIXEDMAP);
+	vma->vm_private_data = object;
+	vma->vm_ops = &vmshm_object_vm_ops;
+}
+
+/* The same for a part of the first 1 MiB; it cannot grow. */
+void vmshm_object_mmap_buffer(struct vmshm_object *object,
+			      struct vm_area_struct *vma)
+{
+	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = object;
+	vma->vm_ops = &vmshm_buffer_vm_ops;
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm file system: mount -t vmshm vmshm0 DIR
+ */
+#include <linux/err.h>
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+
+#include "fs.h"
+
+enum { Opt_uid, Opt_gid, Opt_mode };
+
+static const struct fs_parameter_spec vmshm_parameters[] = {
+	fsparam_u32("uid", Opt_uid),
+	fsparam_u32("gid", Opt_gid),
+	fsparam_u32oct("mode", Opt_mode),
+	{}
+};
+
+static int vmshm_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct vmshm_sb *vsb = fc->s_fs_info;
+	struct fs_parse_result result;
+	int opt;
+
+	opt = fs_parse(fc, vmshm_parameters, param, &result);
+	if (opt < 0)
+		return opt;
+	switch (opt) {
+	case Opt_uid:
+		vsb->uid = make_kuid(fc->user_ns, result.uint_32);
+		if (!uid_valid(vsb->uid))
+			return invalf(fc, "vmshm: bad uid");
+		vsb->has_uid = true;
+		break;
+	case Opt_gid:
+		vsb->gid = make_kgid(fc->user_ns, result.uint_32);
+		if (!gid_valid(vsb->gid))
+			return invalf(fc, "vmshm: bad gid");
+		vsb->has_gid = true;
+		break;
+	case Opt_mode:
+		if (result.uint_32 & ~0777)
+			return invalf(fc, "vmshm: mode is 0 to 0777");
+		vsb->mode = result.uint_32;
+		vsb->has_mode = true;
+		break;
+	}
+	return 0;
+}
+
+static void vmshm_evict_inode(struct inode *inode)
+{
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	if (inode->i_private)
+		vmshm_object_put(inode->i_private);
+}
+
+static int vmshm_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	struct vmshm_dev *vdev = vmshm_sb(dentry->d_sb)->vdev;
+	int err = 0;
+
+	buf->f_type = VMSHM_FS_MAGIC;
+	buf->f_namelen = NAME_MAX;
+	buf->f_bsize = PAGE_SIZE;
+	/* What can be attached at one time. */
+	mutex_lock(&vdev->lock);
+	if (vdev->gone) {
+		err = -ENODEV;
+	} else {
+		buf->f_blocks = vmshm_arena_size(vdev->arena) >> PAGE_SHIFT;
+		buf->f_bfree = vmshm_arena_avail(vdev->arena) >> PAGE_SHIFT;
+		buf->f_bavail = buf->f_bfree;
+	}
+	mutex_unlock(&vdev->lock);
+	return err;
+}
+
+static int vmshm_show_options(struct seq_file *m, struct dentry *root)
+{
+	struct vmshm_sb *vsb = vmshm_sb(root->d_sb);
+
+	if (vsb->has_uid)
+		seq_printf(m, ",uid=%u", from_kuid_munged(&init_user_ns,
+							  vsb->uid));
+	if (vsb->has_gid)
+		seq_printf(m, ",gid=%u", from_kgid_munged(&init_user_ns,
+							  vsb->gid));
+	if (vsb->has_mode)
+		seq_printf(m, ",mode=%03o", vsb->mode);
+	return 0;
+}
+
+static const struct super_operations vmshm_super_ops = {
+	.drop_inode = vmshm_drop_inode,
+	.evict_inode = vmshm_evict_inode,
+	.statfs = vmshm_statfs,
+	.show_options = vmshm_show_options,
+};
+
+static int vmshm_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct inode *root;
+
+	sb->s_magic = VMSHM_FS_MAGIC;
+	sb->s_blocksize = PAGE_SIZE;
+	sb->s_blocksize_bits = PAGE_SHIFT;
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_time_gran = 1;
+	sb->s_flags |= SB_NOSUID | SB_NODEV | SB_NOATIME;
+	sb->s_op = &vmshm_super_ops;
+	vmshm_set_dentry_ops(sb, &vmshm_dentry_ops);
+	root = vmshm_root_new(sb);
+	if (!root)
+		return -ENOMEM;
+	sb->s_root = d_make_root(root);
+	return sb->s_root ? 0 : -ENOMEM;
+}
+
+static int vmshm_get_tree(struct fs_context *fc)
+{
+	struct vmshm_sb *vsb = fc->s_fs_info;
+
+	if (!fc->source)
+		return invalf(fc, "vmshm: no device given, such as vmshm0");
+	if (!vsb->vdev)
+		vsb->vdev = vmshm_dev_find(kbasename(fc->source));
+	if (!vsb->vdev || READ_ONCE(vsb->vdev->gone))
+		return invalf(fc, "vmshm: no device of that name");
+	if (!vsb->vdev->arena) {
+		errorf(fc, "vmshm: the device has no arena");
+		return -EOPNOTSUPP;
+	}
+	return get_tree_nodev(fc, vmshm_fill_super);
+}
+
+static void vmshm_sb_free(struct vmshm_sb *vsb)
+{
+	if (vsb && vsb->vdev)
+		put_device(&vsb->vdev->dev);
+	kfree(vsb);
+}
+
+static void vmshm_free_fc(struct fs_context *fc)
+{
+	vmshm_sb_free(fc->s_fs_info);
+}
+
+static const struct fs_context_operations vmshm_context_ops = {
+	.parse_param = vmshm_parse_param,
+	.get_tree = vmshm_get_tree,
+	.free = vmshm_free_fc,
+};
+
+static int vmshm_init_fs_context(struct fs_context *fc)
+{
+	struct vmshm_sb *vsb = kzalloc(sizeof(*vsb), GFP_KERNEL);
+
+	if (!vsb)
+		return -ENOMEM;
+	fc->s_fs_info = vsb;
+	fc->ops = &vmshm_context_ops;
+	return 0;
+}
+
+static void vmshm_kill_sb(struct super_block *sb)
+{
+	struct vmshm_sb *vsb = vmshm_sb(sb);
+
+	kill_anon_super(sb);
+	vmshm_sb_free(vsb);
+}
+
+static struct file_system_type vmshm_fs_type = {
+	.owner = THIS_MODULE,
+	.name = "vmshm",
+	.init_fs_context = vmshm_init_fs_context,
+	.parameters = vmshm_parameters,
+	.kill_sb = vmshm_kill_sb,
+};
+MODULE_ALIAS_FS("vmshm");
+
+int vmshm_super_init(void)
+{
+	return register_filesystem(&vmshm_fs_type);
+}
+
+void vmshm_super_exit(void)
+{
+	unregister_filesystem(&vmshm_fs_type);
+}
