@@ -80,8 +80,8 @@ configure_source() {
 		# A python3 that is earlier in PATH may not have meson's
 		# modules, and nothing is to come from PyPI. Debian's source
 		# has no firmware that could be installed.
-		PIP_NO_INDEX=1 ../configure --target-list=x86_64-softmmu \
-			--python=/usr/bin/python3 --disable-install-blobs \
+		PATH=/usr/bin:$PATH PIP_NO_INDEX=1 ../configure \
+			--target-list=x86_64-softmmu --disable-install-blobs \
 			--without-default-features --enable-system \
 			--enable-tcg --enable-plugins --disable-werror \
 			> vmshm.log 2>&1 &&
@@ -98,6 +98,10 @@ if [ -n "${QEMU_SRC:-}" ]; then
 else
 	fetch_source
 fi
+# Types change between point releases, too: a device built from another one's
+# headers loads and then reads and writes the wrong fields.
+[ "$(cat "$src/VERSION")" = "${stamp%% *}" ] ||
+	die "$src is QEMU $(cat "$src/VERSION"), but $qemu_path is ${stamp%% *}"
 configure_source
 
 obj=$(dirname "$out")/device-$(basename "$out" .so)

@@ -120,6 +120,36 @@ static bool fits_this_qemu(void)
     return false;
 }
 
+/*
+ * A package may be built from other headers than its source package has. Not
+ * a proof, and not for LD_PRELOAD, which is before the types are registered.
+ */
+static bool layouts_fit(void)
+{
+    static const struct {
+        const char *name;
+        size_t size;
+    } types[] = {
+        { TYPE_DEVICE, sizeof(DeviceState) },
+        { TYPE_PCI_DEVICE, sizeof(PCIDevice) },
+        { TYPE_MEMORY_REGION, sizeof(MemoryRegion) },
+    };
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(types); i++) {
+        size_t size = object_type_get_instance_size(types[i].name);
+
+        if (size != types[i].size) {
+            fprintf(stderr, "vmshm.so: built for another QEMU %s, whose %s "
+                    "has %zu bytes and not %zu; run \"make device\" to build "
+                    "it anew\n", VMSHM_QEMU_STAMP, types[i].name,
+                    types[i].size, size);
+            return false;
+        }
+    }
+    return true;
+}
+
 static void __attribute__((constructor)) vmshm_load(void)
 {
     if (!is_qemu_system()) {
@@ -137,7 +167,7 @@ QEMU_PLUGIN_EXPORT
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
                         int argc, char **argv)
 {
-    if (!fits) {
+    if (!fits || !layouts_fit()) {
         /* The reason was printed; QEMU's own line would say less. */
         exit(1);
     }

@@ -127,10 +127,12 @@ check() {
 		mkdir -p "$tree/build"
 		(
 			cd "$tree/build"
-			../configure --target-list=x86_64-softmmu \
+			PATH=/usr/bin:$PATH PIP_NO_INDEX=1 ../configure \
+				--target-list=x86_64-softmmu \
+				--disable-install-blobs \
 				--without-default-features --enable-system \
 				--enable-tcg --enable-kvm --enable-seccomp \
-				--disable-werror --disable-docs > vmshm.log 2>&1
+				--disable-werror --disable-docs > vmshm.log 2>&1 &&
 			NINJA_STATUS='  [%f/%t %es] ' ninja qemu-system-x86_64 \
 				2>&1 | tee -a vmshm.log |
 				awk 'NR % 200 == 0 { print substr($0, 1, 78);
