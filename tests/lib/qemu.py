@@ -104,10 +104,11 @@ class Qemu:
     env       more environment
     user      uid to run as (needs root)
     memory    MiB of guest memory
+    wrap      a command that ends in the place of QEMU's command line
     """
 
     def __init__(self, *args, machine="pc", accel="tcg", qtest=True,
-                 load=None, env=None, user=None, memory=32):
+                 load=None, env=None, user=None, memory=32, wrap=()):
         self.events = collections.deque()
         self._qmp = self._qtest = self.process = None
         # Where the next memory BAR goes: 32-bit window, 64-bit window
@@ -115,7 +116,7 @@ class Qemu:
         self.ended = False
         ours, theirs = socket.socketpair()
         fds = [theirs.fileno()]
-        command = [QEMU, "-M", machine, "-accel", accel, "-m", str(memory),
+        command = [*wrap, QEMU, "-M", machine, "-accel", accel, "-m", str(memory),
                    "-nodefaults", "-display", "none",
                    "-chardev", f"socket,id=qmp0,fd={fds[0]}",
                    "-qmp", "chardev:qmp0"]
@@ -253,12 +254,27 @@ class Qemu:
 
     def qtest(self, line):
         self._qtest.send(line.encode() + b"\n")
+        return self._answer(line)
+
+    def _answer(self, line):
         while True:
             words = self._qtest.line().split()
             if words[0] == b"OK":
                 return words[1].decode() if len(words) > 1 else ""
             if words[0] != b"IRQ":
                 raise Lost(f"qtest: {line[:60]}: {b' '.join(words)!r}")
+
+    # So many lines and their answers fit into the sockets' buffers
+    AT_ONCE = 200
+
+    def batch(self, lines):
+        """Many qtest lines without waiting for each; their answers."""
+        answers = []
+        for at in range(0, len(lines), self.AT_ONCE):
+            part = lines[at:at + self.AT_ONCE]
+            self._qtest.send("".join(f"{x}\n" for x in part).encode())
+            answers += [self._answer(line) for line in part]
+        return answers
 
     def _number(self, line):
         return int(self.qtest(line), 16)
