@@ -60,7 +60,8 @@ static uint32_t vmshm_reg(VMShmState *s, hwaddr addr)
 /* The second half of the contract: whole 32-bit registers only. */
 static bool vmshm_is_reg(VMShmState *s, hwaddr addr, unsigned size)
 {
-    return s->arena_window && addr >= VMSHM_REG_ID && size == 4;
+    return s->arena_window && addr >= VMSHM_REG_ID && size == 4 &&
+           QEMU_IS_ALIGNED(addr, 4);
 }
 
 static uint64_t vmshm_regs_read(void *opaque, hwaddr addr, unsigned size)
