@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Objects of a guest whose names are free to choose."""
+
+import glob
+import os
+
+from shm import FOLDER, Object, fresh_name
+
+
+class Store:
+    """Objects whose host names begin with something of their own, which
+    the property prefix= takes away: what other programs do in /dev/shm
+    meanwhile is out of the guest's sight. Names are bytes."""
+
+    def __init__(self, names=(), size=0):
+        self.prefix = fresh_name()[1:] + "-"
+        self.options = f",arena=2M,prefix={self.prefix}"
+        self.objects = {}
+        for name in names:
+            self.make(name, size)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for name in list(self.objects):
+            self.remove(name)
+        # What the guest made
+        for left in glob.glob(f"{FOLDER}/{self.prefix}*"):
+            os.unlink(left)
+
+    def host(self, name):
+        return b"/" + self.prefix.encode() + name[1:]
+
+    def make(self, name, size=0, **how):
+        self.objects[name] = Object(size, name=self.host(name), **how)
+        return self.objects[name]
+
+    def remove(self, name):
+        self.objects.pop(name).close()
