@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
+#include "qemu/host-utils.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "vmshm-attach.h"
@@ -198,6 +199,39 @@ int vmshm_detach_all(VMShmAttachments *t)
         }
     }
     return first;
+}
+
+uint64_t vmshm_add_bytes(uint64_t one, uint64_t other)
+{
+    uint64_t sum;
+
+    return uadd64_overflow(one, other, &sum) ? UINT64_MAX : sum;
+}
+
+uint64_t vmshm_attachments_nameless(VMShmAttachments *t)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash,
+                                                       g_int64_equal, g_free,
+                                                       NULL);
+    GHashTableIter iter;
+    gpointer value;
+    uint64_t bytes = 0;
+
+    g_hash_table_iter_init(&iter, t->by_handle);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        VMShmAttachment *a = value;
+        struct stat st;
+        uint64_t ino;
+
+        if (fstat(a->fd, &st) < 0 || st.st_nlink) {
+            continue;
+        }
+        ino = st.st_ino;    /* they are all of one file system */
+        if (g_hash_table_add(seen, g_memdup2(&ino, sizeof(ino)))) {
+            bytes = vmshm_add_bytes(bytes, st.st_size);
+        }
+    }
+    return bytes;
 }
 
 int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,

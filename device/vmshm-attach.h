@@ -53,6 +53,12 @@ int vmshm_detach(VMShmAttachments *t, VMShmAttachment *a);
 /* Detaches everything; the first error, if any, after trying all. */
 int vmshm_detach_all(VMShmAttachments *t);
 
+/* The sum, or the largest number if that is less: sizes can be 2^63 - 1. */
+uint64_t vmshm_add_bytes(uint64_t one, uint64_t other);
+
+/* Bytes of the attached objects that have no name any more, each once. */
+uint64_t vmshm_attachments_nameless(VMShmAttachments *t);
+
 /*
  * Puts private zero memory over what lies beyond @size bytes of the object of
  * @st, wherever it is attached: before it is cut there. 0 or -errno.

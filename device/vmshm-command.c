@@ -379,7 +379,7 @@ static int command_list(VMShmState *s)
     if (!s->list || next == 0) {
         g_clear_pointer(&s->list, g_ptr_array_unref);
         s->list = g_ptr_array_new_with_free_func(g_free);
-        ret = vmshm_object_each(list_add, s);
+        ret = vmshm_object_each(true, list_add, s);
         if (ret < 0) {
             g_clear_pointer(&s->list, g_ptr_array_unref);
             return ret;
@@ -418,25 +418,28 @@ static void usage_add(void *opaque, const char *entry, const struct stat *st)
 
     if (name) {
         u->objects++;
-        u->bytes += st->st_size;
+        u->bytes = vmshm_add_bytes(u->bytes, st->st_size);
     }
 }
 
 /*
  * Whether the guest may have @objects more objects with @bytes more in all.
  * What counts is what there is now, whoever made it: a guest that could come
- * back for more after each reboot would have no limit.
+ * back for more after each reboot would have no limit. Nor would one that can
+ * make what it cannot open, or keep what it has unlinked.
  */
 static int check_store(VMShmState *s, const char *name, uint64_t objects,
                        uint64_t bytes)
 {
     VMShmPolicy *p = &s->policy;
     Usage u = { .policy = p };
-    int ret = vmshm_object_each(usage_add, &u);
+    int ret = vmshm_object_each(false, usage_add, &u);
 
     if (ret < 0) {
         return ret;
     }
+    u.bytes = vmshm_add_bytes(u.bytes,
+                              vmshm_attachments_nameless(&s->attachments));
     if (objects > 0 && u.objects >= p->max_objects) {
         return vmshm_policy_refuse(p, VMSHM_REFUSED_LIMIT, name, -ENFILE);
     }

@@ -137,8 +137,10 @@ uint64_t vmshm_object_identity(int fd, const struct stat *st)
     return id;
 }
 
-int vmshm_object_each(void (*fn)(void *opaque, const char *entry,
-                                 const struct stat *st), void *opaque)
+int vmshm_object_each(bool readable, void (*fn)(void *opaque,
+                                                const char *entry,
+                                                const struct stat *st),
+                      void *opaque)
 {
     DIR *dir = opendir(VMSHM_OBJECT_DIR);
     struct dirent *entry;
@@ -151,7 +153,8 @@ int vmshm_object_each(void (*fn)(void *opaque, const char *entry,
 
         if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(st.st_mode) &&
-            faccessat(dirfd(dir), entry->d_name, R_OK, AT_EACCESS) == 0) {
+            (!readable ||
+             faccessat(dirfd(dir), entry->d_name, R_OK, AT_EACCESS) == 0)) {
             fn(opaque, entry->d_name, &st);
         }
     }

@@ -46,10 +46,12 @@ int vmshm_object_link(const char *from, const char *to);
 uint64_t vmshm_object_identity(int fd, const struct stat *st);
 
 /*
- * What is in the directory now and can be read: calls @fn with each entry's
- * name, without '/', in no order; 0 or -errno.
+ * What objects there are now, with @readable only those that QEMU may read:
+ * calls @fn with each entry's name, without '/', in no order; 0 or -errno.
  */
-int vmshm_object_each(void (*fn)(void *opaque, const char *entry,
-                                 const struct stat *st), void *opaque);
+int vmshm_object_each(bool readable, void (*fn)(void *opaque,
+                                                const char *entry,
+                                                const struct stat *st),
+                      void *opaque);
 
 #endif /* VMSHM_OBJECT_H */
