@@ -56,6 +56,27 @@ static inline char *dev_attach(int n, const char *name, int *fd)
 	return dev_map(*fd, 0, MIB);
 }
 
+/*
+ * A device of 2010 has no arena (BAR4): it shows one object at a time, and
+ * another name is EBUSY.
+ */
+static inline int dev_has_arena(int n)
+{
+	unsigned long long start, end;
+	char path[64];
+	FILE *f;
+	int i;
+
+	snprintf(path, sizeof(path), "/sys/class/vmshm/vmshm%d/device/resource",
+		 n);
+	f = fopen(path, "r");
+	T_ASSERT(f);
+	for (i = 0; i <= 4; i++)
+		T_EQ(fscanf(f, "%llx %llx %*x", &start, &end), 2);
+	fclose(f);
+	return end > start;
+}
+
 static inline int dev_mapped(const char *name)
 {
 	return atoi(t_host("mapped %s", name));

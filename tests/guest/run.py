@@ -54,28 +54,39 @@ USUAL = r"taints kernel|module verification failed"
 MARK = "vmshm-test: "
 
 
-class Program:
-    """A file test-NAME.c or test-NAME.sh, and what it asks for."""
+# A line of a comment
+DIRECTIVE = r"^[ \t]*[*#/]+[ \t]*{}:[ \t]*(.*?)[ \t]*$"
 
-    def __init__(self, file):
+
+def directives(text, word):
+    return re.findall(DIRECTIVE.format(word), text, re.M)
+
+
+class Program:
+    """A file test-NAME.c or test-NAME.sh, and what it asks for; variant is
+    the word after "qemu" of the line with the arguments, if any."""
+
+    def __init__(self, file, text, variant, qemu):
         self.file = file
         self.name = re.sub(r"^test-|\.(c|sh)$", "", file)
-        with open(os.path.join(HERE, file), encoding="utf-8") as f:
-            text = f.read()
+        if variant:
+            self.name += "@" + variant
         pattern = (r"^T_TEST\((\w+)\)" if file.endswith(".c")
                    else r"^test_(\w+)\(\)")
         self.tests = re.findall(pattern, text, re.M)
-        self.expected = self._directives(text, "expect-log")
-        qemu = self._directives(text, "qemu")
+        self.expected = directives(text, "expect-log")
         # What has to be the same for two programs to share a guest
-        self.guest = (qemu[0] if qemu else DEFAULT_QEMU,
-                      "none" not in self._directives(text, "driver"),
-                      " ".join(self._directives(text, "modules")))
+        self.guest = (qemu, "none" not in directives(text, "driver"),
+                      " ".join(directives(text, "modules")))
 
-    @staticmethod
-    def _directives(text, word):
-        return re.findall(rf"^[ \t]*[*#/]+[ \t]*{word}:[ \t]*(.*?)[ \t]*$",
-                          text, re.M)
+    @classmethod
+    def all_of(cls, file):
+        """One for each line "qemu:" or "qemu VARIANT:"."""
+        with open(os.path.join(HERE, file), encoding="utf-8") as f:
+            text = f.read()
+        runs = re.findall(DIRECTIVE.format(r"qemu(?:[ \t]+(\w+))?"), text,
+                          re.M)
+        return [cls(file, text, *run) for run in runs or [("", DEFAULT_QEMU)]]
 
     @property
     def in_guest(self):
@@ -193,7 +204,7 @@ class Guest:
         files.append(("vmshm.ko", self.kernel.driver))
         if self.with_driver:
             plan.append("insmod /vmshm.ko")
-        plan += [f"run {p.in_guest} {' '.join(tests)}"
+        plan += [f"run {p.in_guest} {p.name} {' '.join(tests)}"
                  for p, tests in self.plan]
         base = self.log.removesuffix(".log")
         with open(base + ".plan", "w", encoding="utf-8") as f:
@@ -218,9 +229,9 @@ class Guest:
                       f"path={listener.getsockname()}",
                       "-serial", "chardev:channel",
                       "-device", "pcie-root-port,id=rp0,chassis=1,"
-                      "pref64-reserve=1G",
+                      "pref64-reserve=4G",
                       "-device", "pcie-root-port,id=rp1,chassis=2,"
-                      "pref64-reserve=1G",
+                      "pref64-reserve=4G",
                       "-kernel", os.path.join(self.kernel.folder, "vmlinuz"),
                       "-initrd", self.initramfs(Host.PREFIX),
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
@@ -374,8 +385,9 @@ def main():
     # Leave by way of every "finally"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
-    programs = [Program(f) for f in sorted(os.listdir(HERE))
-                if re.fullmatch(r"test-.*\.(c|sh)", f)]
+    programs = [p for f in sorted(os.listdir(HERE))
+                if re.fullmatch(r"test-.*\.(c|sh)", f)
+                for p in Program.all_of(f)]
     versions = os.environ.get("KERNELS", "6.1 6.12").split()
     programs = [p for p in programs
                 if any(report.wanted(f"{v}/{p.name}/{t}")

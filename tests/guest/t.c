@@ -352,10 +352,10 @@ static const char *run_one(const struct t_test *t)
 	return why;
 }
 
-/* usage: test-NAME TEST... */
+/* usage: T_PROGRAM=NAME test-NAME TEST... */
 int main(int argc, char **argv)
 {
-	const char *program = base_name(argv[0]);
+	const char *program = getenv("T_PROGRAM");
 	struct t_test *t;
 	int i;
 
@@ -365,8 +365,8 @@ int main(int argc, char **argv)
 		perror("mmap");
 		return 2;
 	}
-	if (!strncmp(program, "test-", 5))
-		program += 5;
+	if (!program)
+		program = base_name(argv[0]);
 	for (t = first; t; t = t->next) {
 		const char *why;
 

@@ -27,6 +27,8 @@
  *			"-device vmshm,id=vmshm0"; files with the same
  *			arguments share a boot. Two root ports for hot-plug,
  *			rp0 and rp1, are always there.
+ *	qemu VARIANT: ARGS	the same. With several of these lines the file
+ *			is run once for each, as NAME@VARIANT.
  *	modules: NAMES	load these modules of the kernel package, too
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
  *	expect-log: RE	a kernel message of level "warning" or worse that

@@ -53,8 +53,7 @@ if [ "$t_file" = --one ]; then
 fi
 
 for t_test; do
-	t_name=${t_file#test-}
-	t_name=${t_name%.sh}/$t_test
+	t_name=$T_PROGRAM/$t_test
 	echo "<5>vmshm-test: $t_name" >/dev/kmsg
 	echo "run $t_name" >&3
 	timeout $T_TIMEOUT sh /t.sh --one "$t_file" "$t_test" >/tmp/t.out 2>&1

@@ -2,6 +2,9 @@
 # shellcheck shell=sh disable=SC2317
 #
 # The program of 2010 and its corrected form, examples/guest.c.
+#
+# qemu: -device vmshm,id=vmshm0
+# qemu 2010: -device vmshm,id=vmshm0,arena=0
 
 test_runs_as_printed()
 {

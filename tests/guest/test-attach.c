@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ioctl 0 on /dev/vmshmN: attaching an object by its name. */
+/*
+ * ioctl 0 on /dev/vmshmN: attaching an object by its name.
+ *
+ * qemu: -device vmshm,id=vmshm0
+ * qemu 2010: -device vmshm,id=vmshm0,arena=0
+ */
 #include "t.h"
 
 #include "dev.h"
@@ -172,20 +177,54 @@ T_TEST(same_name_is_shared)
 	T_EQ(dev_mapped(name), 0);
 }
 
-T_TEST(another_name_is_busy)
+T_TEST(another_name)
 {
 	const char *one = dev_object("one", PAGE, 9);
 	const char *two = dev_object("two", PAGE, 10);
 	int fd = dev_open(0), fd2 = dev_open(0);
+	int arena = dev_has_arena(0);
 
 	T_EQ(ioctl(fd, 0, one), 0);
-	refuses(fd2, two, EBUSY);
-	refuses(fd2, t_name("missing"), EBUSY);
-	T_EQ(dev_mapped(two), 0);
+	refuses(fd2, t_name("missing"), arena ? ENOENT : EBUSY);
+	if (arena) {
+		T_EQ(ioctl(fd2, 0, two), 0);
+		T_EQ(dev_mapped(one), 1);
+	} else {
+		refuses(fd2, two, EBUSY);
+		T_EQ(dev_mapped(two), 0);
+	}
 	close(fd);
 	T_EQ(ioctl(fd2, 0, two), 0);
 	T_EQ(dev_mapped(one), 0);
 	T_EQ(dev_mapped(two), 1);
+}
+
+/* On a device of 2010 they would be EBUSY. */
+T_TEST(many_names)
+{
+	enum { N = 200 };
+	int fd[N], i;
+	char *p[N];
+
+	if (!dev_has_arena(0))
+		return;
+	for (i = 0; i < N; i++) {
+		char tail[16];
+
+		snprintf(tail, sizeof(tail), "n%d", i);
+		t_host("create %s %ld", t_name(tail), PAGE * (1 + i % 3));
+		t_host("write %s 0 %02x", t_name(tail), i);
+		p[i] = dev_attach(0, t_name(tail), &fd[i]);
+	}
+	for (i = 0; i < N; i++) {
+		T_EQ((unsigned char)p[i][0], i);
+		T_EQ(p[i][PAGE * 3], 0);
+		p[i][PAGE * 3] = i;
+	}
+	for (i = 0; i < N; i++) {
+		T_EQ((unsigned char)p[i][0], i);
+		T_EQ((unsigned char)p[i][PAGE * 3], i);
+	}
 }
 
 T_TEST(a_file_keeps_its_object)

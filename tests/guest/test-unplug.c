@@ -2,6 +2,9 @@
 /*
  * The device goes while it is used: later accesses are SIGBUS, the file gives
  * ENODEV, and nothing shows what comes after it.
+ *
+ * qemu: -device vmshm,id=vmshm0
+ * qemu 2010: -device vmshm,id=vmshm0,arena=0
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
