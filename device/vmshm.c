@@ -305,7 +305,7 @@ static void vmshm_get_refusals(Object *obj, Visitor *v, const char *name,
 }
 
 static VMSHM_PROPERTY_TABLE vmshm_properties[] = {
-    DEFINE_PROP_SIZE("arena", VMShmState, arena_size, 256 * MiB),
+    DEFINE_PROP_SIZE("arena", VMShmState, arena_size, 1 * GiB),
     DEFINE_PROP_STRING("allow", VMShmState, policy.allow),
     DEFINE_PROP_STRING("deny", VMShmState, policy.deny),
     DEFINE_PROP_STRING("prefix", VMShmState, policy.prefix),

@@ -134,6 +134,15 @@ struct page *vmshm_arena_page(struct vmshm_arena *arena, u64 place)
 	return pfn_to_page((arena->base + place) >> PAGE_SHIFT);
 }
 
+/*
+ * Huge entries follow the MTRRs, other than those of single pages, and for
+ * device space below 4 GiB firmware has the MTRRs say "uncached".
+ */
+bool vmshm_arena_allows_pmd(struct vmshm_arena *arena)
+{
+	return arena->base >= SZ_4G;
+}
+
 size_t vmshm_arena_size(struct vmshm_arena *arena)
 {
 	return gen_pool_size(arena->rw);

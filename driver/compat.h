@@ -10,6 +10,9 @@
 #include <linux/mm.h>
 #include <linux/splice.h>
 #include <linux/version.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#include <linux/pfn_t.h>
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "vmshm needs Linux 6.1 or later"
@@ -126,6 +129,42 @@ static inline void vmshm_page_set_index(struct page *page, pgoff_t index)
 	page_folio(page)->index = index;
 #endif
 }
+
+/*
+ * Huge entries for pages of the arena, which are single pages: newer kernels
+ * want one folio of that size behind an entry that get_user_pages() can follow.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0) && \
+	defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_FS_DAX)
+#define VMSHM_HAS_PMD
+
+static inline vm_fault_t vmshm_insert_pmd(struct vm_fault *vmf,
+					  struct page *page, bool write)
+{
+	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(page_to_pfn(page),
+						      PFN_DEV | PFN_MAP),
+				  write);
+}
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define vmshm_fault_order enum page_entry_size
+#define VMSHM_FAULT_PMD PE_SIZE_PMD
+#else
+#define vmshm_fault_order unsigned int
+#define VMSHM_FAULT_PMD PMD_ORDER
+#endif
+
+/* What makes the kernel ask for them: it takes us for a DAX device. */
+static inline void vmshm_inode_allow_pmd(struct inode *inode)
+{
+	inode->i_mode = S_IFCHR | 0600;
+	inode->i_flags |= S_DAX;
+}
+#else
+static inline void vmshm_inode_allow_pmd(struct inode *inode)
+{
+}
+#endif
 
 /*
  * Bytes of physical address space that the kernel's direct map has room for.

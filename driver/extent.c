@@ -156,6 +156,34 @@ struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset)
 }
 
 /*
+ * The first of the PMD_SIZE bytes of pages at @offset, which are all in the
+ * extent, for a huge entry. That holds no references; see busy_mapped().
+ */
+struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset)
+{
+	u64 next;
+
+	for (next = offset; next < offset + PMD_SIZE; next += PAGE_SIZE)
+		vmshm_extent_page(extent, next);
+	extent->huge = true;
+	return vmshm_extent_page(extent, offset);
+}
+
+/*
+ * Whether a part that may be mapped is in use. Huge entries do not show in the
+ * counts of pages, so such mappings go first; who needs them comes again.
+ */
+static bool vmshm_extent_busy_mapped(struct vmshm_extent *extent)
+{
+	if (!extent->huge)
+		return vmshm_extent_busy(extent);
+	unmap_mapping_range(extent->object->inode->i_mapping, extent->offset,
+			    extent->length, 1);
+	extent->huge = false;
+	return vmshm_extent_busy(extent);
+}
+
+/*
  * Detaches what nobody uses now. If the device knows the object by nothing
  * else, one extent stays.
  */
@@ -166,7 +194,7 @@ void vmshm_extent_reclaim(struct vmshm_object *object)
 	list_for_each_entry_safe(extent, next, &object->extents, node) {
 		if (!object->held && list_is_singular(&object->extents))
 			break;
-		if (vmshm_extent_busy(extent))
+		if (vmshm_extent_busy_mapped(extent))
 			continue;
 		list_del(&extent->node);
 		vmshm_extent_detach(extent);

@@ -219,6 +219,8 @@ const struct file_operations vmshm_file_ops = {
 	.splice_write = iter_file_splice_write,
 	.llseek = vmshm_llseek,
 	.mmap = vmshm_file_mmap,
+	/* Addresses that huge entries can be used for */
+	.get_unmapped_area = thp_get_unmapped_area,
 	.fallocate = vmshm_fallocate,
 	.fsync = noop_fsync,
 };

@@ -63,8 +63,57 @@ static vm_fault_t vmshm_object_fault(struct vm_fault *vmf)
 	return 0;
 }
 
+#ifdef VMSHM_HAS_PMD
+/*
+ * The page to begin a huge entry with that maps the object at vmf->address, or
+ * NULL if there can be none: all of it has to be in the mapping, in the object
+ * and in one extent, equally aligned. The extent has been told.
+ */
+static struct page *vmshm_huge_page(struct vmshm_object *object,
+				    struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long start = vmf->address & PMD_MASK;
+	struct vmshm_extent *extent;
+	u64 offset;
+
+	if (!vmshm_arena_allows_pmd(object->vdev->arena) || object->gone ||
+	    !(vma->vm_flags & VM_SHARED) ||
+	    start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
+		return NULL;
+	offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) + (start - vma->vm_start);
+	extent = vmshm_extent_find(object, offset);
+	if (!extent || offset + PMD_SIZE > object->size ||
+	    offset + PMD_SIZE > extent->offset + extent->length ||
+	    !IS_ALIGNED(extent->place + (offset - extent->offset), PMD_SIZE))
+		return NULL;
+	return vmshm_extent_huge_page(extent, offset);
+}
+
+static vm_fault_t vmshm_object_huge_fault(struct vm_fault *vmf,
+					  vmshm_fault_order order)
+{
+	struct vmshm_object *object = vmf->vma->vm_private_data;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	struct page *page;
+
+	if (order != VMSHM_FAULT_PMD)
+		return VM_FAULT_FALLBACK;
+	mutex_lock(&object->lock);
+	page = vmshm_huge_page(object, vmf);
+	if (page)
+		ret = vmshm_insert_pmd(vmf, page,
+				       vmf->flags & FAULT_FLAG_WRITE);
+	mutex_unlock(&object->lock);
+	return ret;
+}
+#endif
+
 static const struct vm_operations_struct vmshm_object_vm_ops = {
 	.fault = vmshm_object_fault,
+#ifdef VMSHM_HAS_PMD
+	.huge_fault = vmshm_object_huge_fault,
+#endif
 };
 
 /*

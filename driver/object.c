@@ -35,6 +35,7 @@ static struct vmshm_object *vmshm_object_new(struct vmshm_dev *vdev,
 	object->refs = 1;
 	object->ident = ident;
 	object->inode = inode;
+	vmshm_inode_allow_pmd(inode);
 	mutex_init(&object->lock);
 	INIT_LIST_HEAD(&object->extents);
 	xa_init(&object->tail);

@@ -92,6 +92,8 @@ struct vmshm_extent {
 	u64 place;
 	u32 handle;
 	bool readonly;
+	/* There may be huge entries for it. */
+	bool huge;
 	/* The pages that were ever given out, by number in the extent */
 	unsigned long touched_first;
 	unsigned long touched_end;
@@ -173,6 +175,7 @@ int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 		      u64 *place);
 void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size);
 struct page *vmshm_arena_page(struct vmshm_arena *arena, u64 place);
+bool vmshm_arena_allows_pmd(struct vmshm_arena *arena);
 size_t vmshm_arena_size(struct vmshm_arena *arena);
 size_t vmshm_arena_avail(struct vmshm_arena *arena);
 
@@ -181,6 +184,7 @@ int vmshm_extent_attach(struct vmshm_object *object, u64 offset, u64 length);
 void vmshm_extent_release(struct vmshm_extent *extent);
 struct vmshm_extent *vmshm_extent_find(struct vmshm_object *object, u64 offset);
 struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset);
+struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset);
 void vmshm_extent_reclaim(struct vmshm_object *object);
 void vmshm_extents_init(struct vmshm_dev *vdev);
 void vmshm_extents_stop(struct vmshm_dev *vdev);
