@@ -116,8 +116,8 @@ class Qemu:
         self.ended = False
         ours, theirs = socket.socketpair()
         fds = [theirs.fileno()]
-        command = [*wrap, QEMU, "-M", machine, "-accel", accel, "-m", str(memory),
-                   "-nodefaults", "-display", "none",
+        command = [*wrap, QEMU, "-M", machine, "-accel", accel,
+                   "-m", str(memory), "-nodefaults", "-display", "none",
                    "-chardev", f"socket,id=qmp0,fd={fds[0]}",
                    "-qmp", "chardev:qmp0"]
         if qtest:
