@@ -128,8 +128,10 @@ uint64_t vmshm_object_identity(int fd, const struct stat *st)
     struct statx stx;
     uint64_t id = mix(st->st_ino) ^ mix(~(uint64_t)st->st_dev);
 
-    /* Some file systems use an inode number again at once; not in the same
-     * nanosecond. */
+    /*
+     * Some file systems use an inode number again at once; not in the same
+     * nanosecond.
+     */
     if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) == 0 &&
         stx.stx_mask & STATX_BTIME) {
         id = mix(id + stx.stx_btime.tv_sec) + stx.stx_btime.tv_nsec;

@@ -150,6 +150,7 @@ static int vmshm_revalidate(struct dentry *dentry, unsigned int flags)
 	vmshm_inode_update(inode, &st);
 	return 1;
 }
+
 VMSHM_D_REVALIDATE(vmshm_revalidate)
 
 /* A name that nobody uses is not worth keeping; it would be asked anew. */
@@ -195,6 +196,7 @@ static int vmshm_create_excl(struct inode *dir, struct dentry *dentry,
 	mutex_unlock(&vdev->lock);
 	return err ?: vmshm_instantiate(dir, dentry, name, &st);
 }
+
 VMSHM_CREATE(vmshm_create_excl)
 
 static int vmshm_unlink(struct inode *dir, struct dentry *dentry)

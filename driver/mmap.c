@@ -36,13 +36,15 @@ static void vmshm_fault_around(struct vmshm_object *object,
 		u64 offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) +
 			     (addr - vma->vm_start);
 		struct vmshm_extent *extent;
+		struct page *page;
 
 		if (addr == here || offset >= object->size)
 			continue;
 		extent = vmshm_extent_find(object, offset);
-		if (extent &&
-		    vm_insert_page(vma, addr,
-				   vmshm_extent_page(extent, offset)) == -ENOMEM)
+		if (!extent)
+			continue;
+		page = vmshm_extent_page(extent, offset);
+		if (vm_insert_page(vma, addr, page) == -ENOMEM)
 			break;
 	}
 }

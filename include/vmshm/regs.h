@@ -20,10 +20,10 @@
 #define VMSHM_PCI_VENDOR_ID	0x1af4
 #define VMSHM_PCI_DEVICE_ID	0x6661
 #define VMSHM_BAR_REGS		0	/* registers; 4 KiB */
-#define VMSHM_BAR_BUFFER	1	/* the object that "open" opened; 1 MiB */
+#define VMSHM_BAR_BUFFER	1	/* what "open" opened; 1 MiB */
 #define VMSHM_BAR_NAME		2	/* object name; 1 KiB */
 #define VMSHM_BAR_MSIX		3	/* reserved for MSI-X */
-#define VMSHM_BAR_ARENA		4	/* many objects; absent on a 2010 device */
+#define VMSHM_BAR_ARENA		4	/* many objects; not there in 2010 */
 
 #define VMSHM_BUFFER_SIZE	0x100000	/* bytes of BAR1 */
 #define VMSHM_NAME_SIZE		0x400		/* bytes of BAR2 */
@@ -63,8 +63,8 @@
 #define VMSHM_REG_MODE		0xa0	/* RW: permission bits for CREATE */
 
 #define VMSHM_RQ_READONLY	0x1	/* ATTACH, HOLD: for reading only */
-#define VMSHM_RQ_HANDLE		0x2	/* the object of HANDLE, not of a name */
-#define VMSHM_RQ_NOREPLACE	0x4	/* RENAME: EEXIST if the target exists */
+#define VMSHM_RQ_HANDLE		0x2	/* what HANDLE is, not a name */
+#define VMSHM_RQ_NOREPLACE	0x4	/* RENAME: EEXIST if there is one */
 
 #define VMSHM_REG_COMMAND	0xb0	/* WO: VMSHM_CMD_*; done on return */
 #define VMSHM_REG_STATUS	0xb4	/* RO: 0 or an errno, last command's */
