@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Objects of 2 MiB and more: huge pages, and what still has to work on them.
+ * Linux from 6.17 on has no way for this; see driver/compat.h.
+ *
+ * qemu: -device vmshm,create=on
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pagetable.h"
+
+#define MIB (1024L * 1024)
+
+static int fd;
+
+static char *map(const char *name, size_t size, int prot, int flags)
+{
+	char *p;
+
+	if (mount("vmshm0", "/dev/shm", "vmshm", 0, NULL))
+		T_EQ(errno, EBUSY);
+	fd = shm_open(name, O_RDWR, 0);
+	T_ASSERT(fd >= 0);
+	p = mmap(NULL, size, prot, flags, fd, 0);
+	T_ASSERT(p != MAP_FAILED);
+	return p;
+}
+
+static char *map_new(const char *name, long mib)
+{
+	pt_run_on_first_cpu();
+	T_EQ(unshare(CLONE_NEWNS), 0);
+	T_EQ(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	t_host("create %s %ld", name, mib * MIB);
+	t_host("fill %s 0 %ld 5", name, mib * MIB);
+	return map(name, mib * MIB, PROT_READ | PROT_WRITE, MAP_SHARED);
+}
+
+static int kernel_has_huge(void)
+{
+	struct utsname u;
+	int major, minor;
+
+	T_EQ(uname(&u), 0);
+	T_EQ(sscanf(u.release, "%d.%d", &major, &minor), 2);
+	return major < 6 || (major == 6 && minor < 17);
+}
+
+T_TEST(mapped_huge_and_write_back)
+{
+	char *p = map_new(t_name("h"), 8);
+	struct pt_entry e;
+	long i;
+
+	for (i = 0; i < 8; i += 2) {
+		p[i * MIB + 4097]++;
+		e = pt_entry_of(p + i * MIB + 4097);
+		T_EQ(e.shift, kernel_has_huge() ? 21 : 12);
+		T_EQ(e.bits & (PT_USER | PT_WRITE | PT_PWT | PT_PCD),
+		     PT_USER | PT_WRITE);
+	}
+}
+
+T_TEST(small_objects_are_not)
+{
+	char *p = map_new(t_name("s"), 1);
+
+	p[0]++;
+	T_EQ(pt_entry_of(p).shift, 12);
+}
+
+T_TEST(contents)
+{
+	const char *name = t_name("c");
+	char *p = map_new(name, 6);
+
+	T_EQ(t_sum(p, 6 * MIB), atoll(t_host("sum %s 0 %ld", name, 6 * MIB)));
+	memset(p + 3 * MIB, 1, MIB);
+	T_EQ(t_sum(p, 6 * MIB), atoll(t_host("sum %s 0 %ld", name, 6 * MIB)));
+}
+
+T_TEST(futex_between_processes)
+{
+	const char *name = t_name("f");
+	int *word = (int *)(map_new(name, 4) + 3 * MIB);
+	int status;
+	pid_t pid;
+
+	*word = 0;
+	pid = fork();
+	if (!pid) {
+		int *mine = (int *)(map(name, 4 * MIB, PROT_READ | PROT_WRITE,
+					MAP_SHARED) + 3 * MIB);
+
+		while (syscall(SYS_futex, mine, FUTEX_WAKE, 1, NULL, NULL, 0)
+		       != 1)
+			sched_yield();
+		_exit(0);
+	}
+	T_EQ(syscall(SYS_futex, word, FUTEX_WAIT, 0, NULL, NULL, 0), 0);
+	T_EQ(waitpid(pid, &status, 0), pid);
+	T_EQ(status, 0);
+}
+
+T_TEST(a_held_page_keeps_its_place)
+{
+	const char *name = t_name("v"), *next = t_name("w");
+	char *p = map_new(name, 4), *q;
+	struct iovec iov = { p + 2 * MIB + 8192, 5 };
+	char buf[5];
+	int end[2];
+
+	memcpy(iov.iov_base, "held!", 5);
+	T_EQ(pipe(end), 0);
+	T_EQ(vmsplice(end[1], &iov, 1, 0), 5);
+	T_EQ(munmap(p, 4 * MIB), 0);
+	close(fd);
+	t_host("create %s %ld", next, 4 * MIB);
+	q = map(next, 4 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED);
+	memset(q, 'x', 4 * MIB);
+	T_EQ(read(end[0], buf, 5), 5);
+	T_EQ(memcmp(buf, "held!", 5), 0);
+}
+
+T_TEST(protect_fork_and_unmap_a_part)
+{
+	char *p = map_new(t_name("m"), 4);
+	int status;
+	pid_t pid;
+
+	p[0] = 1;
+	p[2 * MIB] = 2;
+	T_EQ(mprotect(p + 4096, 4096, PROT_READ), 0);
+	T_EQ(p[0], 1);
+	p[8192] = 3;
+	T_EQ(munmap(p + 2 * MIB + 4096, 4096), 0);
+	T_EQ(p[2 * MIB], 2);
+	p[2 * MIB + 8192] = 4;
+	pid = fork();
+	if (!pid)
+		_exit(p[0] == 1 && p[8192] == 3 ? p[2 * MIB + 8192] : 9);
+	T_EQ(waitpid(pid, &status, 0), pid);
+	T_EQ(WEXITSTATUS(status), 4);
+}
+
+T_TEST(private_copy)
+{
+	const char *name = t_name("p");
+	char *p = map_new(name, 4), *q;
+
+	q = map(name, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	T_EQ(q[5], p[5]);
+	q[5] = ~p[5];
+	T_ASSERT(q[5] != p[5]);
+	T_EQ(q[6], p[6]);
+}
+
+T_TEST(cut_and_grow_while_mapped)
+{
+	char *p = map_new(t_name("t"), 4);
+
+	memset(p, 9, 4 * MIB);
+	T_EQ(ftruncate(fd, 3 * MIB + 100), 0);
+	T_EQ(p[3 * MIB + 99], 9);
+	T_EQ(p[3 * MIB + 100], 0);
+	T_EQ(ftruncate(fd, 4 * MIB), 0);
+	T_EQ(p[4 * MIB - 1], 0);
+	p[4 * MIB - 1] = 1;
+	T_EQ(p[0], 9);
+}
