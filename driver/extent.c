@@ -244,7 +244,6 @@ static void vmshm_extents_take(struct vmshm_dev *vdev, struct list_head *taken)
 	mutex_lock(&vdev->objects_lock);
 	hash_for_each(vdev->objects, bucket, object, node)
 		object->refs++;
-	list_splice_init(&vdev->lingering, taken);
 	mutex_unlock(&vdev->objects_lock);
 
 	/* No object comes or goes: each has our reference, and gone is set. */
@@ -260,6 +259,12 @@ static void vmshm_extents_take(struct vmshm_dev *vdev, struct list_head *taken)
 		unmap_mapping_range(object->inode->i_mapping, 0, 0, 1);
 		vmshm_object_put(object);
 	}
+
+	/* Nothing begins to linger any more. */
+	cancel_delayed_work_sync(&vdev->linger_work);
+	mutex_lock(&vdev->objects_lock);
+	list_splice_tail_init(&vdev->lingering, taken);
+	mutex_unlock(&vdev->objects_lock);
 }
 
 /* A fault that was under way may have mapped a page after the first look. */
@@ -287,7 +292,6 @@ void vmshm_extents_stop(struct vmshm_dev *vdev)
 	struct vmshm_extent *extent, *next;
 	LIST_HEAD(taken);
 
-	cancel_delayed_work_sync(&vdev->linger_work);
 	vmshm_extents_take(vdev, &taken);
 	while (vmshm_extents_busy(&taken)) {
 		if (time_after(jiffies, warn)) {

@@ -79,7 +79,8 @@ static struct page *vmshm_huge_page(struct vmshm_object *object,
 	struct vmshm_extent *extent;
 	u64 offset;
 
-	if (!vmshm_arena_allows_pmd(object->vdev->arena) || object->gone ||
+	if (object->gone ||
+	    !vmshm_arena_allows_pmd(object->vdev->arena) ||
 	    !(vma->vm_flags & VM_SHARED) ||
 	    start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
 		return NULL;

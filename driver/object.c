@@ -84,6 +84,9 @@ struct vmshm_object *vmshm_object_get(struct vmshm_dev *vdev, const char *name,
 			hash_add(vdev->objects, &object->node, st->ident);
 	}
 	mutex_unlock(&vdev->objects_lock);
+	/* Of several names, one that is there now. */
+	if (!IS_ERR(object))
+		vmshm_object_renamed(object, name);
 	return object;
 }
 
@@ -407,7 +410,10 @@ int vmshm_object_resize(struct vmshm_object *object, u64 size,
 	int err;
 
 	mutex_lock(&object->lock);
-	err = object->users ? vmshm_object_keep(object) : 0;
+	if (!object->users)
+		object->readonly = false;
+	/* By name it could be another object by now. */
+	err = object->gone ? -ENODEV : vmshm_object_keep(object);
 	if (err)
 		goto out;
 	mutex_lock(&vdev->lock);
@@ -419,6 +425,8 @@ int vmshm_object_resize(struct vmshm_object *object, u64 size,
 		vmshm_object_cut(object);
 	}
 out:
+	if (!object->users)
+		vmshm_object_detach(object);
 	mutex_unlock(&object->lock);
 	return err;
 }
