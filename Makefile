@@ -42,8 +42,13 @@ check-guest: deps device ## the Linux guests only (KERNELS="6.1 6.12")
 qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
 	@device/qemu-patch.sh
 
-check-patch: deps ## build a patched QEMU and run the device's tests on it
+check-patch: ## build a patched QEMU and run the device's tests on it
+	@scripts/deps demo check patch
 	@device/qemu-patch.sh check
+
+check-matrix: ## QEMU 7.2, 10.0, 11.1 with Linux 6.1, 6.12, 7.x (root)
+	@scripts/deps matrix
+	@tests/matrix/run.py
 
 style: ## checkpatch, sparse, clang-format, shellcheck, codespell
 	@scripts/style
@@ -52,4 +57,4 @@ clean: ## remove everything generated
 	rm -rf build
 
 .PHONY: help deps demo device driver check check-device check-bare \
-	check-guest qemu-patch check-patch style clean
+	check-guest qemu-patch check-patch check-matrix style clean
