@@ -180,4 +180,17 @@ static inline phys_addr_t vmshm_direct_map_size(void)
 #endif
 }
 
+/* Whether the kernel's own mapping of a page is write-back */
+static inline bool vmshm_page_is_cached(struct page *page)
+{
+#ifdef CONFIG_X86_64
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)page_address(page), &level);
+
+	return pte && !(pte_flags(*pte) & (_PAGE_PCD | _PAGE_PWT));
+#else
+	return true;
+#endif
+}
+
 #endif /* VMSHM_COMPAT_H */

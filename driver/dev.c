@@ -52,6 +52,7 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	device_initialize(&vdev->dev);
 	vdev->dev.class = &vmshm_class;
 	vdev->dev.parent = parent;
+	vdev->dev.groups = vmshm_dev_groups;
 	vmshm_chardev_init(&vdev->cdev);
 	return vdev;
 }

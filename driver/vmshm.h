@@ -219,6 +219,9 @@ void vmshm_buffer_mmap(struct vmshm_dev *vdev, struct vm_area_struct *vma);
 /* chardev.c: /dev/vmshmN */
 void vmshm_chardev_init(struct cdev *cdev);
 
+/* sysfs.c: /sys/class/vmshm/vmshmN */
+extern const struct attribute_group *vmshm_dev_groups[];
+
 /* super.c, dir.c, file.c: the file system "vmshm" */
 int vmshm_super_init(void);
 void vmshm_super_exit(void);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm in sysfs: what people and tools want to know of a device, read-only,
+ * in /sys/class/vmshm/vmshmN. They go before the device does.
+ */
+#include <linux/device.h>
+#include <linux/mm.h>
+#include <linux/sysfs.h>
+
+#include "vmshm.h"
+
+static struct vmshm_dev *to_vmshm_dev(struct device *dev)
+{
+	return container_of(dev, struct vmshm_dev, dev);
+}
+
+/* Bytes that can be attached at one time */
+static ssize_t arena_size_show(struct device *dev,
+			       struct device_attribute *attr, char *buf)
+{
+	struct vmshm_arena *arena = to_vmshm_dev(dev)->arena;
+
+	return sysfs_emit(buf, "%zu\n", arena ? vmshm_arena_size(arena) : 0);
+}
+static DEVICE_ATTR_RO(arena_size);
+
+static ssize_t arena_free_show(struct device *dev,
+			       struct device_attribute *attr, char *buf)
+{
+	struct vmshm_arena *arena = to_vmshm_dev(dev)->arena;
+
+	return sysfs_emit(buf, "%zu\n", arena ? vmshm_arena_avail(arena) : 0);
+}
+static DEVICE_ATTR_RO(arena_free);
+
+/* VMSHM_F_* of <vmshm/regs.h> */
+static ssize_t features_show(struct device *dev, struct device_attribute *attr,
+			     char *buf)
+{
+	return sysfs_emit(buf, "0x%x\n", to_vmshm_dev(dev)->features);
+}
+static DEVICE_ATTR_RO(features);
+
+/*
+ * How the arena is cached. User mappings are made write-back. What the MTRRs
+ * say of it comes first, though, and Linux has asked them when it made its own
+ * mapping of these pages: so that one is looked at.
+ */
+static ssize_t memory_type_show(struct device *dev,
+				struct device_attribute *attr, char *buf)
+{
+	struct page *page = vmshm_arena_page(to_vmshm_dev(dev)->arena, 0);
+
+	if (vmshm_page_is_cached(page))
+		return sysfs_emit(buf, "write-back\n");
+	return sysfs_emit(buf, "uncached\n");
+}
+static DEVICE_ATTR_RO(memory_type);
+
+static struct attribute *vmshm_attributes[] = {
+	&dev_attr_arena_size.attr, &dev_attr_arena_free.attr,
+	&dev_attr_features.attr, &dev_attr_memory_type.attr, NULL
+};
+
+/* Nobody knows that of BAR1. */
+static umode_t vmshm_is_visible(struct kobject *kobj, struct attribute *attr,
+				int index)
+{
+	if (attr == &dev_attr_memory_type.attr &&
+	    !to_vmshm_dev(kobj_to_dev(kobj))->arena)
+		return 0;
+	return attr->mode;
+}
+
+static const struct attribute_group vmshm_group = {
+	.attrs = vmshm_attributes,
+	.is_visible = vmshm_is_visible,
+};
+
+const struct attribute_group *vmshm_dev_groups[] = { &vmshm_group, NULL };
