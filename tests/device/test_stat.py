@@ -171,29 +171,28 @@ def test_identity_stays():
 
 # The command's errnos are those of open
 
-def refused(name):
-    with machine() as vm:
-        dev = Arena(vm)
-        results = {dev.command(number, name) for number in (
-            c.CMD_STAT, c.CMD_ATTACH, c.CMD_HOLD)}
-        equal(len(results), 1, f"errnos for {name}")
-        dev.sees_zeros(0, 8192, "the arena")
-        equal([d for d in descriptors(vm) if "vmshm-test" in d], [],
-              "descriptors")
+def refused(dev, name):
+    results = {dev.command(number, name) for number in (
+        c.CMD_STAT, c.CMD_ATTACH, c.CMD_HOLD)}
+    equal(len(results), 1, f"errnos for {name}")
+    dev.sees_zeros(0, 8192, "the arena")
+    equal([d for d in descriptors(dev.vm) if "vmshm-test" in d], [],
+          "descriptors")
     return results.pop()
 
 
 def test_wrong_names():
-    for name, errno in (
-            ("", c.EINVAL), ("/", c.EINVAL), ("/.", c.EINVAL),
-            ("/..", c.EINVAL), ("no-slash", c.EINVAL), ("/a/b", c.EINVAL),
-            ("//a", c.EINVAL), ("/../etc/passwd", c.EINVAL),
-            ("/" + "x" * 256, c.ENAMETOOLONG), ("/" + "x" * 1022,
-                                                c.ENAMETOOLONG),
-            (fresh_name(), c.ENOENT)):
-        equal(refused(name), errno, name[:40])
     with machine() as vm:
         dev = Arena(vm)
+        for name, errno in (
+                ("", c.EINVAL), ("/", c.EINVAL), ("/.", c.EINVAL),
+                ("/..", c.EINVAL), ("no-slash", c.EINVAL),
+                ("/a/b", c.EINVAL), ("//a", c.EINVAL),
+                ("/../etc/passwd", c.EINVAL),
+                ("/" + "x" * 256, c.ENAMETOOLONG),
+                ("/" + "x" * 1022, c.ENAMETOOLONG),
+                (fresh_name(), c.ENOENT)):
+            equal(refused(dev, name), errno, name[:40])
         vm.store(dev.name, b"/" + b"x" * 1023)
         equal(dev.command(c.CMD_STAT), c.EINVAL, "no NUL")
 
@@ -201,20 +200,21 @@ def test_wrong_names():
 def test_what_is_no_object():
     name = fresh_name()
     where = path(name)
-    with Object(4096) as obj:
+    with Object(4096) as obj, machine() as vm, \
+            socket.socket(socket.AF_UNIX) as sock:
+        dev = Arena(vm)
         os.symlink(obj.path, where)
-        equal(refused(name), c.ELOOP, "a link")
+        equal(refused(dev, name), c.ELOOP, "a link")
         os.unlink(where)
-    os.mkdir(where)
-    equal(refused(name), c.EINVAL, "a directory")
-    os.rmdir(where)
-    os.mkfifo(where)
-    equal(refused(name), c.EINVAL, "a FIFO")
-    os.unlink(where)
-    with socket.socket(socket.AF_UNIX) as sock:
+        os.mkdir(where)
+        equal(refused(dev, name), c.EINVAL, "a directory")
+        os.rmdir(where)
+        os.mkfifo(where)
+        equal(refused(dev, name), c.EINVAL, "a FIFO")
+        os.unlink(where)
         sock.bind(where)
-        equal(refused(name), c.ENXIO, "a socket")
-    os.unlink(where)
+        equal(refused(dev, name), c.ENXIO, "a socket")
+        os.unlink(where)
 
 
 def test_permission():
