@@ -62,9 +62,10 @@ fetch_source() {
 		 "$top/scripts/apt-suite" "$s" source "$name=$version") &&
 			break
 	done
-	mv "$src.tmp"/*/ "$src" 2>/dev/null ||
-		die "found no source package $name $version in: $suite"
+	mv "$src.tmp"/*/ "$src" 2>/dev/null || true
 	rm -rf "$src.tmp"
+	[ -d "$src" ] ||
+		die "found no source package $name $version in: $suite"
 	touch "$src/.complete"
 }
 
