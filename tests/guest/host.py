@@ -4,12 +4,14 @@
 import array
 import json
 import os
+import subprocess
 import sys
 import time
 import zlib
 
 from qemu import QmpError
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 SHM = "/dev/shm"
 
 # The name that program-2010.c has built in
@@ -93,6 +95,12 @@ class Host:
         finally:
             os.close(fd)
 
+    def do_many(self, name, count, size):
+        for number in range(int(count)):
+            self.do_create(f"{name}{number}", size)
+            with open(self.path(f"{name}{number}"), "r+b") as f:
+                f.write(number.to_bytes(4, "little"))
+
     def do_truncate(self, name, size):
         os.truncate(self.path(name), int(size))
 
@@ -133,6 +141,36 @@ class Host:
     def do_mode(self, name, mode):
         os.chmod(self.path(name), int(mode, 8))
 
+    def do_owner(self, name, uid, gid):
+        os.chown(self.path(name), int(uid), int(gid))
+
+    def do_blocks(self, name):
+        return str(os.stat(self.path(name)).st_blocks)
+
+    def do_hex(self, verb, name):
+        if verb not in ("create", "unlink"):
+            raise Refused(verb)
+        name = os.fsdecode(bytes.fromhex(name))
+        if verb == "create":
+            self.do_create(name, 4096)
+        else:
+            self.do_unlink(name)
+
+    def do_python(self, verb, name, *text):
+        self.path(name)
+        if verb in ("create", "newlist"):
+            self.made_path(name)
+        done = subprocess.run(
+            [sys.executable, "-I", "-S",
+             os.path.join(HERE, "shared_memory.py"), verb, name[1:],
+             *([" ".join(text)] if text else [])], check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        said = done.stdout.decode().strip().replace("\n", "|")
+        if done.returncode:
+            raise Refused(said)
+        return said
+
     def do_mkdir(self, name):
         os.mkdir(self.made_path(name))
 
@@ -142,13 +180,20 @@ class Host:
     def do_symlink(self, name, target):
         os.symlink(self.path(target)[len(SHM) + 1:], self.made_path(name))
 
-    def do_mapped(self, name):
-        with open(f"/proc/{self.vm.pid}/maps", encoding="utf-8") as f:
-            # An object that was unlinked has " (deleted)" after its name
+    def _mapped(self):
+        """The files of QEMU's mappings."""
+        with open(f"/proc/{self.vm.pid}/maps", encoding="utf-8",
+                  errors="surrogateescape") as f:
             files = [line.split(maxsplit=5)[5:] for line in f]
-        path = self.path(name)
-        return str(sum(f[0].strip().removesuffix(" (deleted)") == path
-                       for f in files if f))
+        # An object that was unlinked has " (deleted)" after its name
+        return [f[0].strip().removesuffix(" (deleted)") for f in files if f]
+
+    def do_mapped(self, name):
+        return str(self._mapped().count(self.path(name)))
+
+    def do_mapped_all(self):
+        return str(sum(f.startswith(SHM + self.PREFIX)
+                       for f in self._mapped()))
 
     # QEMU
 

@@ -28,12 +28,38 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
+import guest_python                     # noqa: E402
 from host import Host                   # noqa: E402
 from qemu import BUILTIN, VMSHM_SO, Lost, Qemu      # noqa: E402
 from report import Report               # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "guest")
 DEFAULT_QEMU = "-device vmshm,id=vmshm0"
+
+# What "qemu:" can name instead of arguments: (arguments, modules of the
+# kernel). @PREFIX@ is what the names of the run's objects begin with, without
+# the "/"; @FOLDER@ a folder for its files.
+MACHINES = {
+    # The devices have to be as in fs.h
+    "files": (
+        "-device vmshm,id=vmshm0,create=on "
+        "-device vmshm,id=vmshm1 "
+        "-device vmshm,id=vmshm2,readonly=on "
+        "-device vmshm,id=vmshm3,arena=4M,create=on "
+        "-device vmshm,id=vmshm4,allow=/@PREFIX@yes*:/@PREFIX@maybe*,"
+        "deny=/*secret*:/*[0-9]x "
+        "-device vmshm,id=vmshm5,prefix=@PREFIX@in-,create=on "
+        "-device vmshm,id=vmshm6,max-objects=8,max-bytes=1M "
+        "-device vmshm,id=vmshm7,arena=4G "
+        "-blockdev file,node-name=disk,filename=@FOLDER@/disk,cache.direct=off "
+        "-device virtio-blk-pci,drive=disk",
+        "virtio_pci virtio_blk"),
+}
+
+# QEMU without the right of root to open everything: the rights of an object
+# count, as they do for others.
+WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+DISK = 16 << 20
 
 # erms: its "rep movsb" is emulated byte by byte, which is slow.
 # cx16: QEMU 7.2 computes the flags of cmpxchg16b from stale state; with the
@@ -75,9 +101,11 @@ class Program:
                    else r"^test_(\w+)\(\)")
         self.tests = re.findall(pattern, text, re.M)
         self.expected = directives(text, "expect-log")
+        self.python = "python" in directives(text, "needs")
+        qemu, modules = MACHINES.get(
+            qemu, (qemu, " ".join(directives(text, "modules"))))
         # What has to be the same for two programs to share a guest
-        self.guest = (qemu, "none" not in directives(text, "driver"),
-                      " ".join(directives(text, "modules")))
+        self.guest = (qemu, "none" not in directives(text, "driver"), modules)
 
     @classmethod
     def all_of(cls, file):
@@ -197,6 +225,10 @@ class Guest:
         """Writes it and returns its path."""
         plan = [f"prefix {prefix}"]
         files = list(self.files)
+        if any(p.python for p, _ in self.plan):
+            program = os.path.join(HERE, "shared_memory.py")
+            files.append(("shared_memory.py", program))
+            files += guest_python.files(program, BUILD)
         for module in self.modules:
             name = os.path.basename(module).split(".ko")[0] + ".ko"
             files.append(("modules/" + name, module))
@@ -220,6 +252,10 @@ class Guest:
         with tempfile.TemporaryDirectory() as folder, \
                 socket.socket(socket.AF_UNIX) as listener:
             # QEMU connects while it starts, so accept() below finds it
+            with open(os.path.join(folder, "disk"), "wb") as disk:
+                disk.truncate(DISK)
+            qemu_args = self.qemu_args.replace("@FOLDER@", folder)
+            qemu_args = qemu_args.replace("@PREFIX@", Host.PREFIX[1:])
             listener.bind(os.path.join(folder, "channel"))
             listener.listen(1)
             with Qemu("-cpu", CPU, "-smp", "2", "-no-reboot",
@@ -236,9 +272,10 @@ class Guest:
                       "-initrd", self.initramfs(Host.PREFIX),
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
                       "panic=-1 panic_on_warn=1",
-                      *shlex.split(self.qemu_args),
+                      *shlex.split(qemu_args),
                       machine="q35", accel="tcg,thread=multi", qtest=False,
-                      memory=512) as vm:
+                      memory=512, wrap=() if os.geteuid() else
+                      WITHOUT_OVERRIDE) as vm:
                 channel = listener.accept()[0]
                 channel.settimeout(SILENCE)
                 host = Host(vm)

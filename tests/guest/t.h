@@ -27,8 +27,10 @@
  *			"-device vmshm,id=vmshm0"; files with the same
  *			arguments share a boot. Two root ports for hot-plug,
  *			rp0 and rp1, are always there.
+ *			ARGS can also be a name in run.py's MACHINES.
  *	qemu VARIANT: ARGS	the same. With several of these lines the file
  *			is run once for each, as NAME@VARIANT.
+ *	needs: python	shared_memory.py and what runs it, as bin/python3
  *	modules: NAMES	load these modules of the kernel package, too
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
  *	expect-log: RE	a kernel message of level "warning" or worse that
@@ -103,6 +105,8 @@ const char *t_name(const char *tail);
  * call. The requests (NAME is from t_name(), numbers are decimal):
  *
  *	create NAME SIZE [MODE]		make an object (octal mode, default 600)
+ *	many NAME COUNT SIZE		NAME0, NAME1, ... each beginning with
+ *					its number, 4 bytes
  *	truncate NAME SIZE
  *	unlink NAME			no error if it is not there
  *	write NAME OFFSET HEX		the bytes 68656c6c6f are "hello"
@@ -111,9 +115,14 @@ const char *t_name(const char *tail);
  *	fill NAME OFFSET LENGTH SEED	the bytes of t_fill()
  *	sum NAME OFFSET LENGTH		answers what t_sum() gives, decimal
  *	size NAME			answers the size of the object
- *	mode NAME MODE
+ *	mode NAME MODE, owner NAME UID GID
+ *	blocks NAME			512-byte blocks of memory it has
+ *	hex create|unlink HEX		the same for any name, the prefix
+ *					included
+ *	python VERB NAME [TEXT]		what shared_memory.py does, on the host
  *	mkdir|mkfifo NAME, symlink NAME TARGET
  *	mapped NAME			answers how many mappings of it QEMU has
+ *	mapped_all			and of all objects of this run
  *	device_add DRIVER,id=ID,...	as QEMU's option -device
  *	device_del ID			and wait until the guest has let it go
  *	unplug ID			as device_del, but do not wait
