@@ -268,6 +268,11 @@ class Guest:
                       "pref64-reserve=4G",
                       "-device", "pcie-root-port,id=rp1,chassis=2,"
                       "pref64-reserve=4G",
+                      # Newer firmware puts the windows below 1 TiB, where an
+                      # AMD processor has a hole that Linux does not assign.
+                      # This one pushes the others out of it.
+                      "-device", "pcie-root-port,id=rp2,chassis=3,"
+                      "pref64-reserve=4G",
                       "-kernel", os.path.join(self.kernel.folder, "vmlinuz"),
                       "-initrd", self.initramfs(Host.PREFIX),
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
