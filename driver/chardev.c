@@ -71,9 +71,9 @@ static int vmshm_attach_buffer(struct vmshm_file *vfile, const char *name)
 }
 
 /* An object that cannot be written is refused: the users of 2010 write. */
-static int vmshm_open_object(struct vmshm_object *object, bool write)
+static int vmshm_open_object(struct vmshm_object *object, u64 size, bool write)
 {
-	int err = vmshm_object_open(object, write);
+	int err = vmshm_object_open(object, size, write);
 
 	if (!err && !object->size) {
 		vmshm_object_close(object);
@@ -101,7 +101,8 @@ static int vmshm_attach_object(struct file *file, const char *name)
 	if (vfile->object)
 		err = object == vfile->object ? 0 : -EBUSY;
 	else
-		err = vmshm_open_object(object, file->f_mode & FMODE_WRITE);
+		err = vmshm_open_object(object, st.size,
+					file->f_mode & FMODE_WRITE);
 	if (err || vfile->object) {
 		vmshm_object_put(object);
 		return err;

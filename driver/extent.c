@@ -70,7 +70,7 @@ int vmshm_extent_attach(struct vmshm_object *object, u64 offset, u64 length)
 {
 	struct vmshm_dev *vdev = object->vdev;
 	struct vmshm_extent *extent;
-	struct vmshm_stat st;
+	u64 ident, size;
 	int err;
 
 	extent = kzalloc(sizeof(*extent), GFP_KERNEL);
@@ -87,8 +87,8 @@ int vmshm_extent_attach(struct vmshm_object *object, u64 offset, u64 length)
 
 	mutex_lock(&vdev->lock);
 	err = vmshm_regs_attach(vdev, object->name, vmshm_object_handle(object),
-				extent, &st);
-	if (!err && st.ident != object->ident) {
+				extent, &ident, &size);
+	if (!err && ident != object->ident) {
 		/* The name is another object's by now. */
 		err = vmshm_regs_detach(vdev, extent->handle) ?: -ESTALE;
 	}
@@ -96,6 +96,7 @@ int vmshm_extent_attach(struct vmshm_object *object, u64 offset, u64 length)
 	if (err)
 		goto err_place;
 	list_add_tail(&extent->node, &object->extents);
+	object->size = size;
 	return 0;
 
 err_place:

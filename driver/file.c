@@ -14,7 +14,7 @@
 
 static int vmshm_file_open(struct inode *inode, struct file *file)
 {
-	return vmshm_object_open(vmshm_inode_object(inode),
+	return vmshm_object_open(vmshm_inode_object(inode), i_size_read(inode),
 				 file->f_mode & FMODE_WRITE);
 }
 

@@ -133,18 +133,20 @@ u32 vmshm_object_handle(struct vmshm_object *object)
 static int vmshm_object_keep(struct vmshm_object *object)
 {
 	struct vmshm_dev *vdev = object->vdev;
-	struct vmshm_stat st;
+	u64 ident, size;
 	int err;
 
 	if (object->held)
 		return 0;
 	mutex_lock(&vdev->lock);
 	err = vmshm_regs_hold(vdev, object->name, vmshm_object_handle(object),
-			      object->readonly, &object->held, &st);
-	if (!err && st.ident != object->ident) {
+			      object->readonly, &object->held, &ident, &size);
+	if (!err && ident != object->ident) {
 		err = vmshm_regs_detach(vdev, object->held) ?: -ESTALE;
 		object->held = 0;
 	}
+	if (!err)
+		object->size = size;
 	mutex_unlock(&vdev->lock);
 	return err;
 }
@@ -337,16 +339,11 @@ static int vmshm_object_attach_first(struct vmshm_object *object)
 	return err == -ENOSPC ? vmshm_object_keep(object) : err;
 }
 
-static int vmshm_object_first_use(struct vmshm_object *object)
+/* The same, for reading only if nothing else is allowed. */
+static int vmshm_object_attach_allowed(struct vmshm_object *object)
 {
-	struct vmshm_stat st;
-	int err;
+	int err = vmshm_object_attach_first(object);
 
-	object->readonly = object->vdev->features & VMSHM_F_READONLY;
-	err = vmshm_object_refresh(object, &st);
-	if (err)
-		return err;
-	err = vmshm_object_attach_first(object);
 	if (!object->readonly && (err == -EACCES || err == -EPERM)) {
 		object->readonly = true;
 		err = vmshm_object_attach_first(object);
@@ -354,11 +351,28 @@ static int vmshm_object_first_use(struct vmshm_object *object)
 	return err;
 }
 
+/* The device was asked a moment ago, so @size is most probably right. */
+static int vmshm_object_first_use(struct vmshm_object *object, u64 size)
+{
+	struct vmshm_stat st;
+	int err;
+
+	object->readonly = object->vdev->features & VMSHM_F_READONLY;
+	object->size = size;
+	err = vmshm_object_attach_allowed(object);
+	/* It is smaller by now. */
+	if (err == -ENODATA)
+		err = vmshm_object_refresh(object, &st) ?:
+		      vmshm_object_attach_allowed(object);
+	return err;
+}
+
 /*
- * For each file that is opened; vmshm_object_close() ends it. -EACCES: it
- * cannot be written. Other errors are the device's.
+ * For each file that is opened; vmshm_object_close() ends it. @size is what the
+ * device said last. -EACCES: it cannot be written. Other errors are the
+ * device's.
  */
-int vmshm_object_open(struct vmshm_object *object, bool write)
+int vmshm_object_open(struct vmshm_object *object, u64 size, bool write)
 {
 	int err = 0;
 
@@ -366,7 +380,7 @@ int vmshm_object_open(struct vmshm_object *object, bool write)
 	if (object->gone)
 		err = -ENODEV;
 	else if (!object->users)
-		err = vmshm_object_first_use(object);
+		err = vmshm_object_first_use(object, size);
 	if (!err && write && object->readonly)
 		err = -EACCES;
 	if (!err)

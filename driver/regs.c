@@ -20,15 +20,23 @@ static int vmshm_errno(u32 value)
 	return value < VMSHM_ERRNO_END ? -(int)value : -EIO;
 }
 
-/* The device checks the name; here it only has to fit. */
+/*
+ * The device checks the name; here it only has to fit. Each access leaves the
+ * virtual machine, so they are as large as the contract allows.
+ */
 static int vmshm_regs_name(struct vmshm_dev *vdev, const char *name,
 			   unsigned int at, size_t room)
 {
-	size_t size = strlen(name) + 1;
+	size_t size = strlen(name) + 1, i;
 
 	if (size > room)
 		return -ENAMETOOLONG;
-	memcpy_toio(vdev->name + at, name, size);
+	for (i = 0; i < size; i += sizeof(__le64)) {
+		__le64 part = 0;
+
+		memcpy(&part, name + i, min(size - i, sizeof(part)));
+		writeq(le64_to_cpu(part), vdev->name + at + i);
+	}
 	return 0;
 }
 
@@ -105,6 +113,15 @@ static void vmshm_regs_result(struct vmshm_dev *vdev, struct vmshm_stat *st)
 	st->mtime.tv_nsec = min_t(long, st->mtime.tv_nsec, NSEC_PER_SEC - 1);
 }
 
+/* What has to be looked at after each way to the object. */
+static void vmshm_regs_result_ident(struct vmshm_dev *vdev, u64 *ident,
+				    u64 *size)
+{
+	*ident = vmshm_regs_read64(vdev, VMSHM_REG_RES_IDENT_LO);
+	*size = vmshm_regs_read64(vdev, VMSHM_REG_RES_SIZE_LO);
+	*size = min_t(u64, *size, MAX_LFS_FILESIZE);
+}
+
 int vmshm_regs_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 		    struct vmshm_stat *st)
 {
@@ -118,7 +135,7 @@ int vmshm_regs_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 }
 
 int vmshm_regs_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
-		      struct vmshm_extent *extent, struct vmshm_stat *st)
+		      struct vmshm_extent *extent, u64 *ident, u64 *size)
 {
 	int err = vmshm_regs_target(vdev, name, handle, extent->readonly ?
 				    VMSHM_RQ_READONLY : 0);
@@ -132,12 +149,12 @@ int vmshm_regs_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
 	if (err)
 		return err;
 	extent->handle = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
-	vmshm_regs_result(vdev, st);
+	vmshm_regs_result_ident(vdev, ident, size);
 	return 0;
 }
 
 int vmshm_regs_hold(struct vmshm_dev *vdev, const char *name, u32 handle,
-		    bool readonly, u32 *held, struct vmshm_stat *st)
+		    bool readonly, u32 *held, u64 *ident, u64 *size)
 {
 	int err = vmshm_regs_target(vdev, name, handle,
 				    readonly ? VMSHM_RQ_READONLY : 0);
@@ -147,7 +164,7 @@ int vmshm_regs_hold(struct vmshm_dev *vdev, const char *name, u32 handle,
 	if (err)
 		return err;
 	*held = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
-	vmshm_regs_result(vdev, st);
+	vmshm_regs_result_ident(vdev, ident, size);
 	return 0;
 }
 

@@ -152,9 +152,9 @@ u64 vmshm_regs_read64(struct vmshm_dev *vdev, unsigned int reg);
 int vmshm_regs_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 		    struct vmshm_stat *st);
 int vmshm_regs_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
-		      struct vmshm_extent *extent, struct vmshm_stat *st);
+		      struct vmshm_extent *extent, u64 *ident, u64 *size);
 int vmshm_regs_hold(struct vmshm_dev *vdev, const char *name, u32 handle,
-		    bool readonly, u32 *held, struct vmshm_stat *st);
+		    bool readonly, u32 *held, u64 *ident, u64 *size);
 int vmshm_regs_detach(struct vmshm_dev *vdev, u32 handle);
 int vmshm_regs_list(struct vmshm_dev *vdev, u64 first, char *names);
 int vmshm_regs_create(struct vmshm_dev *vdev, const char *name, u32 mode,
@@ -194,7 +194,7 @@ struct vmshm_object *vmshm_object_get(struct vmshm_dev *vdev, const char *name,
 				      const struct vmshm_stat *st);
 void vmshm_object_hold(struct vmshm_object *object);
 void vmshm_object_put(struct vmshm_object *object);
-int vmshm_object_open(struct vmshm_object *object, bool write);
+int vmshm_object_open(struct vmshm_object *object, u64 size, bool write);
 void vmshm_object_close(struct vmshm_object *object);
 int vmshm_object_stat(struct vmshm_object *object, struct vmshm_stat *st);
 int vmshm_object_resize(struct vmshm_object *object, u64 size,

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The host changes an object between the look at its name and its use. What a
+ * file was opened for without looking at the name again knows nothing of that.
+ *
+ * qemu: -device vmshm,id=vmshm0
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+
+#include "t.h"
+
+#include "fs.h"
+
+/* Looks at the name, and does not use the object yet. */
+static int look(const char *name)
+{
+	int fd = open(fs_path("/dev/shm", name), O_PATH);
+
+	T_ASSERT(fd >= 0);
+	return fd;
+}
+
+static int reopen(int looked, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", looked);
+	return open(path, flags);
+}
+
+static int reopen_sized(int looked, off_t size)
+{
+	int fd = reopen(looked, O_RDWR);
+	struct stat st;
+
+	T_ASSERT(fd >= 0);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, size);
+	return fd;
+}
+
+T_TEST(smaller)
+{
+	const char *name = fs_object("s", 3 * PAGE, 1);
+	int looked, fd;
+	char *p;
+
+	fs_mount(0);
+	looked = look(name);
+	t_host("truncate %s %ld", name, PAGE);
+	fd = reopen_sized(looked, PAGE);
+	p = fs_map_at(fd, 0, 3 * PAGE);
+	fs_same(name, p, PAGE);
+	T_EQ(t_read_faults(p + PAGE), 1);
+}
+
+T_TEST(larger)
+{
+	const char *name = fs_object("l", PAGE, 2);
+	int looked;
+	char *p;
+
+	fs_mount(0);
+	looked = look(name);
+	t_host("truncate %s %ld", name, 5 * MIB);
+	t_host("fill %s 0 %ld 3", name, 5 * MIB);
+	p = fs_map_at(reopen_sized(looked, 5 * MIB), 0, 5 * MIB);
+	fs_same(name, p, 5 * MIB);
+	T_EQ(t_read_faults(p + 5 * MIB - 1), 0);
+}
+
+T_TEST(empty)
+{
+	const char *name = fs_object("e", PAGE, 4);
+	int looked, fd;
+	char *p;
+
+	fs_mount(0);
+	looked = look(name);
+	t_host("truncate %s 0", name);
+	fd = reopen_sized(looked, 0);
+	p = fs_map_at(fd, 0, PAGE);
+	T_EQ(t_read_faults(p), 1);
+	/* It is still the object that the file was opened for. */
+	t_host("truncate %s %ld", name, PAGE);
+	t_host("fill %s 0 %ld 5", name, PAGE);
+	T_EQ(t_read_faults(p), 0);
+	fs_same(name, p, PAGE);
+}
+
+T_TEST(no_longer_empty)
+{
+	const char *name = fs_object("n", 0, 0);
+	int looked;
+	char *p;
+
+	fs_mount(0);
+	looked = look(name);
+	t_host("truncate %s %ld", name, 2 * PAGE);
+	t_host("fill %s 0 %ld 6", name, 2 * PAGE);
+	p = fs_map_at(reopen_sized(looked, 2 * PAGE), 0, 2 * PAGE);
+	fs_same(name, p, 2 * PAGE);
+}
+
+T_TEST(another_one_by_now)
+{
+	const char *name = fs_object("a", PAGE, 7);
+	int looked;
+
+	fs_mount(0);
+	looked = look(name);
+	t_host("unlink %s", name);
+	T_EQ(reopen(looked, O_RDWR), -1);
+	fs_object("a", PAGE, 8);
+	T_ERRNO(reopen(looked, O_RDWR), ESTALE);
+	/* Nothing of it is left attached. */
+	T_EQ(fs_mapped(name), 0);
+}
