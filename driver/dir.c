@@ -33,6 +33,7 @@ int vmshm_dentry_name(struct dentry *dentry, char *name)
 void vmshm_inode_update(struct inode *inode, const struct vmshm_stat *st)
 {
 	struct vmshm_sb *vsb = vmshm_sb(inode->i_sb);
+	struct inode *host = inode->i_mapping->host;
 
 	spin_lock(&inode->i_lock);
 	/* The host's programs with other rights are not this system's. */
@@ -45,6 +46,11 @@ void vmshm_inode_update(struct inode *inode, const struct vmshm_stat *st)
 	vmshm_inode_set_times(inode, st->mtime);
 	i_size_write(inode, st->size);
 	spin_unlock(&inode->i_lock);
+
+	/* The kernel's helpers ask the inode of the mapping for the size. */
+	spin_lock(&host->i_lock);
+	i_size_write(host, st->size);
+	spin_unlock(&host->i_lock);
 }
 
 void vmshm_inode_refresh(struct inode *inode)

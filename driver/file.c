@@ -43,14 +43,18 @@ static ssize_t vmshm_copy_page(struct vmshm_object *object, loff_t pos,
 	size_t bytes = min_t(size_t, PAGE_SIZE - offset, size);
 	struct page *page;
 	size_t copied;
+	void *addr;
 
 	page = vmshm_file_page(object, pos & PAGE_MASK);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
+	/* Not copy_page_to_iter(): that would put the page itself in a pipe. */
+	addr = kmap_local_page(page) + offset;
 	if (write)
-		copied = copy_page_from_iter(page, offset, bytes, iter);
+		copied = copy_from_iter(addr, bytes, iter);
 	else
-		copied = copy_page_to_iter(page, offset, bytes, iter);
+		copied = copy_to_iter(addr, bytes, iter);
+	kunmap_local(addr);
 	put_page(page);
 	return copied ?: -EFAULT;
 }

@@ -17,19 +17,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MIB		(1L << 20)
-#define PAGE		4096L
+#define MIB (1L << 20)
+#define PAGE 4096L
 
 /* vmshmN */
 enum {
-	CREATE,		/* create=on */
+	CREATE, /* create=on */
 	PLAIN,
-	READONLY,	/* readonly=on */
-	SMALL,		/* arena=4M,create=on */
-	POLICY,		/* allow= and deny= */
-	PREFIX,		/* prefix=, what the host calls in-NAME; create=on */
-	LIMITED,	/* max-objects=8,max-bytes=1M */
-	LARGE,		/* arena=4G */
+	READONLY, /* readonly=on */
+	SMALL, /* arena=4M,create=on */
+	POLICY, /* allow= and deny= */
+	PREFIX, /* prefix=, what the host calls in-NAME; create=on */
+	LIMITED, /* max-objects=8,max-bytes=1M */
+	LARGE, /* arena=4G */
 };
 
 static inline void fs_mount_at(int n, const char *dir, const char *options)
@@ -55,14 +55,22 @@ static inline void fs_mount(int n)
 	fs_mount_at(n, "/dev/shm", NULL);
 }
 
-/* A new host object, filled with its own numbers */
-static inline const char *fs_object(const char *tail, size_t size,
-				    uint32_t seed)
+/* A new host object of zeros; the name is valid until exit */
+static inline const char *fs_new(const char *tail, size_t size)
 {
-	const char *name = t_name(tail);
+	char *name = strdup(t_name(tail));
 
 	t_host("unlink %s", name);
 	t_host("create %s %zu", name, size);
+	return name;
+}
+
+/* The same, filled with its own numbers */
+static inline const char *fs_object(const char *tail, size_t size,
+				    uint32_t seed)
+{
+	const char *name = fs_new(tail, size);
+
 	t_host("fill %s 0 %zu %u", name, size, (unsigned int)seed);
 	return name;
 }
@@ -95,14 +103,12 @@ static inline char *fs_map(const char *name, size_t size)
 	return p;
 }
 
-/* The path under a mount; lives until the next four calls */
+/* The path under a mount; valid until exit */
 static inline const char *fs_path(const char *dir, const char *name)
 {
-	static char paths[4][512];
-	static unsigned int next;
-	char *path = paths[next++ % 4];
+	char *path;
 
-	snprintf(path, sizeof(paths[0]), "%s%s", dir, name);
+	T_ASSERT(asprintf(&path, "%s%s", dir, name) >= 0);
 	return path;
 }
 
