@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * create=on: the guest makes, changes and removes objects of the host.
+ *
+ * qemu: files
+ */
+#define _GNU_SOURCE
+#include <semaphore.h>
+#include <sys/syscall.h>
+
+#include "t.h"
+
+#include "fs.h"
+
+static const char *in_shm(const char *name)
+{
+	return fs_path("/dev/shm", name);
+}
+
+/* The name of an object that does not exist; the host removes it at the end */
+static const char *fs_none(const char *tail)
+{
+	const char *name = fs_new(tail, 0);
+
+	t_host("unlink %s", name);
+	return name;
+}
+
+T_TEST(open_creates)
+{
+	const char *name = fs_none("a"), *other = fs_none("b");
+	struct stat st;
+	int fd;
+
+	fs_mount(CREATE);
+	umask(027);
+	T_ERRNO(shm_open(name, O_RDWR, 0600), ENOENT);
+	fd = shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0666);
+	T_ASSERT(fd >= 0);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, 0);
+	T_EQ(st.st_mode & 07777, 0640);
+	T_EQ(fs_number("size", name), 0);
+	T_ERRNO(shm_open(name, O_CREAT | O_EXCL | O_RDWR, 0666), EEXIST);
+	fd = shm_open(name, O_CREAT | O_RDWR, 0666);
+	T_ASSERT(fd >= 0);
+	T_EQ(ftruncate(fd, 5000), 0);
+	T_EQ(fs_number("size", name), 5000);
+	fd = shm_open(name, O_RDWR | O_TRUNC, 0666);
+	T_ASSERT(fd >= 0);
+	T_EQ(fs_number("size", name), 0);
+	fd = open(in_shm(other), O_CREAT | O_WRONLY, 0600);
+	T_ASSERT(fd >= 0);
+	T_EQ(write(fd, "text", 4), 4);
+	T_ASSERT(!strcmp(t_host("text %s", other), "text"));
+}
+
+T_TEST(writing_lets_it_grow)
+{
+	const char *name = fs_none("a");
+	static char buf[3 * PAGE];
+	int fd, end;
+	char *p;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_CREAT | O_RDWR);
+	t_fill(buf, sizeof(buf), 1);
+	T_EQ(write(fd, buf, sizeof(buf)), sizeof(buf));
+	T_EQ(fs_number("size", name), sizeof(buf));
+	fs_same(name, buf, sizeof(buf));
+	T_EQ(pwrite(fd, "x", 1, 10 * PAGE), 1);
+	T_EQ(fs_number("size", name), 10 * PAGE + 1);
+	end = fs_open(name, O_RDWR | O_APPEND);
+	T_EQ(write(end, "yz", 2), 2);
+	T_EQ(pread(fd, buf, 10, 10 * PAGE), 3);
+	T_ASSERT(!memcmp(buf, "xyz", 3));
+	/* With a mapping, which sees it all */
+	p = fs_map_at(fd, 0, 20 * PAGE);
+	T_EQ(p[10 * PAGE + 2], 'z');
+	T_EQ(t_read_faults(p + 11 * PAGE), 1);
+	T_EQ(pwrite(fd, "more", 4, 15 * PAGE - 2), 4);
+	T_EQ(memcmp(p + 15 * PAGE - 2, "more", 4), 0);
+	T_EQ(p[12 * PAGE], 0);
+	T_EQ(t_read_faults(p + 16 * PAGE), 1);
+}
+
+T_TEST(ftruncate_up_and_down)
+{
+	const char *name = fs_none("a");
+	long i;
+	char *p;
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_CREAT | O_RDWR);
+	T_EQ(ftruncate(fd, 6 * MIB), 0);
+	p = fs_map_at(fd, 0, 8 * MIB);
+	memset(p, 7, 6 * MIB);
+	T_EQ(t_write_faults(p + 6 * MIB), 1);
+	for (i = 5 * MIB; i > 0; i -= 700001) {
+		long end = (i + PAGE - 1) / PAGE * PAGE;
+
+		T_EQ(ftruncate(fd, i), 0);
+		T_EQ(fs_number("size", name), i);
+		T_EQ(p[0], 7);
+		T_EQ(p[i - 1], 7);
+		if (i % PAGE)
+			T_EQ(p[i], 0);
+		T_EQ(t_read_faults(p + end), 1);
+		T_EQ(t_write_faults(p + end), 1);
+		T_EQ(t_read_faults(p + 8 * MIB - 1), 1);
+	}
+	T_EQ(ftruncate(fd, 0), 0);
+	T_EQ(t_read_faults(p), 1);
+	/* What comes back is zeros. */
+	T_EQ(ftruncate(fd, 6 * MIB), 0);
+	for (i = 0; i < 6 * MIB; i += PAGE)
+		T_EQ(p[i], 0);
+	p[5 * MIB] = 1;
+	T_ASSERT(!strcmp(t_host("read %s %ld 1", name, 5 * MIB), "01"));
+	T_ERRNO(ftruncate(fd, -1), EINVAL);
+	T_ERRNO(ftruncate(fs_open(name, O_RDONLY), 0), EINVAL);
+	T_EQ(fs_number("size", name), 6 * MIB);
+}
+
+/* Far larger than any arena */
+T_TEST(largest)
+{
+	const char *name = fs_none("a");
+	const long end = 1L << 62;
+	char *p, buf[10];
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_CREAT | O_RDWR);
+	T_EQ(pwrite(fd, "begin", 5, 0), 5);
+	T_EQ(ftruncate(fd, end), 0);
+	T_EQ(lseek(fd, 0, SEEK_END), end);
+	T_EQ(pread(fd, buf, 10, end - 3), 3);
+	T_EQ(pwrite(fd, "middle", 6, 1L << 50), 6);
+	p = fs_map_at(fd, 1L << 50, PAGE);
+	T_ASSERT(!strcmp(p, "middle"));
+	T_EQ(ftruncate(fd, (1L << 50) + 10), 0);
+	T_ASSERT(!strcmp(t_host("text %s %ld", name, 1L << 50), "middle"));
+	T_EQ(ftruncate(fd, 10), 0);
+	T_EQ(t_read_faults(p), 1);
+	T_EQ(pread(fd, buf, 10, 0), 10);
+	T_ASSERT(!strcmp(buf, "begin"));
+}
+
+/* Who makes a file can write it, whatever its mode says then. */
+T_TEST(read_only_for_all_others)
+{
+	const char *name = fs_none("a");
+
+	fs_mount(CREATE);
+	if (shm_open(name, O_CREAT | O_RDWR, 0444) < 0)
+		t_skip("not yet: the device opens it a second time (%s)",
+		       strerror(errno));
+}
+
+T_TEST(fallocate)
+{
+	const char *name = fs_none("a");
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_CREAT | O_RDWR);
+	T_EQ(posix_fallocate(fd, 0, 4 * MIB + 1), 0);
+	T_EQ(fs_number("size", name), 4 * MIB + 1);
+	T_ASSERT(fs_number("blocks", name) * 512 > 4 * MIB);
+	T_EQ(fallocate(fd, 0, MIB, MIB), 0);
+	T_EQ(fs_number("size", name), 4 * MIB + 1);
+	/* Over the 64 MiB of one command */
+	T_EQ(fallocate(fd, 0, 10 * MIB, 70 * MIB), 0);
+	T_EQ(fs_number("size", name), 80 * MIB);
+	T_ASSERT(fs_number("blocks", name) * 512 >= 74 * MIB);
+	T_ERRNO(fallocate(fd, 0, -1, 10), EINVAL);
+	T_ERRNO(fallocate(fd, 0, 0, 0), EINVAL);
+	T_ERRNO(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 100 * MIB), EOPNOTSUPP);
+	T_EQ(ftruncate(fd, 0), 0);
+}
+
+T_TEST(unlink_keeps_what_is_in_use)
+{
+	const char *name = fs_none("a");
+	struct stat st, st2;
+	char *p, *q;
+	int fd, fd2;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_CREAT | O_RDWR);
+	T_EQ(ftruncate(fd, MIB), 0);
+	p = fs_map_at(fd, 0, MIB);
+	p[5] = 5;
+	T_EQ(shm_unlink(name), 0);
+	T_ERRNO(shm_unlink(name), ENOENT);
+	T_ASSERT(!t_host_try("size %s", name));
+	T_EQ(p[5], 5);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_nlink, 0);
+	T_EQ(ftruncate(fd, 2 * MIB), 0);
+	T_EQ(pwrite(fd, "end", 3, 2 * MIB - 3), 3);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, 2 * MIB);
+	/* Another object of that name */
+	fd2 = fs_open(name, O_CREAT | O_EXCL | O_RDWR);
+	T_EQ(fstat(fd2, &st2), 0);
+	T_ASSERT(st.st_ino != st2.st_ino);
+	T_EQ(ftruncate(fd2, PAGE), 0);
+	q = fs_map_at(fd2, 0, PAGE);
+	T_EQ(q[5], 0);
+	q[6] = 6;
+	T_EQ(p[6], 0);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, 2 * MIB);
+	munmap(p, MIB);
+	close(fd);
+	T_EQ(q[6], 6);
+	T_EQ(fs_mapped(name), 1);
+}
+
+T_TEST(rename_and_replace)
+{
+	const char *one = fs_none("one"), *two = fs_none("two");
+	char *p, *q;
+	int fd, fd2;
+
+	fs_mount(CREATE);
+	fd = fs_open(one, O_CREAT | O_RDWR);
+	T_EQ(write(fd, "one", 4), 4);
+	p = fs_map_at(fd, 0, PAGE);
+	fd2 = fs_open(two, O_CREAT | O_RDWR);
+	T_EQ(write(fd2, "two", 4), 4);
+	q = fs_map_at(fd2, 0, PAGE);
+	T_ERRNO(syscall(SYS_renameat2, AT_FDCWD, in_shm(one), AT_FDCWD,
+			in_shm(two), 1 /* RENAME_NOREPLACE */),
+		EEXIST);
+	T_ERRNO(syscall(SYS_renameat2, AT_FDCWD, in_shm(one), AT_FDCWD,
+			in_shm(two), 2 /* RENAME_EXCHANGE */),
+		EINVAL);
+	T_EQ(rename(in_shm(one), in_shm(two)), 0);
+	T_ASSERT(!strcmp(t_host("text %s", two), "one"));
+	T_ASSERT(!t_host_try("size %s", one));
+	T_ERRNO(shm_open(one, O_RDWR, 0), ENOENT);
+	/* Both are what they were. */
+	T_ASSERT(!strcmp(p, "one"));
+	T_ASSERT(!strcmp(q, "two"));
+	p[0] = 'O';
+	T_ASSERT(!strcmp(t_host("text %s", two), "One"));
+	T_EQ(ftruncate(fd, 2 * PAGE), 0);
+	T_EQ(ftruncate(fd2, 3 * PAGE), 0);
+	T_EQ(fs_number("size", two), 2 * PAGE);
+	T_EQ(rename(in_shm(two), in_shm(one)), 0);
+	T_ASSERT(!strcmp(fs_map(one, PAGE), "One"));
+	/* Not to another place */
+	T_ERRNO(rename(in_shm(one), "/tmp/x"), EXDEV);
+	T_ERRNO(rename(in_shm(two), in_shm(one)), ENOENT);
+}
+
+T_TEST(links)
+{
+	const char *one = fs_none("one"), *two = fs_none("two");
+	struct stat st, st2;
+	int fd, i;
+	char *p;
+
+	fs_mount(CREATE);
+	fd = fs_open(one, O_CREAT | O_RDWR);
+	T_EQ(write(fd, "one", 4), 4);
+	T_EQ(link(in_shm(one), in_shm(two)), 0);
+	T_ERRNO(link(in_shm(one), in_shm(two)), EEXIST);
+	T_EQ(stat(in_shm(one), &st), 0);
+	T_EQ(stat(in_shm(two), &st2), 0);
+	T_EQ(st.st_ino, st2.st_ino);
+	p = fs_map(two, PAGE);
+	p[0] = 'O';
+	T_ASSERT(!strcmp(t_host("text %s", one), "One"));
+	for (i = 0; i < 3; i++) {
+		T_EQ(shm_unlink(one), 0);
+		T_ERRNO(stat(in_shm(one), &st), ENOENT);
+		T_ASSERT(!strcmp(fs_map(two, PAGE), "One"));
+		T_EQ(ftruncate(fd, (i + 1) * PAGE), 0);
+		T_EQ(fs_number("size", two), (i + 1) * PAGE);
+		T_EQ(link(in_shm(two), in_shm(one)), 0);
+	}
+	T_ERRNO(link(in_shm(two), "/tmp/x"), EXDEV);
+}
+
+/* glibc makes a named semaphore in a file of its own and then links it. */
+T_TEST(named_semaphores)
+{
+	const char *name = t_name("s");
+	sem_t *sem, *again;
+	pid_t pid;
+
+	fs_mount(CREATE);
+	T_ERRNO(sem_open(name, 0) == SEM_FAILED ? -1 : 0, ENOENT);
+	sem = sem_open(name, O_CREAT | O_EXCL, 0600, 0);
+	T_ASSERT(sem != SEM_FAILED);
+	T_ERRNO(sem_open(name, O_CREAT | O_EXCL, 0600, 0) == SEM_FAILED ? -1 :
+									  0,
+		EEXIST);
+	pid = t_fork();
+	if (pid == 0) {
+		again = sem_open(name, O_CREAT, 0600, 7);
+		T_ASSERT(again != SEM_FAILED);
+		T_EQ(sem_post(again), 0);
+		_exit(0);
+	}
+	T_EQ(sem_wait(sem), 0);
+	t_wait(pid);
+	T_EQ(sem_trywait(sem), -1);
+	T_EQ(sem_unlink(name), 0);
+	T_ERRNO(sem_unlink(name), ENOENT);
+	T_EQ(sem_post(sem), 0);
+	T_EQ(sem_close(sem), 0);
+}
+
+/* The guest's "/x" is the host's "/<prefix>x". */
+T_TEST(prefix)
+{
+	const char *host = fs_none("in-x");
+	int fd;
+
+	fs_mount(PREFIX);
+	fd = fs_open("/x", O_CREAT | O_EXCL | O_RDWR);
+	T_EQ(write(fd, "inside", 7), 7);
+	T_ASSERT(!strcmp(t_host("text %s", host), "inside"));
+	T_EQ(rename("/dev/shm/x", "/dev/shm/y"), 0);
+	T_ASSERT(!strcmp(t_host("text %s", t_name("in-y")), "inside"));
+	T_EQ(link("/dev/shm/y", "/dev/shm/x"), 0);
+	T_EQ(shm_unlink("/y"), 0);
+	T_ASSERT(!t_host_try("size %s", t_name("in-y")));
+	T_EQ(shm_unlink("/x"), 0);
+	T_ASSERT(!t_host_try("size %s", host));
+}
+
+/* Two mounts of one device, and a second device, see the same at once. */
+T_TEST(other_mounts)
+{
+	const char *name = fs_none("a");
+	struct stat st;
+	int fd;
+
+	fs_mount(CREATE);
+	fs_mount_at(CREATE, "/mnt", NULL);
+	fs_mount_at(PLAIN, "/other", NULL);
+	T_ERRNO(stat(fs_path("/mnt", name), &st), ENOENT);
+	T_ERRNO(stat(fs_path("/other", name), &st), ENOENT);
+	fd = fs_open(name, O_CREAT | O_RDWR);
+	T_EQ(ftruncate(fd, 1234), 0);
+	T_EQ(stat(fs_path("/mnt", name), &st), 0);
+	T_EQ(st.st_size, 1234);
+	T_EQ(stat(fs_path("/other", name), &st), 0);
+	T_EQ(st.st_size, 1234);
+	T_EQ(unlink(fs_path("/mnt", name)), 0);
+	T_ERRNO(stat(in_shm(name), &st), ENOENT);
+	T_ERRNO(stat(fs_path("/other", name), &st), ENOENT);
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Who may do what: read-only files, mappings, objects, devices and mounts;
+ * owners and modes; and what the device's policy hides.
+ *
+ * qemu: files
+ * expect-log: vmshm: Bad value for 'uid'
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <grp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "t.h"
+
+#include "fs.h"
+
+static const char *in_shm(const char *name)
+{
+	return fs_path("/dev/shm", name);
+}
+
+static void write_is_killed(volatile char *p)
+{
+	int status;
+	pid_t pid = t_fork();
+
+	if (pid == 0) {
+		*p = 1;
+		_exit(0);
+	}
+	T_EQ(waitpid(pid, &status, 0), pid);
+	T_ASSERT(WIFSIGNALED(status));
+	T_EQ(WTERMSIG(status), SIGSEGV);
+}
+
+/* The ways round a page table, as root */
+static void no_way_to_write(char *p)
+{
+	struct iovec mine = { "x", 1 }, theirs = { p, 1 };
+	int status, fd = open("/proc/self/mem", O_RDWR);
+	char was = p[0];
+	pid_t pid;
+
+	T_ASSERT(fd >= 0);
+	write_is_killed(p);
+	T_ASSERT(pwrite(fd, "x", 1, (off_t)p) == -1);
+	T_ERRNO(process_vm_writev(getpid(), &mine, 1, &theirs, 1, 0), EFAULT);
+	T_ERRNO(read(open("/dev/zero", O_RDONLY), p, 1), EFAULT);
+	pid = t_fork();
+	if (pid == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	T_EQ(waitpid(pid, &status, 0), pid);
+	T_ASSERT(WIFSTOPPED(status));
+	T_EQ(ptrace(PTRACE_POKEDATA, pid, p, 0x5555L), -1);
+	ptrace(PTRACE_CONT, pid, NULL, NULL);
+	T_EQ(waitpid(pid, &status, 0), pid);
+	T_EQ(p[0], was);
+	close(fd);
+}
+
+/* A file that was opened for reading, and a mapping made for reading */
+T_TEST(read_only_files)
+{
+	const char *name = fs_object("a", 2 * PAGE, 1);
+	char *p, *q;
+	int fd;
+
+	fs_mount(PLAIN);
+	fd = fs_open(name, O_RDONLY);
+	T_ERRNO(write(fd, "x", 1), EBADF);
+	T_ERRNO(mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED, fd, 0), EACCES);
+	p = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	T_ASSERT(p != MAP_FAILED);
+	fs_same(name, p, 2 * PAGE);
+	T_ERRNO(mprotect(p, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	no_way_to_write(p);
+	no_way_to_write(p + PAGE);
+	T_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fs_open(name, O_RDWR),
+		     1),
+		EINVAL);
+	q = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fs_open(name, O_RDWR), 0);
+	no_way_to_write(q);
+	T_EQ(mprotect(q, PAGE, PROT_READ | PROT_WRITE), 0);
+	q[0] ^= 1;
+	T_EQ(p[0], q[0]);
+	fd = open(in_shm(name), O_WRONLY);
+	T_ASSERT(fd >= 0);
+	T_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0), EACCES);
+	T_ERRNO(read(fd, q, 1), EBADF);
+	T_EQ(pwrite(fd, "w", 1, 0), 1);
+	T_EQ(p[0], 'w');
+}
+
+/* On a file that can only be read, for whatever reason */
+static void only_reads(const char *name, int open_errno)
+{
+	uint32_t before = atoll(t_host("sum %s 0 %ld", name, 2 * PAGE));
+	static char buf[2 * PAGE];
+	char *p, *q;
+	int fd;
+
+	T_ERRNO(shm_open(name, O_RDWR, 0), open_errno);
+	T_ERRNO(open(in_shm(name), O_WRONLY), open_errno);
+	fd = shm_open(name, O_RDONLY, 0);
+	T_ASSERT(fd >= 0);
+	T_EQ(read(fd, buf, sizeof(buf)), sizeof(buf));
+	T_EQ(t_sum(buf, sizeof(buf)), before);
+	T_ERRNO(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
+		EACCES);
+	p = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	T_ASSERT(p != MAP_FAILED);
+	T_EQ(t_sum(p, 2 * PAGE), before);
+	T_ERRNO(mprotect(p, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	no_way_to_write(p);
+	/* A copy of one's own is another thing. */
+	q = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	T_ASSERT(q != MAP_FAILED);
+	q[0] ^= 0xff;
+	T_ASSERT(q[0] != p[0]);
+	/* The host still can. */
+	t_host("write %s 1 77", name);
+	T_EQ(p[1], 0x77);
+	t_host("write %s 1 %02x", name, (unsigned char)buf[1]);
+	T_EQ(atoll(t_host("sum %s 0 %ld", name, 2 * PAGE)), before);
+}
+
+T_TEST(read_only_device)
+{
+	const char *name = fs_object("a", 2 * PAGE, 2);
+	int fd;
+
+	fs_mount(READONLY);
+	only_reads(name, EACCES);
+	T_ERRNO(truncate(in_shm(name), 0), EROFS);
+	T_ERRNO(shm_unlink(name), EROFS);
+	fd = open("/dev/vmshm2", O_RDWR);
+	T_ASSERT(fd >= 0);
+	T_ERRNO(ioctl(fd, 0, name), EACCES);
+	close(fd);
+	fd = open("/dev/vmshm2", O_RDONLY);
+	T_EQ(ioctl(fd, 0, name), 0);
+}
+
+T_TEST(object_that_qemu_may_not_write)
+{
+	const char *name = fs_object("a", 2 * PAGE, 4);
+	static char buf[2 * PAGE];
+	char *p;
+	int fd;
+
+	fs_mount(PLAIN);
+	t_host("mode %s 444", name);
+	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+	fd = fs_open(name, O_RDONLY);
+	T_EQ(read(fd, buf, sizeof(buf)), sizeof(buf));
+	fs_same(name, buf, sizeof(buf));
+	p = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+	T_ASSERT(p != MAP_FAILED);
+	fs_same(name, p, 2 * PAGE);
+	no_way_to_write(p);
+	/* While it is open it stays what it was. */
+	t_host("mode %s 644", name);
+	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+	munmap(p, 2 * PAGE);
+	close(fd);
+	p = fs_map(name, 2 * PAGE);
+	p[0] ^= 1;
+	fs_same(name, p, 2 * PAGE);
+}
+
+T_TEST(object_that_qemu_may_not_read)
+{
+	const char *name = fs_object("a", PAGE, 5);
+	struct stat st;
+
+	fs_mount(PLAIN);
+	t_host("mode %s 000", name);
+	T_ERRNO(shm_open(name, O_RDONLY, 0), EACCES);
+	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+	T_ASSERT(stat(in_shm(name), &st) == -1);
+	T_EQ(errno, EACCES);
+	t_host("mode %s 600", name);
+	T_ASSERT(fs_map(name, PAGE));
+}
+
+T_TEST(read_only_mount)
+{
+	const char *name = fs_object("a", 2 * PAGE, 6);
+
+	fs_private();
+	T_EQ(mount("vmshm0", "/dev/shm", "vmshm", MS_RDONLY, NULL), 0);
+	only_reads(name, EROFS);
+	T_ERRNO(shm_open(t_name("new"), O_CREAT | O_RDWR, 0600), EROFS);
+	T_ERRNO(shm_unlink(name), EROFS);
+	T_ERRNO(rename(in_shm(name), in_shm(t_name("new"))), EROFS);
+	T_ERRNO(truncate(in_shm(name), 0), EROFS);
+	T_EQ(mount(NULL, "/dev/shm", NULL, MS_REMOUNT, NULL), 0);
+	T_EQ(truncate(in_shm(name), 0), 0);
+}
+
+static void become(uid_t uid, gid_t gid)
+{
+	T_EQ(setgroups(0, NULL), 0);
+	T_EQ(setgid(gid), 0);
+	T_EQ(setuid(uid), 0);
+}
+
+/* Bits and owner are the host's. */
+T_TEST(permission_bits)
+{
+	const char *name = fs_object("a", PAGE, 7);
+	struct stat st;
+	pid_t pid;
+
+	fs_mount(PLAIN);
+	t_host("mode %s 640", name);
+	if (!t_host_try("owner %s 0 1234", name))
+		t_skip("the host's user cannot give objects away");
+	T_EQ(stat(in_shm(name), &st), 0);
+	T_EQ(st.st_mode & 07777, 0640);
+	T_EQ(st.st_uid, 0);
+	T_EQ(st.st_gid, 1234);
+	pid = t_fork();
+	if (pid == 0) {
+		become(1000, 1234);
+		T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+		T_ASSERT(shm_open(name, O_RDONLY, 0) >= 0);
+		_exit(0);
+	}
+	t_wait(pid);
+	pid = t_fork();
+	if (pid == 0) {
+		become(1000, 1000);
+		T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+		T_ERRNO(shm_open(name, O_RDONLY, 0), EACCES);
+		_exit(0);
+	}
+	t_wait(pid);
+}
+
+/* Bits and owner are the mount's. */
+T_TEST(mount_options)
+{
+	const char *name = fs_object("a", PAGE, 8);
+	struct stat st;
+	pid_t pid;
+	int fd;
+
+	fs_private();
+	fs_mount_at(CREATE, "/dev/shm", "uid=1000,gid=2000,mode=0604");
+	T_EQ(t_system("grep -q '/dev/shm vmshm .*uid=1000,gid=2000,mode=604' "
+		      "/proc/mounts"),
+	     0);
+	T_EQ(stat("/dev/shm", &st), 0);
+	T_EQ(st.st_uid, 1000);
+	T_EQ(st.st_gid, 2000);
+	fd = fs_open(name, O_RDWR);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_mode & 07777, 0604);
+	T_EQ(st.st_uid, 1000);
+	T_EQ(st.st_gid, 2000);
+	pid = t_fork();
+	if (pid == 0) {
+		become(1000, 1);
+		T_ASSERT(shm_open(name, O_RDWR, 0) >= 0);
+		T_EQ(truncate(in_shm(name), 100), 0);
+		T_EQ(shm_unlink(name), 0);
+		_exit(0);
+	}
+	t_wait(pid);
+	name = fs_object("a", PAGE, 9);
+	pid = t_fork();
+	if (pid == 0) {
+		become(3000, 2000);
+		T_ERRNO(shm_open(name, O_RDONLY, 0), EACCES);
+		_exit(0);
+	}
+	t_wait(pid);
+	pid = t_fork();
+	if (pid == 0) {
+		become(3000, 3000);
+		T_ASSERT(shm_open(name, O_RDONLY, 0) >= 0);
+		T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+		/* As in /dev/shm: only the owner removes it */
+		T_ERRNO(unlink(in_shm(name)), EPERM);
+		_exit(0);
+	}
+	t_wait(pid);
+	T_ERRNO(mount("vmshm0", "/mnt", "vmshm", 0, "uid=-1"), EINVAL);
+}
+
+static int listed(const char *name)
+{
+	DIR *dir = opendir("/dev/shm");
+	struct dirent *d;
+	int found = 0;
+
+	T_ASSERT(dir);
+	while ((d = readdir(dir)))
+		found += !strcmp(d->d_name, name + 1);
+	closedir(dir);
+	return found;
+}
+
+/* A name that is refused is like one that is missing. */
+static void is_hidden(const char *name)
+{
+	struct stat st;
+	int fd = open("/dev/vmshm4", O_RDWR);
+
+	T_ERRNO(stat(in_shm(name), &st), ENOENT);
+	T_ERRNO(shm_open(name, O_RDWR, 0), ENOENT);
+	T_ERRNO(shm_open(name, O_RDONLY, 0), ENOENT);
+	T_ERRNO(shm_open(name, O_RDWR | O_CREAT, 0600), EROFS);
+	T_ERRNO(shm_unlink(name), ENOENT);
+	T_ERRNO(ioctl(fd, 0, name), ENOENT);
+	T_EQ(listed(name), 0);
+	close(fd);
+}
+
+T_TEST(policy)
+{
+	static const char *const allowed[] = { "yes", "yes-1", "maybe",
+					       "maybe-x" };
+	static const char *const refused[] = { "no",	   "ye",  "yes-secret",
+					       "maybe-1x", "Yes", "xyes" };
+	size_t i;
+	int fd;
+
+	fs_mount(POLICY);
+	for (i = 0; i < sizeof(allowed) / sizeof(*allowed); i++) {
+		const char *name = fs_object(allowed[i], PAGE, i);
+
+		fs_same(name, fs_map(name, PAGE), PAGE);
+		T_EQ(listed(name), 1);
+		fd = open("/dev/vmshm4", O_RDWR);
+		T_EQ(ioctl(fd, 0, name), 0);
+		close(fd);
+	}
+	for (i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		const char *name = fs_object(refused[i], PAGE, i);
+
+		is_hidden(name);
+		t_host("unlink %s", name);
+		is_hidden(name);
+	}
+}
+
+T_TEST(policy_prefix)
+{
+	const char *in = fs_object("in-p", PAGE, 10);
+	const char *out = fs_object("out", PAGE, 11);
+	int fd = open("/dev/vmshm5", O_RDWR);
+
+	fs_mount(PREFIX);
+	fs_same(in, fs_map("/p", PAGE), PAGE);
+	T_EQ(listed("/p"), 1);
+	T_EQ(listed(in), 0);
+	T_EQ(listed(out), 0);
+	T_ERRNO(shm_open(in, O_RDWR, 0), ENOENT);
+	T_ERRNO(shm_open(out, O_RDWR, 0), ENOENT);
+	T_ERRNO(ioctl(fd, 0, out), ENOENT);
+	T_EQ(ioctl(fd, 0, "/p"), 0);
+}
+
+/* max-objects=8,max-bytes=1M */
+T_TEST(limits)
+{
+	int fd[8], i;
+	char tail[8];
+
+	fs_mount(LIMITED);
+	t_host("many %s 10 4096", t_name("l"));
+	for (i = 0; i < 8; i++) {
+		snprintf(tail, sizeof(tail), "l%d", i);
+		fd[i] = fs_open(t_name(tail), O_RDWR);
+	}
+	T_ERRNO(shm_open(t_name("l8"), O_RDWR, 0), ENFILE);
+	/* What is open can be opened. */
+	T_ASSERT(fs_open(t_name("l3"), O_RDWR) >= 0);
+	close(fd[7]);
+	T_ASSERT(fs_open(t_name("l8"), O_RDWR) >= 0);
+	T_ERRNO(shm_open(t_name("l7"), O_RDWR, 0), ENFILE);
+}
+
+T_TEST(limit_of_bytes)
+{
+	const char *one = fs_object("one", MIB - PAGE, 12);
+	const char *two = fs_object("two", 2 * PAGE, 13);
+	int fd;
+
+	fs_mount(LIMITED);
+	fd = fs_open(one, O_RDWR);
+	T_ERRNO(shm_open(two, O_RDWR, 0), EDQUOT);
+	close(fd);
+	fd = fs_open(two, O_RDWR);
+	T_ERRNO(shm_open(one, O_RDWR, 0), EDQUOT);
+	close(fd);
+	T_ASSERT(fs_open(one, O_RDWR) >= 0);
+}
