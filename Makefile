@@ -27,6 +27,12 @@ driver: ## build/driver/KVER/vmshm.ko, for a Debian kernel (KVER=6.1)
 	@scripts/fetch-kernel $(KVER)
 	@$(MAKE) --no-print-directory -C driver KVER=$(KVER)
 
+tool: ## build/vmshm, the program for host and guest
+	@$(MAKE) --no-print-directory -s -C tools
+
+install: ## the program and its manual pages, into PREFIX (/usr/local)
+	@$(MAKE) --no-print-directory -C tools install
+
 check: ## all tests
 	@tests/run
 
@@ -38,6 +44,9 @@ check-bare: deps device ## the bare-metal guest only, under TCG and KVM
 
 check-guest: deps device ## the Linux guests only (KERNELS="6.1 6.12")
 	@tests/guest/run.py
+
+check-tool: deps ## the program on this host only
+	@tests/tool/run.py
 
 qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
 	@device/qemu-patch.sh
@@ -56,5 +65,6 @@ style: ## checkpatch, sparse, clang-format, shellcheck, codespell
 clean: ## remove everything generated
 	rm -rf build
 
-.PHONY: help deps demo device driver check check-device check-bare \
-	check-guest qemu-patch check-patch check-matrix style clean
+.PHONY: help deps demo device driver tool install check check-device \
+	check-bare check-guest check-tool qemu-patch check-patch check-matrix \
+	style clean

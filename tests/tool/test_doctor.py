@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the doctor says of healthy and of broken machines.
+
+A broken host is this one with other things mounted over /dev, or with another
+QEMU. So is a guest here: with what its kernel would show in /sys; real ones
+are in tests/guest/test-tool.sh.
+"""
+
+import os
+import platform
+
+from tool import (COLUMNS, ROOT, Skip, contains, equal, folder, program,
+                  vmshm, with_mounts, with_shm)
+
+VERSION = "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)"
+OTHER = "10.0.2 (Debian 1:10.0.2+ds-2)"
+
+
+def findings(*args, code=0, **more):
+    """{check: (verdict, text, advice)}, the same as people see it."""
+    told = vmshm("doctor", "--json", *args, code=code, **more).json
+    equal(told["healthy"], code == 0)
+    people = vmshm("doctor", *args, code=code, **more).out
+    found = {}
+    for f in told["findings"]:
+        word = {"ok": "ok ", "note": "note ", "fail": "FAIL "}[f["verdict"]]
+        contains(people, word + f["text"],
+                 *("type: " + " ".join(a.split()) for a in f["advice"]))
+        equal(bool(f["advice"]) and f["verdict"] == "ok", False,
+              f"advice where all is well: {f}")
+        found.setdefault(f["check"],
+                         (f["verdict"], f["text"], "\n".join(f["advice"])))
+    for line in people.splitlines():
+        if len(line) > COLUMNS and "type: " not in line:
+            raise AssertionError(f"too wide: {line}")
+    return found
+
+
+def expect(found, check, verdict, *parts):
+    """The check ends so, and its text and advice have these in them."""
+    if check not in found:
+        raise AssertionError(f"nothing is said of {check}: {found}")
+    equal(found[check][0], verdict, f"{check}: {found[check]}")
+    contains(found[check][1] + " " + found[check][2], *parts)
+
+
+# Hosts
+
+class Host:
+    """A folder with a QEMU of that version and a device, as files."""
+
+    def __init__(self, version=VERSION, device=VERSION, stamp=True,
+                 built_in=False):
+        self.folder = folder()
+        here = self.folder.name
+        said = f"QEMU emulator version {version}"
+        helped = 'name "vmshm", bus PCI' if built_in else 'name "e1000"'
+        self.env = {
+            "QEMU": program(here, "qemu", f"""case $1 in
+                --version) echo '{said}'; echo 'Copyright (c)' ;;
+                *) echo '{helped}' ;;
+                esac"""),
+            "VMSHM_SO": os.path.join(here, "vmshm.so"),
+        }
+        if device is not None:
+            with open(self.env["VMSHM_SO"], "wb") as f:
+                f.write(b"\x7fELF" + bytes(5000) + b"text\0" +
+                        device.encode() + b"\0more")
+            if stamp:
+                with open(self.env["VMSHM_SO"] + ".stamp", "w",
+                          encoding="ascii") as f:
+                    f.write(device + "\n")
+
+    def __enter__(self):
+        return self.env
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+
+def test_real_device():
+    """What "make device" has built is for the QEMU that is installed."""
+    if not os.path.exists(os.path.join(ROOT, "build", "vmshm.so")):
+        raise Skip("no build/vmshm.so")
+    found = findings("-H")
+    expect(found, "qemu", "ok", "is QEMU")
+    expect(found, "device", "ok", "vmshm.so is built for this QEMU")
+    expect(found, "shm", "ok", "/dev/shm")
+
+
+def test_device_fits():
+    with Host() as env:
+        found = findings("-H", env=env)
+        expect(found, "qemu", "ok", VERSION)
+        expect(found, "device", "ok", env["VMSHM_SO"])
+
+
+def test_device_of_another_qemu():
+    with Host(device=OTHER) as env:
+        found = findings("-H", env=env, code=1)
+        expect(found, "device", "fail", OTHER, "refuse", "make device")
+    with Host(device=OTHER, stamp=False) as env:
+        found = findings("-H", env=env, code=1)
+        expect(found, "device", "fail", "another QEMU", "make device")
+
+
+def test_device_of_similar_qemu():
+    """Nothing but the whole version will do, and no stamp can lie."""
+    for other in ("1" + VERSION, VERSION + "x", VERSION[:-1]):
+        with Host(device=other) as env:
+            expect(findings("-H", env=env, code=1), "device", "fail")
+    with Host(device=OTHER) as env:
+        with open(env["VMSHM_SO"] + ".stamp", "w", encoding="ascii") as f:
+            f.write(VERSION + "\n")
+        expect(findings("-H", env=env, code=1), "device", "fail",
+               "another QEMU")
+
+
+def test_no_device():
+    with Host(device=None) as env:
+        expect(findings("-H", env=env, code=1), "device", "fail",
+               "not built", "make device")
+
+
+def test_device_empty():
+    with Host(device=None) as env:
+        with open(env["VMSHM_SO"], "wb"):
+            pass
+        expect(findings("-H", env=env, code=1), "device", "fail")
+
+
+def test_device_is_folder():
+    with Host(device=None) as env:
+        os.mkdir(env["VMSHM_SO"])
+        expect(findings("-H", env=env, code=1), "device", "fail")
+
+
+def test_device_built_in():
+    with Host(device=None, built_in=True) as env:
+        expect(findings("-H", env=env), "device", "ok", "part of this QEMU")
+
+
+def test_no_qemu():
+    found = findings("-H", code=1, env={"QEMU": "/nonexistent/qemu"})
+    expect(found, "qemu", "fail", "/nonexistent/qemu")
+    equal("device" in found, False)
+    with folder() as empty:
+        found = findings("-H", code=1, env={"QEMU": "", "PATH": empty})
+        expect(found, "qemu", "fail", "qemu-system-x86_64")
+        if os.path.exists("/etc/debian_version"):
+            expect(found, "qemu", "fail", "apt install qemu-system-x86")
+
+
+def test_odd_qemu():
+    """One that says nothing, rubbish, too much, or fails."""
+    with folder() as here:
+        for text in ("", "echo hello", "echo QEMU emulator version; exit 1",
+                     "printf 'QEMU\\0\\377\\033[31m'", "kill -9 $$",
+                     "yes QEMU emulator | head -n 100000"):
+            qemu = program(here, "qemu", text)
+            expect(findings("-H", code=1, env={"QEMU": qemu}), "qemu",
+                   "fail", "version")
+
+
+def test_shm_small():
+    with Host() as env:
+        found = findings("-H", env=env, before=with_shm("64M"))
+        expect(found, "shm-size", "note", "64 MiB", "size=1")
+
+
+def test_shm_full():
+    with Host() as env:
+        before = with_mounts(
+            "mount -t tmpfs -o size=8M,mode=1777 none /dev/shm\n"
+            "head -c 8388608 /dev/zero >/dev/shm/x")
+        found = findings("-H", env=env, before=before, code=1)
+        expect(found, "shm-size", "fail", "full", "vmshm ls", "vmshm rm")
+
+
+def test_shm_no_limit():
+    with Host() as env:
+        before = with_mounts("mount -t tmpfs -o size=0 none /dev/shm")
+        expect(findings("-H", env=env, before=before), "shm-size", "ok")
+
+
+def test_shm_not_mounted():
+    with Host() as env, folder() as plain:
+        before = with_mounts(f"mount --bind {plain} /dev/shm")
+        if os.statvfs(plain).f_fsid == os.statvfs("/dev/shm").f_fsid:
+            raise Skip("the temporary folder is in a tmpfs")
+        with_code = findings("-H", env=env, before=before, code=1)
+        expect(with_code, "shm", "fail", "No tmpfs", "mount -t tmpfs")
+
+
+def test_shm_read_only():
+    with Host() as env:
+        before = with_mounts("mount -t tmpfs -o ro none /dev/shm")
+        expect(findings("-H", env=env, before=before, code=1), "shm", "fail",
+               "Read-only", "remount,rw")
+
+
+def test_shm_forbidden():
+    """For who is not root."""
+    if os.geteuid():
+        raise Skip("not root")
+    before = [*with_mounts("mount -t tmpfs -o mode=755 none /dev/shm\n"
+                           # The build folder may be closed to others
+                           "mount -t tmpfs none /mnt\n"
+                           "cp build/tool/vmshm /mnt/vmshm"),
+              "setpriv", "--reuid", "65534", "--clear-groups",
+              "sh", "-c", 'shift; cd /; exec /mnt/vmshm "$@"', "sh"]
+    expect(findings("-H", before=before, code=1), "shm", "fail",
+           "chmod 1777")
+
+
+def test_bare_dev():
+    """No /dev/shm, no /dev/kvm."""
+    if os.geteuid():
+        raise Skip("not root")
+    with Host() as env:
+        before = with_mounts("mount -t tmpfs none /dev\n"
+                             "mknod /dev/null c 1 3")
+        found = findings("-H", env=env, before=before, code=1)
+        expect(found, "shm", "fail", "No such file", "mkdir -p /dev/shm",
+               "mount -t tmpfs")
+        expect(found, "kvm", "note", "slow")
+
+
+# Guests
+
+class Guest:
+    """A folder that has what the kernel of a guest shows."""
+
+    def __init__(self):
+        self.folder = folder()
+        self.path = self.folder.name
+        for place in ("devices", "class", "module", "modules"):
+            os.mkdir(os.path.join(self.path, place))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+    def write(self, name, text):
+        path = os.path.join(self.path, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+
+    def device(self, pci="0000:00:03.0", name="", bar4=(1 << 32, 2 << 30),
+               ident="0x6661", **attributes):
+        """A PCI device; bar4: address and bytes, no bytes for none."""
+        here = f"devices/{pci}/"
+        self.write(here + "vendor", "0x1af4\n")
+        self.write(here + "device", ident + "\n")
+        rows = ["0x00000000febd1000 0x00000000febd1fff 0x0000000000040200",
+                "0x00000000fea00000 0x00000000feafffff 0x0000000000040200",
+                "0x00000000febd2000 0x00000000febd23ff 0x0000000000040200",
+                "0x0000000000000000 0x0000000000000000 0x0000000000000000"]
+        rows.append(f"0x{bar4[0]:016x} 0x{bar4[0] + bar4[1] - 1:016x} "
+                    "0x000000000014220c" if bar4[1] else rows[3])
+        self.write(here + "resource", "\n".join(rows + rows[3:4] * 3) + "\n")
+        if not name:
+            return
+        self.write(here + f"vmshm/{name}/dev", "240:0\n")
+        for key, value in attributes.items():
+            self.write(f"class/vmshm/{name}/{key}", f"{value}\n")
+
+    def loaded(self):
+        with open(os.path.join(ROOT, "VERSION"), encoding="ascii") as f:
+            self.write("module/vmshm/version", f.read())
+
+    def before(self, script=""):
+        """What starts a program that sees all this."""
+        places = {"devices": "/sys/bus/pci/devices", "class": "/sys/class",
+                  "module": "/sys/module", "modules": "/lib/modules"}
+        if not all(map(os.path.isdir, places.values())):
+            raise Skip("this machine has no PCI or no modules")
+        return with_mounts("\n".join(
+            [f"mount --bind {self.path}/{a} {b}" for a, b in places.items()]
+            + [script]))
+
+
+FULL = {"arena_size": 1 << 30, "arena_free": 1 << 29, "features": "0x3",
+        "memory_type": "write-back"}
+
+
+def test_guest_without_device():
+    with Guest() as guest:
+        guest.device(ident="0x1110")
+        expect(findings("-G", before=guest.before(), code=1), "pci", "fail",
+               "1af4:6661", "-device vmshm")
+
+
+def test_guest_is_known():
+    """Without -G, too: it has the device, or it runs in QEMU."""
+    with Guest() as guest:
+        guest.device()
+        none = {"QEMU": "/nonexistent"}
+        told = vmshm("doctor", "--json", before=guest.before(), env=none,
+                     code=1).json
+        equal({f["side"] for f in told["findings"]}, {"guest"})
+        with Host() as env:
+            told = vmshm("doctor", "--json", before=guest.before(), env=env,
+                         code=1).json
+            equal({f["side"] for f in told["findings"]}, {"host", "guest"})
+    with Guest() as guest:
+        guest.write("devices/0000:00:00.0/subsystem_vendor", "0x1af4\n")
+        guest.write("devices/0000:00:00.0/subsystem_device", "0x1100\n")
+        told = vmshm("doctor", "--json", before=guest.before(), env=none,
+                     code=1).json
+        equal({f["side"] for f in told["findings"]}, {"guest"})
+    with Guest() as guest:
+        told = vmshm("doctor", "--json", before=guest.before(), env=none,
+                     code=1).json
+        equal({f["side"] for f in told["findings"]}, {"host"})
+
+
+def test_driver_not_built():
+    """For no kernel, or for another one."""
+    release = platform.release()
+    with Guest() as guest:
+        guest.device()
+        expect(findings("-G", before=guest.before(), code=1), "driver",
+               "fail", "not built", release, f"linux-headers-{release}",
+               "make -C driver install")
+        guest.write("modules/5.4.0-1/modules.dep", "updates/vmshm.ko:\n")
+        guest.write(f"modules/{release}/modules.dep", "kernel/vmshmx.ko:\n")
+        guest.write(f"modules/{release}/build/Makefile", "\n")
+        found = findings("-G", before=guest.before(), code=1)
+        expect(found, "driver", "fail", "not built", release, "5.4.0-1")
+        equal("linux-headers" in found["driver"][2], False)
+
+
+def test_driver_not_loaded():
+    with Guest() as guest:
+        guest.device()
+        guest.write(f"modules/{platform.release()}/modules.dep",
+                    "kernel/a.ko.xz:\nupdates/dkms/vmshm.ko.xz: kernel/b.ko\n")
+        expect(findings("-G", before=guest.before(), code=1), "driver",
+               "fail", "not loaded", "sudo modprobe vmshm")
+
+
+def test_driver_of_another_version():
+    with Guest() as guest:
+        guest.device()
+        guest.write("module/vmshm/version", "0.0.1\n")
+        expect(findings("-G", before=guest.before(), code=1), "driver",
+               "note", "0.0.1")
+
+
+def test_driver_has_not_taken_it():
+    with Guest() as guest:
+        guest.device(pci="0000:01:00.0")
+        guest.loaded()
+        expect(findings("-G", before=guest.before(), code=1), "bound",
+               "fail", "0000:01:00.0", "/sys/bus/pci/drivers/vmshm/bind")
+
+
+def test_node():
+    """Missing, forbidden by a group, forbidden by a missing udev rule."""
+    with Guest() as guest:
+        guest.device(name="vmshm0", **FULL)
+        guest.loaded()
+        expect(findings("-G", before=guest.before(), code=1), "node", "fail",
+               "No such file", "udevadm trigger")
+        if os.geteuid():
+            raise Skip("not root")
+        for mode, words in (("660", "usermod -aG"), ("600", "udev rule")):
+            script = f"""mount -t tmpfs none /dev
+                mknod -m 666 /dev/null c 1 3
+                mknod -m {mode} /dev/vmshm0 c 1 3
+                chgrp 1 /dev/vmshm0
+                mount -t tmpfs none /mnt
+                cp build/tool/vmshm /mnt/vmshm"""
+            before = [*guest.before(script), "setpriv", "--reuid", "65534",
+                      "--clear-groups", "sh", "-c",
+                      'shift; exec /mnt/vmshm "$@"', "sh"]
+            os.chmod(guest.path, 0o755)
+            expect(findings("-G", before=before, code=1), "node", "fail",
+                   "/dev/vmshm0", words)
+
+
+def test_arena():
+    """None, one without an address, one that the driver cannot use."""
+    for bar4, size, verdict, words in (
+            ((0, 0), 0, "note", "arena=0"),
+            ((0, 2 << 30), 0, "fail", "pref64-reserve"),
+            ((1 << 32, 2 << 30), 0, "fail", "dmesg"),
+            ((1 << 32, 2 << 30), 1 << 30, "ok", "2 GiB")):
+        with Guest() as guest:
+            guest.device(name="vmshm0", bar4=bar4,
+                         **{**FULL, "arena_size": size})
+            guest.loaded()
+            expect(findings("-G", before=guest.before(), code=1), "arena",
+                   verdict, words)
+
+
+def test_cached():
+    for kind, verdict, words in (("write-back", "ok", "as RAM"),
+                                 ("uncached", "note", "arena=1G"),
+                                 (None, "note", "not tell")):
+        attributes = {k: v for k, v in FULL.items() if k != "memory_type"}
+        if kind:
+            attributes["memory_type"] = kind
+        with Guest() as guest:
+            guest.device(name="vmshm0", **attributes)
+            guest.loaded()
+            found = findings("-G", before=guest.before(), code=1)
+            expect(found, "cached", verdict, words)
+            expect(found, "mount", "note", "mount -t vmshm vmshm0 /dev/shm",
+                   "vmshm run")
+
+
+def test_guest_info():
+    """What "info" tells of the same devices."""
+    with Guest() as guest:
+        guest.device(name="vmshm0", **FULL)
+        guest.device(pci="0000:00:04.0", name="vmshm1", bar4=(0, 0),
+                     arena_size=0, arena_free=0, features="0x0")
+        guest.device(pci="0000:00:05.0")
+        before = guest.before()
+        told = vmshm("info", "--json", before=before).json
+        equal([d["device"] for d in told], ["vmshm0", "vmshm1", None])
+        equal(told[0], {"device": "vmshm0", "pci": "0000:00:03.0",
+                        "arena_size": 1 << 30, "arena_free": 1 << 29,
+                        "features": ["arena", "create"],
+                        "memory_type": "write-back", "mounts": []})
+        equal((told[1]["arena_size"], told[1]["features"]), (0, []))
+        equal(told[2]["arena_size"], None)
+        contains(vmshm("info", before=before).out, "vmshm0", "1 GiB, 512 MiB",
+                 "arena, create", "write-back", "as in 2010",
+                 "no driver has it")
+        for name in ("vmshm1", "/dev/vmshm1"):
+            one = vmshm("info", "--json", name, before=before).json
+            equal(one, told[1])
+        vmshm("info", "/dev/vmshm7", before=before, code=1)
+        # An object, which needs a mount
+        contains(vmshm("info", "/vmshm0", before=before, code=1).err,
+                 "not mounted")

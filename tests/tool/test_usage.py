@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line, right and wrong, and what is printed about it."""
+
+import os
+import pty
+import re
+import subprocess
+
+from shm import Object, fresh_name
+from tool import COLUMNS, ROOT, VMSHM, Skip, contains, equal, vmshm
+
+COMMANDS = ("ls", "info", "create", "rm", "cat", "write", "run", "doctor")
+
+
+def test_version():
+    with open(os.path.join(ROOT, "VERSION"), encoding="ascii") as f:
+        version = f.read().strip()
+    for option in ("--version", "-V"):
+        equal(vmshm(option).out, f"vmshm {version}\n")
+
+
+def test_help():
+    """Of the program and of each command; nothing is wider than a screen."""
+    text = vmshm("--help").out
+    for command in COMMANDS:
+        contains(text, command)
+        for one in (vmshm(command, "--help").out, vmshm(command, "-h").out):
+            contains(one, f"usage: vmshm {command}")
+            text += one
+    wide = [line for line in text.splitlines() if len(line) > COLUMNS]
+    equal(wide, [])
+
+
+def test_wrong_use():
+    """Exit code 2, a reason, and where to read more."""
+    for args in ((), ("nothing",), ("--nothing",), ("-x",), ("ls", "-x"),
+                 ("ls", "/a"), ("ls", "-m", "600"), ("ls", "--sparse"),
+                 ("info", "/a", "/b"), ("create",), ("create", "/a"),
+                 ("create", "/a", "1", "2"), ("create", "/a", "1", "--json"),
+                 ("create", "-m"), ("rm",), ("cat",), ("cat", "/a", "/b"),
+                 ("write",), ("write", "/a", "1", "2"), ("run",),
+                 ("doctor", "x"), ("doctor", "-d", "vmshm0"), ("-d",),
+                 ("--device", "", "ls"), ("-d", "/dev/a/b", "ls"),
+                 ("ls", "--json=1"), ("-\x1b[31m",), ("\x1b[31m",),
+                 ("ls", "--\x1b[31m"), ("x" * 100000,), ("ls", "x" * 100000)):
+        contains(vmshm(*args, code=2, wide=True).err, "type: vmshm")
+
+
+def test_sizes():
+    """What SIZE can be, and what it cannot."""
+    name = fresh_name()
+    for text, size in (("1", 1), ("4096", 4096), ("04096", 4096),
+                       ("64K", 65536), ("64k", 65536), ("1M", 1 << 20),
+                       ("2G", 2 << 30), ("1T", 1 << 40)):
+        vmshm("create", "--sparse", name, text)
+        equal(vmshm("info", "--json", name).json["size"], size, text)
+        vmshm("rm", name)
+    for text in ("", "0", "0K", "-1", "+1", " 1", "1 ", "1.5M", "1,5M", "1KB",
+                 "1KiB", "0x10", "1e3", "K", "M1", "1MM", "four", "1\n",
+                 "9223372036854775808", "18446744073709551616", "9" * 5000,
+                 "8388608T", "9007199254740992K", "1P", "1\x1b[2J"):
+        for args in (("create", name, text), ("write", name, text)):
+            if args[0] == "write" and text in ("0", "0K"):
+                continue
+            # Else it were an option
+            vmshm(args[0], "--", *args[1:], code=2, wide=True)
+    for text in ("8388607T", "9223372036854775807"):
+        contains(vmshm("create", name, text, code=1).err, name)
+    vmshm("info", name, code=1)
+
+
+def test_modes():
+    name = fresh_name()
+    for text in ("", "8", "-1", "1777", "0o7", "rw", "66666", " 600"):
+        vmshm("create", "-m", text, name, "1", code=2)
+    for text, mode in (("660", "0660"), ("0640", "0640"), ("0", "0000")):
+        vmshm("create", "--mode", text, name, "1",
+              before=("sh", "-c", 'umask 077; exec "$@"', "sh"))
+        equal(vmshm("info", "--json", name).json["mode"], mode)
+        vmshm("rm", name)
+    vmshm("create", name, "1", before=("sh", "-c", 'umask 0; exec "$@"', "sh"))
+    equal(vmshm("info", "--json", name).json["mode"], "0600")
+    vmshm("rm", name)
+
+
+def test_wrong_names():
+    for name in ("", "/", "//", "///", "//a", "/a/", "a/", "/a/b", "a/b", ".",
+                 "/.", "..", "/..", "/../etc/passwd", "/" + "n" * 256,
+                 "n" * 256, "n" * 100000):
+        for args in (("info", name), ("create", name, "1"), ("rm", name),
+                     ("cat", name), ("write", name)):
+            contains(vmshm(*args, code=2, wide=True).err, args[0])
+
+
+def test_name_without_slash():
+    """As for shm_open(), "frames" is "/frames"."""
+    with Object(5) as o:
+        equal(vmshm("info", "--json", o.name[1:]).json["name"], o.name)
+        equal(vmshm("cat", o.name[1:]).raw, bytes(5))
+
+
+def test_strange_names():
+    """Any bytes, which JSON gives back and people see escaped."""
+    for tail in (b" ", b"a b", b"\n", b"\x01\x1b[31m", b"\x7f", b"\xff\xfe",
+                 "ä€😀".encode(), b"\xc0\xaf", b"\xed\xa0\x80", b"\xc2\x9b",
+                 b"\xf4\x90\x80\x80", b"\xe2\x82", b"%s%n", b"'", b'"', b"\\",
+                 b"-rf", b"\\x41"):
+        name = fresh_name().encode() + b"-" + tail
+        vmshm("create", name, "1")
+        try:
+            equal(os.fsencode(vmshm("info", "--json", name).json["name"]),
+                  name)
+            listed = [os.fsencode(e["name"])
+                      for e in vmshm("ls", "--json").json]
+            equal(name in listed, True, f"{name} in ls --json")
+            for text in (vmshm("info", name).raw, vmshm("ls").raw):
+                bad = re.search(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]",
+                                text)
+                equal(bad, None, "control bytes")
+                text.decode()
+        finally:
+            vmshm("rm", name)
+    for name in (fresh_name() + "-\x1b[31m", fresh_name() + "-\xff"):
+        vmshm("cat", name.encode("latin-1"), code=1)
+
+
+def test_longest_name():
+    name = fresh_name()
+    name += "n" * (256 - len(name))
+    vmshm("create", name, "1")
+    equal(name in vmshm("ls").out, True, "it is listed")
+    vmshm("rm", name)
+    contains(vmshm("rm", name, code=1, wide=True).err, "no such object")
+
+
+def on_terminal(*args, env=None):
+    """What a person sees."""
+    own, other = pty.openpty()
+    with subprocess.Popen([VMSHM, *args], stdout=other, stdin=other,
+                          cwd=ROOT, env={**os.environ, **(env or {})}):
+        os.close(other)
+        seen = b""
+        try:
+            while True:
+                data = os.read(own, 65536)
+                if not data:
+                    break
+                seen += data
+        except OSError:         # the other end is closed
+            pass
+    os.close(own)
+    return seen.decode()
+
+
+def test_colour():
+    """On a terminal, unless NO_COLOR is set."""
+    seen = on_terminal("doctor", env={"TERM": "xterm", "NO_COLOR": ""})
+    equal("\033[" in seen, True, "colour on a terminal")
+    plain = re.sub("\033\\[[0-9]*m", "", seen)
+    equal([s for s in plain.splitlines() if len(s) > COLUMNS], [])
+    for env in ({"NO_COLOR": "1"}, {"TERM": "dumb", "NO_COLOR": ""}):
+        equal("\033" in on_terminal("doctor", env=env), False, str(env))
+    equal("\033" in on_terminal("doctor", "--json"), False, "in JSON")
+
+
+def test_output_full():
+    """A full disk is no success."""
+    if not os.path.exists("/dev/full"):
+        raise Skip("no /dev/full")
+    with Object(100000) as o, open("/dev/full", "wb") as full:
+        for args in (("ls",), ("ls", "--json"), ("info",), ("info", o.name),
+                     ("cat", o.name), ("--help",), ("--version",)):
+            contains(vmshm(*args, code=1, stdout=full).err, "No space left")

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the program vmshm, and look at all that it prints."""
+
+import functools
+import json
+import os
+import subprocess
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, "build", "tool")
+VMSHM = os.path.join(BUILD, "vmshm")
+COLUMNS = 80
+
+# A program that is silent for so long is lost. Seconds.
+DEADLINE = 60
+
+
+class Skip(Exception):
+    """This machine does not have what the test needs; the text says what."""
+
+
+def equal(found, wanted, what="value"):
+    if found != wanted:
+        raise AssertionError(f"{what}: {found!r}, not {wanted!r}")
+
+
+def contains(text, *parts):
+    """Each part is there, whatever the line breaks."""
+    flat = " ".join(text.replace("vmshm: ", "").split())
+    for part in parts:
+        if part not in flat:
+            raise AssertionError(f"there is no {part!r} in: {flat}")
+
+
+class Result:
+    """How a run ended, and what it printed."""
+
+    def __init__(self, code, out, err):
+        self.code, self.raw = code, out
+        self.out = out.decode(errors="surrogateescape")
+        self.err = err.decode(errors="surrogateescape")
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def check_messages(self, wide):
+        """As every message has to be."""
+        for line in self.err.splitlines():
+            if not line.startswith("vmshm: "):
+                raise AssertionError(f"on stderr: {line!r}")
+        if any(ord(c) < 32 and c != "\n" for c in self.err):
+            raise AssertionError(f"control bytes on stderr: {self.err!r}")
+        lines = self.err.splitlines()
+        for line in [] if wide else lines:
+            if len(line) > COLUMNS and "type: " not in line:
+                raise AssertionError(f"too wide: {line}")
+
+
+def vmshm(*args, code=0, data=b"", env=None, before=(), wide=False,
+          stdin=None, stdout=subprocess.PIPE, cwd=ROOT):
+    """Run it; it has to end with that code. `before`: what starts it."""
+    command = [*before, VMSHM, *args]
+    done = subprocess.run(
+        command, check=False, cwd=cwd, timeout=DEADLINE, stdout=stdout,
+        stderr=subprocess.PIPE, env={**os.environ, **(env or {})},
+        **({"stdin": stdin} if stdin else {"input": data}))
+    result = Result(done.returncode, done.stdout or b"", done.stderr)
+    if result.code != code:
+        raise AssertionError(f"{args}: exit code {result.code}, not {code}: "
+                             f"{result.err}{result.out[-300:]}")
+    result.check_messages(wide)
+    if code and not result.err and not result.out:
+        raise AssertionError(f"{args}: it failed without a word")
+    return result
+
+
+@functools.lru_cache(None)
+def own_mounts():
+    """The command that gives what follows its own mounts."""
+    command = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+    if subprocess.run([*command, "true"], check=False,
+                      stderr=subprocess.DEVNULL).returncode:
+        raise Skip("no mount namespaces here")
+    return command
+
+
+def with_mounts(script):
+    """What starts a program after that shell script, in its own mounts."""
+    return [*own_mounts(), "sh", "-ec", script + '\nexec "$@"', "sh"]
+
+
+def with_shm(size):
+    """What starts a program whose /dev/shm is new, of that size."""
+    return with_mounts(
+        f"mount -t tmpfs -o size={size},mode=1777 none /dev/shm")
+
+
+def program(folder, name, text):
+    """A shell script to be found in that folder."""
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\n" + text)
+    os.chmod(path, 0o755)
+    return path
+
+
+def folder():
+    return tempfile.TemporaryDirectory(prefix="vmshm-test-")

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What this machine has as a guest: devices, and mounts of the file system.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <vmshm/regs.h>
+
+#include "vmshm.h"
+
+#define PCI "/sys/bus/pci/devices"
+
+/* The file system's f_type is the same number as the device's ID. */
+#define VMSHM_FS_MAGIC VMSHM_ID
+
+/* A list that grows; the new element is zero. */
+static void *append(void *list, size_t *count, size_t size)
+{
+	char *more = realloc(list, (*count + 1) * size);
+
+	if (!more) {
+		error("there is no memory left");
+		exit(EXIT_FAILED);
+	}
+	memset(more + *count * size, 0, size);
+	(*count)++;
+	return more;
+}
+
+static unsigned long pci_number(const char *pci, const char *file)
+{
+	char line[32];
+
+	if (!read_line(line, sizeof(line), PCI "/%s/%s", pci, file))
+		return 0;
+	return strtoul(line, NULL, 0);
+}
+
+/* The name that the driver has given to the device, or "". */
+static void find_name(struct device *device)
+{
+	char path[PATH_MAX];
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), PCI "/%s/vmshm", device->pci);
+	dir = opendir(path);
+	while (dir && (e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			strcpy(device->name, e->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+/* The line of BAR4 in "resource": its first and last byte, and flags. */
+static void find_arena(struct device *device)
+{
+	uint64_t start = 0, end = 0, flags = 0;
+	char path[PATH_MAX], line[128];
+	int bar;
+	FILE *f;
+
+	snprintf(path, sizeof(path), PCI "/%s/resource", device->pci);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	for (bar = 0; fgets(line, sizeof(line), f); bar++)
+		if (bar == VMSHM_BAR_ARENA)
+			sscanf(line, "%" SCNi64 " %" SCNi64 " %" SCNi64, &start,
+			       &end, &flags);
+	fclose(f);
+	if (!flags)
+		return;
+	device->arena_start = start;
+	device->arena_bytes = end - start + 1;
+}
+
+static int by_pci(const void *a, const void *b)
+{
+	const struct device *x = a, *y = b;
+
+	return strcmp(x->pci, y->pci);
+}
+
+size_t find_devices(struct device **devices)
+{
+	DIR *dir = opendir(PCI);
+	struct dirent *e;
+	size_t count = 0;
+
+	*devices = NULL;
+	while (dir && (e = readdir(dir))) {
+		struct device *device;
+
+		if (pci_number(e->d_name, "vendor") != VMSHM_PCI_VENDOR_ID ||
+		    pci_number(e->d_name, "device") != VMSHM_PCI_DEVICE_ID)
+			continue;
+		*devices = append(*devices, &count, sizeof(**devices));
+		device = &(*devices)[count - 1];
+		strcpy(device->pci, e->d_name);
+		find_name(device);
+		find_arena(device);
+	}
+	if (dir)
+		closedir(dir);
+	if (count)
+		qsort(*devices, count, sizeof(**devices), by_pci);
+	return count;
+}
+
+/* QEMU gives its own devices this subsystem, on every machine type. */
+bool in_qemu(void)
+{
+	DIR *dir = opendir(PCI);
+	struct dirent *e;
+	bool found = false;
+
+	while (dir && !found && (e = readdir(dir)))
+		found = pci_number(e->d_name, "subsystem_vendor") == 0x1af4 &&
+			pci_number(e->d_name, "subsystem_device") == 0x1100;
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* Blanks and backslashes stand as \ooo in /proc/self/mountinfo. */
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++, out++) {
+		unsigned int c;
+
+		if (sscanf(s, "\\%3o", &c) == 1) {
+			*out = c;
+			s += 3;
+		} else {
+			*out = *s;
+		}
+	}
+	*out = '\0';
+}
+
+/* Another mount may be on top of it. */
+static bool is_visible(const char *path)
+{
+	struct statfs st;
+
+	return statfs(path, &st) == 0 && st.f_type == VMSHM_FS_MAGIC;
+}
+
+/*
+ * "36 35 0:23 / /mnt rw,noatime shared:1 - vmshm vmshm0 rw,uid=5"; a mount
+ * whose root is not "/" is that of a single file.
+ */
+static bool parse_mount(char *line, struct mount *mount)
+{
+	char *tail = strstr(line, " - vmshm ");
+	char root[3], path[PATH_MAX], flags[256], source[256], options[256];
+	const char *name;
+
+	if (!tail ||
+	    sscanf(line, "%*s %*s %*s %2s %4095s %255s", root, path, flags) !=
+		    3 ||
+	    sscanf(tail, " - vmshm %255s %255s", source, options) != 2 ||
+	    strcmp(root, "/") != 0)
+		return false;
+	unescape(path);
+	unescape(source);
+	name = strrchr(source, '/') ? strrchr(source, '/') + 1 : source;
+	/* Of the file system's own options "rw" is there again. */
+	tail = strchr(options, ',');
+	snprintf(mount->device, sizeof(mount->device), "%s", name);
+	snprintf(mount->path, sizeof(mount->path), "%s", path);
+	snprintf(mount->options, sizeof(mount->options), "%.120s%.120s", flags,
+		 tail ? tail : "");
+	return is_visible(path);
+}
+
+size_t find_mounts(struct mount **mounts)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	size_t count = 0, size = 0;
+	char *line = NULL;
+	struct mount mount;
+
+	*mounts = NULL;
+	while (f && getline(&line, &size, f) > 0) {
+		if (!parse_mount(line, &mount))
+			continue;
+		*mounts = append(*mounts, &count, sizeof(**mounts));
+		(*mounts)[count - 1] = mount;
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return count;
+}
+
+bool device_attribute(const char *device, const char *attribute, char *line,
+		      size_t size)
+{
+	return read_line(line, size, "/sys/class/vmshm/%s/%s", device,
+			 attribute);
+}
+
+bool device_number(const char *device, const char *attribute, uint64_t *value)
+{
+	char line[32];
+
+	if (!device_attribute(device, attribute, line, sizeof(line)))
+		return false;
+	*value = strtoull(line, NULL, 0);
+	return true;
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vmshm: shared memory objects of the host, on the host and in a guest.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmshm.h"
+
+/* Options that have no letter */
+enum { OPT_JSON = 256, OPT_SPARSE };
+
+static const struct option long_options[] = {
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "host", no_argument, NULL, 'H' },
+	{ "guest", no_argument, NULL, 'G' },
+	{ "device", required_argument, NULL, 'd' },
+	{ "mode", required_argument, NULL, 'm' },
+	{ "options", required_argument, NULL, 'o' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "sparse", no_argument, NULL, OPT_SPARSE },
+	{}
+};
+
+struct command {
+	const char *name;
+	int (*run)(const struct options *o, int argc, char **argv);
+	const char *arguments;
+	const char *summary;
+	/* Options besides -H and -G */
+	const int *options;
+	const char *help;
+};
+
+#define OPTIONS(...) ((const int[]){ __VA_ARGS__, 0 })
+
+static const struct command commands[] = {
+	{ "ls", cmd_ls, "[--json]", "list the objects", OPTIONS('d', OPT_JSON),
+	  "Lists the objects that there are: on a host all, in a guest those "
+	  "that it may use." },
+	{ "info", cmd_info, "[--json] [NAME|DEVICE]",
+	  "tell about an object or a device", OPTIONS('d', OPT_JSON),
+	  "Tells about an object; in a guest about a device, such as vmshm0; "
+	  "without a name about this machine: /dev/shm of a host, all devices "
+	  "of a guest." },
+	{ "create", cmd_create, "[-m MODE] [--sparse] NAME SIZE",
+	  "make an object", OPTIONS('d', 'm', OPT_SPARSE),
+	  "Makes an object of SIZE bytes (4096, 64K, 1M, 2G), all of them "
+	  "zero. MODE is who may use it, as for chmod; without, 600: only you. "
+	  "With --sparse its memory is taken when it is used, not now." },
+	{ "rm", cmd_rm, "NAME...", "remove objects", OPTIONS('d'),
+	  "Removes the names. Who has an object open keeps it." },
+	{ "cat", cmd_cat, "NAME", "print an object's bytes", OPTIONS('d'),
+	  "Writes all bytes of the object to the standard output." },
+	{ "write", cmd_write, "NAME [OFFSET]",
+	  "put the input's bytes into an object", OPTIONS('d'),
+	  "Puts the standard input into the object, from OFFSET on (without: "
+	  "from its beginning). The object keeps its size: what does not fit "
+	  "is an error." },
+	{ "run", cmd_run, "[-d DEVICE] [-o OPTIONS] PROGRAM [ARGUMENT...]",
+	  "start a program whose /dev/shm is the host's", OPTIONS('d', 'o'),
+	  "In a guest: starts PROGRAM where /dev/shm is the host's, for it and "
+	  "what it starts, and for nobody else. Needs root, or that the device "
+	  "is mounted somewhere already. OPTIONS are those of the mount, such "
+	  "as uid=1000." },
+	{ "doctor", cmd_doctor, "[--json]", "say what is missing",
+	  OPTIONS(OPT_JSON),
+	  "Looks at what VMShm needs on this machine, and says what is missing "
+	  "and what to type." },
+};
+
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void print_help(const struct command *c)
+{
+	size_t i;
+
+	if (c) {
+		printf("usage: vmshm %s %s\n\n", c->name, c->arguments);
+		print_wrapped(stdout, "", "", c->help);
+		printf("\nMore: vmshm --help, man vmshm\n");
+		return;
+	}
+	printf("usage: vmshm [-H|-G] [-d DEVICE] COMMAND ...\n\n"
+	       "Shared memory objects of the host, on the host and in a "
+	       "guest with VMShm.\n\n");
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-8s%s\n", commands[i].name, commands[i].summary);
+	printf("\n"
+	       "  -H, --host           this machine is the host, not a guest\n"
+	       "  -G, --guest          this machine is the guest\n"
+	       "  -d, --device DEVICE  which device of a guest, as vmshm0\n"
+	       "  -h, --help           this text; after a command, about it\n"
+	       "  -V, --version        the version\n\n"
+	       "NAME is an object's, /frames or frames. Exit codes: 0 done, 1 "
+	       "failed, 2 wrong\nuse; run: the program's, 126 or 127 if it "
+	       "cannot be started. More: man vmshm\n");
+}
+
+static int see_help(const struct command *c)
+{
+	hint("vmshm %s%s--help", c ? c->name : "", c ? " " : "");
+	return EXIT_USAGE;
+}
+
+static bool takes(const struct command *c, int option)
+{
+	const int *own = c ? c->options : NULL;
+
+	if (option == 'H' || option == 'G' || (option == 'd' && !c))
+		return true;
+	while (own && *own && *own != option)
+		own++;
+	return own && *own;
+}
+
+static int wrong_option(const struct command *c, int found, const char *word)
+{
+	const char *what = c ? c->name : "vmshm";
+	int letter = found == '?' ? optopt : found;
+
+	if (found == ':')
+		error("%s: %s needs a value", what, escaped(word));
+	else if (letter && letter < 256 && strncmp(word, "--", 2) != 0)
+		error("%s: there is no option -%s here", what,
+		      escaped((char[]){ letter, '\0' }));
+	else
+		error("%s: there is no option %s here", what, escaped(word));
+	return see_help(c);
+}
+
+static bool parse_option(int found, struct options *o)
+{
+	switch (found) {
+	case 'H':
+		o->side = SIDE_HOST;
+		break;
+	case 'G':
+		o->side = SIDE_GUEST;
+		break;
+	case 'd':
+		/* The mount's source can be either, too. */
+		o->device = strncmp(optarg, "/dev/", 5) ? optarg : optarg + 5;
+		if (*o->device && !strchr(o->device, '/'))
+			break;
+		error("'%s' is no device, as vmshm0 is", escaped(optarg));
+		return false;
+	case 'm':
+		return parse_mode(optarg, &o->mode);
+	case 'o':
+		o->mount_options = optarg;
+		break;
+	case OPT_JSON:
+		o->json = true;
+		break;
+	case OPT_SPARSE:
+		o->sparse = true;
+		break;
+	}
+	return true;
+}
+
+/* -1: go on with argv[optind]; else the exit code */
+static int parse_options(const struct command *c, int argc, char **argv,
+			 struct options *o)
+{
+	/* What follows a command, or run's program, is not ours to parse. */
+	const char *letters = !c || c->run == cmd_run ? "+:hVHGd:m:o:"
+						      : ":hVHGd:m:o:";
+	int found;
+
+	opterr = 0;
+	optind = 0;
+	while ((found = getopt_long(argc, argv, letters, long_options,
+				    NULL)) >= 0) {
+		const char *word = argv[optind - 1];
+
+		if (found == 'h') {
+			print_help(c);
+			return EXIT_OK;
+		}
+		if (found == 'V') {
+			printf("vmshm %s\n", VMSHM_TOOL_VERSION);
+			return EXIT_OK;
+		}
+		if (found == '?' || found == ':' || !takes(c, found))
+			return wrong_option(c, found, word);
+		if (!parse_option(found, o))
+			return see_help(c);
+	}
+	return -1;
+}
+
+static int vmshm(int argc, char **argv)
+{
+	struct options o = { .mode = 0600 };
+	const struct command *c;
+	int code;
+
+	code = parse_options(NULL, argc, argv, &o);
+	if (code >= 0)
+		return code;
+	argc -= optind;
+	argv += optind;
+	if (!argc) {
+		error("what is to be done?");
+		return see_help(NULL);
+	}
+	c = find_command(argv[0]);
+	if (!c) {
+		error("there is no command %s", escaped(argv[0]));
+		return see_help(NULL);
+	}
+	code = parse_options(c, argc, argv, &o);
+	if (code >= 0)
+		return code;
+	code = c->run(&o, argc - optind, argv + optind);
+	return code == EXIT_USAGE ? see_help(c) : code;
+}
+
+int main(int argc, char **argv)
+{
+	int code = vmshm(argc, argv);
+
+	/* A full disk shows only now. */
+	if (ferror(stdout) || fclose(stdout)) {
+		error("the output: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	return code;
+}

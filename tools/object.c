@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vmshm create, vmshm rm
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "vmshm.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	interrupted = number;
+}
+
+/* So that an object that is half made does not stay. */
+static void catch_signals(void)
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
+	struct sigaction action = { .sa_handler = on_signal };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		sigaction(numbers[i], &action, NULL);
+}
+
+/*
+ * Its memory at once, unless it is to be sparse: without, a full /dev/shm
+ * shows when somebody writes, and ends that process, be it a QEMU.
+ */
+static bool give_size(int fd, uint64_t size, bool sparse)
+{
+	if (ftruncate(fd, size) < 0)
+		return false;
+	if (!sparse && fallocate(fd, 0, 0, size) < 0 && errno != EOPNOTSUPP)
+		return false;
+	if (interrupted)
+		errno = EINTR;
+	return !interrupted;
+}
+
+static void size_error(const struct place *place, const char *name,
+		       uint64_t size)
+{
+	struct statvfs st;
+
+	switch (errno) {
+	case ENOSPC:
+		if (place->side == SIDE_GUEST || fstatvfs(place->fd, &st) < 0)
+			error("%s: the host has no room for %s", escaped(name),
+			      human_size(size));
+		else
+			error("%s: %s has %s free, and it needs %s",
+			      escaped(name), place->path,
+			      human_size((uint64_t)st.f_bavail * st.f_frsize),
+			      human_size(size));
+		hint("vmshm create --sparse ...    to do without, for now");
+		break;
+	case EDQUOT:
+	case EFBIG:
+		error("%s: %s is over a limit (%s)", escaped(name),
+		      human_size(size), strerror(errno));
+		break;
+	default:
+		object_error(place, name);
+	}
+}
+
+static int create(const struct place *place, const char *name, uint64_t size,
+		  const struct options *o)
+{
+	int fd, code = EXIT_OK;
+
+	umask(0);
+	fd = openat(place->fd, name + 1,
+		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		    o->mode);
+	if (fd < 0 && errno == EEXIST) {
+		error("%s: it is there already", escaped(name));
+		hint("vmshm rm %s    if nobody needs it", escaped(name));
+		return EXIT_FAILED;
+	}
+	if (fd < 0) {
+		object_error(place, name);
+		return EXIT_FAILED;
+	}
+	catch_signals();
+	if (!give_size(fd, size, o->sparse)) {
+		size_error(place, name, size);
+		unlinkat(place->fd, name + 1, 0);
+		code = EXIT_FAILED;
+	}
+	close(fd);
+	return code;
+}
+
+int cmd_create(const struct options *o, int argc, char **argv)
+{
+	char name[NAME_BYTES];
+	struct place place;
+	uint64_t size;
+	int code;
+
+	if (argc != 2)
+		return usage_error("create takes a name and a size");
+	if (!parse_name(argv[0], name) || !parse_size(argv[1], "size", &size))
+		return EXIT_USAGE;
+	if (!size)
+		return usage_error("an object of no bytes is of no use: give "
+				   "a size of 1 or more");
+	if (!place_open(o, &place))
+		return EXIT_FAILED;
+	code = create(&place, name, size, o);
+	place_close(&place);
+	return code;
+}
+
+int cmd_rm(const struct options *o, int argc, char **argv)
+{
+	char name[NAME_BYTES];
+	struct place place;
+	int i, code = EXIT_OK;
+
+	if (argc < 1)
+		return usage_error("rm takes one name or more");
+	/* All or nothing, as far as the words go */
+	for (i = 0; i < argc; i++)
+		if (!parse_name(argv[i], name))
+			return EXIT_USAGE;
+	if (!place_open(o, &place))
+		return EXIT_FAILED;
+	for (i = 0; i < argc; i++) {
+		parse_name(argv[i], name);
+		if (unlinkat(place.fd, name + 1, 0) == 0)
+			continue;
+		object_error(&place, name);
+		code = EXIT_FAILED;
+	}
+	place_close(&place);
+	return code;
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Names, sizes and modes of the command line.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmshm.h"
+
+/*
+ * "frames" is "/frames", as for shm_open(). Stricter than that one with more
+ * slashes, because the device is, too.
+ */
+bool parse_name(const char *arg, char name[NAME_BYTES])
+{
+	const char *tail = arg + (*arg == '/');
+	const char *why = NULL;
+
+	if (!*tail)
+		why = "there is no name in it";
+	else if (strchr(tail, '/'))
+		why = "a name has one '/', at its beginning";
+	else if (strcmp(tail, ".") == 0 || strcmp(tail, "..") == 0)
+		why = "that is no name of an object";
+	else if (strlen(tail) > NAME_MAX)
+		why = "a name has at most 255 bytes after the '/'";
+	if (why) {
+		usage_error("'%s': %s", escaped(arg), why);
+		return false;
+	}
+	name[0] = '/';
+	strcpy(name + 1, tail);
+	return true;
+}
+
+static unsigned int shift_of(char unit)
+{
+	static const char units[] = "KMGT";
+	const char *found = strchr(units, toupper((unsigned char)unit));
+
+	return found ? 10 * (found - units + 1) : 0;
+}
+
+/* At most what off_t holds. */
+bool parse_size(const char *arg, const char *what, uint64_t *size)
+{
+	unsigned int shift = 0;
+	unsigned long long n;
+	char *end;
+
+	/* strtoull() takes blanks and signs, too. */
+	if (!isdigit((unsigned char)*arg))
+		goto bad;
+	errno = 0;
+	n = strtoull(arg, &end, 10);
+	if (*end) {
+		shift = shift_of(*end);
+		if (!shift || end[1])
+			goto bad;
+	}
+	if (errno || n > (uint64_t)INT64_MAX >> shift) {
+		usage_error("%s '%s': there are no files that large", what,
+			    escaped(arg));
+		return false;
+	}
+	*size = (uint64_t)n << shift;
+	return true;
+bad:
+	usage_error("%s '%s': give bytes, such as 4096, 64K, 1M or 2G", what,
+		    escaped(arg));
+	return false;
+}
+
+bool parse_mode(const char *arg, mode_t *mode)
+{
+	if (!*arg || strlen(arg) > 4 || arg[strspn(arg, "01234567")] ||
+	    strtoul(arg, NULL, 8) > 0777) {
+		usage_error("mode '%s': give three octal digits, such as 660",
+			    escaped(arg));
+		return false;
+	}
+	*mode = strtoul(arg, NULL, 8);
+	return true;
+}
