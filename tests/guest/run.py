@@ -102,6 +102,7 @@ class Program:
         self.tests = re.findall(pattern, text, re.M)
         self.expected = directives(text, "expect-log")
         self.python = "python" in directives(text, "needs")
+        self.tool = "tool" in directives(text, "needs")
         qemu, modules = MACHINES.get(
             qemu, (qemu, " ".join(directives(text, "modules"))))
         # What has to be the same for two programs to share a guest
@@ -201,6 +202,10 @@ def build(programs):
             if done.returncode:
                 raise Lost("does not compile: " + os.path.relpath(
                     next(a for a in done.args if a.startswith(HERE))))
+    if any(p.tool for p in programs):
+        subprocess.run(["make", "-s", "-C", "tools", "STATIC=1",
+                        "OUT=" + BUILD], cwd=ROOT, check=True)
+        files.append(("bin/vmshm", os.path.join(BUILD, "vmshm")))
     return files
 
 

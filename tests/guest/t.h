@@ -31,6 +31,7 @@
  *	qemu VARIANT: ARGS	the same. With several of these lines the file
  *			is run once for each, as NAME@VARIANT.
  *	needs: python	shared_memory.py and what runs it, as bin/python3
+ *	needs: tool	the program vmshm of tools/, as bin/vmshm
  *	modules: NAMES	load these modules of the kernel package, too
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
  *	expect-log: RE	a kernel message of level "warning" or worse that
