@@ -213,8 +213,9 @@ def test_migration_to_another_arena_size_is_refused():
         finally:
             said = target.said()
             target.kill()
-        # The sizes of its memory blocks or the field itself may say so
-        true("arena" in said, f"it does not say why: {said}")
+        # QEMU 11.1 has no place for a hint beside the numbers
+        true("vmshm" in said and ("arena" in said or "2000000" in said),
+             f"it does not say why: {said}")
         Arena(source).sees_zeros(0, PAGE, "the source goes on")
 
 

@@ -3,6 +3,7 @@
 
 import os
 import stat
+import sys
 
 import contract as c
 from arena import MIB, PAGE, Arena, attachments, refusals
@@ -340,17 +341,28 @@ def test_allocate():
         os.ftruncate(obj.fd, 0)
 
 
-def small_shm(size):
-    """A command that gives QEMU a /dev/shm of its own."""
+# In the place of mount(8), which a small system may not have
+SMALL_SHM = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+NEWNS, REC_PRIVATE = 0x20000, 0x44000
+if (libc.unshare(NEWNS) or
+        libc.mount(None, b"/", None, REC_PRIVATE, None) or
+        libc.mount(b"none", b"/dev/shm", b"tmpfs", 0, b"size=1M")):
+    sys.exit("no /dev/shm of its own: " + os.strerror(ctypes.get_errno()))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def small_shm():
+    """A command that gives QEMU a /dev/shm of its own, of 1 MiB."""
     if os.getuid():
         raise Skip("needs root, to give QEMU a /dev/shm of its own")
-    return ("unshare", "-m", "sh", "-c",
-            f"mount -t tmpfs -o size={size} none /dev/shm && exec \"$@\"",
-            "sh")
+    return sys.executable, "-c", SMALL_SHM
 
 
 def test_full_shared_memory():
-    with machine(options=CREATE, wrap=small_shm("1M")) as vm:
+    with machine(options=CREATE, wrap=small_shm()) as vm:
         dev = Arena(vm)
         equal(dev.names()[0], [], "names")
         dev.does(c.CMD_CREATE, "/one", mode=0o600)
