@@ -61,15 +61,6 @@
 #define VMSHM_PROPERTY_END DEFINE_PROP_END_OF_LIST(),
 #endif
 
-/* A field that must be the same on both sides; the hint for people went. */
-#if VMSHM_QEMU(11, 1)
-#define VMSHM_VMSTATE_EQUAL(field, state, hint) \
-    VMSTATE_UINT64_EQUAL(field, state)
-#else
-#define VMSHM_VMSTATE_EQUAL(field, state, hint) \
-    VMSTATE_UINT64_EQUAL(field, state, hint)
-#endif
-
 #if VMSHM_QEMU(10, 1)
 #define VMSHM_CLASS_DATA const void *
 #define VMSHM_INTERFACE_TABLE const InterfaceInfo

@@ -28,6 +28,7 @@ struct VMShmState {
 
     VMShmPolicy policy;             /* properties */
     uint64_t arena_size;            /* property: bytes of one span, or 0 */
+    uint64_t sent_arena_size;       /* the same, where a migration is from */
 
     MemoryRegion regs;              /* BAR0 */
     MemoryRegion buffer;            /* BAR1 */

@@ -316,15 +316,37 @@ static VMSHM_PROPERTY_TABLE vmshm_properties[] = {
     VMSHM_PROPERTY_END
 };
 
+static int vmshm_pre_save(void *opaque)
+{
+    VMShmState *s = opaque;
+
+    s->sent_arena_size = s->arena_size;
+    return 0;
+}
+
+static int vmshm_post_load(void *opaque, int version_id)
+{
+    VMShmState *s = opaque;
+
+    if (s->sent_arena_size != s->arena_size) {
+        error_report("vmshm: arena= must be the same on both sides, but is "
+                     "%" PRIu64 " there and %" PRIu64 " here",
+                     s->sent_arena_size, s->arena_size);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 /* Nothing is attached while this is sent: see block_migration(). */
 static const VMStateDescription vmshm_vmstate = {
     .name = TYPE_VMSHM,
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = vmshm_pre_save,
+    .post_load = vmshm_post_load,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, VMShmState),
-        VMSHM_VMSTATE_EQUAL(arena_size, VMShmState,
-                            "arena= must be the same on both sides"),
+        VMSTATE_UINT64(sent_arena_size, VMShmState),
         VMSTATE_UINT8_ARRAY(name, VMShmState, VMSHM_NAME_SIZE),
         VMSTATE_UINT32_ARRAY(request, VMShmState, VMSHM_REQUEST_WORDS),
         VMSTATE_UINT32_ARRAY(result, VMShmState, VMSHM_RESULT_WORDS),
