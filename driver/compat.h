@@ -133,8 +133,11 @@ static inline void vmshm_page_set_index(struct page *page, pgoff_t index)
 /*
  * Huge entries for pages of the arena, which are single pages: newer kernels
  * want one folio of that size behind an entry that get_user_pages() can follow.
+ * Older ones take such an entry for a broken one on madvise(MADV_COLD) and
+ * MADV_PAGEOUT, and drop it while processors still may use it.
  */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0) && \
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0) && \
+	LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0) && \
 	defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_FS_DAX)
 #define VMSHM_HAS_PMD
 

@@ -220,6 +220,29 @@ T_TEST(unlink_keeps_what_is_in_use)
 	T_EQ(fs_mapped(name), 1);
 }
 
+/* As tmpfile-like users of shm_open() do */
+T_TEST(unlinked_before_sized)
+{
+	const char *name = fs_none("a");
+	char *p;
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR | O_CREAT | O_EXCL);
+	T_EQ(shm_unlink(name), 0);
+	T_EQ(ftruncate(fd, MIB), 0);
+	p = fs_map_at(fd, 0, MIB);
+	memset(p, 7, MIB);
+	T_EQ(ftruncate(fd, 5000), 0);
+	T_EQ(p[4999], 7);
+	T_EQ(ftruncate(fd, MIB), 0);
+	T_EQ(p[4999], 7);
+	T_EQ(p[5000], 0);
+	p[100000] = 1;
+	T_EQ(pread(fd, p, 1, 100000), 1);
+	T_EQ(p[0], 1);
+}
+
 T_TEST(rename_and_replace)
 {
 	const char *one = fs_none("one"), *two = fs_none("two");
