@@ -48,6 +48,9 @@ check-guest: deps device ## the Linux guests only (KERNELS="6.1 6.12")
 check-tool: deps ## the program on this host only
 	@tests/tool/run.py
 
+bench: deps device ## how fast it is, against its peers: a table, a picture
+	@bench/run.py
+
 qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
 	@device/qemu-patch.sh
 
@@ -65,6 +68,6 @@ style: ## checkpatch, sparse, clang-format, shellcheck, codespell
 clean: ## remove everything generated
 	rm -rf build
 
-.PHONY: help deps demo device driver tool install check check-device \
+.PHONY: help deps demo bench device driver tool install check check-device \
 	check-bare check-guest check-tool qemu-patch check-patch check-matrix \
 	style clean

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the guest programs of the benchmark share. They are test programs in
+ * the sense of tests/guest/t.h: one T_TEST is one round of something.
+ *
+ * A result goes to the host as words KEY=VALUE, the measured one last:
+ *
+ *	b_result("name=copy peer=ram size=4096 us=%.3f", us);
+ */
+#ifndef B_H
+#define B_H
+
+#include <stddef.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+#define B_KIB 1024UL
+#define B_MIB (1024 * B_KIB)
+
+/* Where the device's file system is mounted; the tmpfs is at B_TMPFS. */
+#define B_VMSHM "/tmp/host"
+#define B_TMPFS "/dev/shm"
+
+/* Microseconds since some time. */
+double b_now(void);
+
+/* Sorts @values. */
+double b_median(double *values, size_t count);
+
+void b_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* What t_host() adds to a time that it is a part of; microseconds. */
+double b_ping(void);
+
+/* Mounts the file system, if that was not done yet. */
+void b_mount(void);
+
+/* The path of an object of the host, made if need be, with all its memory. */
+const char *b_object(const char *tail, size_t size);
+
+/* The same for an object of the guest's own tmpfs. */
+const char *b_tmpfs_object(const char *tail, size_t size);
+
+/* Opens as shm_open() does, maps all of it; the caller closes *fd. */
+char *b_map(const char *path, size_t size, int *fd);
+
+/* Reads a byte of each page. */
+void b_touch(const char *p, size_t size);
+
+#endif /* B_H */

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Results of a benchmark: what was measured, for each round."""
+
+import statistics
+
+
+def summarize(measured):
+    """Results by what they are, from (keys, unit, value)s in the order in
+    which they were measured: a value for each round."""
+    groups = {}
+    for keys, unit, value in measured:
+        groups.setdefault((tuple(keys.items()), unit), []).append(value)
+    return [{**dict(keys), "unit": unit,
+             "median": round(statistics.median(values), 3),
+             "least": min(values), "most": max(values), "values": values}
+            for (keys, unit), values in groups.items()]
+
+
+class Results:
+    """Finds results by their keys."""
+
+    def __init__(self, data):
+        self.machine = data["machine"]
+        self.results = data["results"]
+
+    def find(self, **keys):
+        """The one that has all of these; None if it was not measured."""
+        keys = {k: str(v) for k, v in keys.items()}
+        for r in self.results:
+            if all(r.get(k) == v for k, v in keys.items()):
+                return r
+        return None
+
+    def ratio(self, one, other):
+        """Of two results, round by round: what else the machine does in a
+        round hits both. The median."""
+        return statistics.median(a / b for a, b in zip(one["values"],
+                                                       other["values"]))

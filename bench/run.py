@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""usage: run.py
+
+Measures VMShm against what else there is, all in one emulated guest and one
+run, and shows a table. Leaves it in build/bench.json, and as a picture in
+build/bench.svg. docs/performance.md explains the numbers. Nothing fails for
+being slow.
+
+The environment: KVER (default 6.1), QEMU, VMSHM_SO.
+"""
+
+import json
+import os
+import platform
+import signal
+import sys
+
+import guest
+import picture
+import table
+from guest import BUILD, ROOT, Lost, harness
+from results import summarize
+from qemu import BUILTIN, VMSHM_SO, QmpError, package
+from shm import Object
+
+ROUNDS = 7
+STATIC = 16 << 20
+
+# Once, before anything is mounted; each round; once at the end
+BEFORE = [("cost", ["idle", "attached", "places"])] * ROUNDS + [
+    ("memory", ["types"])]
+EACH = [("attach", ["alone", "stat"]), ("hotplug", ["sizes"]),
+        ("memory", ["copy", "random", "register_access"]),
+        ("attach", ["with_1", "with_100", "with_1000"])]
+AFTER = [("attach", ["exits"])]
+
+
+class Progress:
+    """One line on a terminal, rewritten; else one for each round."""
+
+    def __init__(self, steps):
+        self.steps, self.done = steps, 0
+        self.shown = -1
+
+    def __call__(self, test):
+        if sys.stdout.isatty():
+            print(f"\r\033[Kmeasuring, {self.done * 100 // self.steps} %: "
+                  f"{test}", end="", flush=True)
+        elif self.done * 10 // self.steps > self.shown:
+            self.shown = self.done * 10 // self.steps
+            print(f"measuring, {self.shown * 10} %", flush=True)
+        self.done += 1
+
+    def end(self):
+        if sys.stdout.isatty():
+            print("\r\033[K", end="", flush=True)
+
+
+def measure(kernel):
+    """All results, as (keys, unit, value)s."""
+    names = ("attach", "hotplug", "memory", "cost")
+    results = []
+    with Object(STATIC) as backing:
+        qemu = ("-device vmshm,id=vmshm0 "
+                f"-object memory-backend-file,id=static,size={STATIC},"
+                f"mem-path={backing.path},share=on,prealloc=on "
+                "-device ivshmem-plain,memdev=static")
+        found = guest.programs(names, qemu)
+        plan = [(found[n], tests)
+                for n, tests in BEFORE + EACH * ROUNDS + AFTER]
+        progress = Progress(sum(len(tests) for _, tests in plan))
+        os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
+        vm = guest.BenchGuest(kernel, 1, plan[0][0].guest, plan,
+                              guest.compile_programs(names),
+                              progress=progress, results=results)
+        try:
+            vm.boot()
+            vm.finish()
+        except Lost:
+            progress.end()
+            vm.tail()
+            raise
+        progress.end()
+    return results
+
+
+def machine(kernel):
+    with open(os.path.join(ROOT, "VERSION"), encoding="ascii") as f:
+        version = f.read().strip()
+    with open(os.path.join(kernel.folder, "release"), encoding="ascii") as f:
+        release = f.read().strip()
+    return {"vmshm": version, "guest": release, "qemu": package(),
+            "accelerator": "tcg", "guest_cpus": 2,
+            "cpus": len(os.sched_getaffinity(0)), "host": platform.release(),
+            "rounds": ROUNDS}
+
+
+def main():
+    if len(sys.argv) > 1:
+        sys.exit(__doc__.strip())
+    # Leave by way of every "finally"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.makedirs(BUILD, exist_ok=True)
+    kernel = harness.Kernel(os.environ.get("KVER", "6.1"))
+    try:
+        if not BUILTIN and not os.path.exists(VMSHM_SO):
+            raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
+        kernel.prepare()
+        measured = measure(kernel)
+    except (Lost, QmpError) as e:
+        sys.exit(f"bench: {e}")
+    data = {"machine": machine(kernel), "results": summarize(measured)}
+    with open(os.path.join(ROOT, "build", "bench.json"), "w",
+              encoding="ascii") as f:
+        json.dump(data, f, indent=1)
+        f.write("\n")
+    print(table.render(data))
+    print(picture.draw(data, os.path.join(ROOT, "build", "bench.svg")))
+
+
+if __name__ == "__main__":
+    main()
