@@ -17,7 +17,7 @@ top=$(dirname "$here")
 qemu=${QEMU:-qemu-system-x86_64}
 out=${OUT:-$top/build/vmshm.so}
 sources="vmshm vmshm-attach vmshm-command vmshm-describe vmshm-object"
-sources="$sources vmshm-policy vmshm-window load"
+sources="$sources vmshm-policy vmshm-wait vmshm-window load"
 
 die() { echo "device: $*" >&2; exit 1; }
 

@@ -650,6 +650,9 @@ int vmshm_release_all(VMShmState *s)
     int cleared;
 
     g_clear_pointer(&s->list, g_ptr_array_unref);
+    if (s->waits) {
+        vmshm_waits_reset(s->waits);
+    }
     if (ret == 0) {
         s->open_handle = 0;
     }

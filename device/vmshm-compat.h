@@ -49,6 +49,8 @@
 #include "qapi/qmp/qdict.h"
 #include "qapi/qmp/qlist.h"
 #endif
+#include "hw/pci/msix.h"
+#include "qemu/main-loop.h"
 #include "migration/blocker.h"
 #include "migration/vmstate.h"
 
@@ -76,6 +78,14 @@ static inline void vmshm_class_set_reset(DeviceClass *dc,
     device_class_set_legacy_reset(dc, reset);
 #else
     dc->reset = reset;
+#endif
+}
+
+/* Accesses come without the big lock, where QEMU can do that. */
+static inline void vmshm_region_lockless(MemoryRegion *mr)
+{
+#if VMSHM_QEMU(10, 1)
+    memory_region_enable_lockless_io(mr);
 #endif
 }
 

@@ -9,6 +9,7 @@
 #include "vmshm-attach.h"
 #include "vmshm-compat.h"
 #include "vmshm-policy.h"
+#include "vmshm-wait.h"
 #include "vmshm-window.h"
 #include "vmshm.h"
 #include "vmshm/regs.h"
@@ -36,11 +37,14 @@ struct VMShmState {
     MemoryRegion arena;             /* BAR4: the two spans */
     MemoryRegion arena_rw;
     MemoryRegion arena_ro;
+    MemoryRegion waits_io;          /* in BAR0, from VMSHM_REG_SLOT on */
 
     VMShmWindow *buffer_window;
     VMShmWindow *arena_window;      /* both spans; NULL without an arena */
     VMShmAttachments attachments;
     uint32_t open_handle;           /* what is at BAR1, or 0 */
+    VMShmWaits *waits;              /* or NULL */
+    EventNotifier wake_guest;       /* set by waits */
     GPtrArray *list;                /* names, while the guest lists; or NULL */
 
     uint8_t name[VMSHM_NAME_SIZE];  /* BAR2 */

@@ -25,7 +25,8 @@
 static uint32_t vmshm_features(VMShmState *s)
 {
     return VMSHM_F_ARENA | (s->policy.create ? VMSHM_F_CREATE : 0) |
-           (s->policy.readonly ? VMSHM_F_READONLY : 0);
+           (s->policy.readonly ? VMSHM_F_READONLY : 0) |
+           (s->waits ? VMSHM_F_FUTEX : 0);
 }
 
 /* The registers from 0x40 on, none of which acts when it is read. */
@@ -149,6 +150,85 @@ static const MemoryRegionOps vmshm_name_ops = {
     },
 };
 
+static uint64_t vmshm_waits_io_read(void *opaque, hwaddr addr, unsigned size)
+{
+    VMShmState *s = opaque;
+
+    return vmshm_waits_read(s->waits, addr, size);
+}
+
+static void vmshm_waits_io_write(void *opaque, hwaddr addr, uint64_t value,
+                                 unsigned size)
+{
+    VMShmState *s = opaque;
+
+    vmshm_waits_write(s->waits, addr, value, size);
+}
+
+static const MemoryRegionOps vmshm_waits_ops = {
+    .read = vmshm_waits_io_read,
+    .write = vmshm_waits_io_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = {
+        .min_access_size = 4,
+        .max_access_size = 8,
+    },
+    .impl = {
+        .min_access_size = 4,
+        .max_access_size = 8,
+    },
+};
+
+/* In the main loop: a waiter of the guest was woken. */
+static void vmshm_wake_guest(EventNotifier *e)
+{
+    VMShmState *s = container_of(e, VMShmState, wake_guest);
+
+    if (event_notifier_test_and_clear(e)) {
+        msix_notify(PCI_DEVICE(s), 0);
+    }
+}
+
+static void vmshm_exit_waits(VMShmState *s)
+{
+    if (!s->waits) {
+        return;
+    }
+    vmshm_waits_free(s->waits);
+    s->waits = NULL;
+    memory_region_del_subregion(&s->regs, &s->waits_io);
+    event_notifier_set_handler(&s->wake_guest, NULL);
+    event_notifier_cleanup(&s->wake_guest);
+    msix_uninit_exclusive_bar(PCI_DEVICE(s));
+}
+
+/*
+ * Waiting and waking is a plus: without MSI-X on this machine, or without
+ * futex_waitv(2) on this host, the device is the same but for its feature bit.
+ */
+static void vmshm_init_waits(VMShmState *s)
+{
+    PCIDevice *pci = PCI_DEVICE(s);
+
+    if (!s->arena_window || event_notifier_init(&s->wake_guest, 0) < 0) {
+        return;
+    }
+    s->waits = vmshm_waits_new(s->arena_window, &s->wake_guest);
+    if (!s->waits ||
+        msix_init_exclusive_bar(pci, 1, VMSHM_BAR_MSIX, NULL) < 0) {
+        vmshm_waits_free(s->waits);
+        s->waits = NULL;
+        event_notifier_cleanup(&s->wake_guest);
+        return;
+    }
+    msix_vector_use(pci, 0);
+    event_notifier_set_handler(&s->wake_guest, vmshm_wake_guest);
+    memory_region_init_io(&s->waits_io, OBJECT(s), &vmshm_waits_ops, s,
+                          "vmshm-waits", VMSHM_REGS_SIZE - VMSHM_REG_SLOT);
+    vmshm_region_lockless(&s->waits_io);
+    memory_region_add_subregion(&s->regs, VMSHM_REG_SLOT, &s->waits_io);
+}
+
 static void vmshm_reset(DeviceState *dev)
 {
     VMShmState *s = VMSHM(dev);
@@ -257,12 +337,14 @@ static void vmshm_realize(PCIDevice *pci, Error **errp)
                          PCI_BASE_ADDRESS_MEM_TYPE_64 |
                          PCI_BASE_ADDRESS_MEM_PREFETCH, &s->arena);
     }
+    vmshm_init_waits(s);
 }
 
 static void vmshm_exit(PCIDevice *pci)
 {
     VMShmState *s = VMSHM(pci);
 
+    vmshm_exit_waits(s);
     /* A failure is of no account: the windows go with the device. */
     vmshm_release_all(s);
     if (s->attachments.migration_blocker) {
@@ -316,6 +398,11 @@ static VMSHM_PROPERTY_TABLE vmshm_properties[] = {
     VMSHM_PROPERTY_END
 };
 
+static bool vmshm_has_msix(void *opaque, int version_id)
+{
+    return msix_present(PCI_DEVICE(opaque));
+}
+
 static int vmshm_pre_save(void *opaque)
 {
     VMShmState *s = opaque;
@@ -351,6 +438,7 @@ static const VMStateDescription vmshm_vmstate = {
         VMSTATE_UINT32_ARRAY(request, VMShmState, VMSHM_REQUEST_WORDS),
         VMSTATE_UINT32_ARRAY(result, VMShmState, VMSHM_RESULT_WORDS),
         VMSTATE_UINT32(status, VMShmState),
+        VMSTATE_MSIX_TEST(parent_obj, VMShmState, vmshm_has_msix),
         VMSTATE_END_OF_LIST()
     }
 };

@@ -1,0 +1,314 @@
+/*
+ * VMShm: futex(2) on the host, for waiters in the guest
+ *
+ * Each slot has a thread that waits, with futex_waitv(2), for two words at a
+ * time: the one in shared memory that the guest asked for, and one of its own
+ * by which the guest's next request reaches it. The kernel compares the value
+ * and begins to wait in one step, and the thread stays in the queue until one
+ * of the two is woken, so there is no moment at which a wake-up gets lost. One
+ * that arrives when the guest has just given up is passed on to the next in
+ * the queue.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include "qemu/atomic.h"
+#include "qemu/thread.h"
+#include "vmshm-wait.h"
+#include "vmshm/regs.h"
+
+#define FIRED_WORDS (VMSHM_SLOTS / 32)
+#define FIRED (VMSHM_REG_FIRED - VMSHM_REG_SLOT)
+#define WAKE (VMSHM_REG_WAKE - VMSHM_REG_SLOT)
+
+typedef struct Slot {
+    VMShmWaits *waits;
+    QemuThread thread;
+    bool started;
+
+    QemuMutex lock;         /* protects all below */
+    uint64_t place;         /* as the guest wrote it; not checked */
+    uint32_t *word;
+    uint32_t expected;
+    uint32_t state;         /* VMSHM_SLOT_IS_* */
+    bool quit;
+    uint32_t request;       /* a futex; counts requests */
+} Slot;
+
+struct VMShmWaits {
+    VMShmWindow *arena;
+    EventNotifier *notifier;
+    uint32_t fired[FIRED_WORDS];    /* atomic */
+    Slot slot[VMSHM_SLOTS];
+};
+
+static long wait_for_two(uint32_t *request, uint32_t request_value,
+                         uint32_t *word, uint32_t word_value)
+{
+    /*
+     * If both were woken, the kernel tells of the later one: the word comes
+     * last, because a wake-up of it must not be forgotten.
+     */
+    struct futex_waitv waiters[2] = {
+        {
+            .val = request_value,
+            .uaddr = (uintptr_t)request,
+            .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG,
+        }, {
+            .val = word_value,
+            .uaddr = (uintptr_t)word,
+            .flags = FUTEX_32,
+        },
+    };
+
+    return syscall(SYS_futex_waitv, waiters, 2, 0, NULL, 0);
+}
+
+static void wake(uint32_t *word, unsigned count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+}
+
+static void wake_private(uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* The slot's lock is held. */
+static void fire(Slot *s)
+{
+    unsigned n = s - s->waits->slot;
+
+    s->state = VMSHM_SLOT_IS_FIRED;
+    qatomic_or(&s->waits->fired[n / 32], 1u << n % 32);
+    event_notifier_set(s->waits->notifier);
+}
+
+/* One wait of an armed slot; its lock is held, but not while it waits. */
+static void wait_once(Slot *s)
+{
+    uint32_t *word = s->word;
+    uint32_t expected = s->expected;
+    uint32_t request = s->request;
+    bool woken;
+    long ret;
+
+    qemu_mutex_unlock(&s->lock);
+    ret = wait_for_two(&s->request, request, word, expected);
+    woken = ret == 1;
+    if (ret < 0 && errno == EINTR) {
+        qemu_mutex_lock(&s->lock);
+        return;
+    }
+    qemu_mutex_lock(&s->lock);
+    if (s->request == request) {
+        /*
+         * Not a new request, hence the word: it was woken, or has another
+         * value, or is no memory any more. The guest looks for itself.
+         */
+        if (ret != 0) {
+            fire(s);
+        }
+    } else if (woken && s->state == VMSHM_SLOT_IS_ARMED && s->word == word) {
+        /* Armed again for the same word before it was woken. */
+        fire(s);
+    } else if (woken) {
+        wake(word, 1);
+    }
+}
+
+static void *slot_thread(void *opaque)
+{
+    Slot *s = opaque;
+
+    qemu_mutex_lock(&s->lock);
+    while (!s->quit) {
+        if (s->state == VMSHM_SLOT_IS_ARMED) {
+            wait_once(s);
+        } else {
+            uint32_t request = s->request;
+
+            qemu_mutex_unlock(&s->lock);
+            syscall(SYS_futex, &s->request, FUTEX_WAIT_PRIVATE, request, NULL,
+                    NULL, 0);
+            qemu_mutex_lock(&s->lock);
+        }
+    }
+    qemu_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* A new request; the slot's lock is held. */
+static void request_changed(Slot *s)
+{
+    qatomic_set(&s->request, s->request + 1);
+    wake_private(&s->request);
+}
+
+/* Where a word can be, or NULL for what the guest made up. */
+static uint32_t *word_at(VMShmWaits *w, uint64_t place)
+{
+    if (place % sizeof(uint32_t) || place >= w->arena->size) {
+        return NULL;
+    }
+    return (uint32_t *)(w->arena->host + place);
+}
+
+static void arm(Slot *s, uint32_t expected)
+{
+    uint32_t *word = word_at(s->waits, s->place);
+
+    if (!word || s->state == VMSHM_SLOT_IS_ARMED) {
+        return;
+    }
+    if (!s->started) {
+        s->started = true;
+        qemu_thread_create(&s->thread, "vmshm-wait", slot_thread, s,
+                           QEMU_THREAD_JOINABLE);
+    }
+    s->word = word;
+    s->expected = expected;
+    s->state = VMSHM_SLOT_IS_ARMED;
+    request_changed(s);
+}
+
+/* What has fired already stays so, and the guest can see it. */
+static void disarm(Slot *s)
+{
+    if (s->state == VMSHM_SLOT_IS_ARMED) {
+        s->state = VMSHM_SLOT_IS_IDLE;
+        request_changed(s);
+    }
+}
+
+static uint64_t slot_read(Slot *s, unsigned reg)
+{
+    uint64_t value;
+
+    qemu_mutex_lock(&s->lock);
+    value = reg == VMSHM_SLOT_PLACE ? s->place : s->state;
+    qemu_mutex_unlock(&s->lock);
+    return value;
+}
+
+static void slot_write(Slot *s, unsigned reg, uint64_t value)
+{
+    qemu_mutex_lock(&s->lock);
+    if (reg == VMSHM_SLOT_PLACE) {
+        s->place = value;
+    } else if (value & VMSHM_SLOT_ARM) {
+        arm(s, value);
+    } else {
+        disarm(s);
+    }
+    qemu_mutex_unlock(&s->lock);
+}
+
+static bool is_slot(uint64_t addr, unsigned size)
+{
+    return addr < VMSHM_SLOTS * VMSHM_SLOT_SIZE && size == 8 && addr % 8 == 0;
+}
+
+static bool is_fired(uint64_t addr, unsigned size)
+{
+    return addr >= FIRED && addr < FIRED + FIRED_WORDS * 4 && size == 4 &&
+           addr % 4 == 0;
+}
+
+uint64_t vmshm_waits_read(VMShmWaits *w, uint64_t addr, unsigned size)
+{
+    if (is_slot(addr, size)) {
+        return slot_read(&w->slot[addr / VMSHM_SLOT_SIZE],
+                         addr % VMSHM_SLOT_SIZE);
+    }
+    if (is_fired(addr, size)) {
+        return qatomic_read(&w->fired[(addr - FIRED) / 4]);
+    }
+    return 0;
+}
+
+static void wake_request(VMShmWaits *w, uint64_t value)
+{
+    unsigned count = value >> VMSHM_WAKE_COUNT_SHIFT;
+    uint64_t place = (value & ((1ull << VMSHM_WAKE_COUNT_SHIFT) - 1)) * 4;
+    uint32_t *word = word_at(w, place);
+
+    if (word) {
+        wake(word, count == 0xffff ? INT_MAX : count);
+    }
+}
+
+void vmshm_waits_write(VMShmWaits *w, uint64_t addr, uint64_t value,
+                       unsigned size)
+{
+    if (is_slot(addr, size)) {
+        slot_write(&w->slot[addr / VMSHM_SLOT_SIZE], addr % VMSHM_SLOT_SIZE,
+                   value);
+    } else if (is_fired(addr, size)) {
+        qatomic_and(&w->fired[(addr - FIRED) / 4], ~(uint32_t)value);
+    } else if (addr == WAKE && size == 8) {
+        wake_request(w, value);
+    }
+}
+
+VMShmWaits *vmshm_waits_new(VMShmWindow *arena, EventNotifier *notifier)
+{
+    VMShmWaits *w;
+    unsigned n;
+
+    /* No waiters are an error, but another one if there is no such call. */
+    if (syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno != EINVAL) {
+        return NULL;
+    }
+    w = g_new0(VMShmWaits, 1);
+    w->arena = arena;
+    w->notifier = notifier;
+    for (n = 0; n < VMSHM_SLOTS; n++) {
+        w->slot[n].waits = w;
+        qemu_mutex_init(&w->slot[n].lock);
+    }
+    return w;
+}
+
+void vmshm_waits_reset(VMShmWaits *w)
+{
+    unsigned n;
+
+    for (n = 0; n < VMSHM_SLOTS; n++) {
+        Slot *s = &w->slot[n];
+
+        qemu_mutex_lock(&s->lock);
+        disarm(s);
+        s->state = VMSHM_SLOT_IS_IDLE;
+        s->place = 0;
+        qemu_mutex_unlock(&s->lock);
+    }
+    for (n = 0; n < FIRED_WORDS; n++) {
+        qatomic_set(&w->fired[n], 0);
+    }
+}
+
+void vmshm_waits_free(VMShmWaits *w)
+{
+    unsigned n;
+
+    if (!w) {
+        return;
+    }
+    for (n = 0; n < VMSHM_SLOTS; n++) {
+        Slot *s = &w->slot[n];
+
+        qemu_mutex_lock(&s->lock);
+        s->quit = true;
+        disarm(s);
+        request_changed(s);
+        qemu_mutex_unlock(&s->lock);
+        if (s->started) {
+            qemu_thread_join(&s->thread);
+        }
+        qemu_mutex_destroy(&s->lock);
+    }
+    g_free(w);
+}

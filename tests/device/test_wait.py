@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Slots: futex(2) on the host for the guest, and the interrupt."""
+
+import os
+import time
+
+import contract as c
+import futex
+from arena import MIB, PAGE, Arena
+from shm import Object, path
+from vmshm import equal, machine, true
+
+OPTIONS = f",arena={2 * MIB}"
+SOON = 10       # seconds that a thread of the host may take
+ALL = 0xffff
+
+
+class Waits(Arena):
+    """The slots of a device."""
+
+    def slot(self, n, register):
+        return self.vm.read(self.regs + c.REG_SLOT + n * c.SLOT_SIZE +
+                            register, 8)
+
+    def set_slot(self, n, register, value):
+        self.vm.write(self.regs + c.REG_SLOT + n * c.SLOT_SIZE + register, 8,
+                      value)
+
+    def arm(self, n, place, expected):
+        self.set_slot(n, c.SLOT_PLACE, place)
+        self.set_slot(n, c.SLOT_CONTROL, c.SLOT_ARM | expected)
+
+    def disarm(self, n):
+        self.set_slot(n, c.SLOT_CONTROL, 0)
+        return self.state(n)
+
+    def state(self, n):
+        return self.slot(n, c.SLOT_CONTROL)
+
+    def fired(self):
+        return sum(self.get(c.REG_FIRED + 4 * i) << 32 * i
+                   for i in range(c.SLOTS // 32))
+
+    def wake(self, place, count):
+        self.vm.write(self.regs + c.REG_WAKE, 8,
+                      count << c.WAKE_COUNT_SHIFT | place // 4)
+
+    def until(self, n, state, what):
+        end = time.monotonic() + SOON
+        while self.state(n) != state:
+            true(time.monotonic() < end, f"{what}: slot {n} is "
+                 f"{self.state(n)}, not {state}")
+
+
+def host_wakes(obj, offset, count):
+    """Wakes on the host until so many were woken."""
+    end = time.monotonic() + SOON
+    while count:
+        true(time.monotonic() < end, f"{count} do not wait")
+        count -= futex.wake(path(obj.name), offset, count)
+
+
+def nobody_waits(obj, offset):
+    """The threads of the device have left the queue, or will at once."""
+    end = time.monotonic() + SOON
+    while futex.wake(path(obj.name), offset, 1):
+        true(time.monotonic() < end, "somebody waits")
+
+
+def test_idle_at_first_and_after_reset():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        for _ in range(2):
+            dev = Waits(vm)
+            for n in range(c.SLOTS):
+                equal((dev.slot(n, c.SLOT_PLACE), dev.state(n)), (0, 0),
+                      f"slot {n}")
+            equal(dev.fired(), 0, "fired")
+            dev.attach(obj.name)
+            for n in range(c.SLOTS):
+                dev.arm(n, 0, n % 2)
+            vm.qmp("system_reset")
+            vm.event("RESET")
+        nobody_waits(obj, 0)
+
+
+def test_host_wakes_a_slot():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name, 4 * PAGE)
+        dev.arm(5, 4 * PAGE + 8, 0)
+        equal(dev.state(5), c.SLOT_IS_ARMED, "armed")
+        host_wakes(obj, 8, 1)
+        dev.until(5, c.SLOT_IS_FIRED, "woken")
+        equal(dev.fired(), 1 << 5, "fired")
+        dev.set(c.REG_FIRED, 1 << 5)
+        equal(dev.fired(), 0, "cleared")
+        equal(dev.disarm(5), c.SLOT_IS_FIRED, "it was woken before")
+
+
+def test_another_value_fires_at_once():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        obj.write(0, b"\x07\0\0\x80")
+        dev.attach(obj.name)
+        dev.arm(0, 0, 0x80000007)
+        dev.arm(95, 0, 0x80000006)
+        dev.until(95, c.SLOT_IS_FIRED, "another value")
+        equal(dev.state(0), c.SLOT_IS_ARMED, "the same value")
+        equal(dev.fired(), 1 << 95, "fired")
+        host_wakes(obj, 0, 1)
+        dev.until(0, c.SLOT_IS_FIRED, "woken")
+
+
+def test_count_is_exact():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name)
+        for n in range(c.SLOTS):
+            dev.arm(n, 64, 0)
+        host_wakes(obj, 64, 40)
+        end = time.monotonic() + SOON
+        while bin(dev.fired()).count("1") < 40:
+            true(time.monotonic() < end, "too few fired")
+        states = [dev.state(n) for n in range(c.SLOTS)]
+        equal(states.count(c.SLOT_IS_FIRED), 40, "fired")
+        host_wakes(obj, 64, 56)
+        for n in range(c.SLOTS):
+            dev.until(n, c.SLOT_IS_FIRED, "woken")
+
+
+def test_disarmed_slot_does_not_keep_a_wake_up():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name)
+        for _ in range(300):
+            dev.arm(0, 0, 0)
+            dev.arm(1, 0, 0)
+            gone = dev.disarm(0) != c.SLOT_IS_FIRED
+            true(gone, "nobody woke it")
+            host_wakes(obj, 0, 1)
+            dev.until(1, c.SLOT_IS_FIRED, "the other slot")
+            equal(dev.state(0), c.SLOT_IS_IDLE, "the disarmed slot")
+            dev.set(c.REG_FIRED, 3)
+        nobody_waits(obj, 0)
+
+
+def test_guest_wakes_the_host_and_slots():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name, PAGE)
+        waiter = futex.Waiter(path(obj.name), 12, 0)
+        end = time.monotonic() + SOON
+        while not waiter.done:
+            true(time.monotonic() < end, "the host sleeps on")
+            dev.wake(PAGE + 12, 1)
+        dev.arm(1, PAGE, 0)
+        dev.arm(2, PAGE, 0)
+        end = time.monotonic() + SOON
+        while dev.state(1) == 1 or dev.state(2) == 1:
+            true(time.monotonic() < end, "the slots sleep on")
+            dev.wake(PAGE, ALL)
+
+
+def test_two_machines():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as one, \
+         machine(options=OPTIONS) as two:
+        here, there = Waits(one), Waits(two)
+        here.attach(obj.name, PAGE)
+        there.attach(obj.name, 7 * PAGE)
+        here.arm(0, PAGE + 4, 0)
+        end = time.monotonic() + SOON
+        while here.state(0) != c.SLOT_IS_FIRED:
+            true(time.monotonic() < end, "it sleeps on")
+            there.wake(7 * PAGE + 4, 1)
+
+
+def test_read_only_span():
+    with Object(PAGE) as obj, machine(options=OPTIONS + ",readonly=on") as vm:
+        dev = Waits(vm)
+        dev.attach_ro(obj.name)
+        dev.arm(0, dev.span, 0)
+        host_wakes(obj, 0, 1)
+        dev.until(0, c.SLOT_IS_FIRED, "woken")
+
+
+def test_nonsense_is_ignored():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name)
+        for place in (1, 2, 3, 2 * dev.span, 2 * dev.span + 4, 1 << 40,
+                      (1 << 64) - 4):
+            dev.arm(3, place, 0)
+            equal(dev.state(3), c.SLOT_IS_IDLE, f"armed at {place:#x}")
+        for place in (2 * dev.span, (1 << 50) - 4):
+            dev.wake(place, ALL)
+        dev.arm(3, 0, 0)
+        for size in (1, 2, 4):
+            vm.write(dev.regs + c.REG_SLOT + 3 * c.SLOT_SIZE + c.SLOT_CONTROL,
+                     size, 0)
+        vm.write(dev.regs + c.REG_WAKE, 4, 0)
+        # Arming again changes nothing.
+        dev.arm(3, PAGE // 2, 5)
+        equal(dev.state(3), c.SLOT_IS_ARMED, "still armed")
+        host_wakes(obj, 0, 1)
+        dev.until(3, c.SLOT_IS_FIRED, "woken")
+        # Behind the last slot, and behind the last register
+        for offset in range(c.REG_SLOT + c.SLOTS * c.SLOT_SIZE, 0x1000, 8):
+            if not c.REG_FIRED <= offset < c.REG_WAKE:
+                vm.write(dev.regs + offset, 8, (1 << 64) - 1)
+                equal(vm.read(dev.regs + offset, 8), 0, f"at {offset:#x}")
+
+
+def test_release_makes_slots_idle():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name)
+        for n in range(c.SLOTS):
+            dev.arm(n, 0, 0)
+        dev.does(c.CMD_RELEASE)
+        equal([dev.state(n) for n in range(c.SLOTS)],
+              [c.SLOT_IS_IDLE] * c.SLOTS, "slots")
+        nobody_waits(obj, 0)
+
+
+def test_unplug_and_end_while_slots_wait():
+    with Object(PAGE) as obj, machine() as vm:
+        vm.add("vmshm", id="hot", addr="9", arena=2 * MIB)
+        threads = len(os.listdir(f"/proc/{vm.pid}/task"))
+        dev = Waits(vm, slot=9)
+        dev.attach(obj.name)
+        for n in range(c.SLOTS):
+            dev.arm(n, 4 * n, 0)
+        vm.remove("hot", lambda: vm.eject_acpi(0xae00, 0, 9))
+        equal(len(os.listdir(f"/proc/{vm.pid}/task")), threads, "threads")
+        vm.add("vmshm", id="hot", addr="9", arena=2 * MIB)
+        dev = Waits(vm, slot=9)
+        dev.attach(obj.name)
+        dev.arm(7, 0, 0)
+
+
+def test_detached_while_a_slot_waits():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        handle = dev.attach(obj.name)
+        dev.arm(0, 0, 0)
+        dev.detach(handle)
+        os.truncate(path(obj.name), 0)
+        equal(dev.disarm(0) in (c.SLOT_IS_IDLE, c.SLOT_IS_FIRED), True,
+              "state")
+        dev.arm(0, 0, 0)
+        equal(dev.disarm(0), c.SLOT_IS_IDLE, "on private memory")
