@@ -144,12 +144,16 @@ static long vmshm_ioctl_attach(struct file *file, const char __user *arg)
 
 static long vmshm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	switch (cmd) {
-	case VMSHM_IOC_ATTACH:
+	struct vmshm_file *vfile = file->private_data;
+	struct vmshm_object *object = smp_load_acquire(&vfile->object);
+
+	if (cmd == VMSHM_IOC_ATTACH)
 		return vmshm_ioctl_attach(file, (const char __user *)arg);
-	default:
+	if (cmd != VMSHM_IOC_WAIT && cmd != VMSHM_IOC_WAKE)
 		return -ENOTTY;
-	}
+	if (!vfile->vdev->waits)
+		return -EOPNOTSUPP;
+	return object ? vmshm_object_ioctl(object, cmd, arg) : -ENXIO;
 }
 
 static int vmshm_mmap(struct file *file, struct vm_area_struct *vma)

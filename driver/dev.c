@@ -20,6 +20,7 @@ static void vmshm_dev_release(struct device *dev)
 	struct vmshm_dev *vdev = container_of(dev, struct vmshm_dev, dev);
 
 	iput(vdev->inode);
+	kfree(vdev->waits);
 	mutex_destroy(&vdev->objects_lock);
 	mutex_destroy(&vdev->lock);
 	kfree(vdev);
@@ -94,6 +95,7 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	mutex_unlock(&vdev->lock);
 	/* No fault fills a mapping any more. */
 	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);
+	vmshm_waits_stop(vdev);
 	if (vdev->arena)
 		vmshm_extents_stop(vdev);
 	mutex_lock(&vdev->lock);

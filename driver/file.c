@@ -183,6 +183,13 @@ static long vmshm_fallocate(struct file *file, int mode, loff_t offset,
 	return err;
 }
 
+static long vmshm_file_ioctl(struct file *file, unsigned int cmd,
+			     unsigned long arg)
+{
+	return vmshm_object_ioctl(vmshm_inode_object(file_inode(file)), cmd,
+				  arg);
+}
+
 static int vmshm_getattr(struct mnt_idmap *idmap, const struct path *path,
 			 struct kstat *stat, u32 mask, unsigned int flags)
 {
@@ -222,6 +229,8 @@ const struct file_operations vmshm_file_ops = {
 	.splice_read = vmshm_splice_read,
 	.splice_write = iter_file_splice_write,
 	.llseek = vmshm_llseek,
+	.unlocked_ioctl = vmshm_file_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = vmshm_file_mmap,
 	/* Addresses that huge entries can be used for */
 	.get_unmapped_area = thp_get_unmapped_area,

@@ -126,6 +126,7 @@ static int vmshm_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto err_put;
 	vmshm_find_arena(vdev, pdev);
 	vmshm_release_stale(vdev);
+	vmshm_waits_init(vdev, pdev);
 	pci_set_drvdata(pdev, vdev);
 	err = vmshm_dev_add(vdev);
 	if (err)
@@ -133,6 +134,7 @@ static int vmshm_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 
 err_unmap:
+	vmshm_waits_exit(vdev);
 	if (vdev->arena)
 		vmshm_arena_destroy(vdev->arena);
 	vmshm_unmap_bars(vdev, pdev);
@@ -151,6 +153,7 @@ static void vmshm_remove(struct pci_dev *pdev)
 
 	vmshm_dev_del(vdev);
 	vmshm_dev_stop(vdev);
+	vmshm_waits_exit(vdev);
 	if (vdev->arena)
 		vmshm_arena_destroy(vdev->arena);
 	vmshm_unmap_bars(vdev, pdev);

@@ -113,7 +113,8 @@ static int vmshm_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_time_gran = 1;
-	sb->s_flags |= SB_NOSUID | SB_NODEV | SB_NOATIME;
+	sb->s_flags |= SB_NOATIME;
+	sb->s_iflags |= SB_I_NODEV;
 	sb->s_op = &vmshm_super_ops;
 	vmshm_set_dentry_ops(sb, &vmshm_dentry_ops);
 	root = vmshm_root_new(sb);

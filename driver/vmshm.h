@@ -21,8 +21,10 @@
 
 struct inode;
 struct page;
+struct pci_dev;
 struct vm_area_struct;
 struct vmshm_arena;
+struct vmshm_waits;
 
 #define VMSHM_FS_MAGIC 0x68736d76
 
@@ -46,6 +48,8 @@ struct vmshm_dev {
 	struct vmshm_arena *arena;
 	/* VMSHM_F_* */
 	u32 features;
+	/* Or NULL: then nobody can wait. Its memory lives as long as we do. */
+	struct vmshm_waits *waits;
 
 	/*
 	 * Protects the registers and the next two. Never held across an access
@@ -210,6 +214,13 @@ struct page *vmshm_object_tail(struct vmshm_object *object, u64 offset);
 void vmshm_object_mmap(struct vmshm_object *object, struct vm_area_struct *vma);
 void vmshm_object_mmap_buffer(struct vmshm_object *object,
 			      struct vm_area_struct *vma);
+
+/* wait.c: waiting and waking across the border */
+void vmshm_waits_init(struct vmshm_dev *vdev, struct pci_dev *pdev);
+void vmshm_waits_stop(struct vmshm_dev *vdev);
+void vmshm_waits_exit(struct vmshm_dev *vdev);
+long vmshm_object_ioctl(struct vmshm_object *object, unsigned int cmd,
+			unsigned long arg);
 
 /* buffer.c: BAR1, for devices without an arena */
 struct vmshm_buffer *vmshm_buffer_get(struct vmshm_dev *vdev, const char *name);

@@ -2,16 +2,17 @@
 /*
  * VMShm character device contract: what the driver and its users agree on.
  *
- * Only #defines, no types and no includes. /dev/vmshmN (N = 0, 1, ... in the
- * order in which the devices were found) is used as in 2010:
+ * /dev/vmshmN (N = 0, 1, ... in the order in which the devices were found) is
+ * used as in 2010:
  *
  *	fd = open("/dev/vmshm0", O_RDWR);
  *	ioctl(fd, VMSHM_IOC_ATTACH, "/name");
  *	p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
  *
- * Any number of processes may have a device open. Their files share the one
- * object that the device shows. It stays until the last file that attached it
- * is closed and the last mapping of such a file is unmapped.
+ * Any number of processes may have a device open. An object stays attached
+ * until the last file that attached it is closed and the last mapping of such a
+ * file is unmapped. A device without an arena (BAR4) has room for one object at
+ * a time.
  *
  * mmap of MAP_SHARED type, page-granular, of any part of the 1 MiB:
  *	EINVAL	not within the 1 MiB, or MAP_PRIVATE
@@ -23,6 +24,9 @@
  */
 #ifndef VMSHM_IOCTL_H
 #define VMSHM_IOCTL_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
 
 /*
  * Attach the host's object of this name; the argument is a string. The number
@@ -36,5 +40,41 @@
  *	others	the device's answer: EINVAL, ENOENT, EACCES, ENODATA, ...
  */
 #define VMSHM_IOC_ATTACH	0
+
+/*
+ * futex(2) across the border: whoever maps the object, on the host or in any
+ * guest, waits on an aligned 32-bit word of it, and any other wakes it. On the
+ * host it is futex(2) itself (not the private kind). In the guest these ioctls,
+ * on a file of the mounted file system or on /dev/vmshmN after ATTACH; the
+ * guest's own futex(2) is another queue and does not meet them.
+ */
+struct vmshm_ioc_wait {
+	__u64 offset;	/* of the word; bytes into the object */
+	__s64 deadline;	/* CLOCK_MONOTONIC, nanoseconds; negative: none */
+	__u32 expected;	/* wait only if this is the value */
+	__u32 reserved;	/* 0 */
+};
+
+struct vmshm_ioc_wake {
+	__u64 offset;	/* of the word; bytes into the object */
+	__u32 count;	/* how many to wake; 0xffff and more: all */
+	__u32 reserved;	/* 0 */
+};
+
+/*
+ * 0: woken, or for no reason, as with futex(2): look again.
+ *	EAGAIN		the word has another value
+ *	ETIMEDOUT	the deadline has passed
+ *	EINTR		a signal (SA_RESTART: the call goes on)
+ *	EINVAL		the offset is no multiple of 4, or reserved is not 0
+ *	EFAULT		the word is not in the object, or the argument not
+ *			readable
+ *	EOPNOTSUPP	the device or the host's kernel cannot do it
+ *	ENXIO		nothing is attached through this file
+ *	ENODEV		the device was unplugged or taken from the driver
+ */
+#define VMSHM_IOC_WAIT	_IOW(0xe6, 1, struct vmshm_ioc_wait)
+/* 0, whoever was woken; errors as above. */
+#define VMSHM_IOC_WAKE	_IOW(0xe6, 2, struct vmshm_ioc_wake)
 
 #endif /* VMSHM_IOCTL_H */

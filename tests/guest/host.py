@@ -9,10 +9,13 @@ import sys
 import time
 import zlib
 
-from qemu import QmpError
+import futex
+from qemu import QmpError, die_with_parent
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SHM = "/dev/shm"
+BUILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                     "build", "guest")
 
 # The name that program-2010.c has built in
 NAME_2010 = "/shared-with-qemu"
@@ -45,9 +48,14 @@ class Host:
     def __init__(self, vm):
         self.vm = vm
         self.made = set()
+        self.children = []
+        self.waiters = {}
 
     def close(self):
-        """Remove all objects of the run."""
+        """End what runs and remove all objects of the run."""
+        for child in self.children:
+            child.kill()
+            child.wait()
         for path in self.made:
             try:
                 os.unlink(path)
@@ -194,6 +202,35 @@ class Host:
     def do_mapped_all(self):
         return str(sum(f.startswith(SHM + self.PREFIX)
                        for f in self._mapped()))
+
+    # Waiting and waking
+
+    def do_wake(self, name, offset, count):
+        return str(futex.wake(self.path(name), int(offset), int(count)))
+
+    def do_wait(self, name, offset, expected):
+        waiter = futex.Waiter(self.path(name), int(offset), int(expected))
+        self.waiters.setdefault(name, []).append(waiter)
+
+    def do_waited(self, name):
+        return str(sum(w.done for w in self.waiters[name]))
+
+    def do_spawn(self, program, name, *words):
+        file = os.path.join(BUILD, program)
+        self.children.append(subprocess.Popen(
+            [file, self.path(name), *words], stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent))
+
+    def do_reap(self):
+        while self.children:
+            child = self.children.pop()
+            try:
+                code = child.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                self.children.append(child)
+                raise Refused("it does not end") from None
+            if code:
+                raise Refused(f"exit code {code}")
 
     # QEMU
 

@@ -124,6 +124,11 @@ const char *t_name(const char *tail);
  *	mkdir|mkfifo NAME, symlink NAME TARGET
  *	mapped NAME			answers how many mappings of it QEMU has
  *	mapped_all			and of all objects of this run
+ *	wake NAME OFFSET COUNT		futex(2); answers how many it woke
+ *	wait NAME OFFSET EXPECTED	begins to wait with futex(2)
+ *	waited NAME			answers how many such waits have ended
+ *	spawn PROGRAM NAME ARG...	runs a helper program on the host
+ *	reap				waits for all of them; they must succeed
  *	device_add DRIVER,id=ID,...	as QEMU's option -device
  *	device_del ID			and wait until the guest has let it go
  *	unplug ID			as device_del, but do not wait
