@@ -3,7 +3,7 @@
 #
 # The file system: what the usual commands say of it.
 #
-# qemu: -device vmshm,create=on
+# qemu: files
 # expect-log: vmshm: no device of that name
 # expect-log: vmshm: mode is 0 to 0777
 # expect-log: vmshm: Unknown parameter
@@ -63,7 +63,7 @@ test_create_and_remove()
 test_wrong_mounts()
 {
 	mkdir -p $d
-	if mount -t vmshm vmshm7 $d 2>/dev/null; then fail "vmshm7"; fi
+	if mount -t vmshm vmshm77 $d 2>/dev/null; then fail "vmshm77"; fi
 	if mount -t vmshm -o mode=7777 vmshm0 $d 2>/dev/null; then
 		fail "mode=7777"
 	fi

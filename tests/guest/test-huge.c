@@ -3,7 +3,7 @@
  * Objects of 2 MiB and more: huge pages, and what still has to work on them.
  * Linux before 6.5 and from 6.17 on has no way for this; see driver/compat.h.
  *
- * qemu: -device vmshm,create=on
+ * qemu: files
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A page that somebody still holds after the last close, in a pipe, keeps its
+ * place in the arena: nobody else's object gets there before it is dropped.
+ *
+ * qemu: files
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+
+#include "t.h"
+
+#include "dev.h"
+#include "fs.h"
+
+/* Puts the page at offset into a pipe, then lets go of the object. */
+static void hold(const char *name, size_t size, off_t offset, int *pipefd)
+{
+	char *p = fs_map(name, size);
+	struct iovec iov = { p + offset, PAGE };
+
+	T_EQ(pipe(pipefd), 0);
+	T_EQ(vmsplice(pipefd[1], &iov, 1, 0), PAGE);
+	T_EQ(munmap(p, size), 0);
+}
+
+/* What is in the pipe is that object's page. */
+static void drain(const int *pipefd, uint32_t seed, off_t offset)
+{
+	char *buf = malloc(PAGE), *mine = malloc(offset + PAGE);
+
+	T_EQ(read(pipefd[0], buf, PAGE), PAGE);
+	t_fill(mine, offset + PAGE, seed);
+	T_ASSERT(!memcmp(buf, mine + offset, PAGE));
+	free(buf);
+	free(mine);
+}
+
+/* The driver looks ten times a second. */
+static void wait_unmapped(const char *name)
+{
+	while (fs_mapped(name))
+		sched_yield();
+}
+
+T_TEST(two_objects_do_not_leak)
+{
+	static const long sizes[] = { PAGE, 5 * PAGE, MIB, 4 * MIB };
+	size_t i;
+
+	fs_mount(PLAIN);
+	for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		const char *name = fs_object("held", sizes[i], 100 + i);
+		off_t offset = sizes[i] - PAGE;
+		int pipefd[2], j;
+		char tail[8];
+
+		hold(name, sizes[i], offset, pipefd);
+		T_EQ(fs_mapped(name), 1);
+		for (j = 0; j < 20; j++) {
+			const char *other;
+			char *p;
+
+			snprintf(tail, sizeof(tail), "o%d", j);
+			other = fs_object(tail, sizes[i], j);
+			p = fs_map(other, sizes[i]);
+			fs_same(other, p, sizes[i]);
+			memset(p, 0xee, sizes[i]);
+			if (j % 2)
+				munmap(p, sizes[i]);
+		}
+		T_EQ(fs_mapped(name), 1);
+		drain(pipefd, 100 + i, offset);
+		wait_unmapped(name);
+	}
+}
+
+/* The writer of a pipe sees what becomes of the object, and only of it. */
+T_TEST(held_page_is_still_the_object_s)
+{
+	const char *name = fs_object("held", 4 * PAGE, 1);
+	int pipefd[2];
+	char byte;
+
+	fs_mount(PLAIN);
+	hold(name, 4 * PAGE, PAGE, pipefd);
+	t_host("write %s %ld 77", name, PAGE);
+	t_host("unlink %s", name);
+	fs_object("held", 4 * PAGE, 2);
+	T_ASSERT(fs_map(name, 4 * PAGE));
+	T_EQ(read(pipefd[0], &byte, 1), 1);
+	T_EQ(byte, 0x77);
+	close(pipefd[0]);
+	close(pipefd[1]);
+	while (fs_mapped(name) != 1)
+		sched_yield();
+}
+
+/* Opened again while its page is in a pipe: the same memory. */
+T_TEST(the_object_comes_back)
+{
+	const char *name = fs_object("held", MIB, 3);
+	int pipefd[2], i;
+	char *p, buf[2];
+
+	fs_mount(PLAIN);
+	for (i = 0; i < 5; i++) {
+		hold(name, MIB, 7 * PAGE, pipefd);
+		p = fs_map(name, MIB);
+		p[7 * PAGE] = i;
+		p[7 * PAGE + 1] = ~i;
+		T_EQ(read(pipefd[0], buf, 2), 2);
+		T_EQ(buf[0], i);
+		T_EQ(buf[1], ~i);
+		close(pipefd[0]);
+		close(pipefd[1]);
+		munmap(p, MIB);
+	}
+	wait_unmapped(name);
+}
+
+/* In a small arena the place is missed, and comes back. */
+T_TEST(no_room_until_it_is_dropped)
+{
+	const char *name = fs_object("held", 4 * MIB, 4);
+	const char *other = fs_object("o", 4 * MIB, 5);
+	char *p, byte;
+	int pipefd[2];
+
+	fs_mount(SMALL);
+	hold(name, 4 * MIB, MIB, pipefd);
+	p = fs_map(other, 4 * MIB);
+	T_EQ(t_read_faults(p), 1);
+	T_ERRNO(read(fs_open(other, O_RDWR), &byte, 1), ENOSPC);
+	drain(pipefd, 4, MIB);
+	wait_unmapped(name);
+	T_EQ(t_read_faults(p), 0);
+	fs_same(other, p, 4 * MIB);
+}
+
+/* The device cannot go before the page does. */
+T_TEST(unbind_waits)
+{
+	const char *name = fs_object("held", 4 * MIB, 6);
+	char *address = dev_address(PLAIN), *p;
+	int pipefd[2], status;
+	pid_t pid;
+
+	fs_mount(PLAIN);
+	p = fs_map(name, 4 * MIB);
+	p[0] ^= 1;
+	hold(name, 4 * MIB, MIB, pipefd);
+	pid = t_fork();
+	if (pid == 0) {
+		close(pipefd[0]);
+		close(pipefd[1]);
+		dev_driver("unbind", address);
+		_exit(0);
+	}
+	dev_wait(PLAIN, 0);
+	while (!t_read_faults(p))
+		sched_yield();
+	T_EQ(waitpid(pid, &status, WNOHANG), 0);
+	T_EQ(fs_mapped(name), 1);
+	drain(pipefd, 6, MIB);
+	t_wait(pid);
+	T_EQ(fs_mapped(name), 0);
+	T_EQ(t_read_faults(p), 1);
+	dev_driver("bind", address);
+	dev_wait(PLAIN, 1);
+}
