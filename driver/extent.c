@@ -185,18 +185,19 @@ static bool vmshm_extent_busy_mapped(struct vmshm_extent *extent)
 }
 
 /*
- * Detaches what nobody uses now. If the device knows the object by nothing
- * else, one extent stays.
+ * Detaches what nobody uses now. So that the device still knows the object
+ * then, it gets a handle that shows nothing; without one, one extent stays.
  */
 void vmshm_extent_reclaim(struct vmshm_object *object)
 {
 	struct vmshm_extent *extent, *next;
 
 	list_for_each_entry_safe(extent, next, &object->extents, node) {
-		if (!object->held && list_is_singular(&object->extents))
-			break;
 		if (vmshm_extent_busy_mapped(extent))
 			continue;
+		if (list_is_singular(&object->extents) &&
+		    vmshm_object_keep(object))
+			break;
 		list_del(&extent->node);
 		vmshm_extent_detach(extent);
 	}

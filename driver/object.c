@@ -130,7 +130,7 @@ u32 vmshm_object_handle(struct vmshm_object *object)
  * An object without any extent needs a handle too: the name is often unlinked
  * before the first byte is there.
  */
-static int vmshm_object_keep(struct vmshm_object *object)
+int vmshm_object_keep(struct vmshm_object *object)
 {
 	struct vmshm_dev *vdev = object->vdev;
 	u64 ident, size;

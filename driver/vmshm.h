@@ -206,6 +206,7 @@ int vmshm_object_resize(struct vmshm_object *object, u64 size,
 int vmshm_object_allocate(struct vmshm_object *object, u64 offset, u64 length,
 			  struct vmshm_stat *st);
 void vmshm_object_renamed(struct vmshm_object *object, const char *name);
+int vmshm_object_keep(struct vmshm_object *object);
 u32 vmshm_object_handle(struct vmshm_object *object);
 struct page *vmshm_object_page(struct vmshm_object *object, u64 offset);
 struct page *vmshm_object_tail(struct vmshm_object *object, u64 offset);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Any size and any number: small arenas, large objects, a thousand of them,
+ * and what all that costs the guest and the host.
+ *
+ * qemu: files
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "t.h"
+
+#include "dev.h"
+#include "fs.h"
+
+static long arena_free(void)
+{
+	struct statfs s;
+
+	T_EQ(statfs("/dev/shm", &s), 0);
+	return s.f_bfree * s.f_bsize;
+}
+
+/* The arena has 4 MiB, the object 10: it is read and written in pieces. */
+T_TEST(larger_than_the_arena)
+{
+	const char *name = fs_object("a", 10 * MIB + 5, 1);
+	char *mine = malloc(11 * MIB), *p;
+	long room, i;
+	int fd;
+
+	fs_mount(SMALL);
+	room = arena_free();
+	T_EQ(room, 4 * MIB);
+	fd = fs_open(name, O_RDWR);
+	T_EQ(read(fd, mine, 11 * MIB), 10 * MIB + 5);
+	fs_same(name, mine, 10 * MIB + 5);
+	t_fill(mine, 10 * MIB + 5, 2);
+	T_EQ(pwrite(fd, mine, 10 * MIB + 5, 0), 10 * MIB + 5);
+	fs_same(name, mine, 10 * MIB + 5);
+	/* Any part that fits can be mapped, and parts in turn. */
+	for (i = 0; i <= 7; i++) {
+		p = fs_map_at(fd, i * MIB, 3 * MIB);
+		T_ASSERT(!memcmp(p, mine + i * MIB, 3 * MIB));
+		p[MIB] ^= 1;
+		mine[(i + 1) * MIB] ^= 1;
+		T_EQ(munmap(p, 3 * MIB), 0);
+	}
+	/* All of it, of which a part is touched */
+	p = fs_map_at(fd, 0, 10 * MIB + 5);
+	T_ASSERT(!memcmp(p + 9 * MIB, mine + 9 * MIB, MIB + 5));
+	T_EQ(p[0], mine[0]);
+	T_EQ(munmap(p, 10 * MIB + 5), 0);
+	fs_same(name, mine, 10 * MIB + 5);
+	close(fd);
+	T_EQ(arena_free(), room);
+}
+
+/* What is mapped and touched stays; when that is all of it there is no more. */
+T_TEST(arena_is_full)
+{
+	const char *one = fs_object("one", 4 * MIB, 3);
+	const char *two = fs_object("two", 4 * MIB, 4);
+	char *p, *q, byte;
+	int fd;
+	long i;
+
+	fs_mount(SMALL);
+	p = fs_map(one, 4 * MIB);
+	for (i = 0; i < 4 * MIB; i += PAGE)
+		p[i]++;
+	/* Opening costs no room; clear errors, and nothing of the other one */
+	fd = fs_open(two, O_RDWR);
+	q = fs_map_at(fd, 0, 4 * MIB);
+	if (!t_read_faults(q)) {
+		/* With huge pages, room is made by unmapping them. */
+		fs_same(two, q, 4 * MIB);
+		T_EQ(munmap(q, 4 * MIB), 0);
+		fs_same(one, p, 4 * MIB);
+		return;
+	}
+	T_ERRNO(pread(fd, &byte, 1, 0), ENOSPC);
+	T_ERRNO(pwrite(fd, &byte, 1, 0), ENOSPC);
+	T_EQ(arena_free(), 0);
+	fs_same(one, p, 4 * MIB);
+	T_EQ(munmap(p, 2 * MIB), 0);
+	T_EQ(madvise(p + 2 * MIB, MIB, MADV_DONTNEED), 0);
+	/* The file of the first one is still open by its mapping. */
+	T_EQ(munmap(p + 2 * MIB, 2 * MIB), 0);
+	T_EQ(pread(fd, &byte, 1, 0), 1);
+	fs_same(two, q, 4 * MIB);
+}
+
+/* Only what others do not use is given up: files that are merely open. */
+T_TEST(open_files_give_way)
+{
+	enum { N = 6 };
+	const char *name[N];
+	char tail[8], byte;
+	int fd[N], i, round;
+
+	fs_mount(SMALL);
+	for (i = 0; i < N; i++) {
+		snprintf(tail, sizeof(tail), "f%d", i);
+		name[i] = fs_object(tail, 3 * MIB, i);
+		fd[i] = fs_open(name[i], O_RDWR);
+	}
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < N; i++) {
+			char *p = fs_map_at(fd[i], MIB, MIB);
+
+			T_EQ(t_sum(p, MIB), atoll(t_host("sum %s %ld %ld",
+							 name[i], MIB, MIB)));
+			T_EQ(pread(fd[i], &byte, 1, 3 * MIB - 1), 1);
+			T_EQ(munmap(p, MIB), 0);
+		}
+	}
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* The least time of some that it takes to open, touch and close one */
+static double cost(const char *name)
+{
+	double best = 1e9;
+	int i;
+
+	for (i = 0; i < 50; i++) {
+		double start = now();
+		char *p = fs_map(name, PAGE);
+
+		p[0]++;
+		munmap(p, PAGE);
+		if (now() - start < best)
+			best = now() - start;
+	}
+	return best;
+}
+
+T_TEST(a_thousand_at_once)
+{
+	enum { N = 1000 };
+	const struct rlimit files = { 4 * N, 4 * N };
+	const char *last = fs_new("last", PAGE);
+	static uint32_t *p[N];
+	double before, after;
+	char tail[16];
+	long room;
+	int i;
+
+	fs_mount(PLAIN);
+	T_EQ(setrlimit(RLIMIT_NOFILE, &files), 0);
+	t_host("many %s %d 4096", t_name("m"), N);
+	room = arena_free();
+	before = cost(last);
+	for (i = 0; i < N; i++) {
+		snprintf(tail, sizeof(tail), "m%d", i);
+		p[i] = (void *)fs_map(t_name(tail), PAGE);
+		p[i][1] = ~i;
+	}
+	T_EQ(atol(t_host("mapped_all")), N);
+	/* Each takes a page and no more. */
+	T_EQ(room - arena_free(), N * PAGE);
+	after = cost(last);
+	if (after > 4 * before)
+		t_fail("%g us with %d attached, %g without", after * 1e6, N,
+		       before * 1e6);
+	for (i = 0; i < N; i++) {
+		T_EQ(p[i][0], i);
+		T_EQ(p[i][1], (uint32_t)~i);
+		munmap(p[i], PAGE);
+	}
+	T_EQ(atol(t_host("mapped_all")), 0);
+	T_EQ(arena_free(), room);
+}
+
+/* In bytes; what the kernel keeps only because nobody needs it is free */
+static long guest_memory(void)
+{
+	char line[128];
+	long free = 0, n;
+	FILE *f;
+
+	T_EQ(t_system("echo 3 >/proc/sys/vm/drop_caches"), 0);
+	f = fopen("/proc/meminfo", "r");
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemFree: %ld", &n) == 1)
+			free = n * 1024;
+	fclose(f);
+	T_ASSERT(free);
+	return free;
+}
+
+/* Noise: other processes, and pages that CPUs keep for themselves */
+#define NOISE (MIB / 2)
+
+T_TEST(memory_of_the_guest)
+{
+	const char *name = fs_new("a", 64 * MIB);
+	char *address = dev_address(LARGE), *p;
+	long without, idle, used, i;
+	struct statfs s;
+
+	dev_driver("unbind", address);
+	dev_wait(LARGE, 0);
+	without = guest_memory();
+	dev_driver("bind", address);
+	dev_wait(LARGE, 1);
+	idle = guest_memory();
+	fs_mount(LARGE);
+	T_EQ(statfs("/dev/shm", &s), 0);
+	T_EQ(s.f_blocks * s.f_bsize, 4096 * MIB);
+	if (without - idle > 4096 * MIB / 1000 * 3)
+		t_fail("idle, the arena costs %ld KiB",
+		       (without - idle) / 1024);
+	/* Struct pages of what is attached; then page tables */
+	p = fs_map(name, 64 * MIB);
+	p[0] = 1;
+	used = guest_memory();
+	if (idle - used > 64 * MIB / 1000 * 16 + NOISE)
+		t_fail("64 MiB cost %ld KiB", (idle - used) / 1024);
+	for (i = 0; i < 64 * MIB; i += PAGE)
+		p[i] = 1;
+	used = guest_memory();
+	if (idle - used > 64 * MIB / 1000 * 18 + NOISE)
+		t_fail("64 MiB cost %ld KiB when touched",
+		       (idle - used) / 1024);
+}
+
+/* However many devices, hence guests, attach it */
+T_TEST(memory_of_the_host)
+{
+	const char *name = fs_new("a", 32 * MIB);
+	long i, blocks, free;
+	char *p, *q;
+
+	fs_private();
+	fs_mount_at(PLAIN, "/dev/shm", NULL);
+	fs_mount_at(LARGE, "/mnt", NULL);
+	p = fs_map(name, 32 * MIB);
+	q = fs_map_at(open(fs_path("/mnt", name), O_RDWR), 0, 32 * MIB);
+	T_EQ(fs_number("blocks", name), 0);
+	for (i = 0; i < 32 * MIB; i += PAGE)
+		p[i] = 1;
+	blocks = fs_number("blocks", name);
+	T_EQ(blocks, 32 * MIB / 512);
+	free = guest_memory();
+	for (i = 0; i < 32 * MIB; i += PAGE)
+		T_EQ(q[i]++, 1);
+	T_EQ(fs_number("blocks", name), blocks);
+	T_EQ(fs_mapped(name), 2);
+	T_ASSERT(free - guest_memory() < 2 * MIB);
+}
+
+/* A thousand objects, one after the other */
+T_TEST(nothing_is_left)
+{
+	enum { N = 1000 };
+	char tail[16];
+	long before, room;
+	int i;
+
+	fs_mount(PLAIN);
+	t_host("many %s %d 12288", t_name("l"), N);
+	room = arena_free();
+	before = guest_memory();
+	for (i = 0; i < N; i++) {
+		uint32_t *p;
+
+		snprintf(tail, sizeof(tail), "l%d", i);
+		p = (void *)fs_map(t_name(tail), 3 * PAGE);
+		T_EQ(p[0], i);
+		p[2048] = i;
+		T_EQ(munmap(p, 3 * PAGE), 0);
+		t_host("unlink %s", t_name(tail));
+	}
+	T_EQ(atol(t_host("mapped_all")), 0);
+	T_EQ(arena_free(), room);
+	if (before - guest_memory() > 2 * MIB)
+		t_fail("%ld KiB are gone", (before - guest_memory()) / 1024);
+}
