@@ -145,6 +145,7 @@ static long vmshm_ioctl_attach(struct file *file, const char __user *arg)
 static long vmshm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct vmshm_file *vfile = file->private_data;
+	/* Pairs with the release in vmshm_attach_object() */
 	struct vmshm_object *object = smp_load_acquire(&vfile->object);
 
 	if (cmd == VMSHM_IOC_ATTACH)

@@ -233,9 +233,11 @@ static int vmshm_object_wait(struct vmshm_object *object, u64 offset,
 }
 
 /* Wakes up to @count waiters, 0xffff and more: all. */
-static int vmshm_object_wake(struct vmshm_object *object, u64 offset, u32 count)
+static int vmshm_object_wake(struct vmshm_object *object, u64 offset,
+			     u32 count)
 {
 	struct vmshm_dev *vdev = object->vdev;
+	u64 most = min_t(u32, count, 0xffff);
 	struct page *page;
 	int err = 0;
 	u64 place;
@@ -249,8 +251,8 @@ static int vmshm_object_wake(struct vmshm_object *object, u64 offset, u32 count)
 	if (vdev->gone)
 		err = -ENODEV;
 	else
-		writeq((u64)min_t(u32, count, 0xffff) << VMSHM_WAKE_COUNT_SHIFT |
-		       place / sizeof(u32), vdev->regs + VMSHM_REG_WAKE);
+		writeq(most << VMSHM_WAKE_COUNT_SHIFT | place / sizeof(u32),
+		       vdev->regs + VMSHM_REG_WAKE);
 	mutex_unlock(&vdev->lock);
 	put_page(page);
 	return err;

@@ -22,6 +22,7 @@ static const struct {
 	{ VMSHM_F_ARENA, "arena" },
 	{ VMSHM_F_CREATE, "create" },
 	{ VMSHM_F_READONLY, "readonly" },
+	{ VMSHM_F_FUTEX, "futex" },
 };
 
 /* "size        64 KiB" */

@@ -22,7 +22,7 @@
 #define VMSHM_BAR_REGS		0	/* registers; 4 KiB */
 #define VMSHM_BAR_BUFFER	1	/* what "open" opened; 1 MiB */
 #define VMSHM_BAR_NAME		2	/* object name; 1 KiB */
-#define VMSHM_BAR_MSIX		3	/* MSI-X, one vector; with VMSHM_F_FUTEX */
+#define VMSHM_BAR_MSIX		3	/* MSI-X, with VMSHM_F_FUTEX */
 #define VMSHM_BAR_ARENA		4	/* many objects; not there in 2010 */
 
 #define VMSHM_BUFFER_SIZE	0x100000	/* bytes of BAR1 */
@@ -108,15 +108,14 @@
  */
 #define VMSHM_REG_SLOT		0x800	/* VMSHM_SLOTS times VMSHM_SLOT_SIZE: */
 #define VMSHM_SLOT_PLACE	0x00	/* RW: bytes into BAR4, of the word */
-#define VMSHM_SLOT_CONTROL	0x08	/* write acts: VMSHM_SLOT_ARM | value */
-					/* or 0; read: VMSHM_SLOT_IS_* */
+#define VMSHM_SLOT_CONTROL	0x08	/* write acts: ARM | value; or 0 */
 #define VMSHM_REG_FIRED		0xf00	/* RW1C: a bit a slot, 32-bit words */
 #define VMSHM_REG_WAKE		0xf10	/* WO: count << 48 | place / 4 */
 
 #define VMSHM_SLOTS		96
 #define VMSHM_SLOT_SIZE		16
 #define VMSHM_SLOT_ARM		0x100000000	/* in a 64-bit constant */
-#define VMSHM_SLOT_IS_IDLE	0
+#define VMSHM_SLOT_IS_IDLE	0	/* what CONTROL reads */
 #define VMSHM_SLOT_IS_ARMED	1
 #define VMSHM_SLOT_IS_FIRED	2
 #define VMSHM_WAKE_COUNT_SHIFT	48	/* 0xffff wakes all */

@@ -45,7 +45,8 @@ def test_constants_follow_the_properties():
     span = documented()
     equal(constants(""), (c.F_ARENA | c.F_FUTEX, 4096, span, span), "defaults")
     equal(constants(",create=on,max-objects=1,arena=2M"),
-          (c.F_ARENA | c.F_CREATE | c.F_FUTEX, 1, 2 * MIB, 2 * MIB), "the smallest")
+          (c.F_ARENA | c.F_CREATE | c.F_FUTEX, 1, 2 * MIB, 2 * MIB),
+          "the smallest")
     equal(constants(",readonly=on,max-objects=16384,arena=8G"),
           (c.F_ARENA | c.F_READONLY | c.F_FUTEX, 16384, 8 << 30, 8 << 30),
           "more than 32 bits")

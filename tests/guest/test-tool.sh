@@ -182,10 +182,10 @@ test_info()
 	mounted -o uid=12 vmshm0
 	vmshm info vmshm0 >/tmp/out
 	has 'arena        1 GiB, '
-	has 'features     arena, create'
+	has 'features     arena, create, futex'
 	has "mounted      $m (rw,relatime,uid=12)"
 	vmshm info --json /dev/vmshm2 >/tmp/out
-	has '"features": ["arena", "readonly"]'
+	has '"features": ["arena", "readonly", "futex"]'
 	vmshm info --json >/tmp/out
 	has '"device": "vmshm7", '
 	has '"arena_size": 4294967296'

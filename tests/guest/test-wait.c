@@ -322,7 +322,8 @@ T_TEST(unbind_ends_it)
 			_exit(0);
 		}
 	}
-	T_EQ(t_system("cd /sys/bus/pci/drivers/vmshm && f=$(ls -d 0*) && echo $f >unbind && echo $f >bind"),
+	T_EQ(t_system("cd /sys/bus/pci/drivers/vmshm && f=$(ls -d 0*) && "
+		      "echo $f >unbind && echo $f >bind"),
 	     0);
 	for (i = 0; i < 3; i++)
 		t_wait(pid[i]);
