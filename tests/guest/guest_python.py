@@ -46,9 +46,9 @@ def files(program, build):
         if module.endswith(".py"):
             compiled = os.path.join(build, "python", module[1:] + "c")
             if not os.path.exists(compiled):
-                py_compile.compile(
-                    module, compiled, doraise=True, invalidation_mode=py_compile.
-                    PycInvalidationMode.UNCHECKED_HASH)
+                mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+                py_compile.compile(module, compiled, doraise=True,
+                                   invalidation_mode=mode)
             pairs.append((cache_from_source(module), compiled))
     return pairs + [("bin/python3", _start(python, build))]
 
