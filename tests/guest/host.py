@@ -2,6 +2,7 @@
 """The host's side of t_host(): t.h has the list of requests."""
 
 import array
+import glob
 import json
 import os
 import subprocess
@@ -52,11 +53,14 @@ class Host:
         self.waiters = {}
 
     def close(self):
-        """End what runs and remove all objects of the run."""
+        """End what runs and remove all objects of the run, those that the
+        guest has made, too."""
         for child in self.children:
             child.kill()
             child.wait()
-        for path in self.made:
+        own = glob.glob(SHM + self.PREFIX + "*")
+        own += glob.glob(f"{SHM}/sem.{self.PREFIX[1:]}*")
+        for path in self.made.union(own):
             try:
                 os.unlink(path)
             except IsADirectoryError:
