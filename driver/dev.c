@@ -7,13 +7,20 @@
 #include <linux/idr.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "vmshm.h"
 
 #define VMSHM_MAX_DEVICES 256
 
 static dev_t vmshm_devt;
-static DEFINE_IDA(vmshm_ida);
+
+/*
+ * By number. The class has them too, but only after udev was told of them,
+ * whose rules may mount at once.
+ */
+static DEFINE_IDR(vmshm_devices);
+static DEFINE_MUTEX(vmshm_devices_lock);
 
 static void vmshm_dev_release(struct device *dev)
 {
@@ -58,30 +65,44 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	return vdev;
 }
 
+static void vmshm_dev_forget(struct vmshm_dev *vdev)
+{
+	mutex_lock(&vmshm_devices_lock);
+	idr_remove(&vmshm_devices, MINOR(vdev->dev.devt) - MINOR(vmshm_devt));
+	mutex_unlock(&vmshm_devices_lock);
+}
+
 /* From here on /dev/vmshmN can be opened. */
 int vmshm_dev_add(struct vmshm_dev *vdev)
 {
 	int id, err;
 
-	id = ida_alloc_max(&vmshm_ida, VMSHM_MAX_DEVICES - 1, GFP_KERNEL);
+	mutex_lock(&vmshm_devices_lock);
+	id = idr_alloc(&vmshm_devices, NULL, 0, VMSHM_MAX_DEVICES, GFP_KERNEL);
+	mutex_unlock(&vmshm_devices_lock);
 	if (id < 0)
 		return id;
 	vdev->dev.devt = MKDEV(MAJOR(vmshm_devt), MINOR(vmshm_devt) + id);
 	err = dev_set_name(&vdev->dev, "vmshm%d", id);
-	if (!err)
-		err = cdev_device_add(&vdev->cdev, &vdev->dev);
+	mutex_lock(&vmshm_devices_lock);
 	if (err)
-		ida_free(&vmshm_ida, id);
+		idr_remove(&vmshm_devices, id);
+	else
+		idr_replace(&vmshm_devices, vdev, id);
+	mutex_unlock(&vmshm_devices_lock);
+	if (err)
+		return err;
+	err = cdev_device_add(&vdev->cdev, &vdev->dev);
+	if (err)
+		vmshm_dev_forget(vdev);
 	return err;
 }
 
 /* The number is free at once: a device that comes back is the same again. */
 void vmshm_dev_del(struct vmshm_dev *vdev)
 {
-	int id = MINOR(vdev->dev.devt) - MINOR(vmshm_devt);
-
 	cdev_device_del(&vdev->cdev, &vdev->dev);
-	ida_free(&vmshm_ida, id);
+	vmshm_dev_forget(vdev);
 }
 
 /*
@@ -115,9 +136,17 @@ void vmshm_dev_shutdown(struct vmshm_dev *vdev)
 /* "vmshm0" and so on; put_device(&vdev->dev) gives it back. NULL: none. */
 struct vmshm_dev *vmshm_dev_find(const char *name)
 {
-	struct device *dev = class_find_device_by_name(&vmshm_class, name);
+	struct vmshm_dev *vdev;
+	int id;
 
-	return dev ? container_of(dev, struct vmshm_dev, dev) : NULL;
+	mutex_lock(&vmshm_devices_lock);
+	idr_for_each_entry(&vmshm_devices, vdev, id)
+		if (!strcmp(dev_name(&vdev->dev), name))
+			break;
+	if (vdev)
+		get_device(&vdev->dev);
+	mutex_unlock(&vmshm_devices_lock);
+	return vdev;
 }
 
 int vmshm_dev_init(void)
@@ -147,5 +176,5 @@ void vmshm_dev_exit(void)
 	class_unregister(&vmshm_class);
 	unregister_chrdev_region(vmshm_devt, VMSHM_MAX_DEVICES);
 	vmshm_inode_exit();
-	ida_destroy(&vmshm_ida);
+	idr_destroy(&vmshm_devices);
 }

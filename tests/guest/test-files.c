@@ -563,14 +563,14 @@ T_TEST(many_processes)
 	int i, j;
 
 	fs_mount(PLAIN);
-	t_host("many %s %d 8192", t_name("m"), N);
+	t_host("many %s %d 8192", t_name("each"), N);
 	for (i = 0; i < N; i++) {
-		char tail[8];
+		char tail[16];
 
 		pids[i] = t_fork();
 		if (pids[i])
 			continue;
-		snprintf(tail, sizeof(tail), "m%d", i);
+		snprintf(tail, sizeof(tail), "each%d", i);
 		for (j = 0; j < ROUNDS; j++) {
 			uint32_t *p = (void *)fs_map(t_name(tail), 8192);
 			uint32_t *q = (void *)fs_map(all, 4096);
