@@ -109,6 +109,7 @@ class Host:
 
     def do_many(self, name, count, size):
         for number in range(int(count)):
+            self.do_unlink(f"{name}{number}")
             self.do_create(f"{name}{number}", size)
             with open(self.path(f"{name}{number}"), "r+b") as f:
                 f.write(number.to_bytes(4, "little"))

@@ -58,7 +58,7 @@ for t_test; do
 	echo "run $t_name" >&3
 	timeout $T_TIMEOUT sh /t.sh --one "$t_file" "$t_test" >/tmp/t.out 2>&1
 	t_rc=$?
-	t_why=$(tail -n 1 /tmp/t.out | tr -cd '[:print:]' | cut -c -300)
+	t_why=$(tail -n 1 /tmp/t.out | tr -cd ' -~' | cut -c -300)
 	cat /tmp/t.out
 	case $t_rc in
 	0) echo "ok $t_name" ;;

@@ -208,12 +208,11 @@ T_TEST(many_names)
 
 	if (!dev_has_arena(0))
 		return;
+	t_host("many %s %d %ld", t_name("n"), N, PAGE);
 	for (i = 0; i < N; i++) {
 		char tail[16];
 
 		snprintf(tail, sizeof(tail), "n%d", i);
-		t_host("create %s %ld", t_name(tail), PAGE * (1 + i % 3));
-		t_host("write %s 0 %02x", t_name(tail), i);
 		p[i] = dev_attach(0, t_name(tail), &fd[i]);
 	}
 	for (i = 0; i < N; i++) {

@@ -385,14 +385,14 @@ T_TEST(directory)
 	int i;
 
 	fs_mount(PLAIN);
-	t_host("many %s 300 4096", t_name("d"));
+	t_host("many %s 300 4096", t_name("list"));
 	dir = opendir("/dev/shm");
 	while ((d = readdir(dir))) {
-		if (strncmp(d->d_name, t_name("d") + 1,
-			    strlen(t_name("d")) - 1))
+		if (strncmp(d->d_name, t_name("list") + 1,
+			    strlen(t_name("list")) - 1))
 			continue;
 		T_EQ(d->d_type, DT_REG);
-		i = atoi(d->d_name + strlen(t_name("d")) - 1);
+		i = atoi(d->d_name + strlen(t_name("list")) - 1);
 		T_EQ(seen[i], 0);
 		seen[i] = 1;
 	}
@@ -408,11 +408,11 @@ T_TEST(directory)
 	T_ASSERT(S_ISDIR(st.st_mode));
 	T_EQ(st.st_mode & 07777, 01777);
 	for (i = 0; i < 300; i += 2) {
-		snprintf(tail, sizeof(tail), "d%d", i);
+		snprintf(tail, sizeof(tail), "list%d", i);
 		t_host("unlink %s", t_name(tail));
 	}
-	T_EQ(listed(t_name("d0")), 0);
-	T_EQ(listed(t_name("d1")), 1);
+	T_EQ(listed(t_name("list0")), 0);
+	T_EQ(listed(t_name("list1")), 1);
 	T_ERRNO(open("/dev/shm", O_RDWR), EISDIR);
 }
 

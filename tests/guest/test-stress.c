@@ -19,7 +19,7 @@
 
 #define PROCESSES 8
 #define NAMES 5
-#define SECONDS 4
+#define SECONDS 3
 #define LARGEST (6 * MIB)
 
 static sigjmp_buf jump;

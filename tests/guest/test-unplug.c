@@ -138,7 +138,7 @@ T_TEST(unbind_under_load)
 		if (pids[i] == 0)
 			hammer(name, &shared[0], &shared[i + 1]);
 	}
-	for (i = 0; i < 50; i++) {
+	for (i = 0; i < 20; i++) {
 		int before = shared[1] + shared[2] + shared[3];
 
 		dev_driver("unbind", address);
