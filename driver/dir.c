@@ -304,13 +304,16 @@ static bool vmshm_emit(struct dir_context *ctx, const char *names, int count)
 	return true;
 }
 
+/* Behind the last name: who asks again must not begin another list. */
+#define VMSHM_DIR_END INT_MAX
+
 static int vmshm_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct vmshm_dev *vdev = vmshm_sb(file_inode(file)->i_sb)->vdev;
 	char *names;
 	int count;
 
-	if (!dir_emit_dots(file, ctx))
+	if (ctx->pos == VMSHM_DIR_END || !dir_emit_dots(file, ctx))
 		return 0;
 	names = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL);
 	if (!names)
@@ -320,6 +323,8 @@ static int vmshm_iterate(struct file *file, struct dir_context *ctx)
 		count = vmshm_regs_list(vdev, ctx->pos - 2, names);
 		mutex_unlock(&vdev->lock);
 	} while (count > 0 && vmshm_emit(ctx, names, count));
+	if (!count)
+		ctx->pos = VMSHM_DIR_END;
 	kfree(names);
 	return count < 0 ? count : 0;
 }

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Several devices in one VM, and several VMs on one object."""
 
-from shm import Object, pattern
+import os
+
+from arena import Arena
+from shm import Object, path, pattern
 from vmshm import (SLOT, Vmshm, equal, machine, mapped, released)
 
 COUNT = 8
@@ -81,3 +84,30 @@ def test_rest_of_the_buffer_is_shared_with_nobody():
             dev.store(4096, pattern(4096, i))
         for i, dev in enumerate(devices):
             equal(dev.load(4096, 4096), pattern(4096, i), f"device {i}")
+
+
+def proportional(vm, obj):
+    """Bytes of the object's memory that are put down to a VM's process."""
+    total, here = 0, False
+    with open(f"/proc/{vm.pid}/smaps", encoding="utf-8") as smaps:
+        for line in smaps:
+            if line.split(maxsplit=1)[0].endswith(":"):
+                if here and line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+            else:
+                here = line.rstrip().endswith(path(obj.name))
+    return total
+
+
+def test_memory_is_there_once_for_all_vms():
+    size = 8 << 20
+    with Object(size) as obj, machine() as one, machine() as two:
+        content = pattern(size)
+        for vm in (one, two):
+            dev = Arena(vm)
+            dev.attach(obj.name)
+            dev.put(0, content)
+            dev.sees(0, content, "what it wrote")
+        equal(os.stat(path(obj.name)).st_blocks * 512, size, "memory")
+        equal([proportional(vm, obj) for vm in (one, two)], [size // 2] * 2,
+              "the VMs' shares of it")
