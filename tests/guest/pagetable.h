@@ -44,8 +44,8 @@ static inline uint64_t pt_number_after(const char *text, const char *key)
 	return strtoull(at + strlen(key), NULL, 16);
 }
 
-/* What the calling process, on the first CPU, has for an address. */
-static inline struct pt_entry pt_entry_of(const volatile void *p)
+/* What the first CPU's tables have for an address at this moment. */
+static inline struct pt_entry pt_walk(const volatile void *p)
 {
 	const uint64_t frame = 0xffffffffff000;
 	uint64_t addr = (uintptr_t)p;
@@ -69,6 +69,21 @@ static inline struct pt_entry pt_entry_of(const volatile void *p)
 			return (struct pt_entry){ entry, shift };
 	}
 	return none;
+}
+
+/*
+ * What the calling process, on the first CPU, has for an address that it has
+ * touched. While it waits for the answer the CPU may have another's tables,
+ * which do not have the address; then it asks again.
+ */
+static inline struct pt_entry pt_entry_of(const volatile void *p)
+{
+	struct pt_entry entry = pt_walk(p);
+	int tries;
+
+	for (tries = 0; !entry.bits && tries < 100; tries++)
+		entry = pt_walk(p);
+	return entry;
 }
 
 #endif /* PAGETABLE_H */
