@@ -27,7 +27,7 @@ enum {
 	READONLY, /* readonly=on */
 	SMALL, /* arena=4M,create=on */
 	POLICY, /* allow= and deny= */
-	PREFIX, /* prefix= (the host calls it in-NAME), deny=/no*, create=on */
+	PREFIX, /* prefix=, what the host calls in-NAME; create=on */
 	LIMITED, /* max-objects=8,max-bytes=1M */
 	LARGE, /* arena=4G */
 };

@@ -248,7 +248,7 @@ T_TEST(name_in_a_large_array)
 	char name[1024];
 
 	memset(name, 0xaa, sizeof(name));
-	memcpy(name, object, strlen(object) + 1);
+	strcpy(name, object);
 	T_EQ(ioctl(dev_open(0), 0, name), 0);
 }
 

@@ -371,23 +371,6 @@ T_TEST(policy_prefix)
 	T_EQ(ioctl(fd, 0, "/p"), 0);
 }
 
-/* With create=on, what is refused cannot be made either. */
-T_TEST(policy_and_new_names)
-{
-	fs_object("in-no", PAGE, 14);
-	fs_mount(PREFIX);
-	T_ERRNO(shm_open("/no", O_RDWR, 0), ENOENT);
-	T_ERRNO(shm_open("/no", O_RDWR | O_CREAT, 0600), EACCES);
-	T_ERRNO(shm_open("/none", O_RDWR | O_CREAT, 0600), EACCES);
-	T_ERRNO(shm_unlink("/no"), ENOENT);
-	T_ASSERT(fs_open("/new", O_RDWR | O_CREAT) >= 0);
-	T_ERRNO(rename("/dev/shm/new", "/dev/shm/no"), EACCES);
-	T_ERRNO(link("/dev/shm/new", "/dev/shm/no"), EACCES);
-	T_EQ(listed("/no"), 0);
-	T_EQ(shm_unlink("/new"), 0);
-	T_EQ(fs_number("size", t_name("in-no")), PAGE);
-}
-
 /* max-objects=8,max-bytes=1M */
 T_TEST(limits)
 {
