@@ -64,16 +64,26 @@ int vmshm_object_create(const char *name, uint32_t mode, struct stat *st)
     return fd;
 }
 
-int vmshm_object_unlink(const char *name)
+/* 0 if @name is an object; a link or a directory is none of ours. */
+static int object_check(const char *name)
 {
     struct stat st;
     int fd = vmshm_object_open(name, true, &st);
 
-    /* Only what is an object; a link or a directory is none of ours. */
     if (fd < 0) {
         return fd;
     }
     close(fd);
+    return 0;
+}
+
+int vmshm_object_unlink(const char *name)
+{
+    int ret = object_check(name);
+
+    if (ret < 0) {
+        return ret;
+    }
     return shm_unlink(name) < 0 ? -errno : 0;
 }
 
@@ -81,18 +91,14 @@ int vmshm_object_rename(const char *from, const char *to, bool noreplace)
 {
     g_autofree char *from_path = g_strconcat(VMSHM_OBJECT_DIR, from, NULL);
     g_autofree char *to_path = g_strconcat(VMSHM_OBJECT_DIR, to, NULL);
-    struct stat st;
-    int fd = vmshm_object_open(from, true, &st);
+    int ret = object_check(from);
 
-    if (fd < 0) {
-        return fd;
+    if (ret < 0) {
+        return ret;
     }
-    close(fd);
-    fd = vmshm_object_open(to, true, &st);
-    if (fd >= 0) {
-        close(fd);
-    } else if (fd != -ENOENT) {
-        return fd;
+    ret = object_check(to);
+    if (ret < 0 && ret != -ENOENT) {
+        return ret;
     }
     if (renameat2(AT_FDCWD, from_path, AT_FDCWD, to_path,
                   noreplace ? RENAME_NOREPLACE : 0) < 0) {
@@ -105,13 +111,11 @@ int vmshm_object_link(const char *from, const char *to)
 {
     g_autofree char *from_path = g_strconcat(VMSHM_OBJECT_DIR, from, NULL);
     g_autofree char *to_path = g_strconcat(VMSHM_OBJECT_DIR, to, NULL);
-    struct stat st;
-    int fd = vmshm_object_open(from, true, &st);
+    int ret = object_check(from);
 
-    if (fd < 0) {
-        return fd;
+    if (ret < 0) {
+        return ret;
     }
-    close(fd);
     return linkat(AT_FDCWD, from_path, AT_FDCWD, to_path, 0) < 0 ? -errno : 0;
 }
 
