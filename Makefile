@@ -30,6 +30,9 @@ driver: ## build/driver/KVER/vmshm.ko, for a Debian kernel (KVER=6.1)
 tool: ## build/vmshm, the program for host and guest
 	@$(MAKE) --no-print-directory -s -C tools
 
+lib: ## build/lib/libvmshm.so and .a, for programs on both sides
+	@$(MAKE) --no-print-directory -s -C lib
+
 install: ## the program and its manual pages, into PREFIX (/usr/local)
 	@$(MAKE) --no-print-directory -C tools install
 
@@ -68,6 +71,6 @@ style: ## checkpatch, sparse, clang-format, shellcheck, codespell
 clean: ## remove everything generated
 	rm -rf build
 
-.PHONY: help deps demo bench device driver tool install check check-device \
+.PHONY: help deps demo bench device driver tool lib install check check-device \
 	check-bare check-guest check-tool qemu-patch check-patch check-matrix \
 	style clean

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An event: a word of the object by which one waiter is told that something
+ * has changed. Bit 0 says that it waits; each change moves the word on.
+ *
+ * Nobody is left asleep: the waiter sets the bit, looks again for what it
+ * waits for, and then sleeps only if the word is still the same. The other side
+ * makes its change first and looks at the bit second. Both have a full barrier
+ * between the two, so one of them sees what the other did.
+ */
+#ifndef VMSHM_EVENT_H
+#define VMSHM_EVENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The waiter: from now on it is told. What the word has to be to sleep on it. */
+static inline uint32_t event_begin(_Atomic uint32_t *word)
+{
+	return atomic_fetch_or(word, 1) | 1;
+}
+
+/* After a change: whether the waiter has to be woken */
+static inline bool event_signal(_Atomic uint32_t *word)
+{
+	uint32_t value;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	value = atomic_load_explicit(word, memory_order_relaxed);
+	return value & 1 &&
+	       atomic_compare_exchange_strong(word, &value, value + 1);
+}
+
+#endif /* VMSHM_EVENT_H */

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An object: opening, size, mapping.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vmshm/ioctl.h>
+
+#include "lib.h"
+
+/* What /dev/vmshmN shows of an object, bytes */
+#define NODE_SIZE (1 << 20)
+
+static int open_place(const struct place *place, int flags, mode_t mode)
+{
+	int fd, err;
+
+	fd = open(place->path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return -errno;
+	if (place->node && ioctl(fd, VMSHM_IOC_ATTACH, place->name)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* Only VMShm's driver knows the call; it refuses the offset. */
+static bool has_driver(int fd)
+{
+	struct vmshm_ioc_wake wake = { .offset = 2 };
+
+	return ioctl(fd, VMSHM_IOC_WAKE, &wake) == 0 || errno != ENOTTY;
+}
+
+API int vmshm_open(struct vmshm **shm, const char *where, const char *name,
+		   int flags, mode_t mode)
+{
+	const int known = O_ACCMODE | O_CREAT | O_EXCL;
+	int access = flags & O_ACCMODE;
+	struct place place;
+	int err;
+
+	if (flags & ~known || (access != O_RDONLY && access != O_RDWR))
+		return -EINVAL;
+	err = place_find(where, name, &place);
+	if (err)
+		return err;
+	if (place.node && flags & O_CREAT)
+		return -EOPNOTSUPP;
+	*shm = calloc(1, sizeof(**shm));
+	if (!*shm)
+		return -ENOMEM;
+	err = open_place(&place, flags, mode);
+	if (err < 0) {
+		free(*shm);
+		*shm = NULL;
+		return err;
+	}
+	(*shm)->fd = err;
+	(*shm)->node = place.node;
+	(*shm)->guest = has_driver(err);
+	(*shm)->writable = access == O_RDWR;
+	pthread_mutex_init(&(*shm)->lock, NULL);
+	return 0;
+}
+
+API void vmshm_close(struct vmshm *shm)
+{
+	if (!shm)
+		return;
+	poller_free(shm->poller);
+	if (shm->data)
+		munmap(shm->data, shm->size);
+	close(shm->fd);
+	pthread_mutex_destroy(&shm->lock);
+	free(shm);
+}
+
+API int vmshm_unlink(const char *where, const char *name)
+{
+	struct place place;
+	int err;
+
+	err = place_find(where, name, &place);
+	if (err)
+		return err;
+	if (place.node)
+		return -EOPNOTSUPP;
+	return unlink(place.path) ? -errno : 0;
+}
+
+API int vmshm_fd(const struct vmshm *shm)
+{
+	return shm->fd;
+}
+
+API int vmshm_size(struct vmshm *shm, uint64_t *size)
+{
+	struct stat st;
+
+	if (shm->node) {
+		*size = NODE_SIZE;
+		return 0;
+	}
+	if (fstat(shm->fd, &st))
+		return -errno;
+	*size = st.st_size;
+	return 0;
+}
+
+API int vmshm_grow(struct vmshm *shm, uint64_t size)
+{
+	if (shm->node)
+		return -EOPNOTSUPP;
+	if (size > INT64_MAX)
+		return -EFBIG;
+	while (fallocate(shm->fd, 0, 0, size))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+static int map(struct vmshm *shm)
+{
+	int prot = shm->writable ? PROT_READ | PROT_WRITE : PROT_READ;
+	uint64_t size;
+	void *data;
+	int err;
+
+	err = vmshm_size(shm, &size);
+	if (err)
+		return err;
+	if (!size)
+		return -ENODATA;
+	if (size > SIZE_MAX / 2)
+		return -ENOMEM;
+	data = mmap(NULL, size, prot, MAP_SHARED, shm->fd, 0);
+	if (data == MAP_FAILED)
+		return -errno;
+	shm->size = size;
+	shm->data = data;
+	return 0;
+}
+
+API int vmshm_map(struct vmshm *shm, void **data, size_t *size)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&shm->lock);
+	if (!shm->data)
+		err = map(shm);
+	if (!err) {
+		*data = shm->data;
+		*size = shm->size;
+	}
+	pthread_mutex_unlock(&shm->lock);
+	return err;
+}
+
+int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(thread, NULL, run, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -err;
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Seats. On the host the kernel marks the word when the thread that took it
+ * ends: it is a robust futex, of a list that has only this one. In a guest the
+ * driver and the device see to the same.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <vmshm/ioctl.h>
+
+#include "seat.h"
+
+int seat_init(struct seat *seat, struct vmshm *shm)
+{
+	pthread_condattr_t attr;
+	int err;
+
+	memset(seat, 0, sizeof(*seat));
+	seat->shm = shm;
+	seat->robust.list.next = &seat->robust.list;
+	pthread_mutex_init(&seat->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	err = pthread_cond_init(&seat->told, &attr);
+	pthread_condattr_destroy(&attr);
+	return -err;
+}
+
+/* The lock is held: until the condition, or for a millisecond. */
+static void wait_told(struct seat *seat)
+{
+	int64_t end = now() + 1000000;
+	struct timespec t = { end / 1000000000, end % 1000000000 };
+
+	pthread_cond_timedwait(&seat->told, &seat->lock, &t);
+}
+
+void seat_insist(struct seat *seat, uint64_t offset, bool *done)
+{
+	pthread_mutex_lock(&seat->lock);
+	while (!*done) {
+		vmshm_wake(seat->shm, offset, UINT32_MAX);
+		wait_told(seat);
+	}
+	pthread_mutex_unlock(&seat->lock);
+}
+
+/* The list that the kernel walks when this thread ends; take_on_host() fills it. */
+static void make_robust(struct seat *seat)
+{
+	seat->number = syscall(SYS_gettid);
+	syscall(SYS_set_robust_list, &seat->robust, sizeof(seat->robust));
+}
+
+static bool stopped(struct seat *seat)
+{
+	bool stop;
+
+	pthread_mutex_lock(&seat->lock);
+	stop = seat->stop;
+	pthread_mutex_unlock(&seat->lock);
+	return stop;
+}
+
+/* Whoever comes after somebody was there is another one. */
+static uint32_t next_value(uint32_t seen, uint32_t value)
+{
+	return value != seen && seat_taken(seen) ? FUTEX_OWNER_DIED : value;
+}
+
+static bool can_go_on(int err)
+{
+	return !err || err == -EAGAIN || err == -EINTR;
+}
+
+static void watch(struct seat *seat)
+{
+	_Atomic uint32_t *word = seat->word;
+	uint32_t value, seen = seat->seen;
+	int err = 0;
+
+	while (!stopped(seat)) {
+		value = next_value(seen, atomic_load(word));
+		if (!can_go_on(err))
+			value = FUTEX_OWNER_DIED;
+		if (value != seen) {
+			seen = value;
+			atomic_store(&seat->seen, value);
+			seat->changed(seat->arg);
+			if (value && !seat_taken(value))
+				break;
+		}
+		err = vmshm_wait(seat->shm, seat->watched, value,
+				 VMSHM_FOREVER);
+	}
+	/* The kernel has woken one of those who watch. */
+	vmshm_wake(seat->shm, seat->watched, UINT32_MAX);
+}
+
+static void *seat_thread(void *arg)
+{
+	struct seat *seat = arg;
+
+	if (!seat->shm->guest)
+		make_robust(seat);
+	pthread_mutex_lock(&seat->lock);
+	seat->ready = true;
+	pthread_cond_broadcast(&seat->told);
+	while (!seat->watching && !seat->stop)
+		pthread_cond_wait(&seat->told, &seat->lock);
+	pthread_mutex_unlock(&seat->lock);
+	if (seat->watching)
+		watch(seat);
+	pthread_mutex_lock(&seat->lock);
+	seat->done = true;
+	pthread_cond_broadcast(&seat->told);
+	while (!seat->stop)
+		pthread_cond_wait(&seat->told, &seat->lock);
+	pthread_mutex_unlock(&seat->lock);
+	return NULL;
+}
+
+static int start(struct seat *seat)
+{
+	int err;
+
+	if (seat->started)
+		return 0;
+	err = start_thread(&seat->thread, seat_thread, seat);
+	if (err)
+		return err;
+	seat->started = true;
+	pthread_mutex_lock(&seat->lock);
+	while (!seat->ready)
+		pthread_cond_wait(&seat->told, &seat->lock);
+	pthread_mutex_unlock(&seat->lock);
+	return 0;
+}
+
+static int take_on_host(struct seat *seat, uint64_t offset, uint32_t expected)
+{
+	void *word;
+	int err;
+
+	err = host_word(seat->shm, offset, &word);
+	if (!err)
+		err = start(seat);
+	if (err)
+		return err;
+	seat->entry.next = &seat->robust.list;
+	seat->robust.futex_offset = (char *)word - (char *)&seat->entry;
+	atomic_thread_fence(memory_order_seq_cst);
+	seat->robust.list.next = &seat->entry;
+	if (!atomic_compare_exchange_strong((_Atomic uint32_t *)word, &expected,
+					    seat->number | FUTEX_WAITERS))
+		return -EAGAIN;
+	return 0;
+}
+
+static int take_in_guest(struct seat *seat, uint64_t offset, uint32_t expected)
+{
+	struct vmshm_ioc_word word = {
+		.offset = offset,
+		.expected = expected,
+	};
+
+	return ioctl(seat->shm->fd, VMSHM_IOC_HOLD, &word) ? -errno : 0;
+}
+
+int seat_take(struct seat *seat, uint64_t offset, uint32_t expected)
+{
+	int err;
+
+	if (seat->shm->guest)
+		err = take_in_guest(seat, offset, expected);
+	else
+		err = take_on_host(seat, offset, expected);
+	if (!err)
+		vmshm_wake(seat->shm, offset, UINT32_MAX);
+	return err;
+}
+
+int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
+	       void (*changed)(void *arg), void *arg)
+{
+	void *word;
+	int err;
+
+	err = host_word(seat->shm, offset, &word);
+	if (!err)
+		err = start(seat);
+	if (err)
+		return err;
+	pthread_mutex_lock(&seat->lock);
+	seat->watched = offset;
+	seat->word = word;
+	seat->seen = value;
+	seat->changed = changed;
+	seat->arg = arg;
+	seat->watching = true;
+	pthread_cond_broadcast(&seat->told);
+	pthread_mutex_unlock(&seat->lock);
+	return 0;
+}
+
+void seat_leave(struct seat *seat)
+{
+	pthread_mutex_lock(&seat->lock);
+	seat->stop = true;
+	pthread_cond_broadcast(&seat->told);
+	pthread_mutex_unlock(&seat->lock);
+	if (seat->watching)
+		seat_insist(seat, seat->watched, &seat->done);
+	if (seat->started)
+		pthread_join(seat->thread, NULL);
+	pthread_cond_destroy(&seat->told);
+	pthread_mutex_destroy(&seat->lock);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A seat: a word of an object by which others see that somebody is there, and
+ * see it end, whatever ends it. The word is 0 (nobody yet), or the number of
+ * the one who sits there | FUTEX_WAITERS, or FUTEX_OWNER_DIED | FUTEX_WAITERS.
+ */
+#ifndef VMSHM_SEAT_H
+#define VMSHM_SEAT_H
+
+#include "lib.h"
+
+struct seat {
+	struct vmshm *shm;
+	pthread_t thread;
+	bool started;
+	/* What the thread is told; see the lock */
+	pthread_mutex_t lock;
+	pthread_cond_t told;
+	bool ready;
+	bool watching;
+	bool stop;
+	bool done;
+	/* The word that is held on the host: robust futexes */
+	struct robust_list_head robust;
+	struct robust_list entry;
+	uint32_t number;
+	/* The word that is watched, its value at last, and who is told */
+	uint64_t watched;
+	_Atomic uint32_t *word;
+	_Atomic uint32_t seen;
+	void (*changed)(void *arg);
+	void *arg;
+};
+
+static inline bool seat_taken(uint32_t value)
+{
+	return value & FUTEX_TID_MASK;
+}
+
+int seat_init(struct seat *seat, struct vmshm *shm);
+
+/*
+ * Take the seat at @offset, whose word is @expected. -EAGAIN: it is not;
+ * -EBUSY: one is taken already; others as VMSHM_IOC_HOLD.
+ */
+int seat_take(struct seat *seat, uint64_t offset, uint32_t expected);
+
+/*
+ * From now on call @changed, in another thread, each time the word at @offset
+ * has become another one than @value, until who sits there is gone. seat->seen
+ * is its value.
+ */
+int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
+	       void (*changed)(void *arg), void *arg);
+
+/* Gives up both; the other side sees it as a death. */
+void seat_leave(struct seat *seat);
+
+/*
+ * Wake who waits for the word, until *@done says that it had an effect: for
+ * waiters that look at something which is not in the word.
+ */
+void seat_insist(struct seat *seat, uint64_t offset, bool *done);
+
+#endif /* VMSHM_SEAT_H */
