@@ -16,8 +16,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
 qemu=${QEMU:-qemu-system-x86_64}
 out=${OUT:-$top/build/vmshm.so}
-sources="vmshm vmshm-attach vmshm-command vmshm-describe vmshm-object"
-sources="$sources vmshm-policy vmshm-wait vmshm-window load"
+sources="vmshm vmshm-attach vmshm-command vmshm-describe vmshm-hold"
+sources="$sources vmshm-object vmshm-policy vmshm-thread vmshm-wait"
+sources="$sources vmshm-window load"
 
 die() { echo "device: $*" >&2; exit 1; }
 

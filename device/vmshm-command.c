@@ -646,13 +646,14 @@ int vmshm_command(VMShmState *s, uint32_t command)
 
 int vmshm_release_all(VMShmState *s)
 {
-    int ret = vmshm_detach_all(&s->attachments);
-    int cleared;
+    int ret, cleared;
 
-    g_clear_pointer(&s->list, g_ptr_array_unref);
+    /* First, because the words that are held have to be there at the end. */
     if (s->waits) {
         vmshm_waits_reset(s->waits);
     }
+    ret = vmshm_detach_all(&s->attachments);
+    g_clear_pointer(&s->list, g_ptr_array_unref);
     if (ret == 0) {
         s->open_handle = 0;
     }

@@ -1,13 +1,13 @@
 /*
  * VMShm: futex(2) on the host, for waiters in the guest
  *
- * Each slot has a thread that waits, with futex_waitv(2), for two words at a
- * time: the one in shared memory that the guest asked for, and one of its own
- * by which the guest's next request reaches it. The kernel compares the value
- * and begins to wait in one step, and the thread stays in the queue until one
- * of the two is woken, so there is no moment at which a wake-up gets lost. One
- * that arrives when the guest has just given up is passed on to the next in
- * the queue.
+ * Each slot that waits has a thread, which waits with futex_waitv(2) for two
+ * words at a time: the one in shared memory that the guest asked for, and one
+ * of its own by which the guest's next request reaches it. The kernel compares
+ * the value and begins to wait in one step, and the thread stays in the queue
+ * until one of the two is woken, so there is no moment at which a wake-up gets
+ * lost. One that arrives when the guest has just given up is passed on to the
+ * next in the queue. (A slot that holds a word has another kind of thread.)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include "qemu/atomic.h"
 #include "qemu/thread.h"
+#include "vmshm-hold.h"
+#include "vmshm-thread.h"
 #include "vmshm-wait.h"
 #include "vmshm/regs.h"
 
@@ -25,15 +27,16 @@
 
 typedef struct Slot {
     VMShmWaits *waits;
-    QemuThread thread;
-    bool started;
 
     QemuMutex lock;         /* protects all below */
+    pthread_t thread;       /* waits, once it was started */
+    bool started;
     uint64_t place;         /* as the guest wrote it; not checked */
     uint32_t *word;
     uint32_t expected;
     uint32_t state;         /* VMSHM_SLOT_IS_* */
-    bool quit;
+    VMShmHold *hold;        /* while the state is held */
+    bool quit;              /* nothing begins any more */
     uint32_t request;       /* a futex; counts requests */
 } Slot;
 
@@ -156,17 +159,28 @@ static uint32_t *word_at(VMShmWaits *w, uint64_t place)
     return (uint32_t *)(w->arena->host + place);
 }
 
+/* The slot's lock is held. */
+static bool is_free(Slot *s)
+{
+    return !s->quit && s->state != VMSHM_SLOT_IS_ARMED &&
+           s->state != VMSHM_SLOT_IS_HELD;
+}
+
 static void arm(Slot *s, uint32_t expected)
 {
     uint32_t *word = word_at(s->waits, s->place);
 
-    if (!word || s->state == VMSHM_SLOT_IS_ARMED) {
+    if (!word || !is_free(s)) {
         return;
     }
     if (!s->started) {
-        s->started = true;
-        qemu_thread_create(&s->thread, "vmshm-wait", slot_thread, s,
-                           QEMU_THREAD_JOINABLE);
+        s->started = vmshm_thread_start(&s->thread, "vmshm-wait", slot_thread,
+                                        s);
+    }
+    if (!s->started) {
+        /* Then the guest looks for itself. */
+        fire(s);
+        return;
     }
     s->word = word;
     s->expected = expected;
@@ -174,13 +188,35 @@ static void arm(Slot *s, uint32_t expected)
     request_changed(s);
 }
 
-/* What has fired already stays so, and the guest can see it. */
-static void disarm(Slot *s)
+static void hold(Slot *s)
+{
+    uint32_t *word = word_at(s->waits, s->place);
+
+    if (!word || !is_free(s)) {
+        return;
+    }
+    s->hold = vmshm_hold_begin(word);
+    s->state = s->hold ? VMSHM_SLOT_IS_HELD : VMSHM_SLOT_IS_IDLE;
+}
+
+/* Ends what there is. What has fired already stays so; the guest can see it. */
+static void end(Slot *s)
 {
     if (s->state == VMSHM_SLOT_IS_ARMED) {
         s->state = VMSHM_SLOT_IS_IDLE;
         request_changed(s);
+    } else if (s->state == VMSHM_SLOT_IS_HELD) {
+        s->state = VMSHM_SLOT_IS_IDLE;
+        vmshm_hold_end(s->hold);
+        s->hold = NULL;
     }
+}
+
+static uint64_t control(Slot *s)
+{
+    uint64_t owner = s->hold ? vmshm_hold_owner(s->hold) : 0;
+
+    return s->state | owner << VMSHM_SLOT_OWNER_SHIFT;
 }
 
 static uint64_t slot_read(Slot *s, unsigned reg)
@@ -188,7 +224,7 @@ static uint64_t slot_read(Slot *s, unsigned reg)
     uint64_t value;
 
     qemu_mutex_lock(&s->lock);
-    value = reg == VMSHM_SLOT_PLACE ? s->place : s->state;
+    value = reg == VMSHM_SLOT_PLACE ? s->place : control(s);
     qemu_mutex_unlock(&s->lock);
     return value;
 }
@@ -200,8 +236,10 @@ static void slot_write(Slot *s, unsigned reg, uint64_t value)
         s->place = value;
     } else if (value & VMSHM_SLOT_ARM) {
         arm(s, value);
+    } else if (value & VMSHM_SLOT_HOLD) {
+        hold(s);
     } else {
-        disarm(s);
+        end(s);
     }
     qemu_mutex_unlock(&s->lock);
 }
@@ -280,13 +318,31 @@ void vmshm_waits_reset(VMShmWaits *w)
         Slot *s = &w->slot[n];
 
         qemu_mutex_lock(&s->lock);
-        disarm(s);
+        end(s);
         s->state = VMSHM_SLOT_IS_IDLE;
         s->place = 0;
         qemu_mutex_unlock(&s->lock);
     }
     for (n = 0; n < FIRED_WORDS; n++) {
         qatomic_set(&w->fired[n], 0);
+    }
+}
+
+void vmshm_waits_stop(VMShmWaits *w)
+{
+    unsigned n;
+
+    for (n = 0; n < VMSHM_SLOTS; n++) {
+        Slot *s = &w->slot[n];
+
+        qemu_mutex_lock(&s->lock);
+        s->quit = true;
+        end(s);
+        request_changed(s);
+        qemu_mutex_unlock(&s->lock);
+        if (s->started) {
+            pthread_join(s->thread, NULL);
+        }
     }
 }
 
@@ -298,17 +354,7 @@ void vmshm_waits_free(VMShmWaits *w)
         return;
     }
     for (n = 0; n < VMSHM_SLOTS; n++) {
-        Slot *s = &w->slot[n];
-
-        qemu_mutex_lock(&s->lock);
-        s->quit = true;
-        disarm(s);
-        request_changed(s);
-        qemu_mutex_unlock(&s->lock);
-        if (s->started) {
-            qemu_thread_join(&s->thread);
-        }
-        qemu_mutex_destroy(&s->lock);
+        qemu_mutex_destroy(&w->slot[n].lock);
     }
     g_free(w);
 }

@@ -14,18 +14,23 @@ typedef struct VMShmWaits VMShmWaits;
 /*
  * The slots of a device whose objects are in @arena. NULL if the host's kernel
  * has no futex_waitv(2) (Linux 5.16). @notifier is set whenever a slot fires.
+ * What holds a word has to end before the object goes from the arena.
  */
 VMShmWaits *vmshm_waits_new(VMShmWindow *arena, EventNotifier *notifier);
-
-/* Ends all waits and their threads. NULL is fine. */
-void vmshm_waits_free(VMShmWaits *w);
 
 /* As at reset: all slots are idle. */
 void vmshm_waits_reset(VMShmWaits *w);
 
+/* Ends all waits, holds and their threads; no slot begins any more. */
+void vmshm_waits_stop(VMShmWaits *w);
+
+/* After that, when nobody accesses them any more. NULL is fine. */
+void vmshm_waits_free(VMShmWaits *w);
+
 /*
  * An access of the guest; @addr is relative to VMSHM_REG_SLOT. Thread safe: no
- * lock needs to be held, and none is taken that others hold for long.
+ * lock needs to be held, and none is taken that others hold for longer than a
+ * thread needs to begin or to end.
  */
 uint64_t vmshm_waits_read(VMShmWaits *w, uint64_t addr, unsigned size);
 void vmshm_waits_write(VMShmWaits *w, uint64_t addr, uint64_t value,

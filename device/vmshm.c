@@ -22,6 +22,12 @@
 #define ARENA_MIN (2 * MiB)
 #define ARENA_MAX (1 * TiB)
 
+/* A vCPU may access registers that it looked up before they were unplugged. */
+static bool vmshm_is_gone(VMShmState *s)
+{
+    return !s->attachments.by_handle;
+}
+
 static uint32_t vmshm_features(VMShmState *s)
 {
     return VMSHM_F_ARENA | (s->policy.create ? VMSHM_F_CREATE : 0) |
@@ -69,6 +75,9 @@ static uint64_t vmshm_regs_read(void *opaque, hwaddr addr, unsigned size)
 {
     VMShmState *s = opaque;
 
+    if (vmshm_is_gone(s)) {
+        return 0;
+    }
     switch (addr) {
     case VMSHM_REG_OPEN:
         return -vmshm_open(s);
@@ -89,6 +98,9 @@ static void vmshm_regs_write(void *opaque, hwaddr addr, uint64_t value,
 {
     VMShmState *s = opaque;
 
+    if (vmshm_is_gone(s)) {
+        return;
+    }
     if (vmshm_is_reg(s, addr, size)) {
         switch (addr) {
         case VMSHM_REQUEST_FIRST ... VMSHM_REQUEST_LAST:
@@ -194,8 +206,7 @@ static void vmshm_exit_waits(VMShmState *s)
     if (!s->waits) {
         return;
     }
-    vmshm_waits_free(s->waits);
-    s->waits = NULL;
+    vmshm_waits_stop(s->waits);
     memory_region_del_subregion(&s->regs, &s->waits_io);
     event_notifier_set_handler(&s->wake_guest, NULL);
     event_notifier_cleanup(&s->wake_guest);
@@ -362,6 +373,8 @@ static void vmshm_finalize(Object *obj)
 {
     VMShmState *s = VMSHM(obj);
 
+    /* A vCPU that looked up the registers in time may have used them still. */
+    vmshm_waits_free(s->waits);
     vmshm_window_free(s->buffer_window);
     vmshm_window_free(s->arena_window);
 }

@@ -108,16 +108,19 @@
  */
 #define VMSHM_REG_SLOT		0x800	/* VMSHM_SLOTS times VMSHM_SLOT_SIZE: */
 #define VMSHM_SLOT_PLACE	0x00	/* RW: bytes into BAR4, of the word */
-#define VMSHM_SLOT_CONTROL	0x08	/* write acts: ARM | value; or 0 */
+#define VMSHM_SLOT_CONTROL	0x08	/* write acts: ARM | value; HOLD; 0 */
 #define VMSHM_REG_FIRED		0xf00	/* RW1C: a bit a slot, 32-bit words */
 #define VMSHM_REG_WAKE		0xf10	/* WO: count << 48 | place / 4 */
 
 #define VMSHM_SLOTS		96
 #define VMSHM_SLOT_SIZE		16
 #define VMSHM_SLOT_ARM		0x100000000	/* in a 64-bit constant */
+#define VMSHM_SLOT_HOLD		0x200000000
 #define VMSHM_SLOT_IS_IDLE	0	/* what CONTROL reads */
 #define VMSHM_SLOT_IS_ARMED	1
 #define VMSHM_SLOT_IS_FIRED	2
+#define VMSHM_SLOT_IS_HELD	3	/* and the owner in bits 32 to 61 */
+#define VMSHM_SLOT_OWNER_SHIFT	32
 #define VMSHM_WAKE_COUNT_SHIFT	48	/* 0xffff wakes all */
 
 /* The longest LENGTH of one ALLOCATE; bytes. The VM waits for its end. */

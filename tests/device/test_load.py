@@ -10,7 +10,7 @@ import tempfile
 from qemu import DEADLINE, QEMU, VMSHM_SO, Lost, Qemu, load_args, package
 from shm import Object
 from vmshm import (Skip, Vmshm, device_help, equal, machine, not_builtin,
-                   true)
+                   sandbox, true)
 
 PRELOAD = {"LD_PRELOAD": VMSHM_SO}
 
@@ -308,16 +308,11 @@ def test_wrong_arguments_are_refused():
 # Sandbox
 
 def test_sandbox_with_all_denials():
-    sandbox = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,"
-               "spawn=deny,resourcecontrol=deny")
-    code, _, err = run(QEMU, *sandbox, "-M", "none", "-version")
-    if code:
-        raise Skip(f"this QEMU has no sandbox: {err}")
     ways = [(load_args(), {})]
     if load_args():
         ways.append(([], PRELOAD))
     for load, env in ways:
-        with machine(*sandbox, load=load, env=env) as vm:
+        with machine(*sandbox(), load=load, env=env) as vm:
             works(vm)
             vm.add("vmshm", id="hot", addr="9")
             dev = Vmshm(vm, slot=9)

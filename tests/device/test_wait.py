@@ -6,65 +6,10 @@ import time
 
 import contract as c
 import futex
-from arena import MIB, PAGE, Arena
+from arena import MIB, PAGE
 from shm import Object, path
+from slots import ALL, OPTIONS, SOON, Waits, host_wakes, nobody_waits
 from vmshm import equal, machine, true
-
-OPTIONS = f",arena={2 * MIB}"
-SOON = 10       # seconds that a thread of the host may take
-ALL = 0xffff
-
-
-class Waits(Arena):
-    """The slots of a device."""
-
-    def slot(self, n, register):
-        return self.vm.read(self.regs + c.REG_SLOT + n * c.SLOT_SIZE +
-                            register, 8)
-
-    def set_slot(self, n, register, value):
-        self.vm.write(self.regs + c.REG_SLOT + n * c.SLOT_SIZE + register, 8,
-                      value)
-
-    def arm(self, n, place, expected):
-        self.set_slot(n, c.SLOT_PLACE, place)
-        self.set_slot(n, c.SLOT_CONTROL, c.SLOT_ARM | expected)
-
-    def disarm(self, n):
-        self.set_slot(n, c.SLOT_CONTROL, 0)
-        return self.state(n)
-
-    def state(self, n):
-        return self.slot(n, c.SLOT_CONTROL)
-
-    def fired(self):
-        return sum(self.get(c.REG_FIRED + 4 * i) << 32 * i
-                   for i in range(c.SLOTS // 32))
-
-    def wake(self, place, count):
-        self.vm.write(self.regs + c.REG_WAKE, 8,
-                      count << c.WAKE_COUNT_SHIFT | place // 4)
-
-    def until(self, n, state, what):
-        end = time.monotonic() + SOON
-        while self.state(n) != state:
-            true(time.monotonic() < end, f"{what}: slot {n} is "
-                 f"{self.state(n)}, not {state}")
-
-
-def host_wakes(obj, offset, count):
-    """Wakes on the host until so many were woken."""
-    end = time.monotonic() + SOON
-    while count:
-        true(time.monotonic() < end, f"{count} do not wait")
-        count -= futex.wake(path(obj.name), offset, count)
-
-
-def nobody_waits(obj, offset):
-    """The threads of the device have left the queue, or will at once."""
-    end = time.monotonic() + SOON
-    while futex.wake(path(obj.name), offset, 1):
-        true(time.monotonic() < end, "somebody waits")
 
 
 def test_idle_at_first_and_after_reset():

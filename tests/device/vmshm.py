@@ -120,6 +120,19 @@ def of_2010():
     return ",arena=0" if "arena=" in device_help() else ""
 
 
+def sandbox():
+    """Arguments that forbid QEMU all that it can forbid itself."""
+    args = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,"
+            "spawn=deny,resourcecontrol=deny")
+    done = subprocess.run(
+        [QEMU, *args, "-M", "none", "-version"], timeout=DEADLINE,
+        check=False, stdin=subprocess.DEVNULL, capture_output=True)
+    if done.returncode:
+        raise Skip("this QEMU has no sandbox: " +
+                   done.stderr.decode(errors="replace"))
+    return args
+
+
 def not_builtin():
     """For tests of how the device gets into a stock QEMU."""
     if BUILTIN:

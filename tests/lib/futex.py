@@ -34,13 +34,27 @@ def wake(path, offset, count):
 
 
 class Waiter:
-    """Waits in a thread of its own, from now on."""
+    """Waits in a thread of its own, from now on. When it is done, result is
+    0 if it was woken."""
 
     def __init__(self, path, offset, expected):
         self.word, self.expected = _Word(path, offset), expected
-        self.done = False
-        threading.Thread(target=self._run, daemon=True).start()
+        self.done, self.result = False, None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
 
     def _run(self):
-        self.word.futex(WAIT, self.expected)
+        self.result = self.word.futex(WAIT, self.expected)
         self.done = True
+
+    @property
+    def asleep(self):
+        """Whether it is in the word's queue."""
+        try:
+            with open(f"/proc/self/task/{self.thread.native_id}/syscall",
+                      encoding="ascii") as f:
+                words = f.read().split()
+        except FileNotFoundError:
+            return False
+        return words[:2] == [str(SYS_FUTEX),
+                             hex(ctypes.addressof(self.word.word))]

@@ -1,0 +1,77 @@
+/*
+ * VMShm: words that say that the guest is there
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include "qemu/thread.h"
+#include "vmshm-hold.h"
+#include "vmshm-thread.h"
+
+struct VMShmHold {
+    pthread_t thread;
+    struct robust_list_head list;
+    struct robust_list entry;       /* leads the kernel to the word */
+    uint32_t owner;                 /* 0 if the kernel refuses the list */
+    QemuEvent begun;
+    QemuEvent ending;
+};
+
+static void *hold_thread(void *opaque)
+{
+    VMShmHold *h = opaque;
+
+    /* The list is a thread's own: nobody else can set it. */
+    if (syscall(SYS_set_robust_list, &h->list, sizeof(h->list)) == 0) {
+        h->owner = syscall(SYS_gettid);
+    }
+    qemu_event_set(&h->begun);
+    qemu_event_wait(&h->ending);
+    return NULL;
+}
+
+static void hold_free(VMShmHold *h)
+{
+    qemu_event_destroy(&h->begun);
+    qemu_event_destroy(&h->ending);
+    g_free(h);
+}
+
+VMShmHold *vmshm_hold_begin(uint32_t *word)
+{
+    VMShmHold *h = g_new0(VMShmHold, 1);
+
+    h->list.list.next = &h->entry;
+    h->list.futex_offset = (intptr_t)word - (intptr_t)&h->entry;
+    h->entry.next = &h->list.list;
+    qemu_event_init(&h->begun, false);
+    qemu_event_init(&h->ending, false);
+    if (!vmshm_thread_start(&h->thread, "vmshm-hold", hold_thread, h)) {
+        hold_free(h);
+        return NULL;
+    }
+    qemu_event_wait(&h->begun);
+    if (!h->owner) {
+        vmshm_hold_end(h);
+        return NULL;
+    }
+    return h;
+}
+
+uint32_t vmshm_hold_owner(const VMShmHold *h)
+{
+    return h->owner;
+}
+
+void vmshm_hold_end(VMShmHold *h)
+{
+    if (!h) {
+        return;
+    }
+    qemu_event_set(&h->ending);
+    /* The kernel goes through the list before it lets the join return. */
+    pthread_join(h->thread, NULL);
+    hold_free(h);
+}
