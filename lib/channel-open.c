@@ -16,11 +16,13 @@
 #include "channel.h"
 
 #define RING_USUAL (1u << 20)
-#define SPIN_USUAL 20000
+#define SPIN_USUAL 50000
 /* Another try is needed; no errno */
 #define AGAIN 1
 /* How long the first one may take to prepare, nanoseconds, before a new look */
 #define PREPARING 10000000
+/* Tries in all: a second, if it never does */
+#define TRIES 100
 
 void channel_signal(struct vmshm_channel *ch, _Atomic uint32_t *event)
 {
@@ -264,6 +266,7 @@ API int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 			   const char *name, size_t ring, mode_t mode)
 {
 	uint32_t size = RING_LEAST;
+	int tries = TRIES;
 	int err;
 
 	*ch = NULL;
@@ -273,7 +276,9 @@ API int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 		size *= 2;
 	do
 		err = try_open(ch, where, name, size, mode);
-	while (err == AGAIN);
+	while (err == AGAIN && --tries);
+	if (err == AGAIN)
+		return -ETIMEDOUT;
 	/* Who was there before waits for it, perhaps. */
 	if (!err)
 		channel_signal(*ch, &(*ch)->peer->readable);

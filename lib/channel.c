@@ -11,6 +11,8 @@
 #define PIECE 65536u
 /* Looks between two looks at the clock, which is slow in some guests */
 #define LOOKS 32
+/* Waits without spinning, at most, until it is tried again */
+#define SKIP_MOST 63
 
 /* One way of the channel; a thread's, as in the header */
 struct way {
@@ -123,20 +125,24 @@ static int64_t spin(struct way *way, int64_t nanoseconds, int64_t deadline)
 	return -EAGAIN;
 }
 
-/*
- * How long to spin next time: twice as long after what spinning would have seen
- * (with the time of falling asleep, which it would have saved), else half.
- */
-static void learn(struct way *way, int64_t waited)
+/* Spins if that has paid off lately, and now and then to see if it does. */
+static int64_t spin_perhaps(struct way *way, int64_t deadline)
 {
-	int64_t most = way->ch->spin, *spin = &way->patience->spin;
+	struct patience *p = way->patience;
+	int64_t found;
 
-	if (waited < 2 * most)
-		*spin = *spin * 2 + most / 16;
-	else
-		*spin /= 2;
-	if (*spin > most)
-		*spin = most;
+	if (!way->ch->spin)
+		return -EAGAIN;
+	if (p->skip) {
+		p->skip--;
+		return -EAGAIN;
+	}
+	found = spin(way, way->ch->spin, deadline);
+	p->next_skip = found == -EAGAIN ? 2 * p->next_skip + 1 : 0;
+	if (p->next_skip > SKIP_MOST)
+		p->next_skip = SKIP_MOST;
+	p->skip = p->next_skip;
+	return found;
 }
 
 /* Sleeps until something has changed, perhaps; 0 or -errno. */
@@ -144,39 +150,28 @@ static int sleep_once(struct way *way, int64_t deadline, int64_t *found)
 {
 	struct vmshm_channel *ch = way->ch;
 	uint32_t value = event_begin(way->event);
-	int err;
+	int err = 0;
 
 	*found = way->look(way);
-	if (*found != -EAGAIN)
-		return 0;
-	err = vmshm_wait(ch->shm, channel_offset(ch, way->event), value,
-			 deadline);
-	if (err && err != -EAGAIN && err != -ETIMEDOUT)
-		return err;
-	*found = way->look(way);
-	return *found == -EAGAIN ? err : 0;
+	if (*found == -EAGAIN) {
+		err = vmshm_wait(ch->shm, channel_offset(ch, way->event), value,
+				 deadline);
+		*found = way->look(way);
+	}
+	event_end(way->event);
+	return *found == -EAGAIN && err != -EAGAIN ? err : 0;
 }
 
 static int64_t wait_long(struct way *way, int64_t deadline)
 {
-	int64_t most = way->ch->spin;
-	int64_t found = -EAGAIN, start, spins;
+	int64_t found = spin_perhaps(way, deadline);
 	int err;
 
-	if (most < 0)
-		return spin(way, VMSHM_FOREVER, deadline);
-	if (most)
-		start = now();
-	spins = way->patience->spin;
-	if (most && spins)
-		found = spin(way, spins, deadline);
 	while (found == -EAGAIN) {
 		err = sleep_once(way, deadline, &found);
-		if (err && err != -EAGAIN)
+		if (err)
 			return err;
 	}
-	if (most)
-		learn(way, now() - start);
 	return found;
 }
 
@@ -362,8 +357,6 @@ API ssize_t vmshm_channel_read(struct vmshm_channel *ch, void *data,
 API void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds)
 {
 	ch->spin = nanoseconds < 0 ? VMSHM_FOREVER : nanoseconds;
-	ch->sending.spin = 0;
-	ch->receiving.spin = 0;
 }
 
 API int vmshm_channel_fd(struct vmshm_channel *ch)

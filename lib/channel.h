@@ -49,9 +49,9 @@ struct party {
 	LINE _Atomic uint32_t writable;
 };
 
-/* Waiting for one thing: how long spinning has paid lately, nanoseconds */
+/* Whether to spin: after it was in vain, not for some waits, then for more */
 struct patience {
-	int64_t spin;
+	unsigned int skip, next_skip;
 };
 
 struct vmshm_channel {

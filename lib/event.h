@@ -21,6 +21,12 @@ static inline uint32_t event_begin(_Atomic uint32_t *word)
 	return atomic_fetch_or(word, 1) | 1;
 }
 
+/* The waiter has what it waited for: it need not be told. */
+static inline void event_end(_Atomic uint32_t *word)
+{
+	atomic_fetch_and(word, ~1u);
+}
+
 /* After a change: whether the waiter has to be woken */
 static inline bool event_signal(_Atomic uint32_t *word)
 {

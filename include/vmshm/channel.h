@@ -7,8 +7,8 @@
  * harm what it sends and what it is sent. (Who may make an object smaller can
  * do worse: SIGBUS. A guest may only with create=on at its device.)
  *
- * Threads: one may send while another one receives. A channel is not for the
- * child of a fork().
+ * Threads: one may send (reserve, write, drain, ...) while another one receives
+ * (peek, read, peer, arm, ...). A channel is not for the child of a fork().
  */
 #ifndef VMSHM_CHANNEL_H
 #define VMSHM_CHANNEL_H
@@ -34,6 +34,7 @@ struct vmshm_channel;
  *	EINVAL	the object has something else in it, or @ring is too large
  *	ENODATA	the object is smaller than 12 KiB
  *	EOPNOTSUPP	no waiting and waking here
+ *	ETIMEDOUT	who came first does not get ready; for a second
  *	ENOSPC	the guest has 32 channels open through its device
  *	others	as vmshm_open(), vmshm_grow(), vmshm_map()
  */
@@ -110,8 +111,8 @@ int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline);
 
 /*
  * How long to look for what is waited for, in nanoseconds, before sleeping: 0
- * never, VMSHM_FOREVER always. Without it up to 20 us, less where it does not
- * help. It burns the processor, and saves the time of falling asleep.
+ * never, VMSHM_FOREVER always. Without it 50 us, where that has helped lately.
+ * It burns the processor, and saves the time of falling asleep.
  */
 void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds);
 
