@@ -130,7 +130,7 @@ static int set_layout(struct vmshm_broadcast *b, uint64_t size,
 	return 0;
 }
 
-static void writer_changed(void *arg)
+static bool writer_changed(void *arg)
 {
 	struct vmshm_broadcast *b = arg;
 	uint32_t seen = atomic_load(&b->seat.seen);
@@ -139,6 +139,8 @@ static void writer_changed(void *arg)
 	if (seen && !seat_taken(seen))
 		seat_insist(&b->seat, offset_of(b, &b->header->event),
 			    &b->awake);
+	/* Another one may come and go on. */
+	return true;
 }
 
 static void leave(struct vmshm_broadcast *b)

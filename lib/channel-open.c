@@ -31,12 +31,15 @@ void channel_signal(struct vmshm_channel *ch, _Atomic uint32_t *event)
 }
 
 /* The peer has come or gone; called in another thread. */
-static void peer_changed(void *arg)
+static bool peer_changed(void *arg)
 {
 	struct vmshm_channel *ch = arg;
+	uint32_t seen = atomic_load(&ch->seat.seen);
 
 	channel_signal(ch, &ch->me->readable);
 	channel_signal(ch, &ch->me->writable);
+	/* Who comes later is nobody's peer. */
+	return seat_taken(seen) || !seen;
 }
 
 /* The largest ring that two of fit, a power of two; 0 if none */

@@ -78,27 +78,33 @@ static bool can_go_on(int err)
 	return !err || err == -EAGAIN || err == -EINTR;
 }
 
+/* Whether to go on watching */
+static bool tell(struct seat *seat, uint32_t value)
+{
+	atomic_store(&seat->seen, value);
+	/* The kernel has woken only one of those who watch. */
+	if (!seat_taken(value))
+		vmshm_wake(seat->shm, seat->watched, UINT32_MAX);
+	return seat->changed(seat->arg);
+}
+
 static void watch(struct seat *seat)
 {
 	_Atomic uint32_t *word = seat->word;
 	uint32_t value, seen = seat->seen;
 	int err = 0;
 
-	while (!stopped(seat)) {
+	while (!stopped(seat) && can_go_on(err)) {
 		value = next_value(seen, atomic_load(word));
-		if (!can_go_on(err))
-			value = FUTEX_OWNER_DIED;
-		if (value != seen) {
-			seen = value;
-			atomic_store(&seat->seen, value);
-			seat->changed(seat->arg);
-			if (value && !seat_taken(value))
-				break;
-		}
+		if (value != seen && !tell(seat, value))
+			return;
+		seen = value;
 		err = vmshm_wait(seat->shm, seat->watched, value,
 				 VMSHM_FOREVER);
 	}
-	/* The kernel has woken one of those who watch. */
+	if (!can_go_on(err))
+		tell(seat, FUTEX_OWNER_DIED);
+	/* Had it been the one that was woken, the others would sleep on. */
 	vmshm_wake(seat->shm, seat->watched, UINT32_MAX);
 }
 
@@ -186,7 +192,7 @@ int seat_take(struct seat *seat, uint64_t offset, uint32_t expected)
 }
 
 int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
-	       void (*changed)(void *arg), void *arg)
+	       bool (*changed)(void *arg), void *arg)
 {
 	void *word;
 	int err;

@@ -28,7 +28,7 @@ struct seat {
 	uint64_t watched;
 	_Atomic uint32_t *word;
 	_Atomic uint32_t seen;
-	void (*changed)(void *arg);
+	bool (*changed)(void *arg);
 	void *arg;
 };
 
@@ -47,11 +47,11 @@ int seat_take(struct seat *seat, uint64_t offset, uint32_t expected);
 
 /*
  * From now on call @changed, in another thread, each time the word at @offset
- * has become another one than @value, until who sits there is gone. seat->seen
- * is its value.
+ * has become another one than @value, until it says false. seat->seen is its
+ * value. Whoever comes after somebody was there is seen after a death.
  */
 int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
-	       void (*changed)(void *arg), void *arg);
+	       bool (*changed)(void *arg), void *arg);
 
 /* Gives up both; the other side sees it as a death. */
 void seat_leave(struct seat *seat);
