@@ -30,14 +30,20 @@ void channel_signal(struct vmshm_channel *ch, _Atomic uint32_t *event)
 		vmshm_wake(ch->shm, channel_offset(ch, event), UINT32_MAX);
 }
 
+static void move_and_wake(struct vmshm_channel *ch, _Atomic uint32_t *event)
+{
+	event_move(event);
+	vmshm_wake(ch->shm, channel_offset(ch, event), UINT32_MAX);
+}
+
 /* The peer has come or gone; called in another thread. */
 static bool peer_changed(void *arg)
 {
 	struct vmshm_channel *ch = arg;
 	uint32_t seen = atomic_load(&ch->seat.seen);
 
-	channel_signal(ch, &ch->me->readable);
-	channel_signal(ch, &ch->me->writable);
+	move_and_wake(ch, &ch->me->readable);
+	move_and_wake(ch, &ch->me->writable);
 	/* Who comes later is nobody's peer. */
 	return seat_taken(seen) || !seen;
 }

@@ -38,4 +38,16 @@ static inline bool event_signal(_Atomic uint32_t *word)
 	       atomic_compare_exchange_strong(word, &value, value + 1);
 }
 
+/*
+ * The same, but the waiter has to be woken in any case: the other side may have
+ * moved the word on and been killed before it could wake.
+ */
+static inline void event_move(_Atomic uint32_t *word)
+{
+	uint32_t value = atomic_load(word);
+
+	while (!atomic_compare_exchange_weak(word, &value, (value | 1) + 1))
+		;
+}
+
 #endif /* VMSHM_EVENT_H */
