@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,11 @@
 
 #include "t.h"
 
-/* Set up by init: a raw serial line whose other end is tests/guest/run.py */
-#define CHANNEL "/dev/ttyS1"
+/*
+ * A raw line whose other end is run.py: in a guest a serial one, set up by
+ * init; on the host the variable T_CHANNEL names another one.
+ */
+static const char *channel = "/dev/ttyS1";
 
 enum { NOTHING, RETURNED, FAILED, SKIPPED };
 
@@ -52,9 +56,9 @@ static void say(const char *fmt, ...)
 	if (len > (int)sizeof(line) - 2)
 		len = sizeof(line) - 2;
 	line[len++] = '\n';
-	fd = open(CHANNEL, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	fd = open(channel, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || write(fd, line, len) != len) {
-		perror(CHANNEL);
+		perror(channel);
 		exit(2);
 	}
 	close(fd);
@@ -140,22 +144,22 @@ static const char *host_call(const char *fmt, va_list ap)
 	static char *line;
 	static size_t size;
 	char *request;
-	FILE *channel;
+	FILE *answer;
 	ssize_t len;
 	int fd;
 
 	if (vasprintf(&request, fmt, ap) < 0)
 		t_fail("no memory");
-	fd = open(CHANNEL, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	fd = open(channel, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	/* One question at a time, or the answers go to the wrong process */
 	if (fd < 0 || flock(fd, LOCK_EX))
-		t_fail("%s: %s", CHANNEL, strerror(errno));
+		t_fail("%s: %s", channel, strerror(errno));
 	if (dprintf(fd, "host %s\n", request) < 0)
-		t_fail("%s: %s", CHANNEL, strerror(errno));
+		t_fail("%s: %s", channel, strerror(errno));
 	free(request);
-	channel = fdopen(fd, "r");
-	len = getline(&line, &size, channel);
-	fclose(channel);
+	answer = fdopen(fd, "r");
+	len = getline(&line, &size, answer);
+	fclose(answer);
 	if (len < 4)
 		t_fail("no answer from the host");
 	line[strcspn(line, "\n")] = '\0';
@@ -356,8 +360,12 @@ static const char *run_one(const struct t_test *t)
 int main(int argc, char **argv)
 {
 	const char *program = getenv("T_PROGRAM");
+	bool guest = !getenv("T_CHANNEL");
 	struct t_test *t;
 	int i;
+
+	if (!guest)
+		channel = getenv("T_CHANNEL");
 
 	verdict = mmap(NULL, sizeof(*verdict), PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -374,7 +382,8 @@ int main(int argc, char **argv)
 			;
 		if (i == argc)
 			continue;
-		mark(program, t->name);
+		if (guest)
+			mark(program, t->name);
 		say("run %s/%s", program, t->name);
 		why = run_one(t);
 		if (why)

@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""libvmshm on this host alone: both parties are processes here.
+
+usage: run.py [PART-OF-A-TEST'S-NAME...]
+
+The tests are C programs, test-NAME.c, written with tests/guest/t.h. They also
+run in guests (tests/guest/run.py), without the sanitizers. A line "host:" of a
+file's first comment says what it is built with here, once for each word:
+
+    address     gcc's sanitizers of addresses and of undefined behaviour
+    thread      the sanitizer of threads
+    plain       none, for what would take too long with them
+"""
+
+import concurrent.futures
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import tty
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+GUEST = os.path.join(ROOT, "tests", "guest")
+BUILD = os.path.join(ROOT, "build", "library")
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+sys.path.insert(0, GUEST)
+sys.dont_write_bytecode = True
+
+from host import Host                   # noqa: E402
+from qemu import die_with_parent        # noqa: E402
+from report import Report               # noqa: E402
+
+# The thread sanitizer knows no fences. It need not: what they are for is
+# between processes, where it sees nothing.
+KINDS = {
+    "address": ("-O1", "-g", "-fsanitize=address,undefined",
+                "-fno-sanitize-recover=all"),
+    "thread": ("-O1", "-g", "-fsanitize=thread", "-Wno-tsan"),
+    "plain": ("-O2", "-g"),
+}
+FLAGS = ("-std=gnu11", "-D_GNU_SOURCE=", "-D_FILE_OFFSET_BITS=64", "-pthread",
+         "-Wall", "-Wextra", "-Werror", "-I", os.path.join(ROOT, "include"),
+         "-I", GUEST)
+ENVIRONMENT = {
+    # What a test leaves behind on purpose; test-leaks.c looks itself
+    "ASAN_OPTIONS": "detect_leaks=1:leak_check_at_exit=0",
+    # A process may be forked while it has threads, and ends with _exit()
+    "TSAN_OPTIONS": "die_after_fork=0:halt_on_error=1:exitcode=66",
+}
+
+
+class Program:
+    """One file in one kind."""
+
+    def __init__(self, file, kind, several, tests):
+        self.source, self.kind, self.tests = file, kind, tests
+        self.name = re.sub(r"^test-|\.c$", "", os.path.basename(file))
+        if several:
+            self.name += "@" + kind
+        self.binary = os.path.join(BUILD, kind,
+                                   os.path.basename(file)[:-2])
+
+    @classmethod
+    def all_of(cls, file):
+        with open(file, encoding="utf-8") as f:
+            text = f.read()
+        kinds = re.search(r"^ \* host: (.*)$", text, re.M)
+        kinds = kinds.group(1).split() if kinds else ["address"]
+        tests = re.findall(r"^T_TEST\((\w+)\)", text, re.M)
+        return [cls(file, kind, len(kinds) > 1, tests) for kind in kinds]
+
+
+def sources(folder, suffixes=(".c", ".h")):
+    return [os.path.join(folder, f) for f in sorted(os.listdir(folder))
+            if f.endswith(suffixes)]
+
+
+def build(programs):
+    """None, or what the compiler says."""
+    lib = os.path.join(ROOT, "lib")
+    shared = (sources(lib) + sources(HERE, ".h") + sources(GUEST, ".h") +
+              sources(os.path.join(ROOT, "include", "vmshm")) +
+              [os.path.join(GUEST, "t.c"), os.path.abspath(__file__)])
+    newest = max(os.path.getmtime(f) for f in shared)
+    jobs = []
+    for p in programs:
+        os.makedirs(os.path.dirname(p.binary), exist_ok=True)
+        if os.path.exists(p.binary) and os.path.getmtime(p.binary) > max(
+                newest, os.path.getmtime(p.source)):
+            continue
+        jobs.append(["gcc", *FLAGS, *KINDS[p.kind], "-o", p.binary, p.source,
+                     os.path.join(GUEST, "t.c"), *sources(lib, ".c")])
+
+    def compile_one(job):
+        return subprocess.run(job, check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in pool.map(compile_one, jobs):
+            if done.returncode:
+                return done.stdout.decode(errors="replace")
+    return None
+
+
+class Run:
+    """One run of a program. It talks as a guest does over its serial line,
+    here through a terminal that nobody sees."""
+
+    def __init__(self, report, program, tests):
+        self.report, self.program = report, program
+        self.todo = list(tests)
+        self.running = None
+
+    def go(self):
+        host = Host(None)
+        ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        with tempfile.TemporaryFile() as said:
+            child = subprocess.Popen(
+                [self.program.binary, *self.todo], stdin=subprocess.DEVNULL,
+                stdout=said, stderr=said, preexec_fn=die_with_parent,
+                env={**os.environ, **ENVIRONMENT,
+                     "T_PREFIX": Host.PREFIX, "T_CHANNEL": os.ttyname(theirs),
+                     "T_PROGRAM": self.program.name})
+            thread = threading.Thread(target=self.end, args=(child, theirs))
+            thread.start()
+            try:
+                self.listen(ours, host)
+            finally:
+                child.kill()
+                thread.join()
+                host.close()
+                os.close(ours)
+                os.close(theirs)
+            said.seek(0)
+            self.said = said.read().decode(errors="replace")
+        for test in self.todo:
+            self.result(test, f"exit code {child.returncode}")
+
+    @staticmethod
+    def end(child, terminal):
+        child.wait()
+        os.write(terminal, b"end\n")
+
+    def listen(self, line, host):
+        with open(line, "r+b", buffering=0, closefd=False) as f:
+            for text in iter(f.readline, b"end\n"):
+                word, _, rest = text.decode().rstrip("\n").partition(" ")
+                if word == "host":
+                    f.write(host.answer(rest).encode() + b"\n")
+                else:
+                    self.take(word, rest)
+
+    def take(self, word, rest):
+        if word == "not":
+            rest = rest.removeprefix("ok ")
+        test, _, why = rest.partition(": ")
+        test = test.rpartition("/")[2]
+        if word == "run":
+            self.running = test
+        elif word == "ok":
+            self.result(test, None)
+        elif word == "skip":
+            self.todo.remove(test)
+            self.report.skip(self.full_name(test), why)
+        else:
+            self.result(test, why)
+
+    def full_name(self, test):
+        return f"library/{self.program.name}/{test}"
+
+    def result(self, test, why):
+        self.todo = [t for t in self.todo if t != test]
+        if why:
+            self.report.fail(self.full_name(test), why)
+        else:
+            self.report.ok(self.full_name(test))
+
+
+def main():
+    # Leave by way of every "finally"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    report = Report()
+    todo = []
+    for file in sources(HERE, ".c"):
+        for program in Program.all_of(file):
+            tests = [t for t in program.tests
+                     if report.wanted(f"library/{program.name}/{t}")]
+            if tests:
+                todo.append((program, tests))
+    why = build([program for program, _ in todo])
+    if why:
+        report.fail("library/build", why)
+        return report.finish()
+    for program, tests in todo:
+        failed = report.failed
+        run = Run(report, program, tests)
+        run.go()
+        if report.failed > failed and run.said:
+            print("    " + "\n    ".join(run.said.splitlines()[-60:]))
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
