@@ -51,6 +51,10 @@ check-guest: deps device ## the Linux guests only (KERNELS="6.1 6.12")
 check-tool: deps ## the program on this host only
 	@tests/tool/run.py
 
+check-model: ## waiting and waking in every order there is, with spin
+	@scripts/deps model
+	@tests/model/run.py
+
 bench: deps device ## how fast it is, against its peers: a table, a picture
 	@bench/run.py
 
@@ -72,5 +76,5 @@ clean: ## remove everything generated
 	rm -rf build
 
 .PHONY: help deps demo bench device driver tool lib install check check-device \
-	check-bare check-guest check-tool qemu-patch check-patch check-matrix \
-	style clean
+	check-bare check-guest check-tool check-model qemu-patch check-patch \
+	check-matrix style clean

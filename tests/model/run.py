@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Looks at every order in which waiting and waking can happen, with spin.
+
+usage: run.py [PART-OF-A-NAME...]
+
+The models have to be without a fault, and each mistake that is put into them
+("bug/...") has to be found: so it is known that they can find one. The steps
+to a fault are left in build/model/.
+"""
+
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+sys.dont_write_bytecode = True
+
+from report import Report       # noqa: E402
+
+BUILD = os.path.join(ROOT, "build", "model")
+MEMORY = 1000       # MiB, for each of two at a time
+DEPTH = 1000000
+
+# (model, what it is run with); a scene and the number of slots
+RIGHT = [("wait", scene, f"SLOTS={slots}")
+         for slots in (1, 2)
+         for scene in ("TOKENS", "STRANGER", "TURNS", "DETACH")] + [("event",)]
+
+# What is wrong in each is told by "#ifdef" in the model
+BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
+    ("TOKENS", "COMPARE_THEN_ENQUEUE"),
+    ("TOKENS", "WORD_BEFORE_REQUEST"),
+    ("TOKENS", "FIRE_WHATEVER_CHANGED"),
+    ("TOKENS", "NO_PASSING_ON"),
+    ("TOKENS", "NO_DISARM"),
+    ("TOKENS", "DROP_RESULT"),
+    ("TOKENS", "LEAVE_BIT"),
+    ("TOKENS", "NO_LOCK"),
+    ("TOKENS", "KEEP_IT"),
+    ("TOKENS", "NOBODY_MINDS_A_KILL"),
+    ("STRANGER", "GIVE_TO_THE_NEXT"),
+    ("TURNS", "FORGET_AFTER_ARMING"),
+    ("TURNS", "WAIT_FOR_A_SLOT"),
+    ("DETACH", "DETACH_AT_ONCE"),
+)] + [("event", "BUG_" + bug) for bug in (
+    "NO_BARRIER",
+    "SAME_EVENT",
+    "LOOK_BEFORE_BEGINNING",
+    "ASK_BEFORE_TELLING",
+    "FIRST_KEEPS_IT",
+)]
+
+
+class Broken(Exception):
+    """spin did not come to a result; the text says why."""
+
+
+def name_of(model, *defines):
+    words = [d.lower().replace("_", "-").replace("slots=", "slots-")
+             for d in defines]
+    if defines and defines[-1].startswith("BUG_"):
+        return f"bug/{model}/{words[-1].removeprefix('bug-')}"
+    return "/".join(["right", model, *words])
+
+
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    text = done.stdout.decode(errors="replace")
+    if done.returncode:
+        raise Broken(f"{command[0]} says: {text[-300:]}")
+    return text
+
+
+def search(model, *defines):
+    """(whether somebody is left asleep, states) of all orders there are."""
+    folder = os.path.join(BUILD, name_of(model, *defines))
+    source = os.path.join(HERE, model + ".pml")
+    options = ["-D" + d for d in defines]
+    os.makedirs(folder, exist_ok=True)
+    for old in os.listdir(folder):
+        os.unlink(os.path.join(folder, old))
+    run(["spin", *options, "-a", source], folder)
+    run(["gcc", "-w", "-O2", "-DSAFETY", "-DCOLLAPSE", f"-DMEMLIM={MEMORY}",
+         "-o", "pan", "pan.c"], folder)
+    said = run(["./pan", "-n", f"-m{DEPTH}"], folder)
+    found = re.search(r"errors: (\d+)\s+(\d+) states, stored", said)
+    if found and found[1] == "0" and "not completed" not in said \
+       and "too small" not in said:
+        return False, int(found[2])
+    if "invalid end state" not in said:
+        raise Broken(f"pan says: {said[:300]}")
+    with open(os.path.join(folder, "steps"), "w", encoding="utf-8") as f:
+        f.write(run(["spin", *options, "-t", "-k", f"{model}.pml.trail", "-p",
+                     "-g", source], folder))
+    return True, int(found[2])
+
+
+def main():
+    report = Report()
+    wanted = [c for c in RIGHT + BUGS if report.wanted(name_of(*c))]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        jobs = [(c, pool.submit(search, *c)) for c in wanted]
+        for case, job in jobs:
+            name, bug = name_of(*case), case in BUGS
+            try:
+                fault, states = job.result()
+            except Broken as e:
+                report.fail(name, e)
+                continue
+            if fault == bug:
+                report.ok(f"{name}, {states} states")
+            elif fault:
+                report.fail(name, "somebody is left asleep, see "
+                            f"build/model/{name}/steps")
+            else:
+                report.fail(name, "the mistake is not found")
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Waiting and waking across the border, for spin: what device/vmshm-wait.c and
+ * driver/wait.c do, on top of the host kernel's futex queues.
+ *
+ * "atomic" is one step: what is done under a lock that all others take, too, or
+ * in one instruction. Everything else can come between two steps. Who holds a
+ * lock where others could notice has it in a variable. Left out, as it has one
+ * waiter, is the futex "request": a thread notices "changed" by itself.
+ *
+ * Whoever still sleeps when nothing can happen any more has lost a wake-up:
+ * an "invalid end state". Only slots' threads and the interrupt may, at labels
+ * that begin with "end".
+ *
+ * tests/model/run.py defines SLOTS, one scene (what the parties do, below) and
+ * perhaps one BUG_*, which has to be found.
+ */
+#define WORDS	2
+#define HOST	SLOTS	/* the number of the host's process in queues */
+
+byte value[WORDS];
+
+/* The host's kernel: slots' threads and the host's process, by number */
+chan queue[WORDS] = [SLOTS + 1] of { byte };
+bool woken[SLOTS + 1];
+
+inline futex_wake(w)
+{
+	if
+	:: queue[w] ? who -> woken[who] = true; who = 0
+	:: empty(queue[w])
+	fi
+}
+
+/* Whether it was woken; who was not leaves the queue by itself. */
+inline futex_unqueue(w, me, was_woken)
+{
+	if
+	:: woken[me]
+	:: else -> queue[w] ?? eval(me)
+	fi;
+	was_woken = woken[me];
+	woken[me] = false
+}
+
+/*
+ * The device
+ */
+mtype = { IDLE, ARMED, FIRED };
+
+bool locked[SLOTS];		/* while a slot fires */
+mtype state[SLOTS] = IDLE;
+byte place[SLOTS];
+byte expected[SLOTS];
+bool changed[SLOTS];		/* since its thread began to wait */
+bool waiting[SLOTS];		/* its thread is with futex_waitv(2) */
+bool fired_bit[SLOTS];
+bool irq;
+byte word_at[WORDS];		/* which word is at a place */
+
+proctype slot_thread(byte s)
+{
+	byte p, w, e, who;
+	bool by_word, by_error, fire;
+
+end_idle:
+	atomic {
+		!locked[s] && state[s] == ARMED ->
+		p = place[s];
+		w = word_at[p];
+		e = expected[s];
+		changed[s] = false;
+		waiting[s] = true
+	}
+#ifdef BUG_COMPARE_THEN_ENQUEUE
+	by_error = (value[w] != e);
+	atomic {
+		if
+		:: !by_error -> queue[w] ! s
+		:: else -> goto out
+		fi
+	}
+#else
+	atomic {
+		by_error = (value[w] != e);
+		if
+		:: !by_error -> queue[w] ! s
+		:: else -> goto out
+		fi
+	}
+#endif
+end_armed:
+	atomic {
+		woken[s] || changed[s];
+		futex_unqueue(w, s, by_word);
+#ifdef BUG_WORD_BEFORE_REQUEST
+		/* Of two that were woken the later one is told. */
+		by_word = by_word && !changed[s]
+#endif
+	}
+out:
+	atomic {
+		!locked[s] ->
+		fire = !changed[s] && (by_word || by_error);
+#if defined(BUG_FIRE_WHATEVER_CHANGED)
+		fire = by_word || by_error;
+#elif defined(BUG_GIVE_TO_THE_NEXT)
+		fire = fire || (by_word && state[s] == ARMED && place[s] == p);
+#endif
+		if
+		:: fire ->
+			state[s] = FIRED;
+			fired_bit[s] = true;
+			locked[s] = true
+#ifndef BUG_NO_PASSING_ON
+		:: !fire && by_word -> futex_wake(word_at[p])
+#endif
+		:: else
+		fi;
+		waiting[s] = false;
+		fire = false;
+		by_word = false;
+		by_error = false;
+		p = 0;
+		w = 0;
+		e = 0
+	}
+	if
+	:: locked[s] -> atomic { irq = true; locked[s] = false }
+	:: else
+	fi;
+	goto end_idle
+}
+
+/* PLACE, then CONTROL = ARM | value */
+inline arm(s, at, v)
+{
+	!locked[s];
+	if
+	:: state[s] != ARMED ->
+		place[s] = at;
+		expected[s] = v;
+		state[s] = ARMED;
+		changed[s] = true
+	:: else
+	fi
+}
+
+/* CONTROL = 0; the slot is not locked */
+inline disarm(s)
+{
+	if
+	:: state[s] == ARMED ->
+		state[s] = IDLE;
+		changed[s] = true
+	:: else
+	fi
+}
+
+/*
+ * The driver
+ */
+bool irq_lock;
+bool used[SLOTS];
+bool told[SLOTS];		/* "fired" of struct vmshm_waiter */
+
+proctype irq_handler()
+{
+	bool seen[SLOTS];
+	byte s;
+
+end:
+	atomic {
+		irq && !irq_lock ->
+		irq = false;
+#ifndef BUG_NO_LOCK
+		irq_lock = true;
+#endif
+		for (s : 0 .. SLOTS - 1) {
+			seen[s] = fired_bit[s];
+			fired_bit[s] = false
+		}
+		s = 0
+	}
+	atomic {
+		for (s : 0 .. SLOTS - 1) {
+			told[s] = told[s] || seen[s];
+			seen[s] = false
+		}
+		s = 0;
+		irq_lock = false
+	}
+	goto end
+}
+
+mtype = { WOKEN, TIMED_OUT };
+
+/* What nobody looks at any more is made the same, to have fewer states. */
+inline slot_put(s)
+{
+	used[s] = false;
+	told[s] = false;
+	if
+	:: state[s] == FIRED -> state[s] = IDLE
+	:: else
+	fi;
+	if
+	:: state[s] == IDLE -> place[s] = 0; expected[s] = 0
+	:: else
+	fi
+}
+
+/*
+ * VMSHM_IOC_WAIT. "hurry": there is a deadline, which passes at any time, or a
+ * signal comes. Who finds no free slot looks again some time later; that is
+ * noticed only if the word has changed.
+ */
+inline guest_wait(at, v, hurry, n, r)
+{
+	atomic {
+		if
+		:: !irq_lock && !used[0] -> n = 0
+#if SLOTS == 2
+		:: !irq_lock && !used[1] -> n = 1
+#endif
+#ifndef BUG_WAIT_FOR_A_SLOT
+		:: used[0] && used[SLOTS - 1] && value[word_at[at]] != v ->
+			n = SLOTS
+#endif
+		fi;
+		if
+		:: n == SLOTS
+		:: else ->
+			used[n] = true;
+			told[n] = false;
+			arm(n, at, v)
+		fi
+	}
+#ifdef BUG_FORGET_AFTER_ARMING
+	told[n] = false;
+#endif
+	atomic {
+		if
+		:: n == SLOTS -> r = WOKEN
+		:: n < SLOTS && told[n] && !irq_lock -> r = WOKEN
+		:: n < SLOTS && hurry && !irq_lock && !locked[n] ->
+#ifdef BUG_NO_DISARM
+			r = TIMED_OUT;
+#else
+			disarm(n);
+			r = (state[n] == FIRED -> WOKEN : TIMED_OUT);
+#ifndef BUG_LEAVE_BIT
+			fired_bit[n] = false;
+#endif
+#ifdef BUG_DROP_RESULT
+			r = TIMED_OUT;
+#endif
+#endif
+		fi;
+		if
+		:: n == SLOTS
+		:: else -> slot_put(n)
+		fi;
+		n = 0
+	}
+}
+
+/* FUTEX_WAIT */
+inline host_wait(w, v, hurry, r)
+{
+	atomic {
+		if
+		:: value[w] == v -> queue[w] ! HOST
+		:: else -> woken[HOST] = true
+		fi
+	};
+	atomic {
+		woken[HOST] || hurry;
+		futex_unqueue(w, HOST, was_woken);
+		r = (was_woken -> WOKEN : TIMED_OUT);
+		was_woken = false
+	}
+}
+
+inline wake_one(w)
+{
+	atomic { futex_wake(w) }
+}
+
+inline wake_all(w)
+{
+	atomic {
+		do
+		:: nempty(queue[w]) -> futex_wake(w)
+		:: empty(queue[w]) -> break
+		od
+	}
+}
+
+inline start_device()
+{
+	for (s : 0 .. WORDS - 1) {
+		word_at[s] = s
+	}
+	for (s : 0 .. SLOTS - 1) {
+		run slot_thread(s)
+	}
+	s = 0;
+	run irq_handler()
+}
+
+/*
+ * The host takes a token, or sleeps until there is one; with deadlines or not.
+ */
+proctype host_taker()
+{
+	bool hurry, was_woken;
+	mtype r;
+
+again:
+	atomic {
+		if
+		:: value[0] > 0 -> value[0]--; goto done
+		:: else
+		fi;
+		if
+		:: hurry = true
+		:: hurry = false
+		fi
+	}
+	host_wait(0, 0, hurry, r);
+	goto again;
+done:
+	skip
+}
+
+/*
+ * A guest does not take it. If it was woken it passes that on, as has to be
+ * with futex(2), and as driver/poll.c does; if it was not it owes nothing. It
+ * can be killed, too: whoever finds that wakes one in its place.
+ */
+inline no_taker()
+{
+	guest_wait(0, 0, true, n, r);
+	atomic {
+		if
+#ifndef BUG_KEEP_IT
+		:: r == WOKEN -> futex_wake(0)
+#else
+		:: r == WOKEN
+#endif
+		:: r == TIMED_OUT
+		:: true ->
+#ifndef BUG_NOBODY_MINDS_A_KILL
+			futex_wake(0)
+#else
+			skip
+#endif
+		fi;
+		r = 0
+	}
+}
+
+#if defined(TOKENS)
+/*
+ * Takers of tokens of word 0, on the host and in a guest, and one who does not
+ * take it and wants one of word 1 then.
+ */
+proctype guest_taker(byte w; bool leaves)
+{
+	byte n, who;
+	bool hurry;
+	mtype r;
+
+	if
+	:: leaves -> no_taker(); w = 1; leaves = false
+	:: else
+	fi;
+again:
+	atomic {
+		if
+		:: value[w] > 0 -> value[w]--; goto done
+		:: else
+		fi;
+		if
+		:: hurry = true
+		:: hurry = false
+		fi
+	}
+	guest_wait(w, 0, hurry, n, r);
+	goto again;
+done:
+	skip
+}
+
+proctype maker()
+{
+	byte who;
+
+	value[0]++;
+	wake_one(0);
+	value[1]++;
+	wake_one(1);
+	value[0]++;
+	wake_one(0)
+}
+
+init {
+	byte s;
+
+	atomic {
+		start_device();
+		run guest_taker(0, true);
+		run guest_taker(0, false);
+		run host_taker();
+		run maker()
+	}
+}
+
+#elif defined(STRANGER)
+/*
+ * One in the guest does not take the token; another one makes it, wakes one,
+ * and only then begins to wait, for something else. So it has no right to that
+ * wake-up, nor does it pass it on.
+ */
+proctype leaver()
+{
+	byte n, who;
+	mtype r;
+
+	no_taker()
+}
+
+proctype stranger()
+{
+	byte n, who;
+	mtype r;
+
+	value[0]++;
+	wake_one(0);
+	guest_wait(0, 1, true, n, r)
+}
+
+init {
+	byte s;
+
+	atomic {
+		start_device();
+		run leaver();
+		run stranger();
+		run host_taker()
+	}
+}
+
+#elif defined(TURNS)
+/*
+ * More parties in the guest than slots. The word says whose turn it is.
+ */
+#define PARTIES	(SLOTS + 1)
+#define ROUNDS	(3 - SLOTS)
+
+proctype party(byte me)
+{
+	byte n, v, rounds, who;
+	bool hurry;
+	mtype r;
+
+	do
+	:: rounds < ROUNDS ->
+		v = value[0];
+		if
+		:: v == me ->
+			value[0] = (me + 1) % PARTIES;
+			wake_all(0);
+			rounds++
+		:: else ->
+			if
+			:: hurry = true
+			:: hurry = false
+			fi;
+			guest_wait(0, v, hurry, n, r)
+		fi
+	:: else -> break
+	od
+}
+
+init {
+	byte s;
+
+	atomic {
+		start_device();
+		for (s : 0 .. PARTIES - 1) {
+			run party(s)
+		}
+	}
+}
+
+#elif defined(DETACH)
+/*
+ * The last one in the guest gives up and closes the object; then something
+ * else is at its place. The host is still there.
+ */
+proctype last_user()
+{
+	byte n, s, who;
+	mtype r;
+
+	no_taker();
+#ifndef BUG_DETACH_AT_ONCE
+	/* The device waits for threads that are on their way out. */
+	do
+	:: s < SLOTS -> !(waiting[s] && changed[s]); s++
+	:: else -> break
+	od;
+#endif
+	word_at[0] = 1
+}
+
+proctype maker()
+{
+	byte who;
+
+	value[0]++;
+	wake_one(0)
+}
+
+init {
+	byte s;
+
+	atomic {
+		start_device();
+		run last_user();
+		run host_taker();
+		run maker()
+	}
+}
+#endif
