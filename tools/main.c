@@ -66,6 +66,20 @@ static const struct command commands[] = {
 	  "what it starts, and for nobody else. Needs root, or that the device "
 	  "is mounted somewhere already. OPTIONS are those of the mount, such "
 	  "as uid=1000." },
+	{ "send", cmd_send, "[-m MODE] NAME", "send the input to a vmshm recv",
+	  OPTIONS('d', 'm'),
+	  "Sends the standard input to 'vmshm recv NAME' in a guest or on the "
+	  "host. Either can be started first. It is done when all has arrived "
+	  "and is written there." },
+	{ "recv", cmd_recv, "[-m MODE] NAME", "print what a vmshm send sends",
+	  OPTIONS('d', 'm'),
+	  "Writes what 'vmshm send NAME' sends to the standard output. MODE is "
+	  "who may use the object, as for create; without, 600." },
+	{ "pipe", cmd_pipe, "[-m MODE] NAME", "both at once, to a vmshm pipe",
+	  OPTIONS('d', 'm'),
+	  "Sends the standard input to 'vmshm pipe NAME' on the other side, "
+	  "and writes what comes from there to the standard output, until both "
+	  "have ended." },
 	{ "doctor", cmd_doctor, "[--json]", "say what is missing",
 	  OPTIONS(OPT_JSON),
 	  "Looks at what VMShm needs on this machine, and says what is missing "

@@ -88,14 +88,70 @@ static bool find_place(const struct options *o, char path[PATH_MAX])
 	return mount;
 }
 
+const char *device_to_use(const struct options *o)
+{
+	static char name[NAME_MAX + 1] = "vmshm0";
+	struct device *devices;
+	size_t count, i;
+
+	if (o->device)
+		return o->device;
+	count = find_devices(&devices);
+	for (i = 0; i < count; i++) {
+		if (!*devices[i].name)
+			continue;
+		strcpy(name, devices[i].name);
+		break;
+	}
+	free(devices);
+	return name;
+}
+
+static bool is_mounted(const struct options *o)
+{
+	struct mount *mounts;
+	size_t count = find_mounts(&mounts);
+	bool found = false;
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		found |= fits(o, &mounts[i]);
+	free(mounts);
+	return found;
+}
+
+/* A host has no devices. */
+static bool check_side(const struct options *o)
+{
+	if (this_side(o) == SIDE_GUEST || !o->device)
+		return true;
+	error("--device is for guests, and this is a host");
+	return false;
+}
+
+bool place_or_device(const struct options *o, char where[PATH_MAX])
+{
+	char node[PATH_MAX];
+	const char *device;
+
+	if (!check_side(o))
+		return false;
+	if (this_side(o) == SIDE_HOST || is_mounted(o))
+		return find_place(o, where);
+	device = device_to_use(o);
+	snprintf(node, sizeof(node), "/dev/%s", device);
+	snprintf(where, PATH_MAX, "%s", device);
+	if (access(node, R_OK | W_OK) == 0)
+		return true;
+	error("%s: %s", escaped(node), strerror(errno));
+	hint("vmshm doctor");
+	return false;
+}
+
 bool place_open(const struct options *o, struct place *place)
 {
 	place->side = this_side(o);
-	if (place->side == SIDE_HOST && o->device) {
-		error("--device is for guests, and this is a host");
-		return false;
-	}
-	if (!find_place(o, place->path))
+	if (!check_side(o) || !find_place(o, place->path))
 		return false;
 	place->fd = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (place->fd < 0) {

@@ -18,8 +18,8 @@
 
 static char *next_buffer(void)
 {
-	static char buffers[BUFFERS][BUFFER_SIZE];
-	static unsigned int next;
+	static _Thread_local char buffers[BUFFERS][BUFFER_SIZE];
+	static _Thread_local unsigned int next;
 
 	return buffers[next++ % BUFFERS];
 }

@@ -31,26 +31,6 @@ static bool make_private(void)
 	return false;
 }
 
-/* "vmshm0" if nothing else is said and there is no better idea */
-static const char *device_to_use(const struct options *o)
-{
-	static char name[NAME_MAX + 1] = "vmshm0";
-	struct device *devices;
-	size_t count, i;
-
-	if (o->device)
-		return o->device;
-	count = find_devices(&devices);
-	for (i = 0; i < count; i++) {
-		if (!*devices[i].name)
-			continue;
-		strcpy(name, devices[i].name);
-		break;
-	}
-	free(devices);
-	return name;
-}
-
 static bool mount_device(const struct options *o)
 {
 	const char *device = device_to_use(o);

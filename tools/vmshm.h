@@ -41,6 +41,9 @@ int cmd_cat(const struct options *o, int argc, char **argv);
 int cmd_write(const struct options *o, int argc, char **argv);
 int cmd_run(const struct options *o, int argc, char **argv);
 int cmd_doctor(const struct options *o, int argc, char **argv);
+int cmd_send(const struct options *o, int argc, char **argv);
+int cmd_recv(const struct options *o, int argc, char **argv);
+int cmd_pipe(const struct options *o, int argc, char **argv);
 
 /*
  * print.c: text for people. A message goes to stderr, each of its lines with
@@ -120,6 +123,11 @@ enum side this_side(const struct options *o);
 bool place_open(const struct options *o, struct place *place);
 void place_close(struct place *place);
 
+/* The only device, "vmshm0" if there is no better idea */
+const char *device_to_use(const struct options *o);
+/* Its folder or, of a device that is not mounted, "vmshm0"; for libvmshm */
+bool place_or_device(const struct options *o, char where[PATH_MAX]);
+
 /* The object as a file descriptor; -1 after a message. */
 int object_open(const struct place *place, const char *name, int flags,
 		struct stat *st);
@@ -134,6 +142,22 @@ struct entry {
 
 bool list_objects(const struct place *place, struct entry **entries,
 		  size_t *count);
+
+/* meet.c: the channel of that name, with both there; NULL after a message */
+struct vmshm_channel;
+
+struct vmshm_channel *meet(const struct options *o, const char *name);
+
+/* progress.c: for people at a terminal; else nothing is printed. */
+enum direction { SENT, RECEIVED };
+
+/* A line of its own */
+void status(const char *fmt, ...) PRINTF(1, 2);
+/* A line that is rewritten, and a last one if all is done */
+void progress_start(bool both);
+void progress_end(bool done);
+void progress_add(enum direction direction, size_t bytes);
+uint64_t progress_bytes(enum direction direction);
 
 /* doctor.c: what the two parts of the doctor say */
 enum verdict { GOOD, DOUBT, BAD };

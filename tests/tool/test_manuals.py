@@ -9,7 +9,7 @@ import subprocess
 
 from tool import BUILD, ROOT, VMSHM, Skip, equal, folder, vmshm
 
-PAGES = ("vmshm.1", "vmshm.4", "vmshm.5")
+PAGES = ("vmshm.1", "vmshm.3", "vmshm.4", "vmshm.5")
 
 
 def read(path):
@@ -52,7 +52,7 @@ def test_commands_and_options():
     text = page("vmshm.1")
     helped = vmshm("--help").out
     commands = re.findall(r"^  ([a-z]+) ", helped, re.M)
-    equal(len(commands), 8)
+    equal(len(commands), 11)
     for command in commands:
         equal(re.search(rf"^\.(It |)Cm {command}\b", text, re.M) is None,
               False, command)
@@ -85,6 +85,22 @@ def test_mount_options():
     equal(len(names) > 2, True, names)
     for name in names:
         equal(f".It Cm {name}" in page("vmshm.5"), True, name)
+
+
+def test_library():
+    """Each call of the headers and each error is in vmshm(3)."""
+    text = page("vmshm.3")
+    for name in ("vmshm", "channel", "broadcast"):
+        header = read(f"include/vmshm/{name}.h")
+        calls = re.findall(r"^[a-z].*?\*?(vmshm_\w+)\(", header, re.M)
+        equal(len(calls) > 8, True, calls)
+        for call in calls:
+            for where, kind in (("SYNOPSIS", "F[no]"), ("DESCRIPTION", "Fn")):
+                part = text.split(f".Sh {where}\n")[1].split(".Sh ")[0]
+                found = re.search(rf"^\.{kind} {call}\b", part, re.M)
+                equal(found is None, False, f"{call} in {where}")
+        for error in set(re.findall(r"\b(E[A-Z]{3,})\b", header)):
+            equal(f".It Er {error}\n" in text, True, error)
 
 
 def make(*args):

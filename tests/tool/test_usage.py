@@ -9,7 +9,8 @@ import subprocess
 from shm import Object, fresh_name
 from tool import COLUMNS, ROOT, VMSHM, Skip, contains, equal, vmshm
 
-COMMANDS = ("ls", "info", "create", "rm", "cat", "write", "run", "doctor")
+COMMANDS = ("ls", "info", "create", "rm", "cat", "write", "run", "send",
+            "recv", "pipe", "doctor")
 
 
 def test_version():

@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""vmshm send, recv and pipe between two programs of the host. Across the
+border: tests/guest/test-send.sh."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import threading
+import time
+
+import shm
+from shm import Object, fresh_name
+from tool import (COLUMNS, DEADLINE, ROOT, VMSHM, Result, Skip, contains,
+                  equal, folder, vmshm, with_shm)
+
+SIZES = (0, 1, 4096, (10 << 20) + 7)
+
+
+class Running:
+    """A program that runs beside the test; killed if it still does at the
+    end."""
+
+    def __init__(self, *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE, before=()):
+        self.process = subprocess.Popen([*before, VMSHM, *args], cwd=ROOT,
+                                        stdin=stdin, stdout=stdout,
+                                        stderr=stderr)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def end(self, data=None, code=0):
+        """Give it that input, and it has to end so."""
+        out, err = self.process.communicate(data, timeout=DEADLINE)
+        result = Result(self.process.returncode, out or b"", err or b"")
+        if result.code != code:
+            raise AssertionError(f"exit code {result.code}, not {code}: "
+                                 f"{result.err}")
+        result.check_messages(False)
+        if not code:
+            equal(result.err, "", "on stderr, which is no terminal")
+        return result
+
+    def put(self, data):
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def put_all(self, data):
+        self.put(data)
+        self.process.stdin.close()
+        self.process.stdin = None
+
+    def get(self, size):
+        data = self.process.stdout.read(size)
+        equal(len(data), size, "bytes")
+        return data
+
+
+def wait_for(condition):
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("it does not come")
+        time.sleep(0.001)
+
+
+def exists(name):
+    return os.path.exists(shm.path(name))
+
+
+def came_first(name):
+    """The first one is there, and waits."""
+    wait_for(lambda: exists(name))
+
+
+def both(data, first, second):
+    """Send the data from one to the other; nothing is left over."""
+    name = fresh_name()
+    parties = {}
+    with Running(first, name) as parties[first]:
+        came_first(name)
+        with Running(second, name) as parties[second]:
+            got = []
+            reader = threading.Thread(target=lambda: got.append(
+                parties["recv"].end()))
+            reader.start()
+            parties["send"].end(data)
+            reader.join(DEADLINE)
+    equal(got[0].raw == data, True, f"{len(data)} bytes from {first} first")
+    equal(exists(name), False, "the name is left")
+
+
+def test_send_first():
+    for size in SIZES:
+        both(os.urandom(size), "send", "recv")
+
+
+def test_recv_first():
+    for size in SIZES:
+        both(os.urandom(size), "recv", "send")
+
+
+def test_same_moment():
+    """Both make the object, or nearly."""
+    for _ in range(20):
+        name = fresh_name()
+        with Running("send", name) as sender, Running("recv", name) as other:
+            sender.end(b"hello")
+            equal(other.end().raw, b"hello")
+        equal(exists(name), False)
+
+
+def test_as_it_comes():
+    """Little by little, long before the end."""
+    name = fresh_name()
+    with Running("send", name) as sender, Running("recv", name) as other:
+        for i in range(100):
+            sender.put(b"%d\n" % i)
+            equal(other.get(len(b"%d\n" % i)), b"%d\n" % i)
+        sender.end()
+        other.end()
+
+
+def test_archive():
+    """A folder, with tar."""
+    name = fresh_name()
+    with folder() as source, folder() as target:
+        os.mkdir(source + "/a")
+        for i in range(20):
+            with open(f"{source}/a/{i}", "wb") as f:
+                f.write(os.urandom(i * 1000))
+        script = ('tar c -C "$1" . | build/tool/vmshm send "$3" &'
+                  'build/tool/vmshm recv "$3" | tar x -C "$2"; wait $!')
+        subprocess.run(["sh", "-c", script, "sh", source, target, name],
+                       cwd=ROOT, check=True, timeout=DEADLINE)
+        subprocess.run(["diff", "-r", source, target], check=True)
+
+
+def test_pipe():
+    """Both ways at once, and one long after the other has ended."""
+    name = fresh_name()
+    data = [os.urandom(3 << 20), os.urandom(5 << 20)]
+    with Running("pipe", name) as a, Running("pipe", name) as b:
+        got = []
+        reader = threading.Thread(target=lambda: got.append(b.end(data[1])))
+        reader.start()
+        equal(a.end(data[0]).raw == data[1], True, "one way")
+        reader.join(DEADLINE)
+        equal(got[0].raw == data[0], True, "the other way")
+    with Running("pipe", name) as a, Running("pipe", name) as b:
+        a.put_all(b"question")
+        equal(b.get(8), b"question")
+        equal(b.process.stdout.read(), b"", "the end, although b goes on")
+        b.put_all(b"answer")
+        equal(a.get(6), b"answer")
+        for party in (a, b):
+            equal(party.process.wait(DEADLINE), 0)
+    equal(exists(name), False)
+
+
+def test_killed():
+    """One is killed; the other one notices, whatever it waits for."""
+    for victim in ("send", "recv"):
+        name = fresh_name()
+        with Running("send", name) as sender, Running("recv", name) as other:
+            sender.put(b"x" * 1000)
+            other.get(1000)
+            if victim == "send":
+                sender.process.kill()
+                contains(other.end(code=1).err, "failed after 1000 bytes",
+                         "killed")
+            else:
+                other.process.kill()
+                # No input comes, and none ends
+                equal(sender.process.wait(DEADLINE), 1)
+                contains(sender.process.stderr.read().decode(), "killed")
+
+
+def test_pipe_killed():
+    name = fresh_name()
+    with Running("pipe", name) as a, Running("pipe", name) as b:
+        a.put(b"x")
+        b.get(1)
+        b.process.kill()
+        equal(a.process.wait(DEADLINE), 1)
+        contains(a.process.stderr.read().decode(), "killed")
+
+
+def failed_output(stdout):
+    """What the receiver says; the sender has failed as well."""
+    name = fresh_name()
+    with Running("send", name) as sender, \
+            Running("recv", name, stdout=stdout) as other:
+        contains(sender.end(os.urandom(1 << 20), code=1).err,
+                 "the other end has failed")
+        return other.end(code=1).err
+
+
+def test_output_full():
+    if not os.path.exists("/dev/full"):
+        raise Skip("no /dev/full")
+    with open("/dev/full", "wb") as full:
+        contains(failed_output(full), "the output: No space left")
+
+
+def test_output_closed():
+    """As after "| head": no death by SIGPIPE."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        contains(failed_output(write), "the output: Broken pipe")
+    finally:
+        os.close(write)
+
+
+def test_input_fails():
+    name = fresh_name()
+    fd = os.open("/", os.O_RDONLY)
+    try:
+        with Running("send", name, stdin=fd) as sender, \
+                Running("recv", name) as other:
+            contains(sender.end(code=1).err, "the input: Is a directory")
+            contains(other.end(code=1).err, "the other end has failed")
+    finally:
+        os.close(fd)
+
+
+def test_two_senders():
+    name = fresh_name()
+    with Running("send", name) as a, Running("send", name) as b:
+        contains(a.end(b"a", code=1).err + b.end(b"b", code=1).err,
+                 "is sending, too", "vmshm recv")
+
+
+def test_three():
+    """A third one is told; the two go on."""
+    with Object(1 << 20) as o:
+        with Running("send", o.name) as sender, \
+                Running("recv", o.name) as other:
+            sender.put(b"x")
+            other.get(1)
+            for command in ("send", "recv", "pipe"):
+                contains(vmshm(command, o.name, code=1).err, "two others")
+            sender.end(b"y")
+            equal(other.end().raw, b"y")
+        # Who did not make the object does not remove it.
+        equal(exists(o.name), True)
+        with Running("send", o.name) as sender, \
+                Running("recv", o.name) as other:
+            sender.end(b"again")
+            equal(other.end().raw, b"again")
+
+
+def test_names_free_again():
+    """As soon as two have met, two others can, by the same name."""
+    name = fresh_name()
+    with Running("send", name) as a, Running("recv", name) as b:
+        a.put(b"1")
+        b.get(1)
+        with Running("send", name) as c, Running("recv", name) as d:
+            c.end(b"2")
+            equal(d.end().raw, b"2")
+        a.end(b"3")
+        equal(b.end().raw, b"3")
+
+
+def test_other_content():
+    with Object(data=b"something else" * 1000) as o:
+        contains(vmshm("send", o.name, code=1).err, "something else in it",
+                 "type: vmshm rm")
+    with Object(data=b"x") as o:
+        contains(vmshm("recv", o.name, code=1).err, "too small")
+
+
+def test_ended_while_waiting():
+    """Nothing is left over by who has come in vain."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        name = fresh_name()
+        with Running("recv", name) as party:
+            came_first(name)
+            party.process.send_signal(number)
+            equal(party.process.wait(DEADLINE), -number)
+        equal(exists(name), False)
+
+
+def test_left_behind():
+    """By one that was killed: the next two use it."""
+    name = fresh_name()
+    with Running("recv", name) as party:
+        came_first(name)
+        party.process.kill()
+        party.process.wait(DEADLINE)
+    try:
+        with Running("send", name) as sender, Running("recv", name) as other:
+            sender.end(b"hello")
+            equal(other.end().raw, b"hello")
+    finally:
+        os.unlink(shm.path(name))
+
+
+def test_mode():
+    name = fresh_name()
+    with Running("recv", "-m", "666", name,
+                 before=("sh", "-c", 'umask 077; exec "$@"', "sh")):
+        came_first(name)
+        equal(os.stat(shm.path(name)).st_mode & 0o777, 0o666)
+    os.unlink(shm.path(name))
+
+
+def test_wrong_use():
+    for command in ("send", "recv", "pipe"):
+        for args in ((), ("/a", "/b"), ("/a/b",), ("/",), ("-m", "9", "/a")):
+            contains(vmshm(command, *args, code=2).err, "type: vmshm")
+        contains(vmshm(command, "-d", "vmshm0", "/a", code=1).err,
+                 "--device is for guests")
+
+
+def test_no_memory():
+    """A /dev/shm that is too small for the object."""
+    contains(vmshm("recv", fresh_name(), code=1, before=with_shm("64k")).err,
+             "there is no memory left for it")
+
+
+def read_until(fd, text):
+    """Or until the other end is closed"""
+    seen = b""
+    while text not in seen:
+        if not select.select([fd], [], [], DEADLINE)[0]:
+            raise AssertionError(f"there is no {text} in {seen}")
+        try:
+            seen += os.read(fd, 65536)
+        except OSError:
+            break
+    return seen
+
+
+def on_terminal(name):
+    """What a person sees of a transfer, from the side that waits."""
+    own, other = pty.openpty()
+    with Running("send", name, stderr=other) as sender:
+        os.close(other)
+        came_first(name)
+        with Running("recv", name) as receiver:
+            sender.put(b"x" * 3000)
+            receiver.get(3000)
+            seen = read_until(own, b" 0:0")
+            sender.put_all(b"")
+            equal(sender.process.wait(DEADLINE), 0)
+            receiver.end()
+        seen += read_until(own, b"never")
+    os.close(own)
+    return seen.decode()
+
+
+def test_terminal():
+    """It waits, a line that is rewritten, and a last one."""
+    name = fresh_name()
+    seen = on_terminal(name)
+    contains(seen, f"waiting for the other end of {name}")
+    lines = [part.rstrip() for line in seen.splitlines()
+             for part in line.split("\r")]
+    equal([line for line in lines if len(line) >= COLUMNS], [])
+    equal([line for line in lines
+           if line and not line.startswith("vmshm: ")], [])
+    contains(lines[-1], "2.9 KiB in ", "/s")

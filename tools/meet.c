@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The channel of a name, with somebody at its other end. Either of the two may
+ * come first. Who can makes the object, and removes its name again when both
+ * are there: a third one then makes another, and nothing is left over.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vmshm.h"
+#include <vmshm/channel.h>
+
+/* In each direction; two of them fit into what /dev/vmshmN shows, 1 MiB. */
+#define RING (256 << 10)
+
+/* Milliseconds: how often to look again, and how long for what passes soon */
+enum { PAUSE_FIRST = 5, PAUSE_MOST = 500, PASSES_SOON = 1000 };
+
+/* What a signal has to remove; empty: nothing */
+static char made_path[PATH_MAX + NAME_BYTES];
+
+static const int ending[] = { SIGHUP, SIGINT, SIGTERM };
+
+static void on_signal(int number)
+{
+	if (*made_path)
+		unlink(made_path);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void handle_signals(void (*handler)(int))
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ending); i++)
+		signal(ending[i], handler);
+}
+
+static void remove_made(void)
+{
+	if (*made_path)
+		unlink(made_path);
+	*made_path = '\0';
+	handle_signals(SIG_DFL);
+}
+
+static bool made(void)
+{
+	return *made_path;
+}
+
+/* No signal comes between the object and the note of it. */
+static int make(const char *where, const char *name, mode_t mode)
+{
+	struct vmshm *shm;
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &old);
+	err = vmshm_open(&shm, where, name, O_RDWR | O_CREAT | O_EXCL, mode);
+	if (!err) {
+		vmshm_close(shm);
+		snprintf(made_path, sizeof(made_path), "%s%s", where, name);
+		handle_signals(on_signal);
+	}
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+static void open_error(const char *name, int err)
+{
+	const char *why = strerror(-err);
+
+	switch (-err) {
+	case EACCES:
+		why = "who made it does not let you use it; see the option "
+		      "--mode there";
+		break;
+	case EBUSY:
+		why = "two others use it";
+		break;
+	case EINVAL:
+		why = "it has something else in it than a channel";
+		break;
+	case ENODATA:
+		why = "it is too small for a channel";
+		break;
+	case EOPNOTSUPP:
+		why = "nothing here can wait for the other side";
+		break;
+	case ENOSPC:
+		why = made() ? "there is no memory left for it on the host"
+			     : "this guest has too many channels open";
+		break;
+	}
+	error("%s: %s", escaped(name), why);
+	if (-err == EINVAL || -err == ENODATA)
+		hint("vmshm rm %s    if nobody needs it", escaped(name));
+	if (-err == EOPNOTSUPP || -err == ENOENT)
+		hint("vmshm doctor");
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A little longer each time */
+static void pause_ms(int *ms)
+{
+	struct timespec t = { .tv_nsec = *ms * 1000000L };
+
+	nanosleep(&t, NULL);
+	*ms = *ms * 2 < PAUSE_MOST ? *ms * 2 : PAUSE_MOST;
+}
+
+/*
+ * A guest that may not make objects waits for its host to do so. The maker may
+ * not be done yet, and those who were here before not gone.
+ */
+static struct vmshm_channel *take_seat(const char *where, const char *name,
+				       mode_t mode)
+{
+	int64_t until = now_ms() + PASSES_SOON;
+	struct vmshm_channel *ch;
+	int ms = PAUSE_FIRST;
+	bool told = false;
+	int err, cannot;
+
+	for (;;) {
+		/* A mode that is not 0 asks for the size of a new object. */
+		err = vmshm_channel_open(&ch, where, name, RING,
+					 made() ? 0600 : 0);
+		if (!err)
+			return ch;
+		if (err == -ENOENT) {
+			cannot = make(where, name, mode);
+			if (!cannot || cannot == -EEXIST)
+				continue;
+			if (cannot != -EROFS && cannot != -EOPNOTSUPP) {
+				err = cannot;
+				break;
+			}
+			if (!told)
+				status("waiting for %s on the host",
+				       escaped(name));
+			told = true;
+		} else if ((err != -EBUSY && err != -ENODATA) ||
+			   now_ms() > until) {
+			break;
+		}
+		pause_ms(&ms);
+	}
+	open_error(name, err);
+	return NULL;
+}
+
+static bool wait_for_peer(struct vmshm_channel *ch, const char *name)
+{
+	int err = vmshm_channel_peer(ch, VMSHM_NOW);
+
+	if (err == -EAGAIN)
+		status("waiting for the other end of %s", escaped(name));
+	while (err == -EAGAIN || err == -EINTR)
+		err = vmshm_channel_peer(ch, VMSHM_FOREVER);
+	if (err)
+		error("%s: %s", escaped(name), strerror(-err));
+	return !err;
+}
+
+struct vmshm_channel *meet(const struct options *o, const char *name)
+{
+	struct vmshm_channel *ch;
+	char where[PATH_MAX];
+
+	if (!place_or_device(o, where))
+		return NULL;
+	umask(0);
+	ch = take_seat(where, name, o->mode);
+	if (ch && !wait_for_peer(ch, name)) {
+		vmshm_channel_close(ch);
+		ch = NULL;
+	}
+	remove_made();
+	return ch;
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vmshm send, vmshm recv, vmshm pipe: what is on the standard input comes out
+ * at the other end of a channel, on the other side of the border or on this
+ * one.
+ *
+ * Success is only what has arrived: who receives gives memory back when it is
+ * written, and closes when all of it is. Who fails goes without closing, so
+ * that it is no end to the other one, but a failure, too.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmshm.h"
+#include <vmshm/channel.h>
+
+#define CHUNK 65536
+
+/* The first to fail ends the program, whatever the other thread waits for. */
+static void fail(const char *fmt, ...) PRINTF(1, 2) __attribute__((noreturn));
+
+static void fail(const char *fmt, ...)
+{
+	static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
+	va_list args;
+	char *text;
+
+	pthread_mutex_lock(&first);
+	progress_end(false);
+	va_start(args, fmt);
+	if (vasprintf(&text, fmt, args) >= 0)
+		error("%s", text);
+	va_end(args);
+	_exit(EXIT_FAILED);
+}
+
+static void peer_failed(int err, const char *what)
+{
+	char so_far[40] = "";
+
+	if (progress_bytes(RECEIVED))
+		snprintf(so_far, sizeof(so_far), " after %" PRIu64 " bytes",
+			 progress_bytes(RECEIVED));
+	switch (-err) {
+	case EPIPE:
+		fail("the other end has closed before it had all of the input");
+	case ECONNRESET:
+		fail("the other end has failed%s: its input or output has, or "
+		     "it was killed, or its virtual machine was", so_far);
+	case EPROTO:
+		fail("the other end has written something else than a channel "
+		     "has");
+	case ENODEV:
+		fail("the device was unplugged");
+	default:
+		fail("%s: %s", what, strerror(-err));
+	}
+}
+
+static int reserve(struct vmshm_channel *ch, void **data, size_t size)
+{
+	int err;
+
+	do {
+		err = vmshm_channel_reserve(ch, data, size, VMSHM_FOREVER);
+	} while (err == -EINTR);
+	return err;
+}
+
+static int peek(struct vmshm_channel *ch, const void **data, size_t *size)
+{
+	int err;
+
+	do {
+		err = vmshm_channel_peek(ch, data, size, VMSHM_FOREVER);
+	} while (err == -EINTR);
+	return err;
+}
+
+static int drain(struct vmshm_channel *ch)
+{
+	int err;
+
+	do {
+		err = vmshm_channel_drain(ch, VMSHM_FOREVER);
+	} while (err == -EINTR);
+	return err;
+}
+
+static size_t chunk_of(const struct vmshm_channel *ch)
+{
+	/* So that one is written while another one is read */
+	size_t size = vmshm_channel_max(ch) / 4;
+
+	return size < CHUNK ? size : CHUNK;
+}
+
+static void *send_input(void *channel)
+{
+	struct vmshm_channel *ch = channel;
+	size_t size = chunk_of(ch);
+	ssize_t got;
+	void *data;
+	int err;
+
+	for (;;) {
+		err = reserve(ch, &data, size);
+		if (err)
+			peer_failed(err, "sending");
+		do {
+			got = read(STDIN_FILENO, data, size);
+		} while (got < 0 && errno == EINTR);
+		if (got < 0)
+			fail("the input: %s", strerror(errno));
+		if (!got)
+			break;
+		err = vmshm_channel_commit(ch, got);
+		if (err)
+			peer_failed(err, "sending");
+		progress_add(SENT, got);
+	}
+	err = vmshm_channel_shutdown(ch);
+	if (!err)
+		err = drain(ch);
+	if (err)
+		peer_failed(err, "sending");
+	return NULL;
+}
+
+static void write_output(const char *data, size_t size)
+{
+	while (size) {
+		ssize_t put = write(STDOUT_FILENO, data, size);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			fail("the output: %s", strerror(errno));
+		data += put;
+		size -= put;
+		progress_add(RECEIVED, put);
+	}
+}
+
+/*
+ * Whoever reads it sees the end now. Some file systems say only at a close()
+ * that they could not write; dup2() would hide it.
+ */
+static void end_output(void)
+{
+	int copy = dup(STDOUT_FILENO);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	if (copy < 0 || null < 0 || close(copy) < 0)
+		fail("the output: %s", strerror(errno));
+	dup2(null, STDOUT_FILENO);
+	close(null);
+}
+
+static void receive_output(struct vmshm_channel *ch)
+{
+	const void *data;
+	size_t size;
+	int err;
+
+	while ((err = peek(ch, &data, &size)) == 0) {
+		write_output(data, size);
+		err = vmshm_channel_release(ch);
+		if (err)
+			break;
+	}
+	if (err != -EPIPE)
+		peer_failed(err, "receiving");
+	end_output();
+}
+
+/* Until the other end has closed; it has nothing to say before. */
+static void *receive_nothing(void *channel)
+{
+	struct vmshm_channel *ch = channel;
+	const void *data;
+	size_t size;
+	int err;
+
+	err = peek(ch, &data, &size);
+	if (!err)
+		fail("the other end is sending, too: one of the two is to be "
+		     "'vmshm recv', or both 'vmshm pipe'");
+	if (err != -EPIPE)
+		peer_failed(err, "sending");
+	return NULL;
+}
+
+static void send_only(struct vmshm_channel *ch)
+{
+	pthread_t other;
+
+	if (pthread_create(&other, NULL, receive_nothing, ch))
+		fail("no thread can be made");
+	send_input(ch);
+	pthread_join(other, NULL);
+}
+
+static void send_and_receive(struct vmshm_channel *ch)
+{
+	pthread_t other;
+
+	if (pthread_create(&other, NULL, send_input, ch))
+		fail("no thread can be made");
+	receive_output(ch);
+	pthread_join(other, NULL);
+}
+
+/* Shows how far it is, unless the bytes themselves go to the terminal. */
+static int transfer(const struct options *o, int argc, char **argv,
+		    void (*run)(struct vmshm_channel *ch))
+{
+	bool terminal = (run != receive_output && isatty(STDIN_FILENO)) ||
+			(run != send_only && isatty(STDOUT_FILENO));
+	struct vmshm_channel *ch;
+	char name[NAME_BYTES];
+
+	if (argc != 1)
+		return usage_error("give one name of a channel");
+	if (!parse_name(argv[0], name))
+		return EXIT_USAGE;
+	ch = meet(o, name);
+	if (!ch)
+		return EXIT_FAILED;
+	signal(SIGPIPE, SIG_IGN);
+	if (!terminal)
+		progress_start(run == send_and_receive);
+	run(ch);
+	progress_end(true);
+	vmshm_channel_close(ch);
+	return EXIT_OK;
+}
+
+int cmd_send(const struct options *o, int argc, char **argv)
+{
+	return transfer(o, argc, argv, send_only);
+}
+
+int cmd_recv(const struct options *o, int argc, char **argv)
+{
+	return transfer(o, argc, argv, receive_output);
+}
+
+int cmd_pipe(const struct options *o, int argc, char **argv)
+{
+	return transfer(o, argc, argv, send_and_receive);
+}
