@@ -25,6 +25,11 @@ static int vmshm_open(struct inode *inode, struct file *file)
 	vfile = kzalloc(sizeof(*vfile), GFP_KERNEL);
 	if (!vfile)
 		return -ENOMEM;
+	vfile->words = vmshm_words_new(vdev);
+	if (!vfile->words) {
+		kfree(vfile);
+		return -ENOMEM;
+	}
 	vfile->vdev = vdev;
 	mutex_init(&vfile->lock);
 	file->private_data = vfile;
@@ -37,6 +42,7 @@ static int vmshm_release(struct inode *inode, struct file *file)
 	struct vmshm_file *vfile = file->private_data;
 	struct vmshm_dev *vdev = vfile->vdev;
 
+	vmshm_words_free(vfile->words);
 	if (vfile->buffer) {
 		mutex_lock(&vdev->lock);
 		vmshm_buffer_put(vdev, vfile->buffer);
@@ -150,11 +156,14 @@ static long vmshm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	if (cmd == VMSHM_IOC_ATTACH)
 		return vmshm_ioctl_attach(file, (const char __user *)arg);
-	if (cmd != VMSHM_IOC_WAIT && cmd != VMSHM_IOC_WAKE)
-		return -ENOTTY;
-	if (!vfile->vdev->waits)
-		return -EOPNOTSUPP;
-	return object ? vmshm_object_ioctl(object, cmd, arg) : -ENXIO;
+	return vmshm_words_ioctl(vfile->words, object, file, cmd, arg);
+}
+
+static __poll_t vmshm_poll(struct file *file, struct poll_table_struct *wait)
+{
+	struct vmshm_file *vfile = file->private_data;
+
+	return vmshm_words_poll(vfile->words, file, wait);
 }
 
 static int vmshm_mmap(struct file *file, struct vm_area_struct *vma)
@@ -187,6 +196,7 @@ static const struct file_operations vmshm_fops = {
 	.release = vmshm_release,
 	.unlocked_ioctl = vmshm_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.poll = vmshm_poll,
 	.mmap = vmshm_mmap,
 };
 

@@ -14,12 +14,24 @@
 
 static int vmshm_file_open(struct inode *inode, struct file *file)
 {
-	return vmshm_object_open(vmshm_inode_object(inode), i_size_read(inode),
-				 file->f_mode & FMODE_WRITE);
+	struct vmshm_object *object = vmshm_inode_object(inode);
+	struct vmshm_words *words = vmshm_words_new(object->vdev);
+	int err;
+
+	if (!words)
+		return -ENOMEM;
+	err = vmshm_object_open(object, i_size_read(inode),
+				file->f_mode & FMODE_WRITE);
+	if (err)
+		vmshm_words_free(words);
+	else
+		file->private_data = words;
+	return err;
 }
 
 static int vmshm_file_release(struct inode *inode, struct file *file)
 {
+	vmshm_words_free(file->private_data);
 	vmshm_object_close(vmshm_inode_object(inode));
 	return 0;
 }
@@ -186,8 +198,15 @@ static long vmshm_fallocate(struct file *file, int mode, loff_t offset,
 static long vmshm_file_ioctl(struct file *file, unsigned int cmd,
 			     unsigned long arg)
 {
-	return vmshm_object_ioctl(vmshm_inode_object(file_inode(file)), cmd,
-				  arg);
+	return vmshm_words_ioctl(file->private_data,
+				 vmshm_inode_object(file_inode(file)), file,
+				 cmd, arg);
+}
+
+static __poll_t vmshm_file_poll(struct file *file,
+				struct poll_table_struct *wait)
+{
+	return vmshm_words_poll(file->private_data, file, wait);
 }
 
 static int vmshm_getattr(struct mnt_idmap *idmap, const struct path *path,
@@ -231,6 +250,7 @@ const struct file_operations vmshm_file_ops = {
 	.llseek = vmshm_llseek,
 	.unlocked_ioctl = vmshm_file_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.poll = vmshm_file_poll,
 	.mmap = vmshm_file_mmap,
 	/* Addresses that huge entries can be used for */
 	.get_unmapped_area = thp_get_unmapped_area,

@@ -19,12 +19,15 @@
 
 #include "compat.h"
 
+struct file;
 struct inode;
 struct page;
 struct pci_dev;
+struct poll_table_struct;
 struct vm_area_struct;
 struct vmshm_arena;
 struct vmshm_waits;
+struct vmshm_words;
 
 #define VMSHM_FS_MAGIC 0x68736d76
 
@@ -138,6 +141,7 @@ struct vmshm_object {
 /* A file open on the character device. */
 struct vmshm_file {
 	struct vmshm_dev *vdev;
+	struct vmshm_words *words;
 	/* What it asked for: neither, or one; under lock */
 	struct mutex lock;
 	struct vmshm_buffer *buffer;
@@ -216,12 +220,18 @@ void vmshm_object_mmap(struct vmshm_object *object, struct vm_area_struct *vma);
 void vmshm_object_mmap_buffer(struct vmshm_object *object,
 			      struct vm_area_struct *vma);
 
-/* wait.c: waiting and waking across the border */
+/* slot.c: waiting and waking across the border */
 void vmshm_waits_init(struct vmshm_dev *vdev, struct pci_dev *pdev);
 void vmshm_waits_stop(struct vmshm_dev *vdev);
 void vmshm_waits_exit(struct vmshm_dev *vdev);
-long vmshm_object_ioctl(struct vmshm_object *object, unsigned int cmd,
-			unsigned long arg);
+
+/* word.c, poll.c: what open files do with words of their objects */
+struct vmshm_words *vmshm_words_new(struct vmshm_dev *vdev);
+void vmshm_words_free(struct vmshm_words *words);
+long vmshm_words_ioctl(struct vmshm_words *words, struct vmshm_object *object,
+		       struct file *file, unsigned int cmd, unsigned long arg);
+__poll_t vmshm_words_poll(struct vmshm_words *words, struct file *file,
+			  struct poll_table_struct *wait);
 
 /* buffer.c: BAR1, for devices without an arena */
 struct vmshm_buffer *vmshm_buffer_get(struct vmshm_dev *vdev, const char *name);

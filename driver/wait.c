@@ -6,200 +6,104 @@
  * whether the slot has fired; if it has, the wake-up was for this waiter, and
  * if it has not, the device passes on what comes too late.
  */
-#include <linux/bitmap.h>
 #include <linux/err.h>
-#include <linux/highmem.h>
 #include <linux/hrtimer.h>
-#include <linux/interrupt.h>
-#include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/mm.h>
-#include <linux/pci.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/wait.h>
 
 #include <vmshm/ioctl.h>
 
-#include "vmshm.h"
+#include "slot.h"
+#include "word.h"
 
-struct vmshm_slot {
-	wait_queue_head_t wait;
-	bool fired;
-};
-
-struct vmshm_waits {
-	struct pci_dev *pdev;
-	/*
-	 * Held from when a fired bit is seen until it is cleared and its waiter
-	 * told, so that none is left over for the next waiter in the slot.
-	 */
-	spinlock_t lock;
-	/* Where slots are waited for */
-	wait_queue_head_t room;
-	DECLARE_BITMAP(used, VMSHM_SLOTS);
-	struct vmshm_slot slot[VMSHM_SLOTS];
-};
-
-static void __iomem *vmshm_slot_reg(struct vmshm_dev *vdev, unsigned int n,
-				    unsigned int reg)
+/* From now to a deadline of CLOCK_MONOTONIC; negative: there is none. */
+static ktime_t vmshm_time_left(s64 deadline)
 {
-	return vdev->regs + VMSHM_REG_SLOT + n * VMSHM_SLOT_SIZE + reg;
+	if (deadline < 0)
+		return KTIME_MAX;
+	return max_t(s64, deadline - ktime_get_ns(), 0);
 }
 
-static irqreturn_t vmshm_irq(int irq, void *data)
+/* What a wait with a time limit says, as our callers say it */
+static int vmshm_wait_error(int err)
 {
-	struct vmshm_dev *vdev = data;
-	struct vmshm_waits *waits = vdev->waits;
-	irqreturn_t ret = IRQ_NONE;
-	unsigned int word;
-
-	spin_lock(&waits->lock);
-	for (word = 0; word < VMSHM_SLOTS / 32; word++) {
-		void __iomem *reg = vdev->regs + VMSHM_REG_FIRED + 4 * word;
-		unsigned long fired = ioread32(reg);
-		unsigned int bit;
-
-		if (!fired)
-			continue;
-		iowrite32(fired, reg);
-		ret = IRQ_HANDLED;
-		for_each_set_bit(bit, &fired, 32) {
-			struct vmshm_slot *slot = &waits->slot[32 * word + bit];
-
-			WRITE_ONCE(slot->fired, true);
-			wake_up(&slot->wait);
-		}
-	}
-	spin_unlock(&waits->lock);
-	return ret;
+	if (err == -ETIME)
+		return -ETIMEDOUT;
+	/* With a deadline, not a duration, the call can simply be made anew. */
+	return err ? -ERESTARTSYS : 0;
 }
 
-static int vmshm_slot_try_get(struct vmshm_waits *waits)
+/* No need to wait: there is a slot, or no device. */
+static bool vmshm_wait_try(struct vmshm_dev *vdev, struct vmshm_waiter *waiter,
+			   int *n)
 {
-	unsigned int n;
-
-	do {
-		n = find_first_zero_bit(waits->used, VMSHM_SLOTS);
-		if (n >= VMSHM_SLOTS)
-			return -EAGAIN;
-	} while (test_and_set_bit_lock(n, waits->used));
-	return n;
+	*n = vmshm_slot_get(vdev->waits, VMSHM_SLOT_WAITS, waiter);
+	return *n >= 0 || READ_ONCE(vdev->gone);
 }
 
-static void vmshm_slot_put(struct vmshm_waits *waits, unsigned int n)
+/* The number of a slot that is free now, or as soon as there is one. */
+static int vmshm_wait_for_slot(struct vmshm_dev *vdev,
+			       struct vmshm_waiter *waiter, s64 deadline)
 {
-	clear_bit_unlock(n, waits->used);
-	wake_up(&waits->room);
+	int n, err;
+
+	err = wait_event_interruptible_hrtimeout(vdev->waits->room,
+						 vmshm_wait_try(vdev, waiter,
+								&n),
+						 vmshm_time_left(deadline));
+	if (err)
+		return vmshm_wait_error(err);
+	return n < 0 ? -ENODEV : n;
 }
 
-/* The device may be gone: then nothing is written, and nobody waits. */
-static int vmshm_slot_write(struct vmshm_dev *vdev, unsigned int n,
-			    unsigned int reg, u64 value)
+static int vmshm_wait_arm(struct vmshm_dev *vdev, unsigned int n, u64 place,
+			  u32 expected)
 {
-	int err = -ENODEV;
+	int err = 0;
 
 	mutex_lock(&vdev->lock);
-	if (!vdev->gone) {
-		writeq(value, vmshm_slot_reg(vdev, n, reg));
-		err = 0;
-	}
+	if (vdev->gone)
+		err = -ENODEV;
+	else
+		vmshm_slot_start(vdev, n, place, VMSHM_SLOT_ARM | expected);
 	mutex_unlock(&vdev->lock);
 	return err;
 }
 
-/* Ends a wait; whether it has been woken after all. */
-static bool vmshm_slot_disarm(struct vmshm_dev *vdev, unsigned int n)
-{
-	void __iomem *control = vmshm_slot_reg(vdev, n, VMSHM_SLOT_CONTROL);
-	struct vmshm_waits *waits = vdev->waits;
-	bool fired = true;
-
-	mutex_lock(&vdev->lock);
-	if (!vdev->gone) {
-		spin_lock_irq(&waits->lock);
-		writeq(0, control);
-		fired = readq(control) == VMSHM_SLOT_IS_FIRED;
-		if (fired)
-			iowrite32(BIT(n % 32), vdev->regs + VMSHM_REG_FIRED +
-				  4 * (n / 32));
-		spin_unlock_irq(&waits->lock);
-	}
-	mutex_unlock(&vdev->lock);
-	return fired;
-}
-
-static bool vmshm_slot_done(struct vmshm_dev *vdev, struct vmshm_slot *slot)
-{
-	return READ_ONCE(slot->fired) || READ_ONCE(vdev->gone);
-}
-
-/* Sleeps until the slot fires; -EINTR for a signal, -ETIMEDOUT. */
-static int vmshm_slot_sleep(struct vmshm_dev *vdev, struct vmshm_slot *slot,
+/* Sleeps until the slot fires. */
+static int vmshm_wait_sleep(struct vmshm_dev *vdev, struct vmshm_waiter *waiter,
 			    s64 deadline)
 {
-	ktime_t left = KTIME_MAX;
 	int err;
 
-	if (deadline >= 0)
-		left = max_t(s64, deadline - ktime_get_ns(), 0);
-	err = wait_event_interruptible_hrtimeout(slot->wait,
-						 vmshm_slot_done(vdev, slot),
-						 left);
-	if (err == -ETIME)
-		return -ETIMEDOUT;
-	return err ? -EINTR : 0;
+	err = wait_event_interruptible_hrtimeout(waiter->wait,
+						 READ_ONCE(waiter->fired) ||
+						 READ_ONCE(vdev->gone),
+						 vmshm_time_left(deadline));
+	return vmshm_wait_error(err);
 }
 
 static int vmshm_wait_at(struct vmshm_dev *vdev, u64 place, u32 expected,
 			 s64 deadline)
 {
-	struct vmshm_waits *waits = vdev->waits;
-	struct vmshm_slot *slot;
+	struct vmshm_waiter waiter;
 	int n, err;
 
-	err = wait_event_interruptible(waits->room,
-				       (n = vmshm_slot_try_get(waits)) >= 0 ||
-				       READ_ONCE(vdev->gone));
-	if (err)
-		return err;
+	vmshm_waiter_init(&waiter);
+	n = vmshm_wait_for_slot(vdev, &waiter, deadline);
 	if (n < 0)
-		return -ENODEV;
-	slot = &waits->slot[n];
-	WRITE_ONCE(slot->fired, false);
-	err = vmshm_slot_write(vdev, n, VMSHM_SLOT_PLACE, place);
-	if (!err)
-		err = vmshm_slot_write(vdev, n, VMSHM_SLOT_CONTROL,
-				       VMSHM_SLOT_ARM | expected);
+		return n;
+	err = vmshm_wait_arm(vdev, n, place, expected);
 	if (!err) {
-		err = vmshm_slot_sleep(vdev, slot, deadline);
-		if (err && vmshm_slot_disarm(vdev, n))
+		err = vmshm_wait_sleep(vdev, &waiter, deadline);
+		if (err && vmshm_slot_stop(vdev, n, false))
 			err = 0;
 	}
-	vmshm_slot_put(waits, n);
+	vmshm_slot_put(vdev->waits, n);
 	if (!err && READ_ONCE(vdev->gone))
 		err = -ENODEV;
-	/* With a deadline, not a duration, the call can simply be made anew. */
-	return err == -EINTR ? -ERESTARTSYS : err;
-}
-
-/* The page of the word at @offset, to be put, and its place. */
-static struct page *vmshm_word_page(struct vmshm_object *object, u64 offset,
-				    u64 *place)
-{
-	struct vmshm_extent *extent;
-	struct page *page;
-
-	if (offset % sizeof(u32))
-		return ERR_PTR(-EINVAL);
-	mutex_lock(&object->lock);
-	page = vmshm_object_page(object, offset & PAGE_MASK);
-	if (!IS_ERR(page)) {
-		extent = vmshm_extent_find(object, offset);
-		*place = extent->place + (offset - extent->offset);
-	}
-	mutex_unlock(&object->lock);
-	return page;
+	return err;
 }
 
 /*
@@ -207,58 +111,46 @@ static struct page *vmshm_word_page(struct vmshm_object *object, u64 offset,
  * the border or on the other, if it is @expected. @deadline: CLOCK_MONOTONIC,
  * nanoseconds; negative: none. Errors: see <vmshm/ioctl.h>.
  */
-static int vmshm_object_wait(struct vmshm_object *object, u64 offset,
-			     u32 expected, s64 deadline)
+static int vmshm_wait(struct vmshm_dev *vdev, struct vmshm_object *object,
+		      u64 offset, u32 expected, s64 deadline)
 {
-	struct vmshm_dev *vdev = object->vdev;
-	struct page *page;
-	u64 place;
-	u32 *kaddr;
+	struct vmshm_word word;
 	int err;
 
-	if (!vdev->waits)
-		return -EOPNOTSUPP;
-	page = vmshm_word_page(object, offset, &place);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	kaddr = kmap_local_page(page);
-	err = READ_ONCE(kaddr[offset_in_page(offset) / sizeof(u32)]) == expected
-	      ? 0 : -EAGAIN;
-	kunmap_local(kaddr);
+	err = vmshm_word_get(vdev, object, offset, &word);
+	if (err)
+		return err;
+	if (vmshm_word_read(&word) != expected)
+		err = -EAGAIN;
 	/* The page holds the place of the word. */
 	if (!err)
-		err = vmshm_wait_at(vdev, place, expected, deadline);
-	put_page(page);
+		err = vmshm_wait_at(vdev, word.place, expected, deadline);
+	put_page(word.page);
 	return err;
 }
 
 /* Wakes up to @count waiters, 0xffff and more: all. */
-static int vmshm_object_wake(struct vmshm_object *object, u64 offset,
-			     u32 count)
+static int vmshm_wake(struct vmshm_dev *vdev, struct vmshm_object *object,
+		      u64 offset, u32 count)
 {
-	struct vmshm_dev *vdev = object->vdev;
-	u64 most = min_t(u32, count, 0xffff);
-	struct page *page;
-	int err = 0;
-	u64 place;
+	struct vmshm_word word;
+	int err;
 
-	if (!vdev->waits)
-		return -EOPNOTSUPP;
-	page = vmshm_word_page(object, offset, &place);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
+	err = vmshm_word_get(vdev, object, offset, &word);
+	if (err)
+		return err;
 	mutex_lock(&vdev->lock);
 	if (vdev->gone)
 		err = -ENODEV;
 	else
-		writeq(most << VMSHM_WAKE_COUNT_SHIFT | place / sizeof(u32),
-		       vdev->regs + VMSHM_REG_WAKE);
+		vmshm_wake_at(vdev, word.place, count);
 	mutex_unlock(&vdev->lock);
-	put_page(page);
+	put_page(word.page);
 	return err;
 }
 
-static long vmshm_ioctl_wait(struct vmshm_object *object, void __user *arg)
+long vmshm_ioctl_wait(struct vmshm_dev *vdev, struct vmshm_object *object,
+		      void __user *arg)
 {
 	struct vmshm_ioc_wait wait;
 
@@ -266,11 +158,12 @@ static long vmshm_ioctl_wait(struct vmshm_object *object, void __user *arg)
 		return -EFAULT;
 	if (wait.reserved)
 		return -EINVAL;
-	return vmshm_object_wait(object, wait.offset, wait.expected,
-				 wait.deadline);
+	return vmshm_wait(vdev, object, wait.offset, wait.expected,
+			  wait.deadline);
 }
 
-static long vmshm_ioctl_wake(struct vmshm_object *object, void __user *arg)
+long vmshm_ioctl_wake(struct vmshm_dev *vdev, struct vmshm_object *object,
+		      void __user *arg)
 {
 	struct vmshm_ioc_wake wake;
 
@@ -278,79 +171,5 @@ static long vmshm_ioctl_wake(struct vmshm_object *object, void __user *arg)
 		return -EFAULT;
 	if (wake.reserved)
 		return -EINVAL;
-	return vmshm_object_wake(object, wake.offset, wake.count);
-}
-
-/* Of a file of the object, whatever kind of file it is. */
-long vmshm_object_ioctl(struct vmshm_object *object, unsigned int cmd,
-			unsigned long arg)
-{
-	switch (cmd) {
-	case VMSHM_IOC_WAIT:
-		return vmshm_ioctl_wait(object, (void __user *)arg);
-	case VMSHM_IOC_WAKE:
-		return vmshm_ioctl_wake(object, (void __user *)arg);
-	default:
-		return -ENOTTY;
-	}
-}
-
-/* The device is gone: nobody sleeps on. */
-void vmshm_waits_stop(struct vmshm_dev *vdev)
-{
-	unsigned int n;
-
-	if (!vdev->waits)
-		return;
-	for (n = 0; n < VMSHM_SLOTS; n++)
-		wake_up_all(&vdev->waits->slot[n].wait);
-	wake_up_all(&vdev->waits->room);
-}
-
-/* No interrupt comes any more. The memory goes with the device. */
-void vmshm_waits_exit(struct vmshm_dev *vdev)
-{
-	struct pci_dev *pdev;
-
-	if (!vdev->waits)
-		return;
-	pdev = vdev->waits->pdev;
-	free_irq(pci_irq_vector(pdev, 0), vdev);
-	pci_free_irq_vectors(pdev);
-}
-
-/* Without it everything else works. */
-void vmshm_waits_init(struct vmshm_dev *vdev, struct pci_dev *pdev)
-{
-	struct vmshm_waits *waits;
-	unsigned int n;
-	int err;
-
-	if (!vdev->arena || !(vdev->features & VMSHM_F_FUTEX))
-		return;
-	waits = kzalloc(sizeof(*waits), GFP_KERNEL);
-	if (!waits)
-		return;
-	waits->pdev = pdev;
-	spin_lock_init(&waits->lock);
-	init_waitqueue_head(&waits->room);
-	for (n = 0; n < VMSHM_SLOTS; n++)
-		init_waitqueue_head(&waits->slot[n].wait);
-	pci_set_master(pdev);
-	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
-	if (err < 0)
-		goto err_free;
-	vdev->waits = waits;
-	err = request_irq(pci_irq_vector(pdev, 0), vmshm_irq, 0, "vmshm", vdev);
-	if (err)
-		goto err_vectors;
-	return;
-
-err_vectors:
-	vdev->waits = NULL;
-	pci_free_irq_vectors(pdev);
-err_free:
-	kfree(waits);
-	dev_warn(&pdev->dev, "no interrupt (error %d), so nobody can wait\n",
-		 err);
+	return vmshm_wake(vdev, object, wake.offset, wake.count);
 }

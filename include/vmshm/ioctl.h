@@ -72,9 +72,46 @@ struct vmshm_ioc_wake {
  *	EOPNOTSUPP	the device or the host's kernel cannot do it
  *	ENXIO		nothing is attached through this file
  *	ENODEV		the device was unplugged or taken from the driver
+ * Of each device 64 can wait at a time; others first wait for their turn.
  */
 #define VMSHM_IOC_WAIT	_IOW(0xe6, 1, struct vmshm_ioc_wait)
 /* 0, whoever was woken; errors as above. */
 #define VMSHM_IOC_WAKE	_IOW(0xe6, 2, struct vmshm_ioc_wake)
+
+/*
+ * A word for an event loop, through poll(2), select(2) and epoll(7).
+ */
+struct vmshm_ioc_word {
+	__u64 offset;	/* of the word; bytes into the object */
+	__u32 expected;	/* what its value has to be */
+	__u32 reserved;	/* 0 */
+};
+
+/*
+ * From now on poll() says POLLIN for this file once the word has been woken or
+ * has another value than expected, and not before; it stays so until the next
+ * such call, which begins anew, for this word or for another one. A file polls
+ * one word; open the object again for each further one. Never asked for, a file
+ * polls as always ready. An unplug: POLLERR and POLLHUP. Does not wait. Errors
+ * as for WAIT, EAGAIN, ETIMEDOUT and EINTR excepted, and
+ *	ENOSPC	48 words are polled through this device, or so many waited for
+ */
+#define VMSHM_IOC_POLL	_IOW(0xe6, 3, struct vmshm_ioc_word)
+
+/*
+ * Say that somebody is there, in a way that ends with the file, the process or
+ * the virtual machine, whatever happens to them: what a robust futex does on
+ * the host (see set_robust_list(2)). The word, whose value has to be expected,
+ * becomes the owner's number (not 0, at most FUTEX_TID_MASK) | FUTEX_WAITERS.
+ * When the file is closed and its last mapping is unmapped, or the machine is
+ * gone, it becomes FUTEX_OWNER_DIED | FUTEX_WAITERS, unless it was changed, and
+ * one waiter is woken. A file holds one word. Errors as for POLL, and
+ *	EAGAIN	the word has another value
+ *	EBUSY	this file holds a word already
+ *	EBADF	the file is not open for writing
+ *	ENOSPC	32 words are held through this device, or the host has no
+ *		thread left
+ */
+#define VMSHM_IOC_HOLD	_IOW(0xe6, 4, struct vmshm_ioc_word)
 
 #endif /* VMSHM_IOCTL_H */

@@ -216,6 +216,8 @@ class Host:
     def do_wait(self, name, offset, expected):
         waiter = futex.Waiter(self.path(name), int(offset), int(expected))
         self.waiters.setdefault(name, []).append(waiter)
+        while not waiter.asleep and not waiter.done:
+            os.sched_yield()
 
     def do_waited(self, name):
         return str(sum(w.done for w in self.waiters[name]))

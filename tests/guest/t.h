@@ -125,7 +125,8 @@ const char *t_name(const char *tail);
  *	mapped NAME			answers how many mappings of it QEMU has
  *	mapped_all			and of all objects of this run
  *	wake NAME OFFSET COUNT		futex(2); answers how many it woke
- *	wait NAME OFFSET EXPECTED	begins to wait with futex(2)
+ *	wait NAME OFFSET EXPECTED	begins to wait with futex(2); is done
+ *					when it sleeps, or will not
  *	waited NAME			answers how many such waits have ended
  *	spawn PROGRAM NAME ARG...	runs a helper program on the host
  *	reap				waits for all of them; they must succeed

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VMSHM_IOC_HOLD: words that say that somebody is there.
+ *
+ * qemu: -device vmshm,id=vmshm0,addr=8 -device vmshm,arena=0,addr=9
+ */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "t.h"
+#include "words.h"
+
+#define HOLDS 32
+#define MARKED (FUTEX_OWNER_DIED | FUTEX_WAITERS)
+
+static int hold(int file, long word, unsigned int expected)
+{
+	return do_word(file, VMSHM_IOC_HOLD, word, expected);
+}
+
+/* The word is that of somebody who is there. */
+static void check_held(unsigned int word)
+{
+	T_ASSERT(word & FUTEX_WAITERS);
+	T_ASSERT(word & FUTEX_TID_MASK);
+	T_EQ(word & FUTEX_OWNER_DIED, 0);
+}
+
+T_TEST(close_marks_the_word)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int file = words_open(name, O_RDWR);
+	char read[64];
+
+	words[7] = 42;
+	T_EQ(hold(file, 7, 42), 0);
+	check_held(words[7]);
+	snprintf(read, sizeof(read), "%02x%02x%02x%02x", words[7] & 255,
+		 words[7] >> 8 & 255, words[7] >> 16 & 255, words[7] >> 24);
+	T_ASSERT(!strcmp(t_host("read %s 28 4", name), read));
+	close(file);
+	T_EQ(words[7], MARKED);
+}
+
+T_TEST(a_waiter_here_is_woken)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int file = words_open(name, O_RDWR);
+	unsigned int owner;
+	pid_t pid;
+
+	T_EQ(hold(file, 0, 0), 0);
+	owner = words[0];
+	pid = t_fork();
+	if (!pid) {
+		close(file);
+		_exit(wait_word(0, owner, -1));
+	}
+	words_asleep(pid);
+	close(file);
+	t_wait(pid);
+}
+
+T_TEST(a_waiter_on_the_host_is_woken)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int file = words_open(name, O_RDWR);
+
+	T_EQ(hold(file, 0, 0), 0);
+	t_host("wait %s 0 %u", name, words[0]);
+	close(file);
+	while (!atoi(t_host("waited %s", name)))
+		;
+}
+
+T_TEST(kill_9_marks_the_word)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int round;
+
+	for (round = 0; round < 20; round++) {
+		unsigned int before = words[3];
+		pid_t pid = t_fork();
+
+		if (!pid) {
+			fd = words_open(name, O_RDWR);
+			T_ASSERT(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd,
+				      0) != MAP_FAILED);
+			T_EQ(hold(fd, 3, before), 0);
+			wait_word(3, words[3], -1);
+			t_fail("it was woken");
+		}
+		words_asleep(pid);
+		check_held(words[3]);
+		t_host("wait %s 12 %u", name, words[3]);
+		kill(pid, SIGKILL);
+		T_EQ(waitpid(pid, NULL, 0), pid);
+		T_EQ(words[3], MARKED);
+		while (atoi(t_host("waited %s", name)) <= round)
+			;
+	}
+}
+
+T_TEST(one_word_a_file)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int other = words_open(name, O_RDWR);
+
+	T_EQ(hold(fd, 0, 0), 0);
+	T_ERRNO(hold(fd, 0, words[0]), EBUSY);
+	T_ERRNO(hold(fd, 1, 0), EBUSY);
+	T_ERRNO(hold(other, 0, 0), EAGAIN);
+	T_EQ(words[1], 0);
+	/* Who takes over is not disturbed by the end of the other. */
+	T_EQ(hold(other, 0, words[0]), 0);
+	check_held(words[0]);
+	munmap((void *)words, WORDS_SIZE);
+	close(fd);
+	words = mmap(NULL, WORDS_SIZE, PROT_READ, MAP_SHARED, other, 0);
+	check_held(words[0]);
+}
+
+T_TEST(other_value)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+
+	words[0] = 5;
+	T_ERRNO(hold(fd, 0, 0), EAGAIN);
+	T_ERRNO(hold(fd, 0, 6), EAGAIN);
+	T_EQ(words[0], 5);
+	T_EQ(hold(fd, 0, 5), 0);
+}
+
+T_TEST(a_word_that_was_changed_is_left_alone)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int file = words_open(name, O_RDWR);
+
+	T_EQ(hold(file, 0, 0), 0);
+	words[0] = 0;
+	close(file);
+	T_EQ(words[0], 0);
+}
+
+T_TEST(fork_keeps_it_to_the_last)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int file = words_open(name, O_RDWR);
+	int pipes[2];
+	char c;
+	pid_t pid;
+
+	T_EQ(hold(file, 0, 0), 0);
+	T_EQ(pipe(pipes), 0);
+	pid = t_fork();
+	if (!pid) {
+		close(pipes[1]);
+		_exit(read(pipes[0], &c, 1));
+	}
+	close(file);
+	check_held(words[0]);
+	close(pipes[1]);
+	t_wait(pid);
+	T_EQ(words[0], MARKED);
+}
+
+T_TEST(a_mapping_keeps_it)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int file = words_open(name, O_RDWR);
+	void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
+
+	T_EQ(hold(file, 0, 0), 0);
+	close(file);
+	check_held(words[0]);
+	munmap(map, 4096);
+	T_EQ(words[0], MARKED);
+}
+
+T_TEST(through_the_device_node)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int node = open("/dev/vmshm0", O_RDWR);
+
+	T_ERRNO(hold(node, 0, 0), ENXIO);
+	T_EQ(ioctl(node, 0, name), 0);
+	T_EQ(hold(node, 0, 0), 0);
+	check_held(words[0]);
+	close(node);
+	T_EQ(words[0], MARKED);
+	/* A device without an arena */
+	node = open("/dev/vmshm1", O_RDWR);
+	T_ERRNO(hold(node, 0, 0), EOPNOTSUPP);
+}
+
+T_TEST(needs_a_file_open_for_writing)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int node = open("/dev/vmshm0", O_RDONLY);
+
+	T_ERRNO(hold(words_open(name, O_RDONLY), 0, 0), EBADF);
+	T_EQ(ioctl(node, 0, name), 0);
+	T_ERRNO(hold(node, 0, 0), EBADF);
+	T_EQ(words[0], 0);
+}
+
+T_TEST(no_more_than_32)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int file[HOLDS + 1];
+	int round, i;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i <= HOLDS; i++)
+			file[i] = words_open(name, O_RDWR);
+		for (i = 0; i < HOLDS; i++) {
+			T_EQ(hold(file[i], i, words[i]), 0);
+			check_held(words[i]);
+		}
+		T_ERRNO(hold(file[HOLDS], HOLDS, 0), ENOSPC);
+		close(file[5]);
+		T_EQ(words[5], MARKED);
+		T_EQ(hold(file[HOLDS], 5, MARKED), 0);
+		for (i = 0; i <= HOLDS; i++)
+			close(file[i]);
+		for (i = 0; i < HOLDS; i++)
+			T_EQ(words[i], MARKED);
+	}
+}
+
+T_TEST(leaves_room_for_waiters)
+{
+	const char *name = words_name();
+	int file[HOLDS], i;
+	pid_t pid[64];
+
+	words_map(name);
+	for (i = 0; i < HOLDS; i++) {
+		file[i] = words_open(name, O_RDWR);
+		T_EQ(hold(file[i], i, 0), 0);
+	}
+	for (i = 0; i < 64; i++) {
+		pid[i] = t_fork();
+		if (!pid[i])
+			_exit(wait_word(100 + i, 0, -1));
+	}
+	for (i = 63; i >= 0; i--) {
+		host_wakes(name, 100 + i, 1);
+		t_wait(pid[i]);
+	}
+}
+
+T_TEST(unbind_marks_the_word)
+{
+	const char *name = words_name();
+	int file;
+
+	words_map(name);
+	file = words_open(name, O_RDWR);
+	T_EQ(hold(file, 1, 0), 0);
+	words_unbind();
+	T_ASSERT(!strcmp(t_host("read %s 4 4", name), "000000c0"));
+	T_ERRNO(hold(file, 1, 0), ENODEV);
+	T_ERRNO(hold(fd, 1, 0), ENODEV);
+	close(file);
+}
+
+T_TEST(unplug_marks_the_word)
+{
+	const char *name = words_name();
+	int node;
+
+	words_map(name);
+	t_host("device_add vmshm,id=hot,bus=rp0");
+	while ((node = open("/dev/vmshm2", O_RDWR)) < 0)
+		T_EQ(errno, ENOENT);
+	T_EQ(ioctl(node, 0, name), 0);
+	T_EQ(hold(node, 1, 0), 0);
+	t_host("device_del hot");
+	T_ASSERT(!strcmp(t_host("read %s 4 4", name), "000000c0"));
+	close(node);
+}
+
+T_TEST(nonsense)
+{
+	struct vmshm_ioc_word word = { .reserved = 1 };
+
+	words_map(words_name());
+	T_ERRNO(ioctl(fd, VMSHM_IOC_HOLD, NULL), EFAULT);
+	T_ERRNO(ioctl(fd, VMSHM_IOC_HOLD, (void *)8), EFAULT);
+	T_ERRNO(ioctl(fd, VMSHM_IOC_HOLD, &word), EINVAL);
+	word.reserved = 0;
+	word.offset = 2;
+	T_ERRNO(ioctl(fd, VMSHM_IOC_HOLD, &word), EINVAL);
+	word.offset = WORDS_SIZE;
+	T_ERRNO(ioctl(fd, VMSHM_IOC_HOLD, &word), EFAULT);
+	word.offset = -4ULL;
+	T_ERRNO(ioctl(fd, VMSHM_IOC_HOLD, &word), EFAULT);
+	word.offset = 0;
+	T_EQ(ioctl(fd, VMSHM_IOC_HOLD, &word), 0);
+}
+
+/* Many that come and go at once; nothing is left of any of them. */
+T_TEST(come_and_go)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int i, round;
+
+	for (i = 0; i < 8; i++) {
+		if (t_fork())
+			continue;
+		for (round = 0; round < 150; round++) {
+			int file = words_open(name, O_RDWR);
+
+			T_EQ(hold(file, i, words[i]), 0);
+			check_held(words[i]);
+			if (round % 3)
+				T_EQ(do_word(file, VMSHM_IOC_POLL, i, words[i]),
+				     0);
+			close(file);
+			T_EQ(words[i], MARKED);
+		}
+		_exit(0);
+	}
+	for (i = 0; i < 8; i++)
+		T_ASSERT(wait(NULL) > 0);
+	T_EQ(atoi(t_host("wake %s 0 100", name)), 0);
+}

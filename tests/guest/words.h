@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the tests of words have in common: an object of the host, mapped, and
+ * the ioctls of <vmshm/ioctl.h> on it. Include t.h first.
+ */
+#ifndef WORDS_H
+#define WORDS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <time.h>
+#include <unistd.h>
+#include <vmshm/ioctl.h>
+
+#define WORDS_SIZE 8192
+
+/* Of the object that words_map() has mapped */
+static int fd = -1;
+
+static inline const char *words_path(const char *name)
+{
+	static char path[512];
+
+	snprintf(path, sizeof(path), "/dev/shm%s", name);
+	return path;
+}
+
+/* The name of an object of this test alone, which is a process. */
+static inline const char *words_name(void)
+{
+	char tail[32];
+
+	snprintf(tail, sizeof(tail), "w%d", getpid());
+	return t_name(tail);
+}
+
+static inline int words_open(const char *name, int flags)
+{
+	int file = open(words_path(name), flags | O_CLOEXEC);
+
+	T_ASSERT(file >= 0);
+	return file;
+}
+
+/* The words of a new object of the host, through the file system. */
+static inline volatile unsigned int *words_map(const char *name)
+{
+	volatile unsigned int *words;
+
+	T_EQ(unshare(CLONE_NEWNS), 0);
+	T_EQ(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	T_EQ(mount("vmshm0", "/dev/shm", "vmshm", 0, NULL), 0);
+	t_host("create %s %d", name, WORDS_SIZE);
+	fd = words_open(name, O_RDWR);
+	words = mmap(NULL, WORDS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		     0);
+	T_ASSERT(words != MAP_FAILED);
+	return words;
+}
+
+static inline long long now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static inline int wait_word(long word, unsigned int expected,
+			    long long deadline)
+{
+	struct vmshm_ioc_wait wait = {
+		.offset = word * 4,
+		.expected = expected,
+		.deadline = deadline,
+	};
+
+	return ioctl(fd, VMSHM_IOC_WAIT, &wait);
+}
+
+static inline int wake_word(long word, unsigned int count)
+{
+	struct vmshm_ioc_wake wake = { .offset = word * 4, .count = count };
+
+	return ioctl(fd, VMSHM_IOC_WAKE, &wake);
+}
+
+/* VMSHM_IOC_POLL or VMSHM_IOC_HOLD, of any file */
+static inline int do_word(int file, unsigned long request, long word,
+			  unsigned int expected)
+{
+	struct vmshm_ioc_word arg = {
+		.offset = word * 4,
+		.expected = expected,
+	};
+
+	return ioctl(file, request, &arg);
+}
+
+/* Wakes on the host until as many as this were woken. */
+static inline void host_wakes(const char *name, long word, int count)
+{
+	while (count > 0)
+		count -= atoi(t_host("wake %s %ld %d", name, word * 4, count));
+}
+
+/* Returns when the process sleeps in a system call that is an ioctl. */
+static inline void words_asleep(pid_t pid)
+{
+	char path[64], text[16];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	do {
+		sched_yield();
+		file = fopen(path, "r");
+		T_ASSERT(file && fgets(text, sizeof(text), file));
+		fclose(file);
+	} while (strncmp(text, "16 ", 3));
+}
+
+/* As root does; the device comes back at once. */
+static inline void words_unbind(void)
+{
+	T_EQ(t_system("cd /sys/bus/pci/drivers/vmshm && "
+		      "f=$(ls -d 0* | head -n 1) && "
+		      "echo $f >unbind && echo $f >bind"),
+	     0);
+}
+
+#endif
