@@ -257,7 +257,8 @@ API int vmshm_channel_send(struct vmshm_channel *ch, const void *data,
 	err = vmshm_channel_reserve(ch, &to, size, deadline);
 	if (err)
 		return err;
-	memcpy(to, data, size);
+	if (size)
+		memcpy(to, data, size);
 	return vmshm_channel_commit(ch, size);
 }
 
@@ -302,7 +303,8 @@ API ssize_t vmshm_channel_recv(struct vmshm_channel *ch, void *data,
 		return err;
 	if (length > size)
 		return -EMSGSIZE;
-	memcpy(data, from, length);
+	if (length)
+		memcpy(data, from, length);
 	done_with(ch, length);
 	return length;
 }

@@ -54,11 +54,12 @@ static inline void l_mount(void)
 /* The name of an object of this test, which is not there yet; never freed */
 static inline const char *l_name(const char *tail)
 {
+	static int count;
 	char full[64];
 	char *name;
 
 	l_mount();
-	snprintf(full, sizeof(full), "l%d-%s", getpid(), tail);
+	snprintf(full, sizeof(full), "l%d.%d-%s", getpid(), ++count, tail);
 	name = strdup(t_name(full));
 	T_ASSERT(name);
 	return name;

@@ -1,0 +1,617 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * <vmshm/channel.h>: messages, streams, ends. Most tests have both parties in
+ * one process.
+ *
+ * qemu: -device vmshm,create=on
+ * host: address
+ */
+#define _GNU_SOURCE
+#include "pair.h"
+
+T_TEST(messages_of_all_sizes)
+{
+	struct pair p = pair_open(LEAST);
+	size_t size, max = vmshm_channel_max(p.a);
+	char *out = malloc(max + 1), *in = malloc(max + 1);
+
+	T_EQ(max, LEAST - 8);
+	T_EQ(vmshm_channel_max(p.b), max);
+	for (size = 0; size <= max; size++) {
+		ch_make(out, size, size);
+		L_OK(vmshm_channel_send(p.a, out, size, VMSHM_NOW));
+		T_EQ(vmshm_channel_recv(p.b, in, size, VMSHM_NOW), size);
+		T_ASSERT(ch_is_made(in, size, size));
+	}
+	L_ERR(vmshm_channel_send(p.a, out, max + 1, VMSHM_NOW), EMSGSIZE);
+	L_ERR(vmshm_channel_send(p.a, out, SIZE_MAX, VMSHM_NOW), EMSGSIZE);
+	pair_close(&p);
+	free(out);
+	free(in);
+}
+
+T_TEST(without_copying)
+{
+	struct pair p = pair_open(LEAST);
+	size_t size, got, max = vmshm_channel_max(p.a);
+	const void *in, *again;
+	void *out;
+
+	for (size = 0; size <= max; size++) {
+		L_OK(vmshm_channel_reserve(p.b, &out, max, VMSHM_NOW));
+		ch_make(out, size, size);
+		/* Nothing is sent without the commit. */
+		L_ERR(vmshm_channel_peek(p.a, &in, &got, VMSHM_NOW), EAGAIN);
+		L_OK(vmshm_channel_commit(p.b, size));
+		L_OK(vmshm_channel_peek(p.a, &in, &got, VMSHM_NOW));
+		T_EQ(got, size);
+		T_ASSERT(ch_is_made(in, size, size));
+		L_OK(vmshm_channel_peek(p.a, &again, &got, VMSHM_NOW));
+		T_ASSERT(again == in && got == size);
+		L_OK(vmshm_channel_release(p.a));
+	}
+	L_ERR(vmshm_channel_reserve(p.b, &out, max + 1, VMSHM_NOW), EMSGSIZE);
+	L_ERR(vmshm_channel_release(p.a), EINVAL);
+	L_ERR(vmshm_channel_commit(p.b, 0), EINVAL);
+	pair_close(&p);
+}
+
+T_TEST(a_commit_is_at_most_what_was_reserved)
+{
+	struct pair p = pair_open(LEAST);
+	void *out;
+
+	L_OK(vmshm_channel_reserve(p.a, &out, 10, VMSHM_NOW));
+	L_ERR(vmshm_channel_commit(p.a, 11), EINVAL);
+	strcpy(out, "123456789");
+	L_OK(vmshm_channel_commit(p.a, 10));
+	ch_recv(p.b, "123456789");
+	/* A reservation is given up by sending something else, or by the end. */
+	L_OK(vmshm_channel_reserve(p.a, &out, 10, VMSHM_NOW));
+	ch_send(p.a, "else");
+	L_ERR(vmshm_channel_commit(p.a, 1), EINVAL);
+	L_OK(vmshm_channel_reserve(p.a, &out, 10, VMSHM_NOW));
+	L_OK(vmshm_channel_shutdown(p.a));
+	L_ERR(vmshm_channel_commit(p.a, 1), EINVAL);
+	ch_recv(p.b, "else");
+	ch_end(p.b, EPIPE);
+	pair_close(&p);
+}
+
+T_TEST(empty_messages_need_no_memory)
+{
+	struct pair p = pair_open(LEAST);
+
+	L_OK(vmshm_channel_send(p.a, NULL, 0, VMSHM_NOW));
+	T_EQ(vmshm_channel_recv(p.b, NULL, 0, VMSHM_NOW), 0);
+	T_EQ(vmshm_channel_write(p.a, NULL, 0, VMSHM_NOW), 0);
+	T_EQ(vmshm_channel_read(p.b, NULL, 0, VMSHM_NOW), 0);
+	pair_close(&p);
+}
+
+T_TEST(too_long_for_who_receives)
+{
+	struct pair p = pair_open(LEAST);
+	char buf[4];
+
+	ch_send(p.a, "longer");
+	ch_send(p.a, "next");
+	L_ERR(vmshm_channel_recv(p.b, buf, 4, VMSHM_NOW), EMSGSIZE);
+	L_ERR(vmshm_channel_recv(p.b, NULL, 0, VMSHM_NOW), EMSGSIZE);
+	ch_recv(p.b, "longer");
+	ch_recv(p.b, "next");
+	pair_close(&p);
+}
+
+static size_t ring_of(size_t ring)
+{
+	struct vmshm_channel *ch = ch_open(l_name("ring"), ring);
+	size_t max = vmshm_channel_max(ch);
+
+	vmshm_channel_close(ch);
+	return max + 8;
+}
+
+T_TEST(sizes_of_rings)
+{
+	struct vmshm_channel *ch;
+
+	T_EQ(ring_of(0), MIB);
+	T_EQ(ring_of(1), 4096);
+	T_EQ(ring_of(4096), 4096);
+	T_EQ(ring_of(4097), 8192);
+	T_EQ(ring_of(3 * MIB), 4 * MIB);
+	L_ERR(vmshm_channel_open(&ch, NULL, l_name("x"), (1ul << 30) + 1, 0600),
+	      EINVAL);
+	T_ASSERT(!ch);
+	L_ERR(vmshm_channel_open(&ch, NULL, l_name("x"), SIZE_MAX, 0600),
+	      EINVAL);
+}
+
+/* What is there already decides by its own size. */
+static size_t ring_in(uint64_t size)
+{
+	struct vmshm_channel *ch;
+	const char *name = l_name("in");
+	size_t max;
+	int err;
+
+	vmshm_close(l_object(name, size));
+	err = vmshm_channel_open(&ch, NULL, name, MIB, 0);
+	if (err) {
+		T_EQ(err, -ENODATA);
+		return 0;
+	}
+	max = vmshm_channel_max(ch);
+	vmshm_channel_close(ch);
+	L_OK(vmshm_unlink(NULL, name));
+	return max + 8;
+}
+
+T_TEST(objects_that_are_there)
+{
+	struct vmshm_channel *ch;
+	const char *name = l_name("x");
+
+	L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0), ENOENT);
+	T_EQ(ring_in(0), 0);
+	T_EQ(ring_in(1), 0);
+	T_EQ(ring_in(12287), 0);
+	T_EQ(ring_in(12288), 4096);
+	T_EQ(ring_in(20479), 4096);
+	T_EQ(ring_in(20480), 8192);
+	T_EQ(ring_in(3 * MIB), MIB);
+	/* One of no bytes is made larger by who may make it. */
+	vmshm_close(l_object(name, 0));
+	ch = ch_open(name, 8192);
+	T_EQ(vmshm_channel_max(ch), 8184);
+	vmshm_channel_close(ch);
+}
+
+T_TEST(the_largest_ring)
+{
+	const char *name = l_name("x");
+	struct vmshm *shm;
+	struct vmshm_channel *ch;
+
+	if (l_in_guest())
+		t_skip("more than its memory");
+	/* Nothing of it is used. */
+	shm = l_object(name, 0);
+	T_EQ(ftruncate(vmshm_fd(shm), (2l << 30) + 4096), 0);
+	L_OK(vmshm_channel_open(&ch, NULL, name, 0, 0));
+	T_EQ(vmshm_channel_max(ch), (1l << 30) - 8);
+	vmshm_channel_close(ch);
+	vmshm_close(shm);
+}
+
+/* The first bytes of an object that is something else */
+static void not_a_channel(const void *data, size_t size)
+{
+	const char *name = l_name("x");
+	struct vmshm *shm = l_object(name, MIB);
+	struct vmshm_channel *ch;
+
+	memcpy(l_map(shm), data, size);
+	L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0600), EINVAL);
+	T_ASSERT(!ch);
+	T_ASSERT(!memcmp(l_map(shm), data, size));
+	vmshm_close(shm);
+	L_OK(vmshm_unlink(NULL, name));
+}
+
+T_TEST(objects_that_are_something_else)
+{
+	static const uint32_t later[] = { 0x48434d56, 2 },
+			      broadcast[] = { 0x43424d56, 1 };
+	uint32_t noise[1024];
+	int i;
+
+	not_a_channel("hello", 6);
+	not_a_channel("\1\0\0\0", 4);
+	not_a_channel(later, sizeof(later));
+	not_a_channel(broadcast, sizeof(broadcast));
+	for (i = 1; i <= 20; i++) {
+		t_fill(noise, sizeof(noise), i);
+		not_a_channel(noise, sizeof(noise));
+	}
+}
+
+T_TEST(a_full_ring)
+{
+	struct pair p = pair_open(LEAST);
+	int64_t deadline;
+	char buf[248];
+	int i;
+
+	/* 256 bytes each, with their heads */
+	T_EQ(ch_fill(p.a, 248), 16);
+	L_ERR(vmshm_channel_send(p.a, buf, 0, VMSHM_NOW), EAGAIN);
+	deadline = vmshm_deadline(20 * MSEC);
+	L_ERR(vmshm_channel_send(p.a, buf, 0, deadline), ETIMEDOUT);
+	T_ASSERT(l_now() >= deadline);
+	deadline = vmshm_deadline(20 * MSEC);
+	L_ERR(vmshm_channel_drain(p.a, deadline), ETIMEDOUT);
+	T_ASSERT(l_now() >= deadline);
+	L_ERR(vmshm_channel_drain(p.a, VMSHM_NOW), EAGAIN);
+	for (i = 0; i < 16; i++)
+		T_EQ(vmshm_channel_recv(p.b, buf, 248, VMSHM_NOW), 248);
+	deadline = vmshm_deadline(20 * MSEC);
+	L_ERR(vmshm_channel_recv(p.b, buf, 248, deadline), ETIMEDOUT);
+	T_ASSERT(l_now() >= deadline);
+	L_ERR(vmshm_channel_recv(p.b, buf, 248, VMSHM_NOW), EAGAIN);
+	L_OK(vmshm_channel_drain(p.a, VMSHM_NOW));
+	pair_close(&p);
+}
+
+T_TEST(a_deadline_while_spinning)
+{
+	static const int64_t spins[] = {
+		0, 1, 1000, INT64_MAX, VMSHM_FOREVER, INT64_MIN,
+	};
+	struct pair p = pair_open(LEAST);
+	char byte;
+	size_t i;
+
+	for (i = 0; i < sizeof(spins) / sizeof(*spins); i++) {
+		int64_t deadline = vmshm_deadline(5 * MSEC);
+
+		vmshm_channel_spin(p.b, spins[i]);
+		L_ERR(vmshm_channel_recv(p.b, &byte, 1, deadline), ETIMEDOUT);
+		T_ASSERT(l_now() >= deadline);
+		ch_send(p.a, "x");
+		ch_recv(p.b, "x");
+	}
+	pair_close(&p);
+}
+
+T_TEST(drained_is_received_and_released)
+{
+	struct pair p = pair_open(LEAST);
+	const void *in;
+	size_t size;
+
+	L_OK(vmshm_channel_drain(p.a, VMSHM_NOW));
+	ch_send(p.a, "x");
+	L_ERR(vmshm_channel_drain(p.a, VMSHM_NOW), EAGAIN);
+	L_OK(vmshm_channel_peek(p.b, &in, &size, VMSHM_NOW));
+	L_ERR(vmshm_channel_drain(p.a, VMSHM_NOW), EAGAIN);
+	L_OK(vmshm_channel_release(p.b));
+	L_OK(vmshm_channel_drain(p.a, VMSHM_NOW));
+	/* Also after a shutdown */
+	ch_send(p.a, "y");
+	L_OK(vmshm_channel_shutdown(p.a));
+	L_ERR(vmshm_channel_drain(p.a, VMSHM_NOW), EAGAIN);
+	ch_recv(p.b, "y");
+	L_OK(vmshm_channel_drain(p.a, VMSHM_NOW));
+	pair_close(&p);
+}
+
+T_TEST(a_stream)
+{
+	struct pair p = pair_open(LEAST);
+	size_t sent = 0, got = 0;
+	char out[1000], in[1000];
+	ssize_t n;
+	uint32_t seed = 1;
+
+	/* Pieces of any size, each byte with its own number */
+	while (got < MIB) {
+		size_t i, size = l_random(&seed) % sizeof(out);
+
+		for (i = 0; i < size; i++)
+			out[i] = (sent + i) * 7 >> 3;
+		n = vmshm_channel_write(p.a, out, size, VMSHM_NOW);
+		T_ASSERT(n >= 0 || n == -EAGAIN);
+		sent += n > 0 ? n : 0;
+		size = l_random(&seed) % sizeof(in) + 1;
+		n = vmshm_channel_read(p.b, in, size, VMSHM_NOW);
+		T_ASSERT(n > 0 || n == -EAGAIN);
+		for (i = 0; n > 0 && i < (size_t)n; i++)
+			T_EQ(in[i], (char)((got + i) * 7 >> 3));
+		got += n > 0 ? n : 0;
+	}
+	pair_close(&p);
+}
+
+T_TEST(a_write_that_is_cut_short)
+{
+	struct pair p = pair_open(LEAST);
+	char *data = calloc(1, 100000), *in = malloc(100000);
+	ssize_t n, got;
+
+	ch_make(data, 100000, 1);
+	n = vmshm_channel_write(p.a, data, 100000, VMSHM_NOW);
+	T_ASSERT(n > 0 && n < LEAST);
+	L_ERR(vmshm_channel_write(p.a, data, 1000, VMSHM_NOW), EAGAIN);
+	L_ERR(vmshm_channel_write(p.a, data, 1000, vmshm_deadline(MSEC)),
+	      ETIMEDOUT);
+	/* All that is there comes in one. */
+	got = vmshm_channel_read(p.b, in, 100000, VMSHM_FOREVER);
+	T_EQ(got, n);
+	T_ASSERT(ch_is_made(in, n, 1));
+	L_ERR(vmshm_channel_read(p.b, in, 1, VMSHM_NOW), EAGAIN);
+	L_ERR(vmshm_channel_read(p.b, in, 1, vmshm_deadline(MSEC)), ETIMEDOUT);
+	L_OK(vmshm_channel_shutdown(p.a));
+	T_EQ(vmshm_channel_read(p.b, in, 1, VMSHM_FOREVER), 0);
+	T_EQ(vmshm_channel_read(p.b, in, 1, VMSHM_FOREVER), 0);
+	L_ERR(vmshm_channel_write(p.a, data, 1, VMSHM_FOREVER), EPIPE);
+	pair_close(&p);
+	free(data);
+	free(in);
+}
+
+T_TEST(streams_and_messages_mixed)
+{
+	struct pair p = pair_open(LEAST);
+	char buf[100];
+	const void *in;
+	size_t size;
+
+	/* Messages read as a stream, over their boundaries */
+	ch_send(p.a, "one");
+	L_OK(vmshm_channel_send(p.a, "", 0, VMSHM_NOW));
+	ch_send(p.a, "two");
+	T_EQ(vmshm_channel_read(p.b, buf, 2, VMSHM_NOW), 2);
+	T_EQ(vmshm_channel_read(p.b, buf + 2, 4, VMSHM_NOW), 4);
+	T_ASSERT(!memcmp(buf, "one\0tw", 6));
+	/* The rest of one as a message */
+	L_ERR(vmshm_channel_recv(p.b, buf, 1, VMSHM_NOW), EMSGSIZE);
+	ch_recv(p.b, "o");
+	/* What was written, as messages */
+	T_EQ(vmshm_channel_write(p.a, "three", 6, VMSHM_NOW), 6);
+	ch_recv(p.b, "three");
+	/* The rest of one is peeked at, and released as a whole. */
+	ch_send(p.a, "four");
+	T_EQ(vmshm_channel_read(p.b, buf, 2, VMSHM_NOW), 2);
+	L_OK(vmshm_channel_peek(p.b, &in, &size, VMSHM_NOW));
+	T_EQ(size, 3);
+	T_ASSERT(!strcmp(in, "ur"));
+	L_OK(vmshm_channel_release(p.b));
+	L_OK(vmshm_channel_drain(p.a, VMSHM_NOW));
+	/* Empty messages are nothing to a stream. */
+	L_OK(vmshm_channel_send(p.a, "", 0, VMSHM_NOW));
+	L_ERR(vmshm_channel_read(p.b, buf, 1, VMSHM_NOW), EAGAIN);
+	pair_close(&p);
+}
+
+T_TEST(who_comes_first_may_send)
+{
+	const char *name = l_name("x");
+	struct vmshm_channel *a = ch_open(name, LEAST), *b;
+	char byte;
+
+	L_ERR(vmshm_channel_peer(a, VMSHM_NOW), EAGAIN);
+	L_ERR(vmshm_channel_peer(a, vmshm_deadline(MSEC)), ETIMEDOUT);
+	L_ERR(vmshm_channel_recv(a, &byte, 1, VMSHM_NOW), EAGAIN);
+	ch_send(a, "early");
+	L_ERR(vmshm_channel_drain(a, VMSHM_NOW), EAGAIN);
+	b = ch_open(name, LEAST);
+	L_OK(vmshm_channel_peer(a, VMSHM_FOREVER));
+	L_OK(vmshm_channel_peer(b, VMSHM_NOW));
+	ch_recv(b, "early");
+	ch_send(b, "answer");
+	vmshm_channel_close(b);
+	/* It was there. */
+	L_OK(vmshm_channel_peer(a, VMSHM_NOW));
+	ch_recv(a, "answer");
+	ch_end(a, EPIPE);
+	vmshm_channel_close(a);
+}
+
+T_TEST(a_shutdown_is_of_one_way)
+{
+	struct pair p = pair_open(LEAST);
+	char byte;
+
+	ch_send(p.a, "last");
+	L_OK(vmshm_channel_shutdown(p.a));
+	L_OK(vmshm_channel_shutdown(p.a));
+	L_ERR(vmshm_channel_send(p.a, "x", 1, VMSHM_NOW), EPIPE);
+	ch_recv(p.b, "last");
+	ch_end(p.b, EPIPE);
+	T_EQ(vmshm_channel_read(p.b, &byte, 1, VMSHM_FOREVER), 0);
+	ch_send(p.b, "other way");
+	ch_recv(p.a, "other way");
+	L_ERR(vmshm_channel_recv(p.a, &byte, 1, VMSHM_NOW), EAGAIN);
+	L_OK(vmshm_channel_shutdown(p.b));
+	ch_end(p.a, EPIPE);
+	pair_close(&p);
+}
+
+T_TEST(what_was_sent_before_closing_is_received)
+{
+	struct pair p = pair_open(LEAST);
+	char buf[248];
+	int i, n = ch_fill(p.a, 248);
+
+	vmshm_channel_close(p.a);
+	for (i = 0; i < n; i++)
+		T_EQ(vmshm_channel_recv(p.b, buf, 248, VMSHM_NOW), 248);
+	ch_end(p.b, EPIPE);
+	T_EQ(vmshm_channel_read(p.b, buf, 1, VMSHM_NOW), 0);
+	L_ERR(vmshm_channel_send(p.b, "x", 1, VMSHM_FOREVER), EPIPE);
+	L_ERR(vmshm_channel_write(p.b, "x", 1, VMSHM_FOREVER), EPIPE);
+	vmshm_channel_close(p.b);
+	vmshm_channel_close(NULL);
+}
+
+T_TEST(not_drained_when_closed)
+{
+	struct pair p = pair_open(LEAST);
+
+	ch_send(p.a, "lost");
+	vmshm_channel_close(p.b);
+	L_ERR(vmshm_channel_drain(p.a, VMSHM_FOREVER), EPIPE);
+	vmshm_channel_close(p.a);
+}
+
+T_TEST(a_third_one)
+{
+	struct pair p = pair_open(LEAST);
+	struct vmshm_channel *c;
+
+	L_ERR(vmshm_channel_open(&c, NULL, p.name, 0, 0600), EBUSY);
+	T_ASSERT(!c);
+	ch_send(p.a, "still");
+	ch_recv(p.b, "still");
+	/* One has left; its seat is nobody's while the other one is there. */
+	ch_send(p.a, "last");
+	vmshm_channel_close(p.a);
+	L_ERR(vmshm_channel_open(&c, NULL, p.name, 0, 0600), EBUSY);
+	ch_recv(p.b, "last");
+	ch_end(p.b, EPIPE);
+	vmshm_channel_close(p.b);
+}
+
+T_TEST(the_next_two_begin_anew)
+{
+	struct pair p = pair_open(LEAST);
+	char byte;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		ch_send(p.a, "stale");
+		ch_send(p.b, "stale");
+		if (i % 2) {
+			vmshm_channel_close(p.b);
+			vmshm_channel_close(p.a);
+		} else {
+			pair_close(&p);
+		}
+		p.a = ch_open(p.name, LEAST);
+		p.b = ch_open(p.name, LEAST);
+		L_ERR(vmshm_channel_recv(p.a, &byte, 1, VMSHM_NOW), EAGAIN);
+		L_ERR(vmshm_channel_recv(p.b, &byte, 1, VMSHM_NOW), EAGAIN);
+		ch_send(p.a, "new");
+		ch_recv(p.b, "new");
+	}
+	pair_close(&p);
+	/* Also if there was only one */
+	p.a = ch_open(p.name, LEAST);
+	ch_send(p.a, "stale");
+	vmshm_channel_close(p.a);
+	p.a = ch_open(p.name, LEAST);
+	p.b = ch_open(p.name, LEAST);
+	L_ERR(vmshm_channel_recv(p.b, &byte, 1, VMSHM_NOW), EAGAIN);
+	pair_close(&p);
+}
+
+T_TEST(another_ring_size_the_next_time)
+{
+	struct vmshm_channel *ch;
+	struct vmshm *shm;
+	struct pair p = pair_open(LEAST);
+
+	pair_close(&p);
+	/* An object that was made larger has larger rings from now on. */
+	L_OK(vmshm_open(&shm, NULL, p.name, O_RDWR, 0));
+	L_OK(vmshm_grow(shm, 4096 + 2 * 16384));
+	vmshm_close(shm);
+	ch = ch_open(p.name, LEAST);
+	T_EQ(vmshm_channel_max(ch), 16384 - 8);
+	vmshm_channel_close(ch);
+}
+
+/* 4 GiB through a ring of 1 MiB: positions are 32 bits. */
+T_TEST(positions_wrap)
+{
+	struct pair p = pair_open(MIB);
+	size_t got, size = vmshm_channel_max(p.a) / 2 - 8;
+	const uint32_t *in;
+	uint32_t i, n = (1ull << 32) / size + 10;
+	void *out;
+
+	for (i = 0; i < n; i++) {
+		L_OK(vmshm_channel_reserve(p.a, &out, size, VMSHM_NOW));
+		((uint32_t *)out)[0] = i;
+		((uint32_t *)out)[size / 4 - 1] = ~i;
+		L_OK(vmshm_channel_commit(p.a, size));
+		/* One is always on its way. */
+		if (!i)
+			continue;
+		L_OK(vmshm_channel_peek(p.b, (const void **)&in, &got,
+					VMSHM_NOW));
+		T_EQ(got, size);
+		T_ASSERT(in[0] == i - 1 && in[size / 4 - 1] == ~(i - 1));
+		L_OK(vmshm_channel_release(p.b));
+	}
+	pair_close(&p);
+}
+
+T_TEST(no_right_to_write)
+{
+	const char *name = l_name("x");
+	struct vmshm_channel *ch;
+	struct vmshm *shm;
+	pid_t pid;
+
+	if (geteuid())
+		t_skip("only root can become somebody else");
+	umask(0);
+	L_OK(vmshm_open(&shm, NULL, name, O_RDWR | O_CREAT, 0644));
+	L_OK(vmshm_grow(shm, MIB));
+	vmshm_close(shm);
+	pid = t_fork();
+	if (!pid) {
+		T_EQ(setuid(NOBODY), 0);
+		L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0), EACCES);
+		_exit(0);
+	}
+	t_wait(pid);
+}
+
+T_TEST(anybody_with_the_right_can)
+{
+	const char *name = l_name("x");
+	struct vmshm_channel *ch;
+	pid_t pid;
+
+	if (geteuid())
+		t_skip("only root can become somebody else");
+	umask(0);
+	L_OK(vmshm_channel_open(&ch, NULL, name, LEAST, 0666));
+	pid = t_fork();
+	if (!pid) {
+		T_EQ(setuid(NOBODY), 0);
+		ch = ch_open(name, LEAST);
+		ch_recv(ch, "to nobody");
+		ch_send(ch, "to root");
+		vmshm_channel_close(ch);
+		_exit(0);
+	}
+	/* Its threads do not keep a process from changing its user. */
+	T_EQ(setuid(NOBODY), 0);
+	ch_send(ch, "to nobody");
+	ch_recv(ch, "to root");
+	ch_end(ch, EPIPE);
+	t_wait(pid);
+	vmshm_channel_close(ch);
+}
+
+T_TEST(many_at_once)
+{
+	/* A guest has 32 seats. */
+	int i, j, n = l_in_guest() ? 15 : 100;
+	struct pair p[100];
+	char text[32];
+
+	for (i = 0; i < n; i++) {
+		sprintf(text, "many-%d", i);
+		p[i].name = l_name(text);
+		p[i].a = ch_open(p[i].name, LEAST);
+		p[i].b = ch_open(p[i].name, LEAST);
+	}
+	for (j = 0; j < 10; j++) {
+		for (i = 0; i < n; i++) {
+			sprintf(text, "%d of %d", j, i);
+			ch_send(j % 2 ? p[i].a : p[i].b, text);
+		}
+		for (i = n - 1; i >= 0; i--) {
+			sprintf(text, "%d of %d", j, i);
+			ch_recv(j % 2 ? p[i].b : p[i].a, text);
+		}
+	}
+	for (i = 0; i < n; i++)
+		pair_close(&p[i]);
+}
