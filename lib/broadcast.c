@@ -53,8 +53,8 @@ struct vmshm_broadcast {
 	uint32_t entries;
 	bool writer;
 	struct seat seat;
-	/* The next to write or read */
-	uint64_t next;
+	/* The next to write or read, and how many before it were lost */
+	uint64_t next, lost;
 	/* The one that was peeked */
 	bool peeked;
 	/* seat.lock: a reader sleeps */
@@ -172,10 +172,18 @@ static struct vmshm_broadcast *broadcast_new(void)
 	return b;
 }
 
+/* It is empty, or was made with the same numbers. */
+static bool is_same(struct vmshm_broadcast *b, uint64_t size, uint32_t entries)
+{
+	struct header *h = b->header;
+
+	return !atomic_load(&h->magic) || (atomic_load(&h->size) == size &&
+					   atomic_load(&h->entries) == entries);
+}
+
 /* An empty object becomes one; another one has to be the same. */
 static int prepare(struct vmshm_broadcast *b, size_t size, uint32_t entries)
 {
-	struct header *h;
 	uint64_t have;
 	int err;
 
@@ -187,11 +195,8 @@ static int prepare(struct vmshm_broadcast *b, size_t size, uint32_t entries)
 	err = map(b);
 	if (err && err != -ENODATA)
 		return err;
-	h = b->header;
-	if (err == 0 && (atomic_load(&h->size) != size ||
-			 atomic_load(&h->entries) != entries))
-		return -EINVAL;
-	return set_layout(b, size, entries);
+	err = set_layout(b, size, entries);
+	return err || is_same(b, size, entries) ? err : -EINVAL;
 }
 
 static int take_writers_seat(struct vmshm_broadcast *b)
@@ -208,6 +213,10 @@ static int take_writers_seat(struct vmshm_broadcast *b)
 	} while (err == -EAGAIN);
 	if (err)
 		return err;
+	/* Somebody may have come and gone since it was looked at. */
+	if (!is_same(b, b->size, b->entries))
+		return -EINVAL;
+	vmshm_wake(b->shm, offset_of(b, &h->seat), UINT32_MAX);
 	atomic_store(&h->version, VERSION);
 	atomic_store(&h->size, b->size);
 	atomic_store(&h->entries, b->entries);
@@ -316,6 +325,8 @@ API int vmshm_broadcast_reserve(struct vmshm_broadcast *b, void **data)
 	if (!b->writer)
 		return -EBADF;
 	atomic_store(&entry_of(b)->sequence, 2 * b->next + 1);
+	/* What is written from now on is not seen before that. */
+	atomic_thread_fence(memory_order_release);
 	*data = data_of(b);
 	return 0;
 }
@@ -346,7 +357,8 @@ API int vmshm_broadcast_send(struct vmshm_broadcast *b, const void *data,
 	err = vmshm_broadcast_reserve(b, &to);
 	if (err)
 		return err;
-	memcpy(to, data, size);
+	if (size)
+		memcpy(to, data, size);
 	return vmshm_broadcast_publish(b, size);
 }
 
@@ -361,16 +373,16 @@ static int at_the_end(struct vmshm_broadcast *b)
 }
 
 /* Goes on with the oldest that is not about to be overwritten. */
-static void catch_up(struct vmshm_broadcast *b, uint64_t next, uint64_t *lost)
+static void catch_up(struct vmshm_broadcast *b, uint64_t next)
 {
 	uint64_t oldest = next - b->entries + 1;
 
-	*lost += oldest - b->next;
+	b->lost += oldest - b->next;
 	b->next = oldest;
 }
 
 /* The entry at b->next, if it is there: 0, -EAGAIN, -EPIPE, ... */
-static int look(struct vmshm_broadcast *b, size_t *size, uint64_t *lost)
+static int look(struct vmshm_broadcast *b, size_t *size)
 {
 	int i;
 
@@ -385,7 +397,7 @@ static int look(struct vmshm_broadcast *b, size_t *size, uint64_t *lost)
 		if (ahead > INT64_MAX)
 			return -EPROTO;
 		if (ahead >= b->entries) {
-			catch_up(b, next, lost);
+			catch_up(b, next);
 			continue;
 		}
 		length = atomic_load(&entry_of(b)->length);
@@ -415,8 +427,16 @@ static void set_awake(struct vmshm_broadcast *b, bool awake)
 	pthread_mutex_unlock(&b->seat.lock);
 }
 
+/* It could not be done; what to say if that is all there is time for */
+static int too_late(int64_t deadline)
+{
+	if (deadline == VMSHM_NOW)
+		return -EAGAIN;
+	return passed(deadline) ? -ETIMEDOUT : 0;
+}
+
 static int wait_for_entry(struct vmshm_broadcast *b, size_t *size,
-			  uint64_t *lost, int64_t deadline)
+			  int64_t deadline)
 {
 	uint64_t offset = offset_of(b, &b->header->event);
 	int waited = 0, err;
@@ -424,13 +444,15 @@ static int wait_for_entry(struct vmshm_broadcast *b, size_t *size,
 	for (;;) {
 		uint32_t event = atomic_load(&b->header->event);
 
-		err = look(b, size, lost);
+		err = look(b, size);
 		if (err != -EAGAIN)
 			return err;
-		if (deadline == VMSHM_NOW)
-			return -EAGAIN;
 		if (waited && waited != -EAGAIN)
 			return waited;
+		/* A hostile writer can keep it from ever sleeping so long. */
+		err = too_late(deadline);
+		if (err)
+			return err;
 		set_awake(b, false);
 		/* The writer may have gone before it is known that we sleep. */
 		err = at_the_end(b);
@@ -443,14 +465,10 @@ static int wait_for_entry(struct vmshm_broadcast *b, size_t *size,
 API int vmshm_broadcast_peek(struct vmshm_broadcast *b, const void **data,
 			     size_t *size, uint64_t *lost, int64_t deadline)
 {
-	uint64_t missed = 0;
-	int err;
+	int err = b->writer ? -EBADF : wait_for_entry(b, size, deadline);
 
-	if (b->writer)
-		return -EBADF;
-	err = wait_for_entry(b, size, &missed, deadline);
 	if (lost)
-		*lost = missed;
+		*lost = err ? 0 : b->lost;
 	if (err)
 		return err;
 	*data = data_of(b);
@@ -458,38 +476,49 @@ API int vmshm_broadcast_peek(struct vmshm_broadcast *b, const void **data,
 	return 0;
 }
 
-API int vmshm_broadcast_release(struct vmshm_broadcast *b)
+/* Goes on to the next; whether this one was still what it was */
+static bool leave_entry(struct vmshm_broadcast *b)
 {
-	bool good;
+	bool good = unchanged(b);
 
-	if (!b->peeked)
-		return -EINVAL;
-	good = unchanged(b);
 	b->peeked = false;
 	b->next++;
-	return good ? 0 : -EOVERFLOW;
+	return good;
+}
+
+API int vmshm_broadcast_release(struct vmshm_broadcast *b)
+{
+	if (!b->peeked)
+		return -EINVAL;
+	b->lost = 0;
+	return leave_entry(b) ? 0 : -EOVERFLOW;
 }
 
 API ssize_t vmshm_broadcast_recv(struct vmshm_broadcast *b, void *data,
 				 size_t size, uint64_t *lost, int64_t deadline)
 {
-	uint64_t missed = 0, more;
 	const void *from;
 	size_t length;
 	int err;
 
 	do {
-		err = vmshm_broadcast_peek(b, &from, &length, &more, deadline);
-		missed += more;
-		if (!err && length > size)
-			err = -EMSGSIZE;
+		err = vmshm_broadcast_peek(b, &from, &length, lost, deadline);
 		if (err)
+			return err;
+		if (length > size) {
+			err = -EMSGSIZE;
 			break;
-		memcpy(data, from, length);
-		err = vmshm_broadcast_release(b);
-		missed += err == -EOVERFLOW;
-	} while (err == -EOVERFLOW);
+		}
+		if (length)
+			memcpy(data, from, length);
+		if (leave_entry(b)) {
+			b->lost = 0;
+			return length;
+		}
+		b->lost++;
+		err = too_late(deadline);
+	} while (!err);
 	if (lost)
-		*lost = missed;
-	return err ? err : (ssize_t)length;
+		*lost = 0;
+	return err;
 }

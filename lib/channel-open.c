@@ -166,8 +166,9 @@ static int come_first(struct vmshm_channel *ch, uint32_t seen)
 	atomic_store(&h->ready, 0);
 	if (seat_taken(atomic_load(&h->seat[1])))
 		return -EBUSY;
-	atomic_store(&h->magic, CHANNEL_MAGIC);
+	/* In this order: who dies in between leaves no half of a channel. */
 	atomic_store(&h->version, CHANNEL_VERSION);
+	atomic_store(&h->magic, CHANNEL_MAGIC);
 	ring = ring_that_fits(ch->shm->size);
 	atomic_store(&h->ring, ring);
 	memset((void *)party(ch, 0), 0, sizeof(struct party));
@@ -178,9 +179,17 @@ static int come_first(struct vmshm_channel *ch, uint32_t seen)
 		err = watch_peer(ch, 1, 0);
 	if (err)
 		return err;
-	atomic_store(&h->ready, 1);
+	atomic_store(&h->ready, atomic_load(&h->seat[0]));
 	vmshm_wake(ch->shm, channel_offset(ch, &h->ready), UINT32_MAX);
 	return 0;
+}
+
+/* Another one has made it larger since it was mapped. */
+static bool has_grown(struct vmshm_channel *ch)
+{
+	uint64_t size;
+
+	return !vmshm_size(ch->shm, &size) && size > ch->shm->size;
 }
 
 static int come_second(struct vmshm_channel *ch, uint32_t first)
@@ -192,12 +201,15 @@ static int come_second(struct vmshm_channel *ch, uint32_t first)
 	err = seat_take(&ch->seat, seat_offset(ch, 1), 0);
 	if (err)
 		return err == -EAGAIN ? AGAIN : err;
-	if (!atomic_load(&h->ready) || atomic_load(&h->seat[0]) != first)
+	vmshm_wake(ch->shm, seat_offset(ch, 1), UINT32_MAX);
+	if (atomic_load(&h->ready) != first ||
+	    atomic_load(&h->seat[0]) != first)
 		return AGAIN;
 	ring = atomic_load(&h->ring);
-	if (ring < RING_LEAST || ring & (ring - 1) ||
-	    ring > ring_that_fits(ch->shm->size))
+	if (ring < RING_LEAST || ring & (ring - 1))
 		return -EINVAL;
+	if (ring > ring_that_fits(ch->shm->size))
+		return has_grown(ch) ? AGAIN : -EINVAL;
 	err = map_rings(ch, 1, ring);
 	if (err)
 		return err;
@@ -206,23 +218,26 @@ static int come_second(struct vmshm_channel *ch, uint32_t first)
 }
 
 /* Not prepared yet: the first one is alive and about to. */
-static int wait_for_first(struct vmshm_channel *ch)
+static int wait_for_first(struct vmshm_channel *ch, uint32_t ready)
 {
 	uint64_t offset = channel_offset(ch, &ch->header->ready);
 	int err;
 
-	err = vmshm_wait(ch->shm, offset, 0, vmshm_deadline(PREPARING));
+	err = vmshm_wait(ch->shm, offset, ready, vmshm_deadline(PREPARING));
 	return err == -EINTR || err == -ENODEV ? err : AGAIN;
 }
 
 static int take_a_seat(struct vmshm_channel *ch)
 {
 	uint32_t first = atomic_load(&ch->header->seat[0]);
+	uint32_t ready;
 
 	if (!seat_taken(first))
 		return come_first(ch, first);
-	if (!atomic_load(&ch->header->ready))
-		return wait_for_first(ch);
+	/* It may still be what somebody before has left. */
+	ready = atomic_load(&ch->header->ready);
+	if (ready != first)
+		return wait_for_first(ch, ready);
 	if (atomic_load(&ch->header->seat[1]) == 0)
 		return come_second(ch, first);
 	return atomic_load(&ch->header->seat[0]) == first ? -EBUSY : AGAIN;

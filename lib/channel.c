@@ -171,6 +171,9 @@ static int64_t wait_long(struct way *way, int64_t deadline)
 		err = sleep_once(way, deadline, &found);
 		if (err)
 			return err;
+		/* A hostile peer can keep it from ever sleeping so long. */
+		if (found == -EAGAIN && passed(deadline))
+			return -ETIMEDOUT;
 	}
 	return found;
 }
@@ -201,6 +204,8 @@ API int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline)
 					 value, deadline);
 		if (err && err != -EAGAIN)
 			return err;
+		if (!atomic_load(&ch->seat.seen) && passed(deadline))
+			return -ETIMEDOUT;
 	}
 	return 0;
 }

@@ -28,7 +28,7 @@
 struct channel_header {
 	_Atomic uint32_t magic;
 	_Atomic uint32_t version;
-	/* 1: prepared; a futex */
+	/* The first one's seat once it has prepared all; a futex */
 	_Atomic uint32_t ready;
 	/* Bytes of each ring */
 	_Atomic uint32_t ring;

@@ -42,6 +42,7 @@ int place_find(const char *where, const char *name, struct place *place);
 /* wait.c: of this process alone; @deadline as in vmshm_wait() */
 long futex(const void *word, int op, uint32_t value, int64_t deadline);
 int64_t now(void);
+bool passed(int64_t deadline);
 /* The word in this process's memory; EINVAL, EFAULT, or as vmshm_map() */
 int host_word(struct vmshm *shm, uint64_t offset, void **word);
 /* Whether vmshm_wait() can work; 0 or -errno */

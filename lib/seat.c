@@ -138,8 +138,9 @@ static int start(struct seat *seat)
 	if (seat->started)
 		return 0;
 	err = start_thread(&seat->thread, seat_thread, seat);
+	/* EAGAIN would be another word's value. */
 	if (err)
-		return err;
+		return err == -EAGAIN ? -ENOMEM : err;
 	seat->started = true;
 	pthread_mutex_lock(&seat->lock);
 	while (!seat->ready)
@@ -163,8 +164,11 @@ static int take_on_host(struct seat *seat, uint64_t offset, uint32_t expected)
 	atomic_thread_fence(memory_order_seq_cst);
 	seat->robust.list.next = &seat->entry;
 	if (!atomic_compare_exchange_strong((_Atomic uint32_t *)word, &expected,
-					    seat->number | FUTEX_WAITERS))
+					    seat->number | FUTEX_WAITERS)) {
+		/* Its owner's number may be ours in another PID namespace. */
+		seat->robust.list.next = &seat->robust.list;
 		return -EAGAIN;
+	}
 	return 0;
 }
 
@@ -180,15 +184,9 @@ static int take_in_guest(struct seat *seat, uint64_t offset, uint32_t expected)
 
 int seat_take(struct seat *seat, uint64_t offset, uint32_t expected)
 {
-	int err;
-
 	if (seat->shm->guest)
-		err = take_in_guest(seat, offset, expected);
-	else
-		err = take_on_host(seat, offset, expected);
-	if (!err)
-		vmshm_wake(seat->shm, offset, UINT32_MAX);
-	return err;
+		return take_in_guest(seat, offset, expected);
+	return take_on_host(seat, offset, expected);
 }
 
 int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,

@@ -41,7 +41,8 @@ int seat_init(struct seat *seat, struct vmshm *shm);
 
 /*
  * Take the seat at @offset, whose word is @expected. -EAGAIN: it is not;
- * -EBUSY: one is taken already; others as VMSHM_IOC_HOLD.
+ * -EBUSY: one is taken already; others as VMSHM_IOC_HOLD. Who watches it is not
+ * woken yet.
  */
 int seat_take(struct seat *seat, uint64_t offset, uint32_t expected);
 

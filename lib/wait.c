@@ -31,6 +31,11 @@ API int64_t vmshm_deadline(int64_t nanoseconds)
 	return deadline;
 }
 
+bool passed(int64_t deadline)
+{
+	return deadline >= 0 && now() >= deadline;
+}
+
 long futex(const void *word, int op, uint32_t value, int64_t deadline)
 {
 	struct timespec t = { deadline / SECOND, deadline % SECOND };

@@ -8,6 +8,7 @@
 #include "library.h"
 
 #define LEAST 4096 /* bytes of the smallest ring */
+#define CHANNEL_SIZE (4096 + 2 * LEAST)
 
 /* Both parties, for tests in one process */
 struct pair {

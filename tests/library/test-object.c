@@ -50,8 +50,9 @@ static void fill_text(char *text, size_t length)
 
 T_TEST(impossible_names)
 {
-	static const char *const bad[] = { "", "/", ".", "/.", "..", "/..",
-					   "a/b", "/a/b", "//a", "a/" };
+	static const char *const bad[] = {
+		"", "/", ".", "/.", "..", "/..", "a/b", "/a/b", "//a", "a/",
+	};
 	char where[5000];
 	struct vmshm *shm;
 	char name[300];

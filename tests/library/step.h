@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A process that is stopped just after it has changed something in an object:
+ * to be killed there, or to be overtaken. Its first thread runs instruction by
+ * instruction, and the tracer looks at the object after each.
+ */
+#ifndef STEP_H
+#define STEP_H
+
+#include <sys/ptrace.h>
+
+#include "library.h"
+
+#define STEP_BYTES 4096 /* that are looked at */
+
+struct step {
+	pid_t pid;
+	const char *object;
+	char before[STEP_BYTES];
+	bool ended;
+};
+
+/* In the child: from here on it is stepped. */
+static inline void step_begin(void)
+{
+	raise(SIGSTOP);
+}
+
+/* In the parent, with a child that calls step_begin() */
+static inline void step_attach(struct step *s, pid_t pid, const char *object)
+{
+	int status;
+
+	*s = (struct step){ .pid = pid, .object = object };
+	T_EQ(ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_EXITKILL), 0);
+	do
+		T_EQ(waitpid(pid, &status, __WALL), pid);
+	while (WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP);
+	T_ASSERT(WIFSTOPPED(status));
+	memcpy(s->before, object, STEP_BYTES);
+	/* It is stopped for us and for the signal; only ours counts. */
+	T_EQ(kill(pid, SIGCONT), 0);
+}
+
+/* Until it has changed the object; false if it ended first, well. */
+static inline bool step_on(struct step *s)
+{
+	int status;
+
+	while (!memcmp(s->before, s->object, STEP_BYTES)) {
+		T_EQ(ptrace(PTRACE_SINGLESTEP, s->pid, NULL, 0), 0);
+		T_EQ(waitpid(s->pid, &status, __WALL), s->pid);
+		if (WIFEXITED(status)) {
+			T_EQ(WEXITSTATUS(status), 0);
+			s->ended = true;
+			return false;
+		}
+		T_ASSERT(WIFSTOPPED(status));
+	}
+	memcpy(s->before, s->object, STEP_BYTES);
+	return true;
+}
+
+static inline void step_kill(struct step *s)
+{
+	int status;
+
+	if (s->ended)
+		return;
+	T_EQ(kill(s->pid, SIGKILL), 0);
+	do
+		T_EQ(waitpid(s->pid, &status, __WALL), s->pid);
+	while (!WIFSIGNALED(status));
+}
+
+/* Lets it run on; t_wait() is for its end. */
+static inline void step_let_go(struct step *s)
+{
+	if (!s->ended)
+		T_EQ(ptrace(PTRACE_DETACH, s->pid, NULL, 0), 0);
+}
+
+#endif

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A party is killed after each single change that it makes to the object, or
+ * stopped there while others go on.
+ *
+ * qemu: -device vmshm,create=on
+ * host: plain
+ */
+#define _GNU_SOURCE
+#include <vmshm/broadcast.h>
+
+#include "pair.h"
+#include "step.h"
+
+#define WHERE "/dev/shm"
+
+/* An object of zeros for a channel, and where it is mapped */
+static const char *new_object(const char **mapped)
+{
+	const char *name = l_name("x");
+
+	vmshm_close(l_object(name, CHANNEL_SIZE));
+	*mapped = l_map_at(name, CHANNEL_SIZE);
+	return name;
+}
+
+static struct vmshm_channel *join(const char *name)
+{
+	struct vmshm_channel *ch;
+
+	L_OK(vmshm_channel_open(&ch, WHERE, name, 0, 0));
+	return ch;
+}
+
+/* Two come, nothing is there, and each gets what the other one sends. */
+static void new_pair_works(const char *name)
+{
+	struct vmshm_channel *a = join(name), *b = join(name);
+	char byte;
+
+	L_ERR(vmshm_channel_recv(a, &byte, 1, VMSHM_NOW), EAGAIN);
+	L_ERR(vmshm_channel_recv(b, &byte, 1, VMSHM_NOW), EAGAIN);
+	ch_send(a, "from a");
+	ch_send(b, "from b");
+	ch_recv(b, "from a");
+	ch_recv(a, "from b");
+	vmshm_channel_close(a);
+	ch_end(b, EPIPE);
+	vmshm_channel_close(b);
+}
+
+/* A child that does this by steps, with what it has opened before, or NULL */
+static pid_t stepped(const char *name, bool opened,
+		     void (*act)(struct vmshm_channel *ch, const char *name))
+{
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		struct vmshm_channel *ch = opened ? join(name) : NULL;
+
+		step_begin();
+		act(ch, name);
+		_exit(0);
+	}
+	return pid;
+}
+
+static void act_open(struct vmshm_channel *ch, const char *name)
+{
+	vmshm_channel_open(&ch, WHERE, name, 0, 0);
+}
+
+static void act_close(struct vmshm_channel *ch, const char *name)
+{
+	(void)name;
+	vmshm_channel_close(ch);
+}
+
+static void act_send(struct vmshm_channel *ch, const char *name)
+{
+	(void)name;
+	vmshm_channel_send(ch, "hello", 6, VMSHM_NOW);
+}
+
+static void act_recv(struct vmshm_channel *ch, const char *name)
+{
+	char buf[248];
+
+	(void)name;
+	vmshm_channel_recv(ch, buf, 248, VMSHM_NOW);
+}
+
+/* Steps @n changes on and kills it; whether there were so many */
+static bool killed_after(struct step *s, int n)
+{
+	bool more = true;
+
+	while (more && n--)
+		more = step_on(s);
+	step_kill(s);
+	return more;
+}
+
+T_TEST(killed_while_it_opens_first)
+{
+	const char *object, *name;
+	struct step s;
+	int n = 0;
+
+	do {
+		name = new_object(&object);
+		step_attach(&s, stepped(name, false, act_open), object);
+		n++;
+		if (!killed_after(&s, n))
+			break;
+		new_pair_works(name);
+	} while (true);
+	/* It was not the test that saw nothing. */
+	T_ASSERT(n > 5);
+}
+
+/* The same in an object that others have used */
+T_TEST(killed_while_it_opens_a_used_one)
+{
+	const char *object, *name;
+	struct vmshm_channel *old;
+	struct step s;
+	int n = 0;
+
+	do {
+		name = new_object(&object);
+		old = join(name);
+		ch_send(old, "stale");
+		vmshm_channel_close(old);
+		step_attach(&s, stepped(name, false, act_open), object);
+		n++;
+		if (!killed_after(&s, n))
+			break;
+		new_pair_works(name);
+	} while (true);
+	T_ASSERT(n > 5);
+}
+
+T_TEST(killed_while_it_opens_second)
+{
+	const char *object, *name;
+	struct vmshm_channel *first;
+	struct step s;
+	bool more;
+	int n = 0;
+
+	do {
+		name = new_object(&object);
+		first = join(name);
+		step_attach(&s, stepped(name, false, act_open), object);
+		more = killed_after(&s, ++n);
+		/* The one that was there before has to learn of it. */
+		L_OK(vmshm_channel_peer(first, VMSHM_FOREVER));
+		ch_end(first, ECONNRESET);
+		vmshm_channel_close(first);
+		new_pair_works(name);
+	} while (more);
+	T_ASSERT(n > 1);
+}
+
+T_TEST(killed_while_it_closes)
+{
+	const char *object, *name;
+	struct vmshm_channel *peer;
+	char byte;
+	struct step s;
+	bool more;
+	int err, n = 0;
+
+	do {
+		name = new_object(&object);
+		peer = join(name);
+		step_attach(&s, stepped(name, true, act_close), object);
+		more = killed_after(&s, ++n);
+		do
+			err = vmshm_channel_recv(peer, &byte, 1, VMSHM_FOREVER);
+		while (err == -EINTR);
+		T_ASSERT(err == -EPIPE || err == -ECONNRESET);
+		err = vmshm_channel_send(peer, &byte, 1, VMSHM_FOREVER);
+		if (!err)
+			T_ASSERT(!more);
+		vmshm_channel_close(peer);
+		new_pair_works(name);
+	} while (more);
+	T_ASSERT(n > 2);
+}
+
+/* Another process that sleeps in a call, and says how that ended */
+static pid_t sleeper(const char *name, bool full, struct l_bell ready)
+{
+	pid_t pid = t_fork();
+	struct vmshm_channel *ch;
+	char buf[248];
+	int err;
+
+	if (pid)
+		return pid;
+	ch = join(name);
+	vmshm_channel_spin(ch, 0);
+	if (full)
+		ch_fill(ch, 248);
+	l_ring(ready);
+	if (full) {
+		do
+			err = vmshm_channel_send(ch, buf, 248, VMSHM_FOREVER);
+		while (!err);
+	} else {
+		do
+			err = vmshm_channel_recv(ch, buf, 248, VMSHM_FOREVER);
+		while (err >= 0);
+	}
+	T_EQ(err, -ECONNRESET);
+	_exit(0);
+}
+
+/* Killed after each change of @act while its peer sleeps for what it does */
+static int killed_beside_a_sleeper(bool full,
+				   void (*act)(struct vmshm_channel *ch,
+					       const char *name))
+{
+	struct l_bell ready = l_bell();
+	const char *object, *name;
+	struct step s;
+	bool more;
+	int n = 0;
+
+	do {
+		pid_t actor, other;
+
+		name = new_object(&object);
+		actor = stepped(name, true, act);
+		/* Its SIGSTOP says that it has opened. */
+		step_attach(&s, actor, object);
+		other = sleeper(name, full, ready);
+		l_heard(ready);
+		l_asleep(other);
+		memcpy(s.before, object, STEP_BYTES);
+		more = killed_after(&s, ++n);
+		t_wait(other);
+		new_pair_works(name);
+	} while (more);
+	return n;
+}
+
+T_TEST(killed_while_it_sends_to_a_sleeper)
+{
+	T_ASSERT(killed_beside_a_sleeper(false, act_send) > 2);
+}
+
+T_TEST(killed_while_it_receives_from_a_sleeper)
+{
+	T_ASSERT(killed_beside_a_sleeper(true, act_recv) > 2);
+}
+
+/*
+ * A newcomer is stopped after each change while it opens; another one comes.
+ * They are the next two, and see nothing of what was there before.
+ */
+T_TEST(overtaken_while_it_opens)
+{
+	struct vmshm_channel *old, *late;
+	const char *object, *name;
+	bool more = true;
+	struct step s;
+	int i, n;
+
+	for (n = 1; more; n++) {
+		pid_t pid;
+
+		name = new_object(&object);
+		old = join(name);
+		ch_send(old, "stale");
+		vmshm_channel_close(old);
+		pid = stepped(name, false, act_open);
+		step_attach(&s, pid, object);
+		for (i = 0; i < n && more; i++)
+			more = step_on(&s);
+		if (!more)
+			break;
+		/* It has a second to go on, which it does not. */
+		i = vmshm_channel_open(&late, WHERE, name, 0, 0);
+		if (!i) {
+			char buf[16];
+
+			L_ERR(vmshm_channel_recv(late, buf, 16, VMSHM_NOW),
+			      EAGAIN);
+			vmshm_channel_close(late);
+		} else {
+			T_ASSERT(i == -EBUSY || i == -ETIMEDOUT);
+		}
+		step_kill(&s);
+		new_pair_works(name);
+	}
+	T_ASSERT(n > 5);
+}
+
+#define ENTRIES 4
+
+static void act_create(struct vmshm_channel *ch, const char *name)
+{
+	struct vmshm_broadcast *b;
+
+	(void)ch;
+	vmshm_broadcast_create(&b, WHERE, name, 64, ENTRIES, 0600);
+}
+
+static void new_broadcast_works(const char *name)
+{
+	struct vmshm_broadcast *w, *r;
+	uint64_t lost;
+	char buf[64];
+
+	L_OK(vmshm_broadcast_create(&w, WHERE, name, 64, ENTRIES, 0600));
+	L_OK(vmshm_broadcast_open(&r, WHERE, name));
+	L_OK(vmshm_broadcast_send(w, "hello", 6));
+	T_EQ(vmshm_broadcast_recv(r, buf, 64, &lost, VMSHM_FOREVER), 6);
+	T_EQ(lost, 0);
+	T_ASSERT(!strcmp(buf, "hello"));
+	vmshm_broadcast_close(w);
+	L_ERR(vmshm_broadcast_recv(r, buf, 64, &lost, VMSHM_FOREVER), EPIPE);
+	vmshm_broadcast_close(r);
+}
+
+T_TEST(killed_while_it_makes_a_broadcast)
+{
+	const char *object, *name;
+	struct step s;
+	int n = 0;
+
+	do {
+		name = new_object(&object);
+		step_attach(&s, stepped(name, false, act_create), object);
+		n++;
+		if (!killed_after(&s, n))
+			break;
+		new_broadcast_works(name);
+	} while (true);
+	T_ASSERT(n > 4);
+}
+
+static void act_publish(struct vmshm_channel *ch, const char *name)
+{
+	struct vmshm_broadcast *b;
+	char data[64] = "new";
+
+	(void)ch;
+	L_OK(vmshm_broadcast_create(&b, WHERE, name, 64, ENTRIES, 0600));
+	step_begin();
+	vmshm_broadcast_send(b, data, 64);
+	vmshm_broadcast_close(b);
+}
+
+/* It sleeps; then there is the new entry, or not, and the end. */
+static pid_t reader(const char *name, struct l_bell ready)
+{
+	pid_t pid = t_fork();
+	struct vmshm_broadcast *r;
+	char buf[64];
+	ssize_t n;
+
+	if (pid)
+		return pid;
+	L_OK(vmshm_broadcast_open(&r, WHERE, name));
+	l_ring(ready);
+	do {
+		n = vmshm_broadcast_recv(r, buf, 64, NULL, VMSHM_FOREVER);
+		if (n >= 0)
+			T_ASSERT(n == 64 && !strcmp(buf, "new"));
+	} while (n >= 0);
+	T_ASSERT(n == -ECONNRESET || n == -EPIPE);
+	_exit(0);
+}
+
+T_TEST(killed_while_it_publishes_to_a_sleeper)
+{
+	struct l_bell ready = l_bell();
+	const char *object, *name;
+	struct vmshm_broadcast *w;
+	bool more = true;
+	struct step s;
+	int n;
+
+	for (n = 1; more; n++) {
+		pid_t writer, r;
+
+		name = new_object(&object);
+		L_OK(vmshm_broadcast_create(&w, WHERE, name, 64, ENTRIES,
+					    0600));
+		vmshm_broadcast_close(w);
+		writer = t_fork();
+		if (!writer) {
+			act_publish(NULL, name);
+			_exit(0);
+		}
+		step_attach(&s, writer, object);
+		r = reader(name, ready);
+		l_heard(ready);
+		l_asleep(r);
+		memcpy(s.before, object, STEP_BYTES);
+		more = killed_after(&s, n);
+		t_wait(r);
+		new_broadcast_works(name);
+	}
+	T_ASSERT(n > 3);
+}
