@@ -85,7 +85,7 @@ int vmshm_map(struct vmshm *shm, void **data, size_t *size);
  *	ETIMEDOUT	the deadline has passed
  *	EINTR	a signal
  *	EINVAL	the offset is no multiple of 4
- *	EFAULT	no such word in the object
+ *	EFAULT	no such word in the object, or in what vmshm_map() gave of it
  *	EOPNOTSUPP	the device or the host's kernel cannot do it
  *	ENODEV	the device was unplugged
  */
@@ -98,7 +98,8 @@ int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count);
 /*
  * A word for an event loop: the file descriptor (never to be read) is readable
  * as soon as the word has been woken or is not @expected, until armed again. It
- * is not before vmshm_poll_arm() was called. One word for one struct vmshm.
+ * tells nothing before vmshm_poll_arm() was called. One word for one struct
+ * vmshm.
  *	errors as vmshm_wait(), EAGAIN and ETIMEDOUT excepted; ENOSPC if the
  *	device has no slot left, EAGAIN if no thread could be made
  */
