@@ -33,8 +33,10 @@ tool: ## build/vmshm, the program for host and guest
 lib: ## build/lib/libvmshm.so and .a, for programs on both sides
 	@$(MAKE) --no-print-directory -s -C lib
 
-install: ## the program and its manual pages, into PREFIX (/usr/local)
+install: ## program, library and manual pages, into PREFIX (/usr/local)
 	@$(MAKE) --no-print-directory -C tools install
+	@$(MAKE) --no-print-directory -C lib install
+	@$(MAKE) --no-print-directory -C python install
 
 check: ## all tests
 	@tests/run
