@@ -58,6 +58,7 @@ check-model: ## waiting and waking in every order there is, with spin
 	@tests/model/run.py
 
 bench: deps device ## how fast it is, against its peers: a table, a picture
+	@scripts/deps bench
 	@bench/run.py
 
 qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU

@@ -10,57 +10,11 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
 
 #include "t.h"
 
 #include "b.h"
-
-#define CALIBRATION 20000.0	/* microseconds */
-
-static double clock_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
-}
-
-/*
- * The counter itself: where the kernel does not trust it, as in an emulated
- * machine, reading its clock is slower than some of what is measured here.
- */
-double b_now(void)
-{
-	static double ticks_per_us;
-
-	if (!ticks_per_us) {
-		double start = clock_us(), now;
-		unsigned long long ticks = __rdtsc();
-
-		do
-			now = clock_us();
-		while (now - start < CALIBRATION);
-		ticks_per_us = (__rdtsc() - ticks) / (now - start);
-	}
-	return __rdtsc() / ticks_per_us;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-double b_median(double *values, size_t count)
-{
-	T_ASSERT(count > 0);
-	qsort(values, count, sizeof(*values), compare);
-	return (values[(count - 1) / 2] + values[count / 2]) / 2;
-}
 
 void b_result(const char *fmt, ...)
 {
@@ -85,6 +39,24 @@ double b_ping(void)
 		times[i] = b_now() - start;
 	}
 	return b_median(times, 9);
+}
+
+/* See bench/machine.py. */
+const char *b_ivshmem(const char *file)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/0000:00:10.0/%s",
+		 file);
+	return path;
+}
+
+void b_ivshmem_enable(void)
+{
+	int fd = open(b_ivshmem("enable"), O_WRONLY);
+
+	T_EQ(write(fd, "1", 1), 1);
+	close(fd);
 }
 
 void b_mount(void)

@@ -24,7 +24,7 @@
 /* Microseconds since some time. */
 double b_now(void);
 
-/* Sorts @values. */
+/* Sorts @values, one at least. */
 double b_median(double *values, size_t count);
 
 void b_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -40,6 +40,10 @@ const char *b_object(const char *tail, size_t size);
 
 /* The same for an object of the guest's own tmpfs. */
 const char *b_tmpfs_object(const char *tail, size_t size);
+
+/* A file in sysfs of the ivshmem-plain that is there since boot */
+const char *b_ivshmem(const char *file);
+void b_ivshmem_enable(void);
 
 /* Opens as shm_open() does, maps all of it; the caller closes *fd. */
 char *b_map(const char *path, size_t size, int *fd);

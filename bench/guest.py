@@ -14,25 +14,27 @@ TESTS = os.path.join(ROOT, "tests", "guest")
 sys.path[:0] = [TESTS, os.path.join(ROOT, "tests", "lib")]
 
 import run as harness                       # noqa: E402
-from host import SHM, Host                  # noqa: E402
-from qemu import Lost, QmpError             # noqa: E402
+from host import SHM, Host, Refused         # noqa: E402
+from qemu import Lost, QmpError, die_with_parent        # noqa: E402
+from shm import Object                      # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "bench")
 # The harness puts what it builds there, apart from what the tests build
 harness.BUILD = BUILD
 
 PIECE = b"v" * (1 << 20)
+LINK_MEMORY = 9 << 20       # as in link.h
 
 
 class BenchHost(Host):
     """Does what bench/*.c ask for, besides what tests can ask for."""
 
-    def __init__(self, vm, results):
+    def __init__(self, vm, results, machine):
         super().__init__(vm)
-        self.results = results
+        self.results, self.machine = results, machine
         self.trace = os.path.join(BUILD, "trace.log")
         self.seen = 0
-        self.plugged = None
+        self.plugs, self.plugged = 0, None
 
     def do_result(self, *words):
         """KEY=VALUE..., the last is what was measured."""
@@ -54,60 +56,107 @@ class BenchHost(Host):
         for n in range(int(count)):
             self.do_object(f"{prefix}-{n}", size)
 
+    def _words(self, words):
+        """With what the guest cannot know."""
+        for word in words:
+            if word.startswith("@shm/"):
+                yield self.path(word[len("@shm"):])
+            else:
+                yield from self.machine.words.get(word, [word])
+
+    def do_peer(self, *words):
+        """Starts the host's end of a link; what it says when it is ready."""
+        child = subprocess.Popen(
+            [os.path.join(BUILD, "peer"), *self._words(words)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            pass_fds=self.machine.fds, preexec_fn=die_with_parent)
+        self.children.append(child)
+        with child.stdout as out:
+            said = out.readline().decode().split()
+        if said[:1] != ["ready"]:
+            raise Refused(f"no peer: {' '.join(words)}")
+        return " ".join(said[1:])
+
+    def do_tap(self):
+        """The host's address."""
+        if not self.machine.tap:
+            raise Refused("there is no tap")
+        return self.machine.tap
+
+    def do_host_only(self):
+        with Object(LINK_MEMORY) as memory:
+            said = subprocess.run(
+                [os.path.join(BUILD, "host-only"), memory.path], check=True,
+                stdout=subprocess.PIPE, preexec_fn=die_with_parent).stdout
+        for line in said.decode().splitlines():
+            self.do_result(*line.split())
+
     def do_plug(self, name, size):
         """An ivshmem-plain with that object."""
+        # QEMU forgets the last one in its own time.
+        self.plugs += 1
         self.plugged = time.monotonic()
         self.vm.qmp("object-add", qom_type="memory-backend-file",
-                    id="hotmem", share=True, size=int(size),
+                    id=f"hot{self.plugs}", share=True, size=int(size),
                     mem_path=self.path(name))
         self.vm.qmp("device_add", driver="ivshmem-plain", id="hot",
-                    memdev="hotmem", bus="rp0")
+                    memdev=f"hot{self.plugs}", bus="rp0")
 
     def do_since_plug(self):
         """Microseconds."""
         return f"{(time.monotonic() - self.plugged) * 1e6:.1f}"
 
-    def do_unplug(self, *_):
+    def do_plug_out(self):
         """Microseconds until QEMU says that it is gone."""
         start = time.monotonic()
         self.vm.qmp("device_del", id="hot")
         self.vm.event("DEVICE_DELETED", lambda d: d.get("device") == "hot")
-        self.vm.qmp("object-del", id="hotmem")
+        self.vm.qmp("object-del", id=f"hot{self.plugs}")
         return f"{(time.monotonic() - start) * 1e6:.1f}"
 
     def do_exits(self, step):
         """Counts accesses to the device's registers since the last call:
         the exits that a guest under KVM would take."""
-        # QEMU appends
-        if step == "begin" and os.path.exists(self.trace):
-            os.unlink(self.trace)
-        events = ("memory_region_ops_read", "memory_region_ops_write")
         if step in ("begin", "end"):
-            for event in events:
-                self.vm.hmp(f"trace-event {event} "
-                            f"{'on' if step == 'begin' else 'off'}")
-            if step == "begin":
-                self.vm.hmp(f"logfile {self.trace}")
+            self.traced(step == "begin")
             return
+        self.results.append(({"name": "exits", "step": step}, "exits",
+                             self.accesses()))
+
+    def traced(self, on):
+        """Whether QEMU logs accesses."""
+        # It appends
+        if on and os.path.exists(self.trace):
+            os.unlink(self.trace)
+        for event in ("memory_region_ops_read", "memory_region_ops_write"):
+            self.vm.hmp(f"trace-event {event} {'on' if on else 'off'}")
+        if on:
+            self.vm.hmp(f"logfile {self.trace}")
+
+    def accesses(self):
+        """How many were logged since the last call, to the device."""
         with open(self.trace, encoding="ascii", errors="replace") as f:
             f.seek(self.seen)
             text = f.read()
             self.seen = f.tell()
-        count = len(re.findall(r"^memory_region_ops.*name 'vmshm-", text,
-                               re.M))
-        self.results.append(({"name": "exits", "step": step}, "exits", count))
+        return len(re.findall(r"^memory_region_ops.*name 'vmshm-", text,
+                              re.M))
 
 
 class BenchGuest(harness.Guest):
     """One boot for everything. plan: [(program, [test])], and may have the
     same again for another round."""
 
-    def __init__(self, *args, progress, results):
+    def __init__(self, *args, progress, results, machine=None):
         super().__init__(None, *args)
         self.progress, self.results = progress, results
+        self.machine = machine
+
+    def make_host(self, vm):
+        return BenchHost(vm, self.results, self.machine)
 
     def listen(self, channel, host):
-        bench = BenchHost(host.vm, self.results)
+        bench = self.make_host(host.vm)
         try:
             super().listen(channel, bench)
         finally:
@@ -126,31 +175,13 @@ class BenchGuest(harness.Guest):
             raise Lost("the kernel said, " + self.trouble[0])
 
 
-def compile_programs(names):
-    """Compiles bench/NAME.c, for each with its library; (path in the guest,
-    file)s of these and of what the harness needs."""
-    files = harness.build([])
-    libraries = [os.path.join(HERE, "b.c"), os.path.join(TESTS, "t.c")]
-    for name in names:
-        out = os.path.join(BUILD, name)
-        done = subprocess.run(
-            ["gcc", "-std=gnu11", "-static", "-s", "-O2", "-Wall", "-pthread",
-             "-I", TESTS, "-I", os.path.join(ROOT, "include"), "-o", out,
-             os.path.join(HERE, name + ".c"), *libraries], check=False)
-        if done.returncode:
-            raise Lost(f"does not compile: bench/{name}.c")
-        files.append(("tests/" + name, out))
-    return files
-
-
-def programs(names, qemu):
+def programs(names):
     """What the plan of a guest is made of, by name."""
     found = {}
     for name in names:
         with open(os.path.join(HERE, name + ".c"), encoding="utf-8") as f:
-            found[name] = harness.Program(name + ".c", f.read(), "", qemu)
+            found[name] = harness.Program(name + ".c", f.read(), "", "")
     return found
 
 
-__all__ = ["BUILD", "BenchGuest", "Lost", "QmpError", "compile_programs",
-           "harness", "programs"]
+__all__ = ["BUILD", "BenchGuest", "Lost", "QmpError", "harness", "programs"]

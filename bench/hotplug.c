@@ -59,7 +59,7 @@ static void cycle(const char *tail, size_t size, double ping)
 	all = b_now() - start;
 	munmap(p, size);
 	close(fd);
-	leave = atof(t_host("unplug"));
+	leave = atof(t_host("plug_out"));
 
 	result("first", size, "touched", first);
 	result("first", size, "whole", first + leave);

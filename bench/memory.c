@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,52 +71,13 @@ static char *map_vmshm(int huge)
 	return p;
 }
 
-static int is_ivshmem(const char *folder)
-{
-	char path[128], id[8] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/device", folder);
-	fd = open(path, O_RDONLY);
-	T_ASSERT(read(fd, id, 6) == 6);
-	close(fd);
-	return !strcmp(id, "0x1110");
-}
-
-/* A file of the one that is there since boot */
-static int open_ivshmem(const char *file)
-{
-	char path[128];
-	int fd = -1;
-	size_t i;
-	glob_t g;
-
-	T_EQ(glob("/sys/bus/pci/devices/*", 0, NULL, &g), 0);
-	for (i = 0; i < g.gl_pathc && fd < 0; i++) {
-		if (!is_ivshmem(g.gl_pathv[i]))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", g.gl_pathv[i], file);
-		fd = open(path, O_RDWR);
-	}
-	globfree(&g);
-	return fd;
-}
-
-static void enable_ivshmem(void)
-{
-	int fd = open_ivshmem("enable");
-
-	T_EQ(write(fd, "1", 1), 1);
-	close(fd);
-}
-
 static char *map_ivshmem(int huge)
 {
 	char *p;
 	int fd;
 
-	enable_ivshmem();
-	fd = open_ivshmem("resource2");
+	b_ivshmem_enable();
+	fd = open(b_ivshmem("resource2"), O_RDWR);
 	T_ASSERT(fd >= 0);
 	p = map_at(address(huge), MAP_SHARED, fd);
 	close(fd);
@@ -298,8 +258,8 @@ T_TEST(register_access)
 	double begin, end;
 	int fd, i;
 
-	enable_ivshmem();
-	fd = open_ivshmem("resource0");
+	b_ivshmem_enable();
+	fd = open(b_ivshmem("resource0"), O_RDWR);
 	regs = mmap(NULL, 256, PROT_READ, MAP_SHARED, fd, 0);
 	T_ASSERT(regs != MAP_FAILED);
 	close(fd);

@@ -16,23 +16,31 @@ import platform
 import signal
 import sys
 
+import broadcast
+import build
+import fleet
 import guest
+import idle
+import net
 import picture
 import table
 from guest import BUILD, ROOT, Lost, harness
+from machine import MODULES, Machine
 from results import summarize
 from qemu import BUILTIN, VMSHM_SO, QmpError, package
 from shm import Object
 
 ROUNDS = 7
-STATIC = 16 << 20
 
 # Once, before anything is mounted; each round; once at the end
 BEFORE = [("cost", ["idle", "attached", "places"])] * ROUNDS + [
     ("memory", ["types"])]
 EACH = [("attach", ["alone", "stat"]), ("hotplug", ["sizes"]),
         ("memory", ["copy", "random", "register_access"]),
-        ("attach", ["with_1", "with_100", "with_1000"])]
+        ("attach", ["with_1", "with_100", "with_1000"]),
+        ("trip", ["sleep", "rest", "spin", "host"]), ("bulk", ["all"])]
+PROGRAMS = ("attach", "broadcast", "bulk", "cost", "hotplug", "idle", "memory",
+            "trip")
 AFTER = [("attach", ["exits"])]
 
 
@@ -57,23 +65,20 @@ class Progress:
             print("\r\033[K", end="", flush=True)
 
 
-def measure(kernel):
-    """All results, as (keys, unit, value)s."""
-    names = ("attach", "hotplug", "memory", "cost")
-    results = []
-    with Object(STATIC) as backing:
-        qemu = ("-device vmshm,id=vmshm0 "
-                f"-object memory-backend-file,id=static,size={STATIC},"
-                f"mem-path={backing.path},share=on,prealloc=on "
-                "-device ivshmem-plain,memdev=static")
-        found = guest.programs(names, qemu)
-        plan = [(found[n], tests)
-                for n, tests in BEFORE + EACH * ROUNDS + AFTER]
-        progress = Progress(sum(len(tests) for _, tests in plan))
-        os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
-        vm = guest.BenchGuest(kernel, 1, plan[0][0].guest, plan,
-                              guest.compile_programs(names),
-                              progress=progress, results=results)
+def plan_of(programs, steps):
+    found = guest.programs(sorted(programs))
+    return [(found[name], tests) for name, tests in steps]
+
+
+def measure_one(kernel, files, tap, results):
+    """In one guest, with all peers."""
+    with Machine(tap) as machine:
+        steps = BEFORE + EACH * ROUNDS + AFTER
+        progress = Progress(sum(len(tests) for _, tests in steps))
+        vm = guest.BenchGuest(kernel, 1, (machine.qemu, True, MODULES),
+                              plan_of({name for name, _ in steps}, steps),
+                              files, progress=progress, results=results,
+                              machine=machine)
         try:
             vm.boot()
             vm.finish()
@@ -82,10 +87,34 @@ def measure(kernel):
             vm.tail()
             raise
         progress.end()
+
+
+def measure_several(kernel, files, results):
+    """In guests at the same time."""
+    progress = Progress(0)
+
+    def make(number, program, tests, host, args="-device vmshm,id=vmshm0"):
+        plan = plan_of({program}, [(program, [test]) for test in tests])
+        return fleet.Member(kernel, number + 2, (args, True, ""), plan,
+                            files, progress=lambda _: None, results=results,
+                            host=host)
+
+    idle.measure(make, ROUNDS, results)
+    broadcast.measure(make, ROUNDS, results)
+    progress.end()
+
+
+def measure(kernel, tap):
+    """All results, as (keys, unit, value)s."""
+    results = []
+    os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
+    files = build.programs(PROGRAMS)
+    measure_one(kernel, files, tap, results)
+    measure_several(kernel, files, results)
     return results
 
 
-def machine(kernel):
+def about(kernel, no_tap):
     with open(os.path.join(ROOT, "VERSION"), encoding="ascii") as f:
         version = f.read().strip()
     with open(os.path.join(kernel.folder, "release"), encoding="ascii") as f:
@@ -93,7 +122,7 @@ def machine(kernel):
     return {"vmshm": version, "guest": release, "qemu": package(),
             "accelerator": "tcg", "guest_cpus": 2,
             "cpus": len(os.sched_getaffinity(0)), "host": platform.release(),
-            "rounds": ROUNDS}
+            "rounds": ROUNDS, "no_tap": no_tap}
 
 
 def main():
@@ -107,10 +136,11 @@ def main():
         if not BUILTIN and not os.path.exists(VMSHM_SO):
             raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
         kernel.prepare()
-        measured = measure(kernel)
+        no_tap = net.prepare()
+        measured = measure(kernel, not no_tap)
     except (Lost, QmpError) as e:
         sys.exit(f"bench: {e}")
-    data = {"machine": machine(kernel), "results": summarize(measured)}
+    data = {"machine": about(kernel, no_tap), "results": summarize(measured)}
     with open(os.path.join(ROOT, "build", "bench.json"), "w",
               encoding="ascii") as f:
         json.dump(data, f, indent=1)

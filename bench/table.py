@@ -1,40 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The results for people, in 80 columns."""
 
+import aims
+import exchange
+from form import KIB, MIB, digits, row, size_text, spread
 from results import Results
 
-KIB, MIB = 1 << 10, 1 << 20
 ATTACHED = (4 * KIB, MIB, 64 * MIB)
 COPIED = (4 * KIB, 64 * KIB, MIB, 16 * MIB)
 PEERS = ("vmshm", "ram", "ivshmem")
-
-
-def size_text(size):
-    return f"{size // MIB} MiB" if size >= MIB else f"{size // KIB} KiB"
-
-
-def digits(value):
-    """Three that matter."""
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def spread(r):
-    """A time or rate with its least and most."""
-    scale, unit = 1, {"us": "us", "ns": "ns", "mbs": ""}[r["unit"]]
-    if r["unit"] == "us" and r["median"] >= 1000:
-        scale, unit = 1000, "ms"
-    low, high = (f"{n:.1f}" if n < 10 else f"{n:.0f}"
-                 for n in (r["least"] / scale, r["most"] / scale))
-    return f"{digits(r['median'] / scale)}{unit} ({low}..{high})"
-
-
-def row(*cells):
-    """One line of a table: a name, two ratios, three numbers."""
-    widths = (9, 8, 7, 19, 19, 18)
-    return "".join(f"{c:>{w - 1}} " if 0 < i < 3 else f"{c:<{w}}"
-                   for i, (c, w) in enumerate(zip(cells, widths))).rstrip()
 
 
 def head(table):
@@ -43,6 +17,8 @@ def head(table):
     yield f"QEMU {m['qemu']}, TCG on {m['cpus']} CPUs"
     yield (f"Medians of {m['rounds']} rounds (least..most); ratios are of the "
            "same round.")
+    if m["no_tap"]:
+        yield f"No tap here ({m['no_tap']}): left out."
 
 
 def attach_part(table, title, touch, part, sizes):
@@ -166,5 +142,6 @@ def random(table):
 
 def render(data):
     table = Results(data)
-    sections = (head, attach, others, parts, place, cost, copy, types, random)
+    sections = (head, aims.section, *exchange.SECTIONS, attach, others, parts,
+                place, cost, copy, types, random)
     return "\n".join(line for s in sections for line in s(table)) + "\n"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is aimed at, under emulation, and what is reached."""
+
+from form import KIB, columns, digits, times
+
+BULK = 64 * KIB
+
+
+def memcpy(table):
+    """The slowest of all sizes and both ways."""
+    keys = [{"way": r["way"], "size": r["size"]} for r in table.results
+            if r.get("name") == "copy" and r["peer"] == "vmshm"]
+    return min(table.ratio(table.find(name="copy", peer="vmshm", **k),
+                           table.find(name="copy", peer="ram", **k))
+               for k in keys)
+
+
+def attach(table):
+    keys = {"name": "attach", "size": 4 * KIB, "touch": "first", "others": 0,
+            "part": "touched"}
+    return table.ratio(table.find(peer="ivshmem", **keys),
+                       table.find(peer="vmshm", **keys))
+
+
+def trip(table, own, how):
+    """Against the fastest peer of each round."""
+    peers = [table.find(name="trip", how=how, peer=p)
+             for p in ("serial", "tcp-user", "tcp-tap", "doorbell")]
+    best = {"values": [min(v) for v in
+                       zip(*(p["values"] for p in peers if p))]}
+    return table.ratio(best, table.find(name="trip", how=how, peer=own))
+
+
+def bulk(table, way, peers):
+    own = table.find(name="bulk", way=way, peer="channel", size=BULK)
+    found = [table.find(name="bulk", way=way, peer=p, size=BULK)
+             for p in peers]
+    best = {"values": [max(v) for v in
+                       zip(*(p["values"] for p in found if p))]}
+    return table.ratio(own, best)
+
+
+TCP, MEMCPY = ("tcp-user", "tcp-tap"), ("memcpy",)
+
+AIMS = (
+    ("memcpy / guest RAM, the slowest of all sizes", 0.97, memcpy),
+    ("attach 4 KiB: ivshmem's hot-plug / VMShm", 100, attach),
+    ("round trip: best peer / VMShm wait and wake", 2,
+     lambda t: trip(t, "words", "sleep")),
+    ("round trip: best peer / VMShm channel", 2,
+     lambda t: trip(t, "channel", "sleep")),
+    ("now and then: best peer / VMShm wait and wake", 2,
+     lambda t: trip(t, "words", "rest")),
+    ("now and then: best peer / VMShm channel", 2,
+     lambda t: trip(t, "channel", "rest")),
+    ("64 KiB to the host: channel / faster TCP", 10,
+     lambda t: bulk(t, "out", TCP)),
+    ("64 KiB to the guest: channel / faster TCP", 10,
+     lambda t: bulk(t, "in", TCP)),
+    ("64 KiB to the host: channel / memcpy", 0.7,
+     lambda t: bulk(t, "out", MEMCPY)),
+    ("64 KiB to the guest: channel / memcpy", 0.7,
+     lambda t: bulk(t, "in", MEMCPY)),
+)
+
+
+def section(table):
+    widths = (47, -8, -9, 8)
+    yield ""
+    yield columns(widths, ("Aims", "at least", "is", ""))
+    for name, aim, measure in AIMS:
+        value = measure(table)
+        if aim >= 2:
+            cells = f"{aim}x", times(value)
+        else:
+            cells = str(aim), digits(value)
+        yield columns(widths, (name, *cells,
+                               "met" if value >= aim else "MISSED"))

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How sizes, times, rates and rows of tables are written."""
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def size_text(size):
+    if size < KIB:
+        return f"{size} B"
+    return f"{size // MIB} MiB" if size >= MIB else f"{size // KIB} KiB"
+
+
+def digits(value):
+    """Three that matter."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def times(ratio):
+    return f"{digits(ratio)}x" if ratio < 10 else f"{ratio:.0f}x"
+
+
+def spread(r):
+    """A time or rate with its least and most."""
+    scale, unit = 1, r["unit"] if r["unit"] in ("us", "ns") else ""
+    if r["unit"] == "us" and r["median"] >= 1000:
+        scale, unit = 1000, "ms"
+    if r["unit"] == "per_s" and r["median"] >= 10000:
+        scale, unit = 1000, "k"
+    low, high = (f"{n:.1f}" if n < 10 else f"{n:.0f}"
+                 for n in (r["least"] / scale, r["most"] / scale))
+    return f"{digits(r['median'] / scale)}{unit} ({low}..{high})"
+
+
+def columns(widths, cells):
+    """One line. A negative width: to the right, with a space after it."""
+    return "".join(f"{c:>{-w - 1}} " if w < 0 else f"{c:<{w}}"
+                   for c, w in zip(cells, widths)).rstrip()
+
+
+def row(*cells):
+    """A name, two ratios, three numbers."""
+    return columns((9, -8, -7, 19, 19, 18), cells)

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * usage: host-only FILE
+ *
+ * Round trips between two processes of this host: what its kernel alone takes
+ * for the same. FILE is for shared memory.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "talk.h"
+
+/* By the words for both ends */
+static void measure(const char *peer, const char *how, char **one,
+		    char **other)
+{
+	/* Before the other begins: this side clears the memory. */
+	struct link *l = link_open(one, 0);
+	pid_t child = fork();
+	int status;
+
+	LINK_CHECK(child >= 0);
+	if (!child) {
+		talk_serve(link_open(other, 0));
+		_exit(0);
+	}
+	printf("name=trip how=%s peer=%s us=%.3f\n", how, peer,
+	       talk_trip(l, 64, 50000, 0));
+	if (!strcmp(how, "sleep"))
+		printf("name=trip how=rest peer=%s us=%.3f\n", peer,
+		       talk_trip(l, 64, 50000, 500));
+	fflush(stdout);
+	talk_end(l);
+	LINK_CHECK(waitpid(child, &status, 0) == child && !status);
+}
+
+static void sockets(void)
+{
+	char numbers[2][16];
+	int fds[2];
+
+	LINK_CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+	snprintf(numbers[0], sizeof(numbers[0]), "%d", fds[0]);
+	snprintf(numbers[1], sizeof(numbers[1]), "%d", fds[1]);
+	measure("unix", "sleep", (char *[]){ "fd", numbers[0], NULL },
+		(char *[]){ "fd", numbers[1], NULL });
+	close(fds[1]);
+}
+
+static void words(const char *peer, const char *how, char *wait, char *file)
+{
+	measure(peer, how, (char *[]){ "words", wait, "0", file, NULL },
+		(char *[]){ "words", wait, "1", file, NULL });
+}
+
+int main(int argc, char **argv)
+{
+	LINK_CHECK(argc == 2);
+	sockets();
+	words("futex", "sleep", "futex", argv[1]);
+	words("host", "spin", "spin", argv[1]);
+	return 0;
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The least that shared memory can do: a message, and a number that counts
+ * them. Whoever waits for the number either looks at it all the time, or
+ * sleeps: at futex(2) on the host and at its like in the guest, or until a bell
+ * rings, which is an eventfd.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <vmshm/ioctl.h>
+
+#include "link.h"
+
+#define MOST 64
+
+struct box {
+	_Alignas(64) uint32_t count;
+	_Alignas(64) char data[MOST];
+};
+
+struct words {
+	struct link link;
+	void (*wait)(struct words *w, uint32_t count);
+	void (*wake)(struct words *w);
+	struct box *in, *out;
+	uint32_t seen;
+	char *base;
+	int fd;
+	int event, bell_event;
+	volatile unsigned int *bell;
+	unsigned int bell_value;
+};
+
+static void spin_wait(struct words *w, uint32_t count)
+{
+	(void)w;
+	(void)count;
+}
+
+static void spin_wake(struct words *w)
+{
+	(void)w;
+}
+
+static void futex_wait(struct words *w, uint32_t count)
+{
+	syscall(SYS_futex, &w->in->count, FUTEX_WAIT, count, NULL, NULL, 0);
+}
+
+static void futex_wake(struct words *w)
+{
+	LINK_CHECK(syscall(SYS_futex, &w->out->count, FUTEX_WAKE, 1, NULL, NULL,
+			   0) >= 0);
+}
+
+static void ioctl_wait(struct words *w, uint32_t count)
+{
+	struct vmshm_ioc_wait wait = {
+		.offset = (char *)&w->in->count - w->base,
+		.expected = count, .deadline = -1,
+	};
+
+	LINK_CHECK(!ioctl(w->fd, VMSHM_IOC_WAIT, &wait) || errno == EAGAIN);
+}
+
+static void ioctl_wake(struct words *w)
+{
+	struct vmshm_ioc_wake wake = {
+		.offset = (char *)&w->out->count - w->base, .count = 1,
+	};
+
+	LINK_CHECK(!ioctl(w->fd, VMSHM_IOC_WAKE, &wake));
+}
+
+/* QEMU makes the host's eventfds non-blocking, for all who have them. */
+static void event_wait(struct words *w, uint32_t count)
+{
+	struct pollfd p = { .fd = w->event, .events = POLLIN };
+	uint64_t rung;
+
+	(void)count;
+	if (read(w->event, &rung, sizeof(rung)) == sizeof(rung))
+		return;
+	LINK_CHECK(errno == EAGAIN);
+	poll(&p, 1, -1);
+}
+
+static void event_wake(struct words *w)
+{
+	uint64_t one = 1;
+
+	LINK_CHECK(write(w->bell_event, &one, sizeof(one)) == sizeof(one));
+}
+
+static void register_wake(struct words *w)
+{
+	*w->bell = w->bell_value;
+}
+
+static void words_send(struct link *l, const void *data, size_t size)
+{
+	struct words *w = (struct words *)l;
+
+	LINK_CHECK(size <= MOST);
+	memcpy(w->out->data, data, size);
+	__atomic_store_n(&w->out->count, w->out->count + 1, __ATOMIC_SEQ_CST);
+	w->wake(w);
+}
+
+/* The two take turns, so that at most one message is there. */
+static void words_recv(struct link *l, void *data, size_t size)
+{
+	struct words *w = (struct words *)l;
+
+	while (__atomic_load_n(&w->in->count, __ATOMIC_SEQ_CST) == w->seen)
+		w->wait(w, w->seen);
+	w->seen++;
+	memcpy(data, w->in->data, size);
+}
+
+static void words_close(struct link *l)
+{
+	struct words *w = (struct words *)l;
+
+	if (w->fd >= 0) {
+		munmap(w->base, LINK_MEMORY);
+		close(w->fd);
+	}
+	free(w);
+}
+
+static struct words *make(int side, void *memory)
+{
+	struct words *w = calloc(1, sizeof(*w));
+	struct box *boxes = memory;
+
+	LINK_CHECK(w);
+	w->link.send = words_send;
+	w->link.recv = words_recv;
+	w->link.close = words_close;
+	w->base = memory;
+	w->in = &boxes[side];
+	w->out = &boxes[!side];
+	w->fd = -1;
+	return w;
+}
+
+static struct words *make_mapped(int side, const char *file)
+{
+	int fd;
+	struct words *w = make(side, link_map(file, side, &fd));
+
+	w->fd = fd;
+	return w;
+}
+
+struct link *link_words(const char *how, int side, const char *file)
+{
+	struct words *w = make_mapped(side, file);
+
+	w->wait = spin_wait;
+	w->wake = spin_wake;
+	if (!strcmp(how, "futex")) {
+		w->wait = futex_wait;
+		w->wake = futex_wake;
+	} else if (!strcmp(how, "ioctl")) {
+		w->wait = ioctl_wait;
+		w->wake = ioctl_wake;
+	}
+	return &w->link;
+}
+
+struct link *link_bell(int side, const char *file, int event, int out)
+{
+	struct words *w = make_mapped(side, file);
+
+	w->wait = event_wait;
+	w->event = event;
+	w->wake = event_wake;
+	w->bell_event = out;
+	return &w->link;
+}
+
+struct link *link_register(int side, void *memory, int event,
+			   volatile unsigned int *bell, unsigned int value)
+{
+	struct words *w = make(side, memory);
+
+	w->wait = event_wait;
+	w->event = event;
+	w->wake = register_wake;
+	w->bell = bell;
+	w->bell_value = value;
+	return &w->link;
+}

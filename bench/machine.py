@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The machine in which VMShm and its peers are measured side by side."""
+
+import os
+import tempfile
+
+import net
+from doorbell import Doorbell
+from shm import Object
+
+SIZE = 16 << 20
+
+MODULES = "virtio_pci virtio_net virtio_console vfio_pci vfio_iommu_type1"
+
+# The guest's programs know where the two ivshmem are. An IOMMU is what the
+# doorbell needs in the guest; it leaves interrupts as they are.
+ARGS = """
+-device vmshm,id=vmshm0
+-device intel-iommu,intremap=off
+-object memory-backend-file,id=plain,size={size},mem-path={plain},share=on,\
+prealloc=on
+-device ivshmem-plain,memdev=plain,addr=0x10
+-chardev socket,id=doorbell,path={folder}/doorbell
+-device ivshmem-doorbell,chardev=doorbell,vectors=1,addr=0x11
+-chardev socket,id=serial,path={folder}/serial,server=on,wait=off
+-device virtio-serial-pci
+-device virtserialport,chardev=serial
+-netdev user,id=user,restrict=off
+-device virtio-net-pci,netdev=user,romfile=
+"""
+TAP_ARGS = """
+-netdev tap,id=tap,ifname={tap},script=no,downscript=no
+-device virtio-net-pci,netdev=tap,romfile=
+"""
+
+
+class Machine:
+    """Its arguments for QEMU, and what its guest's requests can name."""
+
+    def __init__(self, tap):
+        self.tap = net.ADDRESS if tap else None
+        self.folder = tempfile.TemporaryDirectory()
+        self.plain, self.memory = Object(SIZE), Object(SIZE)
+        name = self.folder.name
+        self.doorbell = Doorbell(f"{name}/doorbell", self.memory.fd)
+        text = ARGS + (TAP_ARGS if tap else "")
+        self.qemu = " ".join(text.format(
+            size=SIZE, plain=self.plain.path, folder=name,
+            tap=net.TAP).split())
+        self.words = {
+            "@plain": [self.plain.path],
+            "@serial": [f"{name}/serial"],
+            "@bell": ["bell", "0", self.memory.path,
+                      str(self.doorbell.host), str(self.doorbell.guest)],
+        }
+        self.fds = (self.doorbell.host, self.doorbell.guest)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.doorbell.close()
+        self.plain.close()
+        self.memory.close()
+        self.folder.cleanup()

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* See talk.h. */
+#define _GNU_SOURCE
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "b.h"
+#include "talk.h"
+
+/* Trips, and those that do not count before so many that do */
+#define TRIPS_MOST (256 << 10)
+#define TRIPS_WARM 3
+#define TRIPS 40
+
+#define BULK_BUDGET 30000.0	/* microseconds */
+#define BULK_LEAST (128 << 10)	/* bytes, to begin with */
+#define CLOCK_BYTES (128 << 10)	/* between two looks at the clock */
+
+enum { TRIP = 100, END };
+
+struct order {
+	uint32_t what;	/* or an enum talk_way */
+	uint32_t size;
+	uint32_t count;
+};
+
+/*
+ * Where a copy's two addresses are the same modulo 4096, processors take up to
+ * twice as long. The memory of all peers begins with a page, this does not.
+ */
+static _Alignas(4096) char buffer[2048 + LINK_MOST];
+static char *const message = buffer + 2048;
+
+static void one_out(struct link *l, uint32_t way, size_t size)
+{
+	if (way == TALK_OUT || way == TALK_IN)
+		l->send(l, message, size);
+	else
+		l->make(l, size);
+}
+
+static void one_in(struct link *l, uint32_t way, size_t size)
+{
+	if (way == TALK_OUT || way == TALK_IN)
+		l->recv(l, message, size);
+	else
+		l->use(l, size);
+}
+
+/* Messages in one direction, and a word back when they are there. */
+static void many_out(struct link *l, const struct order *o)
+{
+	uint32_t i;
+
+	for (i = 0; i < o->count; i++)
+		one_out(l, o->what, o->size);
+	l->recv(l, &i, sizeof(i));
+}
+
+static void many_in(struct link *l, const struct order *o)
+{
+	uint32_t i;
+
+	for (i = 0; i < o->count; i++)
+		one_in(l, o->what, o->size);
+	l->send(l, &i, sizeof(i));
+}
+
+static void trips(struct link *l, const struct order *o)
+{
+	uint32_t i;
+
+	for (i = 0; i < o->count; i++) {
+		l->recv(l, message, o->size);
+		l->send(l, message, o->size);
+	}
+}
+
+/* Each order is acknowledged: of some links one message fills all. */
+void talk_serve(struct link *l)
+{
+	struct order o;
+
+	do {
+		l->recv(l, &o, sizeof(o));
+		l->send(l, &o, sizeof(o));
+		if (o.what == TRIP)
+			trips(l, &o);
+		else if (o.what == TALK_OUT || o.what == TALK_OUT_PLACE)
+			many_in(l, &o);
+		else if (o.what == TALK_IN || o.what == TALK_IN_PLACE)
+			many_out(l, &o);
+	} while (o.what != END);
+	l->close(l);
+}
+
+static void order(struct link *l, struct order *o)
+{
+	l->send(l, o, sizeof(*o));
+	l->recv(l, o, sizeof(*o));
+}
+
+static double one_trip(struct link *l, size_t size, unsigned int pause)
+{
+	double begin;
+
+	if (pause)
+		usleep(pause);
+	begin = b_now();
+	l->send(l, message, size);
+	l->recv(l, message, size);
+	return b_now() - begin;
+}
+
+double talk_trip(struct link *l, size_t size, double budget,
+		 unsigned int pause)
+{
+	static double times[TRIPS_MOST];
+	double begin = b_now();
+	size_t n = 0;
+
+	do {
+		struct order o = { TRIP, size, TRIPS_WARM + TRIPS };
+		uint32_t i;
+
+		order(l, &o);
+		for (i = 0; i < TRIPS_WARM; i++)
+			one_trip(l, size, pause);
+		for (i = 0; i < TRIPS; i++)
+			times[n++] = one_trip(l, size, pause);
+	} while (n + TRIPS <= TRIPS_MOST && b_now() - begin < budget);
+	return b_median(times, n);
+}
+
+static double many(struct link *l, enum talk_way way, size_t size,
+		   uint32_t count)
+{
+	struct order o = { way, size, count };
+	double begin;
+
+	order(l, &o);
+	begin = b_now();
+	if (way == TALK_OUT || way == TALK_OUT_PLACE)
+		many_out(l, &o);
+	else
+		many_in(l, &o);
+	return b_now() - begin;
+}
+
+double talk_bulk(struct link *l, enum talk_way way, size_t size)
+{
+	uint32_t count = size < BULK_LEAST ? BULK_LEAST / size : 1;
+	double time;
+
+	for (;;) {
+		time = many(l, way, size, count);
+		if (time >= BULK_BUDGET)
+			return size * (double)count / time;
+		count = time < BULK_BUDGET / 8 ? count * 4 : count * 2;
+	}
+}
+
+double talk_memcpy(size_t size, double budget)
+{
+	static char *ram;
+	double begin, end;
+	size_t bytes = 0;
+
+	if (!ram) {
+		ram = mmap(NULL, LINK_RING, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		LINK_CHECK(ram != MAP_FAILED);
+		memset(ram, 1, LINK_RING);
+	}
+	begin = b_now();
+	do {
+		memcpy(ram + bytes % LINK_RING, message, size);
+		__asm__ volatile("" ::: "memory");
+		bytes += size;
+		if (bytes % CLOCK_BYTES)
+			continue;
+		end = b_now();
+	} while (bytes % CLOCK_BYTES || end - begin < budget);
+	return bytes / (end - begin);
+}
+
+void talk_end(struct link *l)
+{
+	struct order o = { END, 0, 0 };
+
+	order(l, &o);
+	l->close(l);
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* How long 64 bytes take to the host and back. */
+#define _GNU_SOURCE
+#include "t.h"
+
+#include "b.h"
+#include "peers.h"
+#include "talk.h"
+
+#define SIZE 64
+#define TURNS 8
+#define TURN 12000.0		/* microseconds */
+#define SPIN 50000.0
+#define PAUSE 500
+
+static const char *const sleeping[] = {
+	"words", "channel", "adaptive",
+	"serial", "tcp-user", "tcp-tap", "doorbell",
+};
+
+#define SLEEPING ARRAY_SIZE(sleeping)
+
+static const char *const spinning[] = { "words", "channel", "ivshmem" };
+
+static void result(const char *how, const char *peer, double us)
+{
+	b_result("name=trip how=%s peer=%s us=%.3f", how, peer, us);
+}
+
+/* In turn, so that what else the machine does hits all. */
+static void measure(const char *how, unsigned int pause)
+{
+	struct link *links[SLEEPING];
+	double us[SLEEPING][TURNS];
+	size_t i, k;
+
+	for (i = 0; i < SLEEPING; i++)
+		links[i] = peer_open(sleeping[i], "sleep");
+	for (k = 0; k < TURNS; k++)
+		for (i = 0; i < SLEEPING; i++)
+			if (links[i])
+				us[i][k] = talk_trip(links[i], SIZE, TURN,
+						     pause);
+	for (i = 0; i < SLEEPING; i++) {
+		if (!links[i])
+			continue;
+		result(how, sleeping[i], b_median(us[i], TURNS));
+		talk_end(links[i]);
+	}
+	peer_reap();
+}
+
+/* One trip after the other */
+T_TEST(sleep)
+{
+	measure("sleep", 0);
+}
+
+/* Now and then: both sides are at rest, and their processors, too. */
+T_TEST(rest)
+{
+	measure("rest", PAUSE);
+}
+
+/* One after the other: both sides would spin all the time. */
+T_TEST(spin)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(spinning); i++) {
+		struct link *l = peer_open(spinning[i], "spin");
+
+		result("spin", spinning[i], talk_trip(l, SIZE, SPIN, 0));
+		talk_end(l);
+		peer_reap();
+	}
+}
+
+T_TEST(host)
+{
+	t_host("host_only");
+}
