@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The remote calls of examples/rpc/, client and service both on this host.
+
+    tests/rpc/run.py [SUBSTRING...]
+
+All is built with gcc's sanitizers, but for the library under LD_PRELOAD. In a
+guest: tests/guest/test-rpc.sh.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+sys.dont_write_bytecode = True
+
+import shm                                  # noqa: E402
+from qemu import ROOT, die_with_parent      # noqa: E402
+from report import Report                   # noqa: E402
+
+EXAMPLE = os.path.join(ROOT, "examples", "rpc")
+# As programs are, and checked at each step
+PLAIN = os.path.join(ROOT, "build", "rpc")
+BUILD = os.path.join(ROOT, "build", "rpc-checked")
+CHECKS = ["-O1", "-g", "-Wall", "-Wextra", "-Werror",
+          "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+# Seconds after which a program is lost
+DEADLINE = 20
+# The smallest channel there is: two rings of 4096 bytes
+TINY = 3 * 4096
+
+
+def command(*args):
+    done = subprocess.run(args, check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise AssertionError(done.stdout.decode(errors="replace"))
+
+
+def compiled(name, *more):
+    command("gcc", "-std=gnu11", "-D_GNU_SOURCE", *CHECKS, "-pthread",
+            "-I", os.path.join(ROOT, "include"), "-I", EXAMPLE,
+            "-o", os.path.join(BUILD, name),
+            os.path.join(HERE, name + ".c"), *more, "-lm")
+
+
+def build():
+    command("make", "-s", "-C", EXAMPLE, "OUT=" + PLAIN)
+    command("make", "-s", "-C", EXAMPLE, "OUT=" + BUILD,
+            "LIB=" + os.path.join(BUILD, "lib"), "CFLAGS=" + " ".join(CHECKS))
+    library = [os.path.join(BUILD, "librpcblas.so"), "-Wl,-rpath," + BUILD]
+    compiled("products", *library)
+    compiled("fuzz", os.path.join(EXAMPLE, "sgemm.c"))
+    compiled("hostile", *(os.path.join(EXAMPLE, f) for f in (
+        "transport.c", "transport-channel.c", "transport-tcp.c")),
+        os.path.join(BUILD, "lib", "libvmshm.a"))
+
+
+def line_of(file):
+    """The next line of a program's output."""
+    if not select.select([file], [], [], DEADLINE)[0]:
+        raise AssertionError("it is silent")
+    return file.readline().decode().strip()
+
+
+@contextlib.contextmanager
+def running(program, *args, env=None, folder=BUILD):
+    """The program, while it runs; it is killed at the end."""
+    process = subprocess.Popen(
+        [os.path.join(folder, program), *args], bufsize=0,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(env or {})}, preexec_fn=die_with_parent)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextlib.contextmanager
+def service(*addresses, folder=BUILD):
+    """(the service, its addresses)"""
+    # What the kernel would do without the sanitizer
+    env = {"ASAN_OPTIONS": "handle_sigbus=0"}
+    with running("blas-service", "-m", "1", *addresses, env=env,
+                 folder=folder) as process:
+        said = [line_of(process.stdout) for _ in addresses]
+        if not all(s.startswith("serves ") for s in said):
+            raise AssertionError(f"it says {said}")
+        yield process, [s.removeprefix("serves ") for s in said]
+
+
+def run(program, *args, address=None, env=None, code=0, folder=BUILD):
+    """What it prints, on both; it has to end with that code."""
+    env = {**os.environ, **(env or {})}
+    env.pop("RPCBLAS", None)
+    if address:
+        env["RPCBLAS"] = address
+    done = subprocess.run([os.path.join(folder, program), *args], env=env,
+                          check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=DEADLINE)
+    text = done.stdout.decode(errors="replace")
+    if done.returncode != code:
+        raise AssertionError(f"{program}: {done.returncode}: {text[-600:]}")
+    return text
+
+
+def says(text, *parts):
+    for part in parts:
+        if part not in text:
+            raise AssertionError(f"no {part!r} in {text!r}")
+
+
+def both(test):
+    """Run it with a channel and with TCP."""
+    name = shm.fresh_name()
+    with service("vmshm:" + name, "tcp:127.0.0.1:0") as (process, addresses):
+        for address in addresses:
+            test(address)
+        if process.poll() is not None:
+            raise AssertionError("the service has ended")
+        process.terminate()
+        if process.wait(DEADLINE):
+            raise AssertionError(process.stderr.read().decode())
+        said = process.stderr.read().decode()
+        if said:
+            raise AssertionError(f"the service said: {said}")
+    if os.path.exists(shm.path(name)):
+        raise AssertionError("it leaves the object")
+
+
+def test_products():
+    """All kinds, by several threads."""
+    both(lambda address: run("products", "300", "3", "40", address=address))
+
+
+def test_blocks():
+    """Larger than what fits into a message"""
+    both(lambda address: run("products", "2", "1", "1200", address=address))
+    with shm.Object(TINY) as tiny:
+        with service("vmshm:" + tiny.name) as (_, addresses):
+            run("products", "300", "2", "60", address=addresses[0])
+
+
+def test_preloaded():
+    """A program that is linked with another BLAS"""
+    preload = {"LD_PRELOAD": os.path.join(PLAIN, "librpcblas.so")}
+
+    def test(address):
+        text = run("sgemm-demo", "5", "100", env=preload, address=address,
+                   folder=PLAIN)
+        if len(text.splitlines()) != 3:
+            raise AssertionError(text)
+
+    both(test)
+    text = run("sgemm-demo", "5", env=preload, code=-signal.SIGABRT,
+               folder=PLAIN)
+    says(text, "rpcblas: RPCBLAS: is not set")
+
+
+def test_no_service():
+    for address, what in (("vmshm:/vmshm-test-none", "No such file"),
+                          ("tcp:127.0.0.1:1", "Connection refused"),
+                          ("udp:1", "Invalid argument")):
+        text = run("products", "1", "1", "4", address=address,
+                   code=-signal.SIGABRT)
+        says(text, f"rpcblas: {address}: cannot connect: {what}")
+    with shm.Object(TINY) as empty:
+        text = run("products", "1", "1", "4", address="vmshm:" + empty.name,
+                   code=-signal.SIGABRT)
+        says(text, "no service answers there")
+
+
+def test_wrong_arguments():
+    """Of the service itself"""
+    for args, code, what in (
+            ([], 2, "usage: "), (["-m", "0", "tcp:127.0.0.1:0"], 2, "usage: "),
+            (["vmshm:" + "x" * 300], 1, "File name too long"),
+            (["nothing"], 1, "nothing: Invalid argument"),
+            (["vmshm:/a/b"], 1, "vmshm:/a/b: Invalid argument")):
+        says(run("blas-service", *args, code=code), what)
+
+
+def test_wrong_requests():
+    both(lambda address: run("hostile", address))
+
+
+def test_changed_requests():
+    def test(address):
+        run("hostile", address, "racing")
+        run("products", "5", "1", "20", address=address)
+
+    name = shm.fresh_name()
+    with service("vmshm:" + name) as (process, addresses):
+        test(addresses[0])
+        process.terminate()
+        said = process.communicate()[1].decode()
+        if said:
+            raise AssertionError(f"the service said: {said}")
+
+
+def test_broken_transports():
+    """What is below the messages is damaged."""
+    def test(address):
+        run("hostile", address,
+            "channel" if address.startswith("vmshm") else "stream")
+        run("products", "5", "1", "20", address=address)
+
+    both(test)
+
+
+def test_parser():
+    for seed in range(4):
+        says(run("fuzz", "200000", str(seed)), "requests")
+
+
+def test_client_killed():
+    def test(address):
+        for _ in range(3):
+            with running("products", "0", "2", "20",
+                         env={"RPCBLAS": address}) as client:
+                if line_of(client.stdout) != "ready":
+                    raise AssertionError(client.stderr.read())
+        run("products", "5", "1", "20", address=address)
+
+    both(test)
+
+
+def test_service_killed():
+    """Clients say so and end; the next service goes on with the object."""
+    with shm.Object(TINY) as tiny:
+        addresses = ["vmshm:" + tiny.name, "tcp:127.0.0.1:0"]
+        for _ in range(2):
+            with service(*addresses) as (process, found), \
+                    contextlib.ExitStack() as stack:
+                clients = [stack.enter_context(
+                    running("products", "0", "1", "20",
+                            env={"RPCBLAS": address})) for address in found]
+                for client in clients:
+                    line_of(client.stdout)
+                process.kill()
+                for client in clients:
+                    err = client.communicate(timeout=DEADLINE)[1].decode()
+                    says(err, "lost the service: ")
+
+
+def test_second_client():
+    """One at a time, by a channel"""
+    with service("vmshm:" + shm.fresh_name()) as (_, addresses), \
+            running("products", "0", "1", "20",
+                    env={"RPCBLAS": addresses[0]}) as first:
+        line_of(first.stdout)
+        text = run("products", "1", "1", "4", address=addresses[0],
+                   code=-signal.SIGABRT)
+        says(text, "another program uses it")
+
+
+def test_object_cut():
+    """As a guest with create=on can do it"""
+    name = shm.fresh_name()
+    with service("vmshm:" + name) as (process, addresses):
+        with running("products", "0", "1", "20",
+                     env={"RPCBLAS": addresses[0]}) as client:
+            line_of(client.stdout)
+            os.truncate(shm.path(name), 0)
+            client.wait(DEADLINE)
+        says(line_of(process.stderr), "Bus error")
+        end = time.monotonic() + DEADLINE
+        while not os.stat(shm.path(name)).st_size:
+            if time.monotonic() > end:
+                raise AssertionError("it does not start anew")
+            time.sleep(0.01)
+        run("products", "5", "1", "20", address=addresses[0])
+
+
+def main():
+    # So that the objects go away on this exit path, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    report = Report()
+    try:
+        build()
+        for name, function in list(globals().items()):
+            if not name.startswith("test_"):
+                continue
+            name = "rpc/" + name[5:].replace("_", "-")
+            if not report.wanted(name):
+                continue
+            try:
+                function()
+            except Exception as e:      # noqa: BLE001
+                report.fail(name, f"{type(e).__name__}: {e}")
+            else:
+                report.ok(name)
+    except AssertionError as e:
+        report.fail("rpc/build", e)
+    finally:
+        shm.remove_all()
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
