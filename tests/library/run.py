@@ -49,8 +49,9 @@ FLAGS = ("-std=gnu11", "-D_GNU_SOURCE=", "-D_FILE_OFFSET_BITS=64", "-pthread",
 ENVIRONMENT = {
     # What a test leaves behind on purpose; test-leaks.c looks itself
     "ASAN_OPTIONS": "detect_leaks=1:leak_check_at_exit=0",
-    # A process may be forked while it has threads, and ends with _exit()
-    "TSAN_OPTIONS": "die_after_fork=0:halt_on_error=1:exitcode=66",
+    # Processes come and go here, and some are forked while there are threads
+    "TSAN_OPTIONS":
+        "die_after_fork=0:halt_on_error=1:exitcode=66:atexit_sleep_ms=0",
 }
 
 
