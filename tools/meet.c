@@ -79,8 +79,8 @@ static void open_error(const char *name, int err)
 
 	switch (-err) {
 	case EACCES:
-		why = "who made it does not let you use it; see the option "
-		      "--mode there";
+		why = "you may not write to it: by its mode (see --mode), or "
+		      "because the device is for reading only";
 		break;
 	case EBUSY:
 		why = "two others use it";

@@ -11,6 +11,8 @@ import time
 import zlib
 
 import futex
+from host_rpc import HostRpc
+from host_tool import HostTool
 from qemu import QmpError, die_with_parent
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -40,7 +42,7 @@ def fill_bytes(length, seed):
     return words.tobytes()[:length]
 
 
-class Host:
+class Host(HostRpc, HostTool):
     """Does what a guest asks for. Objects end with it."""
 
     # What the names of this run's objects begin with
@@ -55,6 +57,10 @@ class Host:
     def close(self):
         """End what runs and remove all objects of the run, those that the
         guest has made, too."""
+        if self.service:
+            self.service.kill()
+        if self.tool:
+            self.tool.kill()
         for child in self.children:
             child.kill()
             child.wait()

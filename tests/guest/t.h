@@ -32,6 +32,8 @@
  *			is run once for each, as NAME@VARIANT.
  *	needs: python	shared_memory.py and what runs it, as bin/python3
  *	needs: tool	the program vmshm of tools/, as bin/vmshm
+ *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their
+ *			libraries
  *	modules: NAMES	load these modules of the kernel package, too
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
  *	expect-log: RE	a kernel message of level "warning" or worse that
@@ -130,6 +132,16 @@ const char *t_name(const char *tail);
  *	waited NAME			answers how many such waits have ended
  *	spawn PROGRAM NAME ARG...	runs a helper program on the host
  *	reap				waits for all of them; they must succeed
+ *	vmshm COMMAND NAME [SIZE [open]]	begins "vmshm COMMAND NAME" on
+ *					the host, with so many random bytes as
+ *					its input, "open": and no end of it;
+ *					answers their MD5
+ *	vmshm_kill			kills it
+ *	vmshm_end			waits for its end; answers its exit code
+ *					and the MD5 of its output
+ *	blas NAME			begins blas-service at that channel and
+ *					at a port; answers the port
+ *	blas_kill, blas_end		the latter answers its exit code
  *	device_add DRIVER,id=ID,...	as QEMU's option -device
  *	device_del ID			and wait until the guest has let it go
  *	unplug ID			as device_del, but do not wait
