@@ -25,7 +25,7 @@ for m in list(sys.modules.values()):
 """
 
 
-def _libraries(files):
+def libraries(files):
     """The shared libraries of programs and modules."""
     text = subprocess.run(["ldd", *files], check=True,
                           stdout=subprocess.PIPE).stdout.decode()
@@ -40,7 +40,7 @@ def files(program, build):
     modules = sorted({os.path.abspath(line) for line in text.splitlines()
                       if os.path.exists(line)} | {os.__file__})
     found = {python, *modules}
-    found |= _libraries([f for f in found if not f.endswith(".py")])
+    found |= libraries([f for f in found if not f.endswith(".py")])
     pairs = [(f, os.path.realpath(f)) for f in sorted(found)]
     for module in modules:
         if module.endswith(".py"):

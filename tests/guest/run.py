@@ -29,6 +29,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 import guest_python                     # noqa: E402
+import host_rpc                         # noqa: E402
 from host import Host                   # noqa: E402
 from qemu import BUILTIN, VMSHM_SO, Lost, Qemu      # noqa: E402
 from report import Report               # noqa: E402
@@ -103,6 +104,7 @@ class Program:
         self.expected = directives(text, "expect-log")
         self.python = "python" in directives(text, "needs")
         self.tool = "tool" in directives(text, "needs")
+        self.rpc = "rpc" in directives(text, "needs")
         qemu, modules = MACHINES.get(
             qemu, (qemu, " ".join(directives(text, "modules"))))
         # What has to be the same for two programs to share a guest
@@ -206,6 +208,8 @@ def build(programs):
         subprocess.run(["make", "-s", "-C", "tools", "STATIC=1",
                         "OUT=" + BUILD], cwd=ROOT, check=True)
         files.append(("bin/vmshm", os.path.join(BUILD, "vmshm")))
+    if any(p.rpc for p in programs):
+        files += host_rpc.files()
     return files
 
 
