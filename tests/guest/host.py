@@ -12,7 +12,6 @@ import zlib
 
 import futex
 from host_rpc import HostRpc
-from host_rpc import HostRpc
 from host_tool import HostTool
 from qemu import QmpError, die_with_parent
 
@@ -58,8 +57,6 @@ class Host(HostRpc, HostTool):
     def close(self):
         """End what runs and remove all objects of the run, those that the
         guest has made, too."""
-        if self.service:
-            self.service.kill()
         if self.service:
             self.service.kill()
         if self.tool:

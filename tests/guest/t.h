@@ -34,8 +34,6 @@
  *	needs: tool	the program vmshm of tools/, as bin/vmshm
  *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their
  *			libraries
- *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their
- *			libraries
  *	modules: NAMES	load these modules of the kernel package, too
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
  *	expect-log: RE	a kernel message of level "warning" or worse that
@@ -141,9 +139,6 @@ const char *t_name(const char *tail);
  *	vmshm_kill			kills it
  *	vmshm_end			waits for its end; answers its exit code
  *					and the MD5 of its output
- *	blas NAME			begins blas-service at that channel and
- *					at a port; answers the port
- *	blas_kill, blas_end		the latter answers its exit code
  *	blas NAME			begins blas-service at that channel and
  *					at a port; answers the port
  *	blas_kill, blas_end		the latter answers its exit code
