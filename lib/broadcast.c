@@ -269,6 +269,7 @@ static int begin_reading(struct vmshm_broadcast *b)
 	if (err)
 		return err;
 	b->next = atomic_load(&h->next);
+	b->seat.shared = true;
 	return seat_watch(&b->seat, offset_of(b, &h->seat),
 			  atomic_load(&h->seat), writer_changed, b);
 }
@@ -369,7 +370,14 @@ static int at_the_end(struct vmshm_broadcast *b)
 
 	if (seat_taken(seen) || !seen)
 		return -EAGAIN;
-	return atomic_load(&b->header->closed) ? -EPIPE : -ECONNRESET;
+	if (atomic_load(&b->header->closed))
+		return -EPIPE;
+	/* Another one may have come, and the watching thread not know yet. */
+	seen = atomic_load(&b->header->seat);
+	if (!seat_taken(seen))
+		return -ECONNRESET;
+	atomic_store(&b->seat.seen, seen);
+	return -EAGAIN;
 }
 
 /* Goes on with the oldest that is not about to be overwritten. */

@@ -15,6 +15,9 @@
 
 #include "seat.h"
 
+/* Nanoseconds */
+#define LOOK_AGAIN 1000000000
+
 int seat_init(struct seat *seat, struct vmshm *shm)
 {
 	pthread_condattr_t attr;
@@ -75,7 +78,16 @@ static uint32_t next_value(uint32_t seen, uint32_t value)
 
 static bool can_go_on(int err)
 {
-	return !err || err == -EAGAIN || err == -EINTR;
+	return !err || err == -EAGAIN || err == -EINTR || err == -ETIMEDOUT;
+}
+
+/*
+ * The kernel wakes one of those who watch, which may be one that is killed
+ * before it can wake the others.
+ */
+static int64_t look_again(struct seat *seat)
+{
+	return vmshm_deadline(seat->shared ? LOOK_AGAIN : VMSHM_FOREVER);
 }
 
 /* Whether to go on watching */
@@ -91,16 +103,16 @@ static bool tell(struct seat *seat, uint32_t value)
 static void watch(struct seat *seat)
 {
 	_Atomic uint32_t *word = seat->word;
-	uint32_t value, seen = seat->seen;
+	uint32_t value, seen;
 	int err = 0;
 
 	while (!stopped(seat) && can_go_on(err)) {
+		seen = atomic_load(&seat->seen);
 		value = next_value(seen, atomic_load(word));
 		if (value != seen && !tell(seat, value))
 			return;
-		seen = value;
 		err = vmshm_wait(seat->shm, seat->watched, value,
-				 VMSHM_FOREVER);
+				 look_again(seat));
 	}
 	if (!can_go_on(err))
 		tell(seat, FUTEX_OWNER_DIED);

@@ -28,6 +28,8 @@ struct seat {
 	uint64_t watched;
 	_Atomic uint32_t *word;
 	_Atomic uint32_t seen;
+	/* Others watch it, too; set before it is watched */
+	bool shared;
 	bool (*changed)(void *arg);
 	void *arg;
 };
