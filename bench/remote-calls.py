@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""usage: remote-calls.py
+
+Measures examples/rpc/ in an emulated guest: a program that multiplies matrices
+with its own BLAS, and with the host's by a channel and by TCP. Shows a table,
+leaves the numbers in build/remote-calls.json. docs/remote-calls.md explains
+them. The environment: KVER (default 6.1), QEMU, VMSHM_SO.
+"""
+
+import contextlib
+import glob
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import guest
+import net
+from form import columns, digits, times
+from guest import HERE, ROOT, Lost, harness
+from results import Results, summarize
+from qemu import BUILTIN, VMSHM_SO, QmpError, die_with_parent, package
+
+# Of the guest tests
+import host_rpc
+from guest_python import libraries
+
+BUILD = os.path.join(ROOT, "build", "bench", "remote-calls")
+# Not that of the other benchmark
+harness.BUILD = BUILD
+
+ROUNDS = 5
+SIZES = (4, 16, 64, 128, 256, 512)
+PEERS = ("channel", "user", "tap", "guest", "guest-openblas")
+
+# What an accelerator is to other users of the host: a fast BLAS. Unpacked, not
+# installed.
+PACKAGES = ("libopenblas0-serial", "libgfortran5", "libquadmath0")
+OPENBLAS = os.path.join(BUILD, "openblas")
+FAST = os.path.join(OPENBLAS, "lib")
+
+MODULES = "virtio_pci virtio_net"
+ARGS = ("-device vmshm,id=vmshm0 -netdev user,id=user,restrict=off "
+        "-device virtio-net-pci,netdev=user,romfile= ")
+TAP_ARGS = (f"-netdev tap,id=tap,ifname={net.TAP},script=no,downscript=no "
+            "-device virtio-net-pci,netdev=tap,romfile=")
+
+
+def quietly(*command, **kwargs):
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          **kwargs)
+    if done.returncode:
+        raise Lost(done.stdout.decode(errors="replace"))
+
+
+def fetch():
+    """The libraries of the packages, in one folder."""
+    if os.path.exists(FAST):
+        return
+    os.makedirs(OPENBLAS, exist_ok=True)
+    quietly("apt-get", "-q", "download", *PACKAGES, cwd=OPENBLAS)
+    for package_file in glob.glob(OPENBLAS + "/*.deb"):
+        quietly("dpkg", "-x", package_file, OPENBLAS)
+    os.makedirs(FAST + ".new", exist_ok=True)
+    for file in glob.glob(OPENBLAS + "/usr/lib/*/*.so.*") + \
+            glob.glob(OPENBLAS + "/usr/lib/*/openblas-serial/*blas*.so*"):
+        os.rename(file, os.path.join(FAST + ".new", os.path.basename(file)))
+    os.rename(FAST + ".new", FAST)
+
+
+def program(name):
+    return os.path.join(host_rpc.BUILD, name)
+
+
+def fast():
+    return {**os.environ, "LD_LIBRARY_PATH": FAST}
+
+
+class RpcHost(guest.BenchHost):
+    def do_native(self):
+        """What the host does by itself."""
+        text = subprocess.run(
+            [program("sgemm-demo"), *map(str, SIZES)], check=True,
+            env=fast(), stdout=subprocess.PIPE).stdout.decode()
+        for line in text.splitlines()[1:]:
+            n, us, *_ = line.split()
+            self.do_result("name=sgemm", "peer=host", f"n={n}", f"us={us}")
+
+
+class RpcGuest(guest.BenchGuest):
+    def make_host(self, vm):
+        return RpcHost(vm, self.results, None)
+
+
+@contextlib.contextmanager
+def service(tap):
+    """What the guest calls each address, and the address."""
+    channel = f"vmshm:{guest.Host.PREFIX}blas"
+    addresses = [channel, "tcp:127.0.0.1:0"]
+    addresses += [f"tcp:{net.ADDRESS}:0"] if tap else []
+    with subprocess.Popen(
+            [program("blas-service"), *addresses], env=fast(),
+            stdout=subprocess.PIPE, preexec_fn=die_with_parent) as process:
+        try:
+            ports = [process.stdout.readline().decode().strip().split(":")[-1]
+                     for _ in addresses]
+            yield {"channel": channel, "user": f"tcp:10.0.2.2:{ports[1]}",
+                   **({"tap": f"tcp:{net.ADDRESS}:{ports[2]}"}
+                      if tap else {})}
+        finally:
+            process.terminate()
+
+
+def files(addresses):
+    """(path in guest, file)s"""
+    listing = os.path.join(BUILD, "addresses")
+    with open(listing, "w", encoding="ascii") as f:
+        for name, address in addresses.items():
+            f.write(f"{name} {address}\n")
+    found = {f"openblas/{f}": os.path.join(FAST, f) for f in os.listdir(FAST)}
+    more = libraries([os.path.join(FAST, "libopenblas.so.0")])
+    found.update({f: f for f in more if os.path.basename(f) not in
+                  os.listdir(FAST)})
+    found.update(host_rpc.files())
+    return [*harness.build([]), ("addresses", listing),
+            ("tests/remote-calls.sh", os.path.join(HERE, "remote-calls.sh")),
+            *((path, os.path.realpath(f)) for path, f in found.items())]
+
+
+def show(test):
+    if sys.stdout.isatty():
+        print(f"\r\033[K{test}", end="", flush=True)
+
+
+def measure(kernel, tap):
+    results = []
+    os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
+    with open(os.path.join(HERE, "remote-calls.sh"), encoding="utf-8") as f:
+        text = f.read()
+    tests = [t for t in re.findall(r"^test_(\w+)\(\)", text, re.M)
+             if tap or t != "tap"]
+    plan = [(harness.Program("remote-calls.sh", text, "", ""), tests)]
+    with service(tap) as addresses:
+        vm = RpcGuest(kernel, 1,
+                      (ARGS + (TAP_ARGS if tap else ""), True, MODULES),
+                      plan * ROUNDS, files(addresses), progress=show,
+                      results=results)
+        try:
+            vm.boot()
+            vm.finish()
+        except Lost:
+            vm.tail()
+            raise
+        finally:
+            show("")
+    return results
+
+
+WIDTHS = (5, -6, -6, -6, -7, -9, -9, -9, -9, -9, -8)
+HEADS = (("", "TCP", "TCP", "guest", "guest", "chan-", "TCP", "TCP", "guest",
+          "guest", "host"),
+         ("n", "user", "tap", "", "Open-", "nel", "user", "tap", "", "Open-",
+          "Open-"),
+         ("", "", "", "", "BLAS", "us", "us", "us", "us", "BLAS us",
+          "BLAS us"))
+
+
+def table(data):
+    """Lines: how many times faster the channel is, then the medians."""
+    results = Results(data)
+    for head in HEADS:
+        yield columns(WIDTHS, head)
+    for n in SIZES:
+        found = [results.find(n=n, peer=peer) for peer in (*PEERS, "host")]
+        yield columns(WIDTHS, (
+            str(n), *(times(results.ratio(f, found[0])) if f else "-"
+                      for f in found[1:-1]),
+            *(digits(f["median"]) if f else "-" for f in found)))
+
+
+def main():
+    if len(sys.argv) > 1:
+        sys.exit(__doc__.strip())
+    # Leave by way of every "finally"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.makedirs(BUILD, exist_ok=True)
+    kernel = harness.Kernel(os.environ.get("KVER", "6.1"))
+    try:
+        if not BUILTIN and not os.path.exists(VMSHM_SO):
+            raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
+        kernel.prepare()
+        quietly("make", "-s", "-C", host_rpc.EXAMPLE)
+        fetch()
+        no_tap = net.prepare()
+        if no_tap:
+            print(f"no tap: {no_tap}")
+        measured = measure(kernel, not no_tap)
+    except (Lost, QmpError) as e:
+        sys.exit(f"remote-calls: {e}")
+    data = {"machine": {"qemu": package(), "rounds": ROUNDS},
+            "results": summarize(measured)}
+    with open(os.path.join(ROOT, "build", "remote-calls.json"), "w",
+              encoding="ascii") as f:
+        json.dump(data, f, indent=1)
+        f.write("\n")
+    print("\n".join(table(data)))
+
+
+if __name__ == "__main__":
+    main()
