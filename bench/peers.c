@@ -100,9 +100,9 @@ struct link *peer_open(const char *peer, const char *how)
 	if (!strcmp(peer, "words"))
 		return open_words(how);
 	if (!strcmp(peer, "channel"))
-		return open_channel(how);
-	if (!strcmp(peer, "adaptive"))
-		return open_channel("both");
+		return open_channel(strcmp(how, "sleep") ? how : "both");
+	if (!strcmp(peer, "channel-0"))
+		return open_channel("sleep");
 	if (!strcmp(peer, "serial"))
 		return open_serial();
 	if (!strcmp(peer, "tcp-user"))

@@ -7,10 +7,11 @@
 
 /*
  * Opens both ends; NULL if it is not there. HOW is what a side does that waits:
- * "sleep", "spin", or "both", which is to spin shortly, and then sleep.
+ * "sleep" or "spin"; "both" where it is all the same.
  *
- *	words, channel		through VMShm
- *	adaptive		the same channel, waiting as it does by itself
+ *	words, channel		through VMShm; who sleeps in a channel spins
+ *				shortly before, as it does by itself
+ *	channel-0		one that does not
  *	serial			virtio-serial
  *	tcp-user, tcp-tap	TCP over virtio-net, in user mode and by a tap
  *	ivshmem			words or, for bulk, a ring, in an ivshmem-plain

@@ -17,7 +17,7 @@ TRIPS = (
     ("TCP, tap", "tcp-tap", "sleep", GREY),
     ("virtio-serial", "serial", "sleep", GREY),
     ("ivshmem-doorbell", "doorbell", "sleep", ORANGE),
-    ("VMShm channel", "adaptive", "sleep", BLUE),
+    ("VMShm channel", "channel", "sleep", BLUE),
     ("VMShm wait and wake", "words", "sleep", BLUE),
     ("ivshmem, spinning", "ivshmem", "spin", ORANGE),
     ("VMShm channel, spinning", "channel", "spin", BLUE),

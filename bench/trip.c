@@ -14,7 +14,7 @@
 #define PAUSE 500
 
 static const char *const sleeping[] = {
-	"words", "channel", "adaptive",
+	"words", "channel", "channel-0",
 	"serial", "tcp-user", "tcp-tap", "doorbell",
 };
 
