@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""This Python for a guest: the program, and the modules that a file imports.
+"""This Python for a guest: a program, and the modules that it imports.
 
 The guest has the same paths as the host, so nothing has to be told where they
 are. Modules go as they are, and compiled, because compiling takes an emulated
@@ -12,6 +12,15 @@ import re
 import subprocess
 import sys
 from importlib.util import cache_from_source
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+LIBRARY = os.path.join(ROOT, "build", "lib", "libvmshm.so.0")
+# Where modules are besides those of Python itself, python3-numpy in the second
+MODULES = (os.path.join(ROOT, "python"), "/usr/lib/python3/dist-packages")
+# With neither the user's modules nor those of a site
+OPTIONS = ("-s", "-S")
+ENVIRONMENT = {"PYTHONPATH": ":".join(MODULES), "VMSHM_LIBRARY": LIBRARY}
 
 # Imports the file and prints what files came of that
 _LIST = """
@@ -32,12 +41,24 @@ def libraries(files):
     return set(re.findall(r"(?:=> |^\s+)(/\S+) \(0x", text, re.M))
 
 
+def command(program, *words):
+    """What runs a Python program on the host."""
+    return [os.path.realpath(sys.executable), *OPTIONS,
+            os.path.join(ROOT, program), *words]
+
+
 def files(program, build):
-    """(path in guest, file)s that run a Python program there."""
+    """(path in guest, file)s that run a Python program there; none, if what it
+    imports is not here."""
+    program = os.path.join(ROOT, program)
     python = os.path.realpath(sys.executable)
-    text = subprocess.run([python, "-I", "-S", "-c", _LIST, program],
-                          check=True, stdout=subprocess.PIPE).stdout.decode()
-    modules = sorted({os.path.abspath(line) for line in text.splitlines()
+    done = subprocess.run([python, *OPTIONS, "-c", _LIST, program],
+                          env={**os.environ, **ENVIRONMENT}, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if done.returncode:
+        return []
+    modules = sorted({os.path.abspath(line)
+                      for line in done.stdout.decode().splitlines()
                       if os.path.exists(line)} | {os.__file__})
     found = {python, *modules}
     found |= libraries([f for f in found if not f.endswith(".py")])
@@ -50,13 +71,16 @@ def files(program, build):
                 py_compile.compile(module, compiled, doraise=True,
                                    invalidation_mode=mode)
             pairs.append((cache_from_source(module), compiled))
-    return pairs + [("bin/python3", _start(python, build))]
+    return pairs + [(os.path.basename(program), program),
+                    ("bin/python3", _start(python, build))]
 
 
 def _start(python, build):
-    """A script: isolated, and without the modules of a site."""
+    """A script"""
     script = os.path.join(build, "python3")
     with open(script, "w", encoding="ascii") as f:
-        f.write(f'#!/bin/sh\nexec {python} -I -S "$@"\n')
+        f.write("#!/bin/sh\n"
+                f"PYTHONPATH={ENVIRONMENT['PYTHONPATH']} "
+                f"exec {python} {' '.join(OPTIONS)} \"$@\"\n")
     os.chmod(script, 0o755)
     return script

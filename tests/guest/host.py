@@ -11,6 +11,7 @@ import time
 import zlib
 
 import futex
+import guest_python
 from host_rpc import HostRpc
 from host_tool import HostTool
 from qemu import QmpError, die_with_parent
@@ -234,7 +235,17 @@ class Host(HostRpc, HostTool):
             [file, self.path(name), *words], stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent))
 
+    def do_python_spawn(self, file, *words):
+        for name in words:
+            if name.startswith("/"):
+                self.path(name)
+        self.children.append(subprocess.Popen(
+            guest_python.command(file, *words), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, preexec_fn=die_with_parent,
+            env={**os.environ, **guest_python.ENVIRONMENT}))
+
     def do_reap(self):
+        said = b""
         while self.children:
             child = self.children.pop()
             try:
@@ -244,6 +255,9 @@ class Host(HostRpc, HostTool):
                 raise Refused("it does not end") from None
             if code:
                 raise Refused(f"exit code {code}")
+            if child.stdout:
+                said += child.stdout.read()
+        return said.decode().strip().replace("\n", "|")
 
     # QEMU
 

@@ -102,7 +102,9 @@ class Program:
                    else r"^test_(\w+)\(\)")
         self.tests = re.findall(pattern, text, re.M)
         self.expected = directives(text, "expect-log")
-        self.python = "python" in directives(text, "needs")
+        self.python = [n.split()[1] for n in directives(text, "needs")
+                       if n.startswith("python ")]
+        self.library = "library" in directives(text, "needs")
         self.tool = "tool" in directives(text, "needs")
         self.rpc = "rpc" in directives(text, "needs")
         qemu, modules = MACHINES.get(
@@ -208,6 +210,9 @@ def build(programs):
         subprocess.run(["make", "-s", "-C", "tools", "STATIC=1",
                         "OUT=" + BUILD], cwd=ROOT, check=True)
         files.append(("bin/vmshm", os.path.join(BUILD, "vmshm")))
+    if any(p.library for p in programs):
+        subprocess.run(["make", "-s", "-C", "lib"], cwd=ROOT, check=True)
+        files.append(("lib/libvmshm.so.0", guest_python.LIBRARY))
     if any(p.rpc for p in programs):
         files += host_rpc.files()
     return files
@@ -232,9 +237,7 @@ class Guest:
         """Writes it and returns its path."""
         plan = [f"prefix {prefix}"]
         files = list(self.files)
-        if any(p.python for p, _ in self.plan):
-            program = os.path.join(HERE, "shared_memory.py")
-            files.append(("shared_memory.py", program))
+        for program in sorted({f for p, _ in self.plan for f in p.python}):
             files += guest_python.files(program, BUILD)
         for module in self.modules:
             name = os.path.basename(module).split(".ko")[0] + ".ko"
@@ -250,7 +253,8 @@ class Guest:
             f.write("\n".join(plan) + "\n")
         files.append(("plan", base + ".plan"))
         subprocess.run([os.path.join(ROOT, "scripts", "initramfs"),
-                        base + ".cpio"] + [f"{a}={b}" for a, b in files],
+                        base + ".cpio"] +
+                       [f"{a}={b}" for a, b in dict.fromkeys(files)],
                        check=True)
         return base + ".cpio"
 

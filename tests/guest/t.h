@@ -30,7 +30,9 @@
  *			ARGS can also be a name in run.py's MACHINES.
  *	qemu VARIANT: ARGS	the same. With several of these lines the file
  *			is run once for each, as NAME@VARIANT.
- *	needs: python	shared_memory.py and what runs it, as bin/python3
+ *	needs: python FILE	this program as /FILE, without its folder, and what
+ *			runs it, bin/python3; not, if it does not run here
+ *	needs: library	libvmshm.so.0
  *	needs: tool	the program vmshm of tools/, as bin/vmshm
  *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their
  *			libraries
@@ -131,7 +133,9 @@ const char *t_name(const char *tail);
  *					when it sleeps, or will not
  *	waited NAME			answers how many such waits have ended
  *	spawn PROGRAM NAME ARG...	runs a helper program on the host
- *	reap				waits for all of them; they must succeed
+ *	python_spawn FILE WORD...	runs a Python program on the host
+ *	reap				waits for all of them; they must
+ *					succeed; answers what Python printed
  *	vmshm COMMAND NAME [SIZE [open]]	begins "vmshm COMMAND NAME" on
  *					the host, with so many random bytes as
  *					its input, "open": and no end of it;

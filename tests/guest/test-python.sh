@@ -4,7 +4,7 @@
 # multiprocessing.shared_memory in the guest and on the host.
 #
 # qemu: files
-# needs: python
+# needs: python tests/guest/shared_memory.py
 
 guest()
 {
