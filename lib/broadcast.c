@@ -7,7 +7,7 @@
  *
  *	0	struct header
  *	4096	struct entry, one for each
- *	then	the bytes of the entries, at multiples of 64 (of 4096, if larger)
+ *	then	the bytes of the entries, at multiples of 64, large ones of 4096
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -68,7 +68,7 @@ struct vmshm_channel {
 	struct patience sending, receiving;
 };
 
-/* channel-open.c: wakes who waits in this process for something of the channel */
+/* channel-open.c: after a change; wakes who waits for it */
 void channel_signal(struct vmshm_channel *ch, _Atomic uint32_t *event);
 
 /* The offset of something in the object */

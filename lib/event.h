@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The waiter: from now on it is told. What the word has to be to sleep on it. */
+/* The waiter: from now on it is told. The value of the word to sleep on */
 static inline uint32_t event_begin(_Atomic uint32_t *word)
 {
 	return atomic_fetch_or(word, 1) | 1;

@@ -53,7 +53,7 @@ void seat_insist(struct seat *seat, uint64_t offset, bool *done)
 	pthread_mutex_unlock(&seat->lock);
 }
 
-/* The list that the kernel walks when this thread ends; take_on_host() fills it. */
+/* The list that the kernel walks when this thread ends; still empty */
 static void make_robust(struct seat *seat)
 {
 	seat->number = syscall(SYS_gettid);
