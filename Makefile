@@ -53,6 +53,9 @@ check-guest: deps device ## the Linux guests only (KERNELS="6.1 6.12")
 check-tool: deps ## the program on this host only
 	@tests/tool/run.py
 
+check-library: deps ## libvmshm on this host only
+	@tests/library/run.py
+
 check-model: ## waiting and waking in every order there is, with spin
 	@scripts/deps model
 	@tests/model/run.py
@@ -79,5 +82,5 @@ clean: ## remove everything generated
 	rm -rf build
 
 .PHONY: help deps demo bench device driver tool lib install check check-device \
-	check-bare check-guest check-tool check-model qemu-patch check-patch \
-	check-matrix style clean
+	check-bare check-guest check-tool check-library check-model qemu-patch \
+	check-patch check-matrix style clean

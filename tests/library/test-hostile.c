@@ -214,7 +214,7 @@ T_TEST(positions_and_lengths)
 
 T_TEST(headers_and_seats)
 {
-	lie_to_each_other(true, l_in_guest() ? 5 : 30);
+	lie_to_each_other(true, l_in_guest() ? 5 : 15);
 }
 
 /* A child that lies all the time */
@@ -367,7 +367,7 @@ static void hear_lies(const char *name, uint32_t seed)
 
 T_TEST(a_broadcast_of_lies)
 {
-	int round, rounds = l_in_guest() ? 5 : 30;
+	int round, rounds = l_in_guest() ? 5 : 15;
 
 	for (round = 1; round <= rounds; round++) {
 		const char *name = l_name("x");

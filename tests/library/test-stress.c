@@ -250,7 +250,7 @@ static void burn(uint32_t n)
 
 T_TEST(both_come_at_once)
 {
-	int round, rounds = l_in_guest() ? 50 : 300;
+	int round, rounds = l_in_guest() ? 50 : 150;
 	const char *name = l_name("x");
 
 	for (round = 0; round < rounds; round++) {
@@ -264,7 +264,7 @@ T_TEST(both_come_at_once)
 
 T_TEST(newcomers_are_killed)
 {
-	int round, rounds = l_in_guest() ? 50 : 300;
+	int round, rounds = l_in_guest() ? 50 : 150;
 	const char *name = l_name("x");
 	uint32_t seed = 12345;
 
