@@ -24,6 +24,7 @@ enum { PAUSE_FIRST = 5, PAUSE_MOST = 500, PASSES_SOON = 1000 };
 static char made_path[PATH_MAX + NAME_BYTES];
 
 static const int ending[] = { SIGHUP, SIGINT, SIGTERM };
+static struct sigaction before[ARRAY_SIZE(ending)];
 
 static void on_signal(int number)
 {
@@ -33,25 +34,33 @@ static void on_signal(int number)
 	raise(number);
 }
 
-static void handle_signals(void (*handler)(int))
+/* Not what is ignored, as by nohup(1) */
+static void catch_signals(void)
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(ending); i++)
-		signal(ending[i], handler);
-}
-
-static void remove_made(void)
-{
-	if (*made_path)
-		unlink(made_path);
-	*made_path = '\0';
-	handle_signals(SIG_DFL);
+	for (i = 0; i < ARRAY_SIZE(ending); i++) {
+		sigaction(ending[i], NULL, &before[i]);
+		if (before[i].sa_handler != SIG_IGN)
+			signal(ending[i], on_signal);
+	}
 }
 
 static bool made(void)
 {
 	return *made_path;
+}
+
+static void remove_made(void)
+{
+	size_t i;
+
+	if (!made())
+		return;
+	unlink(made_path);
+	for (i = 0; i < ARRAY_SIZE(ending); i++)
+		sigaction(ending[i], &before[i], NULL);
+	*made_path = '\0';
 }
 
 /* No signal comes between the object and the note of it. */
@@ -66,8 +75,9 @@ static int make(const char *where, const char *name, mode_t mode)
 	err = vmshm_open(&shm, where, name, O_RDWR | O_CREAT | O_EXCL, mode);
 	if (!err) {
 		vmshm_close(shm);
+		if (!made())
+			catch_signals();
 		snprintf(made_path, sizeof(made_path), "%s%s", where, name);
-		handle_signals(on_signal);
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return err;
@@ -154,6 +164,8 @@ static struct vmshm_channel *take_seat(const char *where, const char *name,
 				status("waiting for %s on the host",
 				       escaped(name));
 			told = true;
+		} else if (err == -EINTR) {
+			continue;
 		} else if ((err != -EBUSY && err != -ENODATA) ||
 			   now_ms() > until) {
 			break;

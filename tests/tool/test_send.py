@@ -290,6 +290,21 @@ def test_ended_while_waiting():
         equal(exists(name), False)
 
 
+def test_ignored_signals():
+    """As after nohup: it goes on waiting, and later, too."""
+    name = fresh_name()
+    with Running("recv", name, before=(
+            "sh", "-c", 'trap "" HUP; exec "$@"', "sh")) as party:
+        came_first(name)
+        party.process.send_signal(signal.SIGHUP)
+        with Running("send", name) as sender:
+            sender.put(b"x")
+            party.get(1)
+            party.process.send_signal(signal.SIGHUP)
+            sender.end(b"y")
+        equal(party.end().raw, b"y")
+
+
 def test_left_behind():
     """By one that was killed: the next two use it."""
     name = fresh_name()
