@@ -34,6 +34,8 @@ from host import Host                   # noqa: E402
 from qemu import BUILTIN, VMSHM_SO, Lost, Qemu      # noqa: E402
 from report import Report               # noqa: E402
 
+# Its tests run here, too, with both parties in the guest
+LIBRARY = os.path.join(ROOT, "tests", "library")
 BUILD = os.path.join(ROOT, "build", "guest")
 DEFAULT_QEMU = "-device vmshm,id=vmshm0"
 
@@ -89,12 +91,22 @@ def directives(text, word):
     return re.findall(DIRECTIVE.format(word), text, re.M)
 
 
+def name_of(source):
+    """The file's name; tests/library/test-NAME.c is library-NAME.c here."""
+    folder, file = os.path.split(source)
+    return file.replace("test-", "library-") if folder == LIBRARY else file
+
+
+def is_test(file):
+    return re.fullmatch(r"(test|library)-.*\.(c|sh)", file)
+
+
 class Program:
     """A file test-NAME.c or test-NAME.sh, and what it asks for; variant is
     the word after "qemu" of the line with the arguments, if any."""
 
-    def __init__(self, file, text, variant, qemu):
-        self.file = file
+    def __init__(self, source, text, variant, qemu):
+        self.file = file = name_of(source)
         self.name = re.sub(r"^test-|\.(c|sh)$", "", file)
         if variant:
             self.name += "@" + variant
@@ -113,13 +125,14 @@ class Program:
         self.guest = (qemu, "none" not in directives(text, "driver"), modules)
 
     @classmethod
-    def all_of(cls, file):
+    def all_of(cls, source):
         """One for each line "qemu:" or "qemu VARIANT:"."""
-        with open(os.path.join(HERE, file), encoding="utf-8") as f:
+        with open(source, encoding="utf-8") as f:
             text = f.read()
         runs = re.findall(DIRECTIVE.format(r"qemu(?:[ \t]+(\w+))?"), text,
                           re.M)
-        return [cls(file, text, *run) for run in runs or [("", DEFAULT_QEMU)]]
+        return [cls(source, text, *run)
+                for run in runs or [("", DEFAULT_QEMU)]]
 
     @property
     def in_guest(self):
@@ -175,10 +188,12 @@ class Kernel:
 
 def build(programs):
     """Compile what is older than its sources; (path in guest, file)s."""
-    library = os.path.join(HERE, "t.c")
-    shared = [library] + [os.path.join(HERE, f) for f in os.listdir(HERE)
-                          if f.endswith(".h")]
-    sources = [os.path.join(HERE, f) for f in sorted(os.listdir(HERE))]
+    subprocess.run(["make", "-s", "-C", "lib"], cwd=ROOT, check=True)
+    libraries = [os.path.join(HERE, "t.c"),
+                 os.path.join(ROOT, "build", "lib", "libvmshm.a")]
+    sources = [os.path.join(folder, f) for folder in (HERE, LIBRARY)
+               for f in sorted(os.listdir(folder))]
+    shared = libraries + [f for f in sources if f.endswith(".h")]
     sources.append(os.path.join(ROOT, "examples", "guest.c"))
     for folder, _, found in os.walk(os.path.join(ROOT, "include")):
         shared += [os.path.join(folder, f) for f in found]
@@ -186,32 +201,32 @@ def build(programs):
     jobs, files = [], [("init", os.path.join(HERE, "init")),
                        ("t.sh", os.path.join(HERE, "t.sh"))]
     for source in sources:
-        file = os.path.basename(source)
+        file = name_of(source)
         out = os.path.join(BUILD, file[:-2])
         if file in wanted and file.endswith(".sh"):
             files.append(("tests/" + file, source))
         if not file.endswith(".c") or file == "t.c":
             continue
-        if file.startswith("test-") and file not in wanted:
+        test = is_test(file)
+        if test and file not in wanted:
             continue
-        test = file.startswith("test-")
         files.append((("tests/" if test else "bin/") + file[:-2], out))
         newest = max(os.path.getmtime(f) for f in [source] + shared)
         if not os.path.exists(out) or os.path.getmtime(out) < newest:
             jobs.append(["gcc", "-std=gnu11", "-static", "-s", "-O2", "-Wall",
                          "-pthread", "-I", os.path.join(ROOT, "include"),
-                         "-o", out, source] + ([library] if test else []))
+                         "-I", HERE, "-o", out, source,
+                         *libraries[0 if test else 1:]])
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for done in pool.map(subprocess.run, jobs):
             if done.returncode:
                 raise Lost("does not compile: " + os.path.relpath(
-                    next(a for a in done.args if a.startswith(HERE))))
+                    next(a for a in done.args if a.endswith(".c"))))
     if any(p.tool for p in programs):
         subprocess.run(["make", "-s", "-C", "tools", "STATIC=1",
                         "OUT=" + BUILD], cwd=ROOT, check=True)
         files.append(("bin/vmshm", os.path.join(BUILD, "vmshm")))
     if any(p.library for p in programs):
-        subprocess.run(["make", "-s", "-C", "lib"], cwd=ROOT, check=True)
         files.append(("lib/libvmshm.so.0", guest_python.LIBRARY))
     if any(p.rpc for p in programs):
         files += host_rpc.files()
@@ -440,8 +455,9 @@ def main():
     # Leave by way of every "finally"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report = Report()
-    programs = [p for f in sorted(os.listdir(HERE))
-                if re.fullmatch(r"test-.*\.(c|sh)", f)
+    sources = [os.path.join(folder, f) for folder in (HERE, LIBRARY)
+               for f in sorted(os.listdir(folder))]
+    programs = [p for f in sources if is_test(name_of(f))
                 for p in Program.all_of(f)]
     versions = os.environ.get("KERNELS", "6.1 6.12").split()
     programs = [p for p in programs
