@@ -56,6 +56,9 @@ check-tool: deps ## the program on this host only
 check-library: deps ## libvmshm on this host only
 	@tests/library/run.py
 
+check-stress: deps device ## a million tokens, the host and two guests
+	@TOKENS=1000000 tests/stress/run.py
+
 check-model: ## waiting and waking in every order there is, with spin
 	@scripts/deps model
 	@tests/model/run.py
@@ -82,5 +85,5 @@ clean: ## remove everything generated
 	rm -rf build
 
 .PHONY: help deps demo bench device driver tool lib install check check-device \
-	check-bare check-guest check-tool check-library check-model qemu-patch \
-	check-patch check-matrix style clean
+	check-bare check-guest check-tool check-library check-model check-stress \
+	qemu-patch check-patch check-matrix style clean

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The object that all parties share, as run.py sees it: see party.c."""
+
+import ctypes
+
+SIDES = ("host", "guest 1", "guest 2")
+WORKERS = 6
+TURNS, CROWD, END = range(3)
+
+NOWHERE = 0xffffffff
+
+
+class Line(ctypes.Structure):
+    """What a worker has done, and its predecessors"""
+    _fields_ = [(name, ctypes.c_uint32) for name in (
+        "waits_on", "expected", "tokens", "woken", "late", "wakes",
+        "killed")]
+
+
+class Board(ctypes.Structure):
+    """The whole object"""
+    _fields_ = [("taken", ctypes.c_uint32), ("made", ctypes.c_uint32),
+                ("turn", ctypes.c_uint32 * len(SIDES))] + [
+                    (name, ctypes.c_uint32)
+                    for name in ("turns", "round", "kind", "total", "ready")
+                ] + [("line", Line * WORKERS * len(SIDES))]
+
+    def forget(self):
+        """Nobody is there yet."""
+        for lines in self.line:
+            for line in lines:
+                line.waits_on = NOWHERE
+
+    def word(self, offset):
+        """The name of a word, and its value."""
+        words = {getattr(Board, n).offset: (n, getattr(self, n))
+                 for n in ("taken", "made", "round", "ready")}
+        for n, value in enumerate(self.turn):
+            words[Board.turn.offset + 4 * n] = (f"turn[{n}]", value)
+        return words.get(offset, (f"byte {offset}", "?"))
+
+    def sleepers(self):
+        """Who waits for which word, and what it is by now."""
+        for side, lines in zip(SIDES, self.line):
+            for n, line in enumerate(lines):
+                if line.waits_on != NOWHERE:
+                    name, value = self.word(line.waits_on)
+                    yield (f"{side}/{n} sleeps while {name} is "
+                           f"{line.expected}: it is {value}")
+
+    def sum(self, what, side=None, first=0, step=1):
+        """Of one side's workers, or of all, or of some of them."""
+        lines = self.line if side is None else [self.line[side]]
+        return sum(getattr(line, what)
+                   for part in lines for line in part[first::step])
+
+    def state(self):
+        """What changes as long as anything goes on"""
+        return self.taken, self.made, self.turns, self.round, self.ready
+
+    def progress(self):
+        """(done, of how many)"""
+        if self.kind == TURNS:
+            return self.turns, self.total * len(SIDES)
+        return self.taken, self.total

@@ -1,0 +1,307 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Waiting and waking between the host and two guests, until one is lost.
+
+usage: run.py [PART-OF-A-TEST'S-NAME...]
+
+The environment: TOKENS, how many are made and taken while everybody is killed
+now and then (default 30000); KERNELS, of which the guests have the first and
+the last; QEMU, VMSHM_SO.
+
+See party.c for what the parties do. A wake-up that is lost leaves all asleep:
+then nothing changes any more, and it is said who waits for what.
+"""
+
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [os.path.join(ROOT, "tests", "guest"),
+                os.path.join(ROOT, "tests", "lib")]
+sys.dont_write_bytecode = True
+
+import futex                                # noqa: E402
+import run as harness                       # noqa: E402
+from board import CROWD, END, SIDES, TURNS, WORKERS, Board  # noqa: E402
+from host import SHM, Host                  # noqa: E402
+from qemu import BUILTIN, VMSHM_SO, Lost, die_with_parent   # noqa: E402
+from report import Report                   # noqa: E402
+
+BUILD = os.path.join(ROOT, "build", "stress")
+PARTY = os.path.join(BUILD, "party")
+TOKENS = int(os.environ.get("TOKENS", "30000"))
+TOKENS_MACHINE_KILLED = 10000
+ROUNDS_OF_TURNS = 1000
+EVERYBODY = 0x7fffffff
+
+# Seconds without a change after which somebody is lost
+SILENCE = 60
+# Guests say nothing while they are at it.
+harness.SILENCE = 7200
+harness.BUILD = BUILD
+
+
+class Guest(harness.Guest):
+    """A side that is a guest, in a thread from start() on."""
+
+    def __init__(self, kernel, number, program, files):
+        super().__init__(None, kernel, number, program.guest,
+                         [(program, [str(number)])], files)
+        self.number = number
+        self.vm = self.problem = None
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        try:
+            self.boot()
+        except Lost as e:
+            self.problem = f"{self.last_words() or 'lost'}: {e}"
+
+    def listen(self, channel, host):
+        self.vm = host.vm
+        super().listen(channel, host)
+
+    def result(self, line):
+        raise Lost(f"it said: {line}")
+
+    def kill(self):
+        """The whole virtual machine"""
+        while self.thread.is_alive():
+            if self.vm:
+                self.vm.process.kill()
+            self.thread.join(0.1)
+
+
+class Stress:
+    """The object, and who uses it."""
+
+    def __init__(self):
+        self.name = SHM + Host.PREFIX + "board"
+        self.fd = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        # Each guest that ends removes the name.
+        self.path = f"/proc/{os.getpid()}/fd/{self.fd}"
+        os.ftruncate(self.fd, mmap.PAGESIZE)
+        self.map = mmap.mmap(self.fd, mmap.PAGESIZE)
+        self.board = Board.from_buffer(self.map)
+        self.board.forget()
+        self.guests, self.children = [], []
+        self.alive = len(SIDES)
+
+    def start(self, kernels, program, files):
+        self.party("0", self.path)
+        for number, kernel in enumerate(kernels, 1):
+            self.guests.append(Guest(kernel, number, program, files))
+            self.guests[-1].thread.start()
+
+    def party(self, *words):
+        child = subprocess.Popen([PARTY, *words], stdin=subprocess.DEVNULL,
+                                 preexec_fn=die_with_parent)
+        self.children.append(child)
+        return child
+
+    def close(self):
+        for guest in self.guests:
+            guest.kill()
+        for child in self.children:
+            child.kill()
+            child.wait()
+        if os.path.exists(self.name):
+            os.unlink(self.name)
+
+    def conduct(self, kind, total, kills_guest=False):
+        """One round."""
+        left = self.alive - kills_guest
+        conductor = self.party("conduct", self.path, str(kind), str(total),
+                               str(self.alive), str(left))
+        progress = Progress()
+        while True:
+            try:
+                code = conductor.wait(timeout=0.1)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+            self.look()
+            progress.look(self.board)
+            if left < self.alive and self.board.taken > total // 3:
+                self.kill_guest()
+        progress.end()
+        if code:
+            raise Lost("the conductor has failed")
+        if left < self.alive:
+            raise Lost("it was over before a guest could be killed")
+
+    def look(self):
+        """Lost, if somebody is."""
+        if self.children[0].poll():
+            raise Lost("the host's side has failed")
+        for guest in self.guests:
+            if guest.problem:
+                raise Lost(f"{SIDES[guest.number]}: {guest.problem}")
+
+    def kill_guest(self):
+        """One of them. What its processes were woken for went with them, so
+        all others have to look."""
+        self.guests.pop().kill()
+        self.alive -= 1
+        for word in (Board.taken, Board.made):
+            futex.wake(self.path, word.offset, EVERYBODY)
+
+    def end(self):
+        """Guests in good order; what their kernels complained about."""
+        self.conduct(END, 0)
+        for guest in self.guests:
+            guest.thread.join()
+            if guest.trouble:
+                raise Lost(f"{SIDES[guest.number]}'s kernel said, "
+                           f"{guest.trouble[0]}")
+        self.look()
+
+
+class Progress:
+    """One line on a terminal, rewritten; else a line for each tenth."""
+
+    def __init__(self):
+        self.state, self.since = None, time.monotonic()
+        self.tenths = 0
+
+    def look(self, board):
+        """Lost, if nothing changes any more."""
+        now = time.monotonic()
+        if self.state != board.state():
+            self.state, self.since = board.state(), now
+        elif now - self.since > SILENCE:
+            self.end()
+            for sleeper in board.sleepers():
+                print("   " + sleeper)
+            raise Lost("nothing happens any more, see who sleeps")
+        done, total = board.progress()
+        if sys.stdout.isatty():
+            print(f"\r\033[K{done} of {total}", end="", flush=True)
+        elif total and done * 10 // total > self.tenths:
+            self.tenths = done * 10 // total
+            print(f"   {done} of {total}", flush=True)
+
+    def end(self):
+        if sys.stdout.isatty():
+            print("\r\033[K", end="", flush=True)
+
+
+def say_how_it_went(board, seconds):
+    """For people; nothing is judged by it."""
+    b = board
+    shares = ", ".join(f"{side} {b.sum('tokens', n) * 50 / b.total:.0f} %"
+                       for n, side in enumerate(SIDES))
+    print(f"   {b.taken} tokens in {seconds:.0f} s: {shares}")
+    print(f"   {b.sum('woken')} sleeps ended by a wake-up, "
+          f"{b.sum('late')} by a deadline; {b.sum('killed')} kills",
+          flush=True)
+
+
+def check_tokens(board, total):
+    """Whether each was made once and taken once."""
+    if (board.made, board.taken) != (total, total):
+        return f"{board.made} were made and {board.taken} taken, not {total}"
+    for n, side in enumerate(SIDES):
+        if not board.sum("woken", n):
+            return f"{side} was never woken"
+    killed = board.sum("killed")
+    for what, first in (("taken", 0), ("made", 1)):
+        # Who was killed may have had no time to count its last one.
+        count = board.sum("tokens", first=first, step=2)
+        if not total - killed <= count <= total:
+            return (f"workers say that they have {what} {count} of {total}, "
+                    f"with {killed} kills")
+    return None
+
+
+def test_turns(stress):
+    stress.conduct(TURNS, ROUNDS_OF_TURNS)
+    if stress.board.turns != len(SIDES) * ROUNDS_OF_TURNS:
+        return f"there were {stress.board.turns} turns"
+    return None
+
+
+def test_crowd(stress):
+    start = time.monotonic()
+    stress.conduct(CROWD, TOKENS)
+    say_how_it_went(stress.board, time.monotonic() - start)
+    return check_tokens(stress.board, TOKENS)
+
+
+def test_machine_killed(stress):
+    """What its workers counted last may be missing, too."""
+    stress.conduct(CROWD, TOKENS_MACHINE_KILLED, kills_guest=True)
+    stress.board.line[-1][0].killed += WORKERS
+    return check_tokens(stress.board, TOKENS_MACHINE_KILLED)
+
+
+def test_end(stress):
+    """The other guest ends, and its kernel had no complaints."""
+    stress.end()
+
+
+TESTS = (("stress/turns", test_turns), ("stress/crowd", test_crowd),
+         ("stress/machine_killed", test_machine_killed),
+         ("stress/end", test_end))
+
+
+def compile_party():
+    done = subprocess.run(
+        ["gcc", "-std=gnu11", "-static", "-s", "-O2", "-Wall",
+         "-I", os.path.join(ROOT, "include"), "-o", PARTY,
+         os.path.join(HERE, "party.c")], check=False)
+    if done.returncode:
+        raise Lost("tests/stress/party.c does not compile")
+    return harness.build([]) + [("tests/party", PARTY)]
+
+
+def prepare(stress):
+    """Both guests are on their way then."""
+    if not BUILTIN and not os.path.exists(VMSHM_SO):
+        raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
+    versions = os.environ.get("KERNELS", "6.1 6.12").split()
+    kernels = [harness.Kernel(v) for v in (versions[0], versions[-1])]
+    for kernel in kernels:
+        kernel.prepare()
+        os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
+    files = compile_party()
+    program = harness.Program("party.c", "", "", harness.DEFAULT_QEMU)
+    stress.start(kernels, program, files)
+
+
+def main():
+    # Leave by way of every "finally"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    report = Report()
+    wanted = [(name, test) for name, test in TESTS if report.wanted(name)]
+    if not wanted:
+        return report.finish()
+    os.makedirs(BUILD, exist_ok=True)
+    stress = Stress()
+    try:
+        why = prepare(stress)
+        for name, test in wanted:
+            try:
+                why = why or test(stress)
+            except Lost as e:
+                why = e
+            if why:
+                report.fail(name, why)
+                why = "not run, somebody was lost before"
+            else:
+                report.ok(name)
+    except Lost as e:
+        report.fail("stress/prepare", e)
+    finally:
+        stress.close()
+    return report.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
