@@ -10,7 +10,8 @@ BULK_PEERS = (("memcpy", "memcpy"), ("ivshmem", "ivshmem"),
 
 TRIPS = (
     ("channel", "VMShm channel"), ("channel-0", "without its spin"),
-    ("words", "VMShm wait, wake"), ("doorbell", "ivshmem-doorbell"), ("serial", "virtio-serial"),
+    ("words", "VMShm wait, wake"), ("doorbell", "ivshmem-doorbell"),
+    ("serial", "virtio-serial"),
     ("tcp-tap", "TCP, tap"), ("tcp-user", "TCP, user mode"),
     ("futex", "host: futex"), ("unix", "host: UNIX socket"))
 SPINS = (("channel", "VMShm channel"), ("words", "VMShm words"),

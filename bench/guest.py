@@ -71,8 +71,7 @@ class BenchHost(Host):
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             pass_fds=self.machine.fds, preexec_fn=die_with_parent)
         self.children.append(child)
-        with child.stdout as out:
-            said = out.readline().decode().split()
+        said = child.stdout.readline().decode().split()
         if said[:1] != ["ready"]:
             raise Refused(f"no peer: {' '.join(words)}")
         return " ".join(said[1:])

@@ -14,7 +14,9 @@
 #define PAUSE 500
 
 static const char *const sleeping[] = {
+	/* VMShm's */
 	"words", "channel", "channel-0",
+	/* and others */
 	"serial", "tcp-user", "tcp-tap", "doorbell",
 };
 
