@@ -2,6 +2,7 @@
 """The results as a picture, if there is gnuplot (package gnuplot-nox)."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -146,6 +147,17 @@ def script(data, path, terminal):
         in_lines=lines(results, "in"))
 
 
+def tidy(path):
+    """As it can be kept in docs/, with a licence and without empty groups."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    text = re.sub(r"<g [^>]*>\s*</g>\s*", "", text)
+    text = re.sub(r"^[ \t]+|[ \t]+$|^\n", "", text, flags=re.M)
+    head, _, rest = text.partition("\n")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"{head}\n<!-- SPDX-License-Identifier: MIT -->\n{rest}")
+
+
 def draw(data, path, terminal="svg"):
     """A line about what became of it."""
     if not shutil.which("gnuplot"):
@@ -155,4 +167,6 @@ def draw(data, path, terminal="svg"):
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         return "No picture: gnuplot said, " + " ".join(said)[:60]
+    if terminal == "svg":
+        tidy(path)
     return "Picture: " + os.path.relpath(path)

@@ -114,7 +114,7 @@ def measure(kernel, tap):
     return results
 
 
-def about(kernel, no_tap):
+def about(kernel, no_tap, load):
     with open(os.path.join(ROOT, "VERSION"), encoding="ascii") as f:
         version = f.read().strip()
     with open(os.path.join(kernel.folder, "release"), encoding="ascii") as f:
@@ -122,7 +122,7 @@ def about(kernel, no_tap):
     return {"vmshm": version, "guest": release, "qemu": package(),
             "accelerator": "tcg", "guest_cpus": 2,
             "cpus": len(os.sched_getaffinity(0)), "host": platform.release(),
-            "rounds": ROUNDS, "no_tap": no_tap}
+            "rounds": ROUNDS, "no_tap": no_tap, "load": load}
 
 
 def main():
@@ -136,11 +136,12 @@ def main():
         if not BUILTIN and not os.path.exists(VMSHM_SO):
             raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
         kernel.prepare()
-        no_tap = net.prepare()
+        no_tap, load = net.prepare(), os.getloadavg()[0]
         measured = measure(kernel, not no_tap)
     except (Lost, QmpError) as e:
         sys.exit(f"bench: {e}")
-    data = {"machine": about(kernel, no_tap), "results": summarize(measured)}
+    data = {"machine": about(kernel, no_tap, load),
+            "results": summarize(measured)}
     with open(os.path.join(ROOT, "build", "bench.json"), "w",
               encoding="ascii") as f:
         json.dump(data, f, indent=1)

@@ -17,6 +17,8 @@ def head(table):
     yield f"QEMU {m['qemu']}, TCG on {m['cpus']} CPUs"
     yield (f"Medians of {m['rounds']} rounds (least..most); ratios are of the "
            "same round.")
+    if m["load"] > m["cpus"] / 4:
+        yield f"Other programs were running: a load of {m['load']:.1f}."
     if m["no_tap"]:
         yield f"No tap here ({m['no_tap']}): left out."
 
