@@ -34,7 +34,6 @@ harness.BUILD = BUILD
 
 ROUNDS = 5
 SIZES = (4, 16, 64, 128, 256, 512)
-PEERS = ("channel", "user", "tap", "guest", "guest-openblas")
 
 # What an accelerator is to other users of the host: a fast BLAS. Unpacked, not
 # installed.
@@ -160,26 +159,30 @@ def measure(kernel, tap):
     return results
 
 
-WIDTHS = (5, -6, -6, -6, -7, -9, -9, -9, -9, -9, -8)
-HEADS = (("", "TCP", "TCP", "guest", "guest", "chan-", "TCP", "TCP", "guest",
-          "guest", "host"),
-         ("n", "user", "tap", "", "Open-", "nel", "user", "tap", "", "Open-",
-          "Open-"),
-         ("", "", "", "", "BLAS", "us", "us", "us", "us", "BLAS us",
-          "BLAS us"))
+NAMES = {"channel": "channel", "user": "TCP user", "tap": "TCP tap",
+         "guest": "guest", "guest-openblas": "guest, fast",
+         "host": "host, fast"}
+
+
+def line(first, cells):
+    return columns((5, *(-10 for _ in cells)), (first, *cells)).rstrip()
 
 
 def table(data):
-    """Lines: how many times faster the channel is, then the medians."""
+    """Its lines: how many times faster the channel is, then the medians."""
     results = Results(data)
-    for head in HEADS:
-        yield columns(WIDTHS, head)
-    for n in SIZES:
-        found = [results.find(n=n, peer=peer) for peer in (*PEERS, "host")]
-        yield columns(WIDTHS, (
-            str(n), *(times(results.ratio(f, found[0])) if f else "-"
-                      for f in found[1:-1]),
-            *(digits(f["median"]) if f else "-" for f in found)))
+    rows = {n: [results.find(n=n, peer=peer) for peer in NAMES]
+            for n in SIZES}
+    yield "A call by the channel is so many times faster"
+    yield line("n", ["", *list(NAMES.values())[1:-1]])
+    for n, (channel, *others, _) in rows.items():
+        yield line(str(n), ["", *(times(results.ratio(r, channel))
+                                  if r else "-" for r in others)])
+    yield ""
+    yield "Medians, us a call"
+    yield line("n", NAMES.values())
+    for n, found in rows.items():
+        yield line(str(n), [digits(r["median"]) if r else "-" for r in found])
 
 
 def main():

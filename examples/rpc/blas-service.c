@@ -20,14 +20,14 @@
 #include "transport.h"
 
 #define MOST 16			/* addresses */
-#define USUAL (16u << 20)	/* bytes */
+#define USUAL (8u << 20)	/* bytes */
 #define PAUSE 1			/* seconds before what failed is tried again */
 
 static const char usage[] =
 	"usage: blas-service [-m MIB] ADDRESS...\n"
 	"\n"
 	"ADDRESS is vmshm:/NAME or tcp:HOST:PORT (0: any port).\n"
-	"-m: the longest message, 16 MiB without it; larger matrices come in\n"
+	"-m: the longest message, 8 MiB without it; larger matrices come in\n"
 	"several. A channel that is made takes twice that in /dev/shm.\n";
 
 struct place {

@@ -78,7 +78,7 @@ static void measure(size_t n)
 		batch *= time < SECONDS / 8 ? 2 : 1;
 	} while (time < SECONDS);
 	time /= calls;
-	printf("%6zu %12.1f %10.4f %10.1f\n", n, time * 1e6,
+	printf("%6zu %12.2f %10.4f %10.1f\n", n, time * 1e6,
 	       2.0 * n * n * n / time * 1e-9,
 	       3.0 * n * n * sizeof(*a) / time * 1e-6);
 	free(a);

@@ -4,8 +4,8 @@
 
     tests/rpc/run.py [SUBSTRING...]
 
-All is built with gcc's sanitizers, but for the library under LD_PRELOAD. In a
-guest: tests/guest/test-rpc.sh.
+All is built with gcc's sanitizers, but for the library under LD_PRELOAD, and
+the guest that is killed. In a guest that lives: tests/guest/test-rpc.sh.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ CHECKS = ["-O1", "-g", "-Wall", "-Wextra", "-Werror",
           "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 # Seconds after which a program is lost
-DEADLINE = 20
+DEADLINE = 60
 # The smallest channel there is: two rings of 4096 bytes
 TINY = 3 * 4096
 
@@ -145,7 +145,7 @@ def test_products():
 
 def test_blocks():
     """Larger than what fits into a message"""
-    both(lambda address: run("products", "2", "1", "1200", address=address))
+    both(lambda address: run("products", "3", "1", "600", address=address))
     with shm.Object(TINY) as tiny:
         with service("vmshm:" + tiny.name) as (_, addresses):
             run("products", "300", "2", "60", address=addresses[0])
@@ -165,6 +165,21 @@ def test_preloaded():
     text = run("sgemm-demo", "5", env=preload, code=-signal.SIGABRT,
                folder=PLAIN)
     says(text, "rpcblas: RPCBLAS: is not set")
+
+
+def test_numpy():
+    """Debian's, which is linked with any BLAS"""
+    program = """if True:
+        import sys, numpy
+        a, b = (numpy.full((300, 300), n, dtype="f") for n in (2, 3))
+        sys.exit(int(numpy.any(a @ b != 1800)))
+    """
+    python = "/usr/bin/python3"
+    preload = {"LD_PRELOAD": os.path.join(PLAIN, "librpcblas.so")}
+    both(lambda address: run(python, "-c", program, env=preload,
+                             address=address))
+    says(run(python, "-c", program, env=preload, code=-signal.SIGABRT),
+         "rpcblas: RPCBLAS: is not set")
 
 
 def test_no_service():
@@ -233,6 +248,20 @@ def test_client_killed():
         run("products", "5", "1", "20", address=address)
 
     both(test)
+
+
+def test_machine_killed():
+    """With the client in it"""
+    import machine      # pylint: disable=import-outside-toplevel
+
+    # Not one of those that end with the guest
+    name = f"/vmshm-test-rpc-{os.getpid()}"
+    with shm.Object(TINY, name=name), \
+            service("vmshm:" + name) as (_, addresses):
+        why = machine.call_and_be_killed(addresses[0])
+        if why:
+            raise AssertionError(why)
+        run("products", "5", "1", "20", address=addresses[0])
 
 
 def test_service_killed():
