@@ -379,16 +379,18 @@ T_TEST(a_writer_comes_back)
 /* Readers wait for a writer that has come back as they did for the first. */
 T_TEST(waiting_for_a_writer_that_came_back)
 {
-	struct l_bell told = l_bell();
+	struct l_bell there = l_bell(), told = l_bell();
 	const char *name = l_name("x");
-	struct vmshm_broadcast *w = new_writer(name, 4, 8);
+	struct vmshm_broadcast *w;
 	pid_t pid = t_fork();
 
 	if (!pid) {
-		struct vmshm_broadcast *r = new_reader(name);
+		struct vmshm_broadcast *r;
 		uint32_t got;
 		int err;
 
+		l_heard(there);
+		r = new_reader(name);
 		l_ring(told);
 		b_end(r, EPIPE);
 		l_ring(told);
@@ -401,6 +403,9 @@ T_TEST(waiting_for_a_writer_that_came_back)
 		b_end(r, ECONNRESET);
 		_exit(0);
 	}
+	/* After the fork: in a guest a child would keep the writer there. */
+	w = new_writer(name, 4, 8);
+	l_ring(there);
 	l_heard(told);
 	vmshm_broadcast_close(w);
 	l_heard(told);
@@ -583,7 +588,7 @@ T_TEST(the_writer_is_killed_with_readers)
 
 T_TEST(readers_need_no_right_to_write)
 {
-	struct l_bell ready = l_bell();
+	struct l_bell there = l_bell(), ready = l_bell();
 	const char *name = l_name("x");
 	struct vmshm_broadcast *w;
 	pid_t pid;
@@ -591,11 +596,11 @@ T_TEST(readers_need_no_right_to_write)
 	if (geteuid())
 		t_skip("only root can become somebody else");
 	umask(0);
-	L_OK(vmshm_broadcast_create(&w, NULL, name, 4, 4, 0644));
 	pid = t_fork();
 	if (!pid) {
 		struct vmshm_broadcast *r;
 
+		l_heard(there);
 		T_EQ(setuid(NOBODY), 0);
 		L_ERR(vmshm_broadcast_create(&r, NULL, name, 4, 4, 0644),
 		      EACCES);
@@ -606,6 +611,8 @@ T_TEST(readers_need_no_right_to_write)
 		vmshm_broadcast_close(r);
 		_exit(0);
 	}
+	L_OK(vmshm_broadcast_create(&w, NULL, name, 4, 4, 0644));
+	l_ring(there);
 	l_heard(ready);
 	l_asleep(pid);
 	b_send(w, 1);
