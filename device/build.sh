@@ -17,7 +17,7 @@ top=$(dirname "$here")
 qemu=${QEMU:-qemu-system-x86_64}
 out=${OUT:-$top/build/vmshm.so}
 sources="vmshm vmshm-attach vmshm-command vmshm-describe vmshm-hold"
-sources="$sources vmshm-object vmshm-policy vmshm-thread vmshm-wait"
+sources="$sources vmshm-irq vmshm-object vmshm-policy vmshm-thread vmshm-wait"
 sources="$sources vmshm-window load"
 
 die() { echo "device: $*" >&2; exit 1; }

@@ -50,6 +50,14 @@
 #include "qapi/qmp/qlist.h"
 #endif
 #include "hw/pci/msix.h"
+#if __has_include("system/accel-irq.h")
+#include "system/accel-irq.h"
+#define VMSHM_ACCEL_IRQ
+#elif __has_include("system/kvm.h")
+#include "system/kvm.h"
+#else
+#include "sysemu/kvm.h"
+#endif
 #include "qemu/main-loop.h"
 #include "migration/blocker.h"
 #include "migration/vmstate.h"
@@ -81,7 +89,50 @@ static inline void vmshm_class_set_reset(DeviceClass *dc,
 #endif
 }
 
-/* Accesses come without the big lock, where QEMU can do that. */
+/* Whether KVM can raise an interrupt itself when a notifier is set */
+static inline bool vmshm_irqfd_enabled(void)
+{
+    return kvm_msi_via_irqfd_enabled();
+}
+
+/* Lets it do so from now on; a route for vmshm_irqfd_remove(), or -errno. */
+static inline int vmshm_irqfd_add(EventNotifier *n, PCIDevice *pci,
+                                  unsigned vector)
+{
+#ifdef VMSHM_ACCEL_IRQ
+    AccelRouteChange change = accel_irqchip_begin_route_changes();
+#else
+    KVMRouteChange change = kvm_irqchip_begin_route_changes(kvm_state);
+#endif
+    int route = kvm_irqchip_add_msi_route(&change, vector, pci);
+    int ret;
+
+    if (route < 0) {
+        return route;
+    }
+#ifdef VMSHM_ACCEL_IRQ
+    accel_irqchip_commit_route_changes(&change);
+#else
+    kvm_irqchip_commit_route_changes(&change);
+#endif
+    ret = kvm_irqchip_add_irqfd_notifier_gsi(kvm_state, n, NULL, route);
+    if (ret < 0) {
+        kvm_irqchip_release_virq(kvm_state, route);
+        return ret;
+    }
+    return route;
+}
+
+static inline void vmshm_irqfd_remove(EventNotifier *n, int route)
+{
+    kvm_irqchip_remove_irqfd_notifier_gsi(kvm_state, n, route);
+    kvm_irqchip_release_virq(kvm_state, route);
+}
+
+/*
+ * Accesses come without the big lock, where QEMU can do that. (Until 5.x there
+ * was another way, which is gone: before 10.1 each access takes the lock.)
+ */
 static inline void vmshm_region_lockless(MemoryRegion *mr)
 {
 #if VMSHM_QEMU(10, 1)

@@ -8,6 +8,7 @@
 
 #include "vmshm-attach.h"
 #include "vmshm-compat.h"
+#include "vmshm-irq.h"
 #include "vmshm-policy.h"
 #include "vmshm-wait.h"
 #include "vmshm-window.h"
@@ -44,7 +45,7 @@ struct VMShmState {
     VMShmAttachments attachments;
     uint32_t open_handle;           /* what is at BAR1, or 0 */
     VMShmWaits *waits;              /* or NULL */
-    EventNotifier wake_guest;       /* set by waits */
+    VMShmIrq irq;                   /* of waits */
     GPtrArray *list;                /* names, while the guest lists; or NULL */
 
     uint8_t name[VMSHM_NAME_SIZE];  /* BAR2 */

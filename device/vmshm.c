@@ -191,16 +191,6 @@ static const MemoryRegionOps vmshm_waits_ops = {
     },
 };
 
-/* In the main loop: a waiter of the guest was woken. */
-static void vmshm_wake_guest(EventNotifier *e)
-{
-    VMShmState *s = container_of(e, VMShmState, wake_guest);
-
-    if (event_notifier_test_and_clear(e)) {
-        msix_notify(PCI_DEVICE(s), 0);
-    }
-}
-
 static void vmshm_exit_waits(VMShmState *s)
 {
     if (!s->waits) {
@@ -208,9 +198,7 @@ static void vmshm_exit_waits(VMShmState *s)
     }
     vmshm_waits_stop(s->waits);
     memory_region_del_subregion(&s->regs, &s->waits_io);
-    event_notifier_set_handler(&s->wake_guest, NULL);
-    event_notifier_cleanup(&s->wake_guest);
-    msix_uninit_exclusive_bar(PCI_DEVICE(s));
+    vmshm_irq_exit(&s->irq, PCI_DEVICE(s));
 }
 
 /*
@@ -219,25 +207,30 @@ static void vmshm_exit_waits(VMShmState *s)
  */
 static void vmshm_init_waits(VMShmState *s)
 {
-    PCIDevice *pci = PCI_DEVICE(s);
-
-    if (!s->arena_window || event_notifier_init(&s->wake_guest, 0) < 0) {
+    if (!s->arena_window) {
         return;
     }
-    s->waits = vmshm_waits_new(s->arena_window, &s->wake_guest);
-    if (!s->waits ||
-        msix_init_exclusive_bar(pci, 1, VMSHM_BAR_MSIX, NULL) < 0) {
+    s->waits = vmshm_waits_new(s->arena_window, &s->irq.notifier);
+    if (!s->waits || vmshm_irq_init(&s->irq, PCI_DEVICE(s)) < 0) {
         vmshm_waits_free(s->waits);
         s->waits = NULL;
-        event_notifier_cleanup(&s->wake_guest);
         return;
     }
-    msix_vector_use(pci, 0);
-    event_notifier_set_handler(&s->wake_guest, vmshm_wake_guest);
     memory_region_init_io(&s->waits_io, OBJECT(s), &vmshm_waits_ops, s,
                           "vmshm-waits", VMSHM_REGS_SIZE - VMSHM_REG_SLOT);
     vmshm_region_lockless(&s->waits_io);
     memory_region_add_subregion(&s->regs, VMSHM_REG_SLOT, &s->waits_io);
+}
+
+static void vmshm_config_write(PCIDevice *pci, uint32_t addr, uint32_t value,
+                               int size)
+{
+    VMShmState *s = VMSHM(pci);
+
+    pci_default_write_config(pci, addr, value, size);
+    if (s->waits) {
+        vmshm_irq_update(&s->irq, pci);
+    }
 }
 
 static void vmshm_reset(DeviceState *dev)
@@ -463,6 +456,7 @@ static void vmshm_class_init(ObjectClass *klass, VMSHM_CLASS_DATA data)
 
     k->realize = vmshm_realize;
     k->exit = vmshm_exit;
+    k->config_write = vmshm_config_write;
     k->vendor_id = VMSHM_PCI_VENDOR_ID;
     k->device_id = VMSHM_PCI_DEVICE_ID;
     k->class_id = PCI_CLASS_MEMORY_RAM;

@@ -153,6 +153,14 @@ void test_scribble(void);
 void test_decode(void);
 void test_move(void);
 
+/* irq.c */
+void test_irq_setup(void);
+void test_irq(void);
+void test_irq_masked(void);
+void test_irq_all_masked(void);
+void test_irq_moved(void);
+void test_irq_off_and_on(void);
+
 /* race.c */
 void test_smp_start(void);
 void test_smp_read(void);

@@ -6,8 +6,8 @@
  *   ok NAME | FAIL NAME: why
  *
  * and "end OK FAILED" when it got to its end. A line "note TEXT" adds to the
- * next reason; at "ask pong" run.py answers in the object. Options come on the
- * multiboot command line.
+ * next reason; at "ask pong" run.py answers in the object, at "ask wake" it
+ * wakes a word of it. Options come on the multiboot command line.
  */
 #include "guest.h"
 
@@ -42,6 +42,12 @@ static const struct {
 	{ "scribble", test_scribble },
 	{ "decode", test_decode },
 	{ "move", test_move },
+	{ "irq-setup", test_irq_setup },
+	{ "irq", test_irq },
+	{ "irq-masked", test_irq_masked },
+	{ "irq-all-masked", test_irq_all_masked },
+	{ "irq-moved", test_irq_moved },
+	{ "irq-off-and-on", test_irq_off_and_on },
 	{ "smp-start", test_smp_start },
 	{ "smp-read", test_smp_read },
 	{ "smp-write", test_smp_write },

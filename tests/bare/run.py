@@ -20,6 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 
+import futex   # noqa: E402
 import qemu    # noqa: E402
 import report  # noqa: E402
 
@@ -28,8 +29,11 @@ GUEST = os.path.join(qemu.ROOT, "build", "bare", "guest.elf")
 TESTS = ["pci", "fresh", "name", "attach", "live", "busy", "detach",
          "reattach", "small-object", "missing", "bad-names",
          "register-writes", "access-sizes", "misaligned", "scribble", "decode",
-         "move", "smp-start", "smp-read", "smp-write", "smp-both"]
+         "move", "irq-setup", "irq", "irq-masked", "irq-all-masked",
+         "irq-moved", "irq-off-and-on", "smp-start", "smp-read", "smp-write",
+         "smp-both"]
 HOST_TESTS = ["host-text", "host-patterns", "host-writes"]
+KVM_TESTS = ["host-direct-irq"]
 
 # accelerator: QEMU's options, the guest's. step is how many bytes lie from
 # one look at the buffer to the next. KVM without hardware under it emulates
@@ -58,7 +62,7 @@ ROUND_OF = {"a": 0, "b": 1}     # round % 3 in which race.c opens it
 TEXT_SIZE = 8192
 TEXT_HOST = b"hello from the host\0"
 TEXT_GUEST = b"I was here: bare metal\0"
-TEXT_GUEST_AT, PING_AT, PONG_AT = 0x100, 0x200, 0x204
+TEXT_GUEST_AT, PING_AT, PONG_AT, WORD_AT = 0x100, 0x200, 0x204, 0x300
 LAST_WORD = 0xcafe0042
 
 
@@ -122,6 +126,13 @@ class Objects:
         """The guest waits for its word plus one."""
         ping, = struct.unpack_from("<I", self.text, PING_AT)
         struct.pack_into("<I", self.text, PONG_AT, ping + 1)
+
+    def wake(self):
+        """The guest's slot waits, or will at once."""
+        end = time.monotonic() + DEADLINE
+        while not futex.wake(self._path("text"), WORD_AT, 1):
+            if time.monotonic() > end:
+                return
 
 
 class Guest:
@@ -187,6 +198,13 @@ class Guest:
         return f"QEMU ended with {code}; it said: {said[-300:] or 'nothing'}"
 
 
+def naps(process):
+    """How often QEMU's main thread has gone to sleep so far."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f
+                    if line.startswith("voluntary_ctxt_switches"))
+
+
 def check_text(objects, rounds):
     del rounds
     data = objects.data("text")
@@ -247,6 +265,7 @@ class Run:
         self.out, self.prefix = out, prefix
         self.left = list(TESTS)     # no result yet
         self.notes = []
+        self.naps = {}              # at each wake-up, of each test
 
     def result(self, name, why=None):
         full = self.prefix + name
@@ -257,13 +276,30 @@ class Run:
         else:
             self.out.fail(full, "; ".join([why, *self.notes]))
 
-    def take(self, line, objects):
+    def wake(self, objects, process):
+        """The guest's slot is to fire."""
+        self.naps.setdefault(self.left[0], []).append(naps(process))
+        objects.wake()
+
+    def check_direct(self):
+        """KVM raised the interrupts itself: the main thread slept on."""
+        found = self.naps.get("irq", [])
+        if len(found) < 2:
+            return "no interrupts"
+        woken = found[-1] - found[0]
+        if woken < len(found) // 2:
+            return None
+        return f"QEMU's main thread woke {woken} times for {len(found)}"
+
+    def take(self, line, objects, process):
         """One line from the guest; the result is the end line's numbers."""
         word, _, rest = line.partition(" ")
         if word == "note":
             self.notes.append(rest)
-        elif word == "ask":
+        elif line == "ask pong":
             objects.pong()
+        elif line == "ask wake":
+            self.wake(objects, process)
         elif word == "end":
             return rest
         elif word in ("ok", "FAIL"):
@@ -283,7 +319,7 @@ class Run:
         with Objects() as objects:
             with Guest(machine, accel, objects) as guest:
                 for line in guest.lines():
-                    token = self.take(line, objects) or token
+                    token = self.take(line, objects, guest.process) or token
                     word = line.partition(" ")[0]
                     if word in counts:
                         counts[word] += 1
@@ -299,6 +335,8 @@ class Run:
             for name, check in HOST_CHECKS.items():
                 self.result(name, "not checked, guest lost" if lost else
                             check(objects, rounds))
+            if accel == "kvm":
+                self.result(KVM_TESTS[0], self.check_direct())
 
 
 def kvm_refusal():
@@ -325,7 +363,7 @@ def main():
     for accel in ACCELERATORS:
         for machine in MACHINES:
             prefix = f"bare/{accel}-{machine}/"
-            names = [prefix + n for n in TESTS + HOST_TESTS]
+            names = [prefix + n for n in TESTS + HOST_TESTS + KVM_TESTS]
             if not any(out.wanted(n) for n in names):
                 continue
             if accel == "kvm" and no_kvm:

@@ -44,6 +44,31 @@ ap_start:
 	hlt
 	jmp	3b
 
+/*
+ * irq.c: an interrupt, with its number for the handler. A KVM that has to
+ * emulate each instruction does not know iret; so flags and return address
+ * trade places, and popf and ret do the same.
+ */
+	.macro	irq_entry number
+	.globl	irq_entry_\number
+irq_entry_\number:
+	pusha
+	cld
+	push	$\number - 1
+	call	irq_handler
+	add	$4, %esp
+	mov	32(%esp), %eax		/* behind what pusha has pushed */
+	xchg	%eax, 40(%esp)
+	mov	%eax, 36(%esp)
+	popa
+	lea	4(%esp), %esp
+	popf
+	ret
+	.endm
+
+	irq_entry 1
+	irq_entry 2
+
 /* smp.c copies this to AP_PAGE, where the second CPU starts in real mode. */
 	.globl	trampoline, trampoline_end
 	.code16

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The interrupt's way into the machine is laid and taken away: by KVM itself
+where there is one. That it arrives is for the bare-metal guest to say."""
+
+import contract as c
+from arena import MIB, PAGE
+from qemu import Qemu
+from running import accelerators
+from shm import Object
+from slots import Waits, host_wakes
+from vmshm import Skip, equal, until
+
+MSIX = 0x11
+ENABLE, MASK_ALL = 0x8000, 0x4000
+ADDRESS, DATA, CONTROL, PENDING = 0, 8, 12, 0x800
+
+
+class Irq(Waits):
+    """A device with its interrupt."""
+
+    def setup(self, bits=ENABLE):
+        """As a driver does; every CPU that could be interrupted is idle."""
+        self.table = self.pci.bars[c.BAR_MSIX]
+        self.at = self.pci.capability(MSIX)
+        self.vm.write(self.table + ADDRESS, 4, 0xfee00000)
+        self.vm.write(self.table + DATA, 4, 0x55)
+        self.mask(0)
+        self.control(bits)
+
+    def control(self, bits):
+        self.pci.set(self.at + 2, bits, 2)
+
+    def mask(self, masked):
+        self.vm.write(self.table + CONTROL, 4, masked)
+
+    @property
+    def pending(self):
+        return self.vm.read(self.table + PENDING, 4) & 1
+
+    def fire(self, obj):
+        """A slot fires."""
+        self.set(c.REG_FIRED, 1)
+        self.arm(0, 0, 0)
+        host_wakes(obj, 0, 1)
+        self.until(0, c.SLOT_IS_FIRED, "woken")
+
+
+def pends(obj, dev):
+    """What fires now is pending until it is let through."""
+    dev.fire(obj)
+    until(lambda: dev.pending, "it is not pending")
+
+
+def each_accelerator(test, *args):
+    """Runs it on all that there are; skipped if KVM is not among them."""
+    skip = None
+    for _, how in accelerators():
+        if isinstance(how, Skip):
+            skip = how
+        else:
+            with Object(PAGE) as obj, Qemu(*args, **how) as vm:
+                vm.add("vmshm", id="hot", addr="9", arena=2 * MIB)
+                dev = Irq(vm, slot=9)
+                dev.attach(obj.name)
+                dev.setup()
+                test(vm, dev, obj)
+    if skip:
+        raise skip
+
+
+def test_masks():
+    def masks(vm, dev, obj):
+        for _ in range(20):
+            dev.fire(obj)
+            dev.mask(1)
+            pends(obj, dev)
+            dev.mask(0)
+            equal(dev.pending, 0, "pending")
+            dev.control(ENABLE | MASK_ALL)
+            pends(obj, dev)
+            dev.control(ENABLE)
+            equal(dev.pending, 0, "pending")
+
+    each_accelerator(masks)
+
+
+def test_off_and_on():
+    def switches(vm, dev, obj):
+        for _ in range(20):
+            dev.control(0)
+            dev.fire(obj)
+            # In another order: the vector is unmasked while MSI-X is off
+            dev.mask(1)
+            dev.mask(0)
+            dev.control(ENABLE)
+            dev.fire(obj)
+
+    each_accelerator(switches)
+
+
+def test_reset():
+    def resets(vm, dev, obj):
+        for _ in range(3):
+            vm.qmp("system_reset")
+            vm.event("RESET")
+            dev.assign()
+            dev.attach(obj.name)
+            dev.setup()
+            dev.fire(obj)
+            dev.mask(1)
+            pends(obj, dev)
+
+    each_accelerator(resets)
+
+
+def test_unplug_and_again():
+    def plugs(vm, dev, obj):
+        for _ in range(10):
+            dev.fire(obj)
+            vm.remove("hot", lambda: vm.eject_acpi(0xae00, 0, 9))
+            vm.add("vmshm", id="hot", addr="9", arena=2 * MIB)
+            dev = Irq(vm, slot=9)
+            dev.attach(obj.name)
+            dev.setup()
+
+    each_accelerator(plugs)
