@@ -329,10 +329,19 @@ static int command_hold(VMShmState *s)
     return 0;
 }
 
+/* Before what is attached goes */
+static void settle_waits(VMShmState *s)
+{
+    if (s->waits) {
+        vmshm_waits_settle(s->waits);
+    }
+}
+
 static int command_detach(VMShmState *s)
 {
     VMShmAttachment *a = requested_attachment(s);
 
+    settle_waits(s);
     return a ? vmshm_detach(&s->attachments, a)
              : refuse_request(s, "detach: handle", -EBADF);
 }
@@ -565,6 +574,7 @@ static int command_resize(VMShmState *s)
     if (size > st.st_size) {
         ret = check_store(s, name, 0, size - st.st_size);
     } else {
+        settle_waits(s);
         ret = vmshm_attachments_cut(&s->attachments, &st, size);
     }
     if (ret == 0 && (ftruncate(fd, size) < 0 || fstat(fd, &st) < 0)) {
@@ -652,6 +662,7 @@ int vmshm_release_all(VMShmState *s)
     if (s->waits) {
         vmshm_waits_reset(s->waits);
     }
+    settle_waits(s);
     ret = vmshm_detach_all(&s->attachments);
     g_clear_pointer(&s->list, g_ptr_array_unref);
     if (ret == 0) {

@@ -38,12 +38,17 @@ typedef struct Slot {
     VMShmHold *hold;        /* while the state is held */
     bool quit;              /* nothing begins any more */
     uint32_t request;       /* a futex; counts requests */
+    bool waiting;           /* the thread may be in the queue of a word */
+    bool leaving;           /* and there is a newer request */
+    unsigned departures;    /* how often it has left so */
+    QemuCond left;
 } Slot;
 
 struct VMShmWaits {
     VMShmWindow *arena;
     EventNotifier *notifier;
     uint32_t fired[FIRED_WORDS];    /* atomic */
+    unsigned leaving;               /* atomic: slots that are */
     Slot slot[VMSHM_SLOTS];
 };
 
@@ -89,37 +94,48 @@ static void fire(Slot *s)
     event_notifier_set(s->waits->notifier);
 }
 
+/* The slot's lock is held. */
+static void wait_is_over(Slot *s)
+{
+    s->waiting = false;
+    if (s->leaving) {
+        s->leaving = false;
+        s->departures++;
+        qatomic_dec(&s->waits->leaving);
+        qemu_cond_broadcast(&s->left);
+    }
+}
+
 /* One wait of an armed slot; its lock is held, but not while it waits. */
 static void wait_once(Slot *s)
 {
     uint32_t *word = s->word;
     uint32_t expected = s->expected;
     uint32_t request = s->request;
-    bool woken;
     long ret;
+    int err;
 
+    s->waiting = true;
     qemu_mutex_unlock(&s->lock);
     ret = wait_for_two(&s->request, request, word, expected);
-    woken = ret == 1;
-    if (ret < 0 && errno == EINTR) {
-        qemu_mutex_lock(&s->lock);
-        return;
-    }
+    err = ret < 0 ? errno : 0;
     qemu_mutex_lock(&s->lock);
     if (s->request == request) {
         /*
          * Not a new request, hence the word: it was woken, or has another
          * value, or is no memory any more. The guest looks for itself.
          */
-        if (ret != 0) {
+        if (ret != 0 && err != EINTR) {
             fire(s);
         }
-    } else if (woken && s->state == VMSHM_SLOT_IS_ARMED && s->word == word) {
-        /* Armed again for the same word before it was woken. */
-        fire(s);
-    } else if (woken) {
+    } else if (ret == 1) {
+        /*
+         * Too late for the waiter that it was for. Whoever has the slot now
+         * may have come after the wake-up; so the next in the queue gets it.
+         */
         wake(word, 1);
     }
+    wait_is_over(s);
 }
 
 static void *slot_thread(void *opaque)
@@ -146,6 +162,10 @@ static void *slot_thread(void *opaque)
 /* A new request; the slot's lock is held. */
 static void request_changed(Slot *s)
 {
+    if (s->waiting && !s->leaving) {
+        s->leaving = true;
+        qatomic_inc(&s->waits->leaving);
+    }
     qatomic_set(&s->request, s->request + 1);
     wake_private(&s->request);
 }
@@ -177,13 +197,13 @@ static void arm(Slot *s, uint32_t expected)
         s->started = vmshm_thread_start(&s->thread, "vmshm-wait", slot_thread,
                                         s);
     }
+    s->word = word;
+    s->expected = expected;
     if (!s->started) {
         /* Then the guest looks for itself. */
         fire(s);
         return;
     }
-    s->word = word;
-    s->expected = expected;
     s->state = VMSHM_SLOT_IS_ARMED;
     request_changed(s);
 }
@@ -306,8 +326,42 @@ VMShmWaits *vmshm_waits_new(VMShmWindow *arena, EventNotifier *notifier)
     for (n = 0; n < VMSHM_SLOTS; n++) {
         w->slot[n].waits = w;
         qemu_mutex_init(&w->slot[n].lock);
+        qemu_cond_init(&w->slot[n].left);
     }
     return w;
+}
+
+void vmshm_waits_settle(VMShmWaits *w)
+{
+    unsigned n;
+
+    if (!qatomic_read(&w->leaving)) {
+        return;
+    }
+    for (n = 0; n < VMSHM_SLOTS; n++) {
+        Slot *s = &w->slot[n];
+        unsigned departures;
+
+        qemu_mutex_lock(&s->lock);
+        departures = s->departures;
+        while (s->leaving && s->departures == departures) {
+            qemu_cond_wait(&s->left, &s->lock);
+        }
+        qemu_mutex_unlock(&s->lock);
+    }
+}
+
+/* The guest's waiters go. A wake-up that they do not know of is the next's. */
+static void drop(Slot *s)
+{
+    unsigned n = s - s->waits->slot;
+    uint32_t bit = 1u << n % 32;
+
+    end(s);
+    if (s->state == VMSHM_SLOT_IS_FIRED &&
+        qatomic_fetch_and(&s->waits->fired[n / 32], ~bit) & bit) {
+        wake(s->word, 1);
+    }
 }
 
 void vmshm_waits_reset(VMShmWaits *w)
@@ -318,7 +372,7 @@ void vmshm_waits_reset(VMShmWaits *w)
         Slot *s = &w->slot[n];
 
         qemu_mutex_lock(&s->lock);
-        end(s);
+        drop(s);
         s->state = VMSHM_SLOT_IS_IDLE;
         s->place = 0;
         qemu_mutex_unlock(&s->lock);
@@ -337,7 +391,7 @@ void vmshm_waits_stop(VMShmWaits *w)
 
         qemu_mutex_lock(&s->lock);
         s->quit = true;
-        end(s);
+        drop(s);
         request_changed(s);
         qemu_mutex_unlock(&s->lock);
         if (s->started) {
@@ -354,6 +408,7 @@ void vmshm_waits_free(VMShmWaits *w)
         return;
     }
     for (n = 0; n < VMSHM_SLOTS; n++) {
+        qemu_cond_destroy(&w->slot[n].left);
         qemu_mutex_destroy(&w->slot[n].lock);
     }
     g_free(w);

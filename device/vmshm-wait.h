@@ -18,6 +18,13 @@ typedef struct VMShmWaits VMShmWaits;
  */
 VMShmWaits *vmshm_waits_new(VMShmWindow *arena, EventNotifier *notifier);
 
+/*
+ * A waiter that has given up may be in a word's queue for a moment longer, and
+ * passes on a wake-up that comes then. So this is called before what the guest
+ * has at a place is replaced, and returns when none is that was at the call.
+ */
+void vmshm_waits_settle(VMShmWaits *w);
+
 /* As at reset: all slots are idle. */
 void vmshm_waits_reset(VMShmWaits *w);
 
