@@ -17,6 +17,9 @@
 #include "slot.h"
 #include "word.h"
 
+/* How long to wait for a slot before the program is to look again */
+#define VMSHM_WAIT_FOR_SLOT_MS 10
+
 /* From now to a deadline of CLOCK_MONOTONIC; negative: there is none. */
 static ktime_t vmshm_time_left(s64 deadline)
 {
@@ -42,16 +45,23 @@ static bool vmshm_wait_try(struct vmshm_dev *vdev, struct vmshm_waiter *waiter,
 	return *n >= 0 || READ_ONCE(vdev->gone);
 }
 
-/* The number of a slot that is free now, or as soon as there is one. */
+/*
+ * The number of a slot that is free now, or soon. Else -EAGAIN: who waits here
+ * is in no queue, and those who have the slots may wait for what it does next.
+ */
 static int vmshm_wait_for_slot(struct vmshm_dev *vdev,
 			       struct vmshm_waiter *waiter, s64 deadline)
 {
+	const ktime_t most = ms_to_ktime(VMSHM_WAIT_FOR_SLOT_MS);
+	ktime_t left = vmshm_time_left(deadline);
 	int n, err;
 
 	err = wait_event_interruptible_hrtimeout(vdev->waits->room,
 						 vmshm_wait_try(vdev, waiter,
 								&n),
-						 vmshm_time_left(deadline));
+						 min(left, most));
+	if (err == -ETIME && left > most)
+		return -EAGAIN;
 	if (err)
 		return vmshm_wait_error(err);
 	return n < 0 ? -ENODEV : n;
@@ -93,7 +103,7 @@ static int vmshm_wait_at(struct vmshm_dev *vdev, u64 place, u32 expected,
 	vmshm_waiter_init(&waiter);
 	n = vmshm_wait_for_slot(vdev, &waiter, deadline);
 	if (n < 0)
-		return n;
+		return n == -EAGAIN ? 0 : n;
 	err = vmshm_wait_arm(vdev, n, place, expected);
 	if (!err) {
 		err = vmshm_wait_sleep(vdev, &waiter, deadline);
@@ -101,7 +111,7 @@ static int vmshm_wait_at(struct vmshm_dev *vdev, u64 place, u32 expected,
 			err = 0;
 	}
 	vmshm_slot_put(vdev->waits, n);
-	if (!err && READ_ONCE(vdev->gone))
+	if (!err && READ_ONCE(vdev->gone) && !READ_ONCE(waiter.fired))
 		err = -ENODEV;
 	return err;
 }
