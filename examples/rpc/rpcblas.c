@@ -81,12 +81,14 @@ static void connect_service(void)
 	room = (max - sizeof(struct request)) / sizeof(float);
 }
 
-/* In good order, so that the service need not wonder */
+/* In good order, unless another thread is in the middle of a call */
 static void __attribute__((destructor)) disconnect(void)
 {
-	if (service && owner == getpid())
-		service->close(service);
+	if (!service || owner != getpid() || pthread_mutex_trylock(&lock))
+		return;
+	service->close(service);
 	service = NULL;
+	pthread_mutex_unlock(&lock);
 }
 
 /* Rows @i.. and columns @k.. of what the matrix is used as */

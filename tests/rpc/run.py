@@ -252,7 +252,7 @@ def test_client_killed():
 
 def test_machine_killed():
     """With the client in it"""
-    import machine      # pylint: disable=import-outside-toplevel
+    import machine
 
     # Not one of those that end with the guest
     name = f"/vmshm-test-rpc-{os.getpid()}"
