@@ -29,7 +29,7 @@ DEPTH = 1000000
 # (model, what it is run with); a scene and the number of slots
 RIGHT = [("wait", scene, f"SLOTS={slots}")
          for slots in (1, 2)
-         for scene in ("TOKENS", "STRANGER", "TURNS", "DETACH")] + [("event",)]
+         for scene in ("TOKENS", "STRANGER", "TURNS", "DETACH", "UNPLUG")] + [("event",)]
 
 # What is wrong in each is told by "#ifdef" in the model
 BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
@@ -47,6 +47,8 @@ BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
     ("TURNS", "FORGET_AFTER_ARMING"),
     ("TURNS", "WAIT_FOR_A_SLOT"),
     ("DETACH", "DETACH_AT_ONCE"),
+    ("UNPLUG", "CLEAR_WITHOUT_A_WAITER"),
+    ("UNPLUG", "DROP_WHAT_FIRED"),
 )] + [("event", "BUG_" + bug) for bug in (
     "NO_BARRIER",
     "SAME_EVENT",

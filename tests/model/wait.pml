@@ -163,6 +163,7 @@ inline disarm(s)
 bool irq_lock;
 bool used[SLOTS];
 bool told[SLOTS];		/* "fired" of struct vmshm_waiter */
+bool gone;			/* the driver lets go of the device */
 
 proctype irq_handler()
 {
@@ -177,8 +178,13 @@ end:
 		irq_lock = true;
 #endif
 		for (s : 0 .. SLOTS - 1) {
+#ifdef BUG_CLEAR_WITHOUT_A_WAITER
 			seen[s] = fired_bit[s];
 			fired_bit[s] = false
+#else
+			seen[s] = fired_bit[s] && used[s];
+			fired_bit[s] = fired_bit[s] && !used[s]
+#endif
 		}
 		s = 0
 	}
@@ -193,7 +199,7 @@ end:
 	goto end
 }
 
-mtype = { WOKEN, TIMED_OUT };
+mtype = { WOKEN, TIMED_OUT, NO_DEVICE };
 
 /* What nobody looks at any more is made the same, to have fewer states. */
 inline slot_put(s)
@@ -201,7 +207,7 @@ inline slot_put(s)
 	used[s] = false;
 	told[s] = false;
 	if
-	:: state[s] == FIRED -> state[s] = IDLE
+	:: state[s] == FIRED && !fired_bit[s] -> state[s] = IDLE
 	:: else
 	fi;
 	if
@@ -219,10 +225,11 @@ inline guest_wait(at, v, hurry, n, r)
 {
 	atomic {
 		if
-		:: !irq_lock && !used[0] -> n = 0
+		:: !gone && !irq_lock && !used[0] -> n = 0
 #if SLOTS == 2
-		:: !irq_lock && !used[1] -> n = 1
+		:: !gone && !irq_lock && !used[1] -> n = 1
 #endif
+		:: gone -> n = SLOTS
 #ifndef BUG_WAIT_FOR_A_SLOT
 		:: used[0] && used[SLOTS - 1] && value[word_at[at]] != v ->
 			n = SLOTS
@@ -241,9 +248,11 @@ inline guest_wait(at, v, hurry, n, r)
 #endif
 	atomic {
 		if
-		:: n == SLOTS -> r = WOKEN
+		:: n == SLOTS -> r = (gone -> NO_DEVICE : WOKEN)
 		:: n < SLOTS && told[n] && !irq_lock -> r = WOKEN
-		:: n < SLOTS && hurry && !irq_lock && !locked[n] ->
+		:: n < SLOTS && gone && !irq_lock ->
+			r = (told[n] -> WOKEN : NO_DEVICE)
+		:: n < SLOTS && hurry && !gone && !irq_lock && !locked[n] ->
 #ifdef BUG_NO_DISARM
 			r = TIMED_OUT;
 #else
@@ -349,8 +358,8 @@ inline no_taker()
 #else
 		:: r == WOKEN
 #endif
-		:: r == TIMED_OUT
-		:: true ->
+		:: r == TIMED_OUT || r == NO_DEVICE
+		:: r != NO_DEVICE ->
 #ifndef BUG_NOBODY_MINDS_A_KILL
 			futex_wake(0)
 #else
@@ -530,6 +539,65 @@ init {
 	atomic {
 		start_device();
 		run last_user();
+		run host_taker();
+		run maker()
+	}
+}
+
+#elif defined(UNPLUG)
+/*
+ * The driver lets go of the device while one in the guest waits; then all slots
+ * become idle, and something else is at their places. Who was told that he was
+ * woken can do nothing any more, so another one is woken in his place, as after
+ * a kill; who got ENODEV owes nothing.
+ */
+proctype user()
+{
+	byte n, who;
+	mtype r;
+
+	no_taker()
+}
+
+proctype unplug()
+{
+	byte s, who;
+
+	gone = true;
+	for (s : 0 .. SLOTS - 1) {
+		atomic {
+			!locked[s];
+			disarm(s);
+			if
+#ifndef BUG_DROP_WHAT_FIRED
+			:: state[s] == FIRED && fired_bit[s] ->
+				fired_bit[s] = false;
+				futex_wake(word_at[place[s]])
+#endif
+			:: else
+			fi;
+			state[s] = IDLE
+		};
+		!(waiting[s] && changed[s])
+	}
+	word_at[0] = 1
+}
+
+proctype maker()
+{
+	byte who;
+
+	value[0]++;
+	wake_one(0)
+}
+
+init {
+	byte s;
+
+	atomic {
+		start_device();
+		run user();
+		run unplug();
 		run host_taker();
 		run maker()
 	}
