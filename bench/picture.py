@@ -53,7 +53,7 @@ set key below center horizontal samplen 1 maxrows 2 font ",11" width -2
 set logscale xy
 unset mytics
 set xrange [48:1400000]
-set xlabel "bytes of a message"
+set xlabel "bytes of a message" offset 0,0.5
 set yrange [3:*]
 set xtics rotate by 0 ({sizes})
 set ylabel "MB/s (more is better)"
