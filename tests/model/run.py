@@ -27,9 +27,9 @@ MEMORY = 1000       # MiB, for each of two at a time
 DEPTH = 1000000
 
 # (model, what it is run with); a scene and the number of slots
+SCENES = ("TOKENS", "STRANGER", "TURNS", "DETACH", "UNPLUG")
 RIGHT = [("wait", scene, f"SLOTS={slots}")
-         for slots in (1, 2)
-         for scene in ("TOKENS", "STRANGER", "TURNS", "DETACH", "UNPLUG")] + [("event",)]
+         for slots in (1, 2) for scene in SCENES] + [("event",)]
 
 # What is wrong in each is told by "#ifdef" in the model
 BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
