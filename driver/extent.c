@@ -57,8 +57,12 @@ static void vmshm_extent_detach(struct vmshm_extent *extent)
 	mutex_lock(&vdev->lock);
 	err = vmshm_regs_detach(vdev, extent->handle);
 	mutex_unlock(&vdev->lock);
-	/* What the device could not detach is a place that stays taken. */
-	if (err)
+	/*
+	 * What the device could not detach is a place that stays taken. A
+	 * device that is gone gives up all soon, and its places have to be free
+	 * for that.
+	 */
+	if (err && err != -ENODEV)
 		dev_warn(&vdev->dev, "cannot detach %s: error %d\n",
 			 extent->object->name, err);
 	else
