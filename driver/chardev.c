@@ -37,6 +37,14 @@ static int vmshm_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static int vmshm_flush(struct file *file, fl_owner_t id)
+{
+	struct vmshm_file *vfile = file->private_data;
+
+	vmshm_words_flush(vfile->words, id);
+	return 0;
+}
+
 static int vmshm_release(struct inode *inode, struct file *file)
 {
 	struct vmshm_file *vfile = file->private_data;
@@ -193,6 +201,7 @@ static int vmshm_mmap(struct file *file, struct vm_area_struct *vma)
 static const struct file_operations vmshm_fops = {
 	.owner = THIS_MODULE,
 	.open = vmshm_open,
+	.flush = vmshm_flush,
 	.release = vmshm_release,
 	.unlocked_ioctl = vmshm_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

@@ -29,6 +29,12 @@ static int vmshm_file_open(struct inode *inode, struct file *file)
 	return err;
 }
 
+static int vmshm_file_flush(struct file *file, fl_owner_t id)
+{
+	vmshm_words_flush(file->private_data, id);
+	return 0;
+}
+
 static int vmshm_file_release(struct inode *inode, struct file *file)
 {
 	vmshm_words_free(file->private_data);
@@ -242,6 +248,7 @@ const struct inode_operations vmshm_file_inode_ops = {
 const struct file_operations vmshm_file_ops = {
 	.owner = THIS_MODULE,
 	.open = vmshm_file_open,
+	.flush = vmshm_file_flush,
 	.release = vmshm_file_release,
 	.read_iter = vmshm_read_iter,
 	.write_iter = vmshm_write_iter,

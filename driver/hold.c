@@ -3,7 +3,9 @@
  * VMShm holds: words that say that somebody is there. A slot stands for the
  * file on the host; when it ends, the host's kernel marks the word.
  */
+#include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <uapi/linux/futex.h>
 
 #include "word.h"
@@ -54,9 +56,19 @@ int vmshm_hold_word(struct vmshm_words *words, struct vmshm_word *word,
 	err = vmshm_hold_begin(vdev, n, word, expected);
 	mutex_unlock(&vdev->lock);
 	words->holding = n;
+	words->holder = current->files;
 	if (err)
 		vmshm_hold_end(words);
 	return err;
+}
+
+/* Its process closes the file, or ends; others may have the file still. */
+void vmshm_words_flush(struct vmshm_words *words, fl_owner_t id)
+{
+	mutex_lock(&words->lock);
+	if (words->holding >= 0 && words->holder == id)
+		vmshm_hold_end(words);
+	mutex_unlock(&words->lock);
 }
 
 void vmshm_hold_end(struct vmshm_words *words)

@@ -225,9 +225,10 @@ void vmshm_waits_init(struct vmshm_dev *vdev, struct pci_dev *pdev);
 void vmshm_waits_stop(struct vmshm_dev *vdev);
 void vmshm_waits_exit(struct vmshm_dev *vdev);
 
-/* word.c, poll.c: what open files do with words of their objects */
+/* word.c, poll.c, hold.c: what open files do with words of their objects */
 struct vmshm_words *vmshm_words_new(struct vmshm_dev *vdev);
 void vmshm_words_free(struct vmshm_words *words);
+void vmshm_words_flush(struct vmshm_words *words, fl_owner_t id);
 long vmshm_words_ioctl(struct vmshm_words *words, struct vmshm_object *object,
 		       struct file *file, unsigned int cmd, unsigned long arg);
 __poll_t vmshm_words_poll(struct vmshm_words *words, struct file *file,

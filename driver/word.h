@@ -27,6 +27,8 @@ struct vmshm_words {
 	/* A slot each, or negative */
 	int polling;
 	int holding;
+	/* Whose close() ends the hold: the files of the process that asked */
+	fl_owner_t holder;
 	struct vmshm_waiter waiter;
 	/* The slot was armed. */
 	bool armed;

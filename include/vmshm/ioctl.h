@@ -103,9 +103,10 @@ struct vmshm_ioc_word {
  * the virtual machine, whatever happens to them: what a robust futex does on
  * the host (see set_robust_list(2)). The word, whose value has to be expected,
  * becomes the owner's number (not 0, at most FUTEX_TID_MASK) | FUTEX_WAITERS.
- * When the file is closed and its last mapping is unmapped, or the machine is
- * gone, it becomes FUTEX_OWNER_DIED | FUTEX_WAITERS, unless it was changed, and
- * one waiter is woken. A file holds one word. Errors as for POLL, and
+ * When this process closes the file or ends, or the machine is gone, it becomes
+ * FUTEX_OWNER_DIED | FUTEX_WAITERS, unless it was changed, and one waiter is
+ * woken; a mapping, or a child that has the file, too, makes no difference. A
+ * file holds one word. Errors as for POLL, and
  *	EAGAIN	the word has another value
  *	EBUSY	this file holds a word already
  *	EBADF	the file is not open for writing

@@ -151,7 +151,7 @@ T_TEST(a_word_that_was_changed_is_left_alone)
 	T_EQ(words[0], 0);
 }
 
-T_TEST(fork_keeps_it_to_the_last)
+T_TEST(a_child_does_not_keep_it)
 {
 	const char *name = words_name();
 	volatile unsigned int *words = words_map(name);
@@ -167,14 +167,58 @@ T_TEST(fork_keeps_it_to_the_last)
 		close(pipes[1]);
 		_exit(read(pipes[0], &c, 1));
 	}
-	close(file);
 	check_held(words[0]);
+	close(file);
+	T_EQ(words[0], MARKED);
 	close(pipes[1]);
 	t_wait(pid);
 	T_EQ(words[0], MARKED);
 }
 
-T_TEST(a_mapping_keeps_it)
+T_TEST(a_child_does_not_end_it)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int file = words_open(name, O_RDWR);
+	pid_t pid;
+
+	T_EQ(hold(file, 0, 0), 0);
+	pid = t_fork();
+	if (!pid)
+		_exit(close(file));
+	t_wait(pid);
+	check_held(words[0]);
+	close(file);
+	T_EQ(words[0], MARKED);
+}
+
+T_TEST(killed_while_its_child_has_the_file)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int pipes[2];
+	pid_t pid;
+	char c;
+
+	T_EQ(pipe(pipes), 0);
+	pid = t_fork();
+	if (!pid) {
+		T_EQ(hold(words_open(name, O_RDWR), 0, 0), 0);
+		if (!t_fork()) {
+			close(pipes[0]);
+			pause();
+		}
+		T_EQ(write(pipes[1], "", 1), 1);
+		pause();
+	}
+	T_EQ(read(pipes[0], &c, 1), 1);
+	check_held(words[0]);
+	kill(pid, SIGKILL);
+	T_ASSERT(waitpid(pid, NULL, 0) == pid);
+	T_EQ(words[0], MARKED);
+}
+
+T_TEST(a_mapping_does_not_keep_it)
 {
 	const char *name = words_name();
 	volatile unsigned int *words = words_map(name);
@@ -182,10 +226,10 @@ T_TEST(a_mapping_keeps_it)
 	void *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
 
 	T_EQ(hold(file, 0, 0), 0);
-	close(file);
 	check_held(words[0]);
-	munmap(map, 4096);
+	close(file);
 	T_EQ(words[0], MARKED);
+	munmap(map, 4096);
 }
 
 T_TEST(through_the_device_node)
