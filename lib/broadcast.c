@@ -120,7 +120,7 @@ static int set_layout(struct vmshm_broadcast *b, uint64_t size,
 {
 	uint64_t needed = total(size, entries);
 
-	if (!needed || needed > b->shm->size)
+	if (!needed || !has_bytes(b->shm, needed))
 		return -EINVAL;
 	b->size = size;
 	b->step = step_of(size);
@@ -301,7 +301,8 @@ API void vmshm_broadcast_close(struct vmshm_broadcast *b)
 {
 	if (!b)
 		return;
-	if (b->writer)
+	/* Without a device there is nothing to write to. */
+	if (b->writer && can_wait(b->shm) != -ENODEV)
 		atomic_store(&b->header->closed, 1);
 	leave(b);
 }
@@ -325,6 +326,8 @@ API int vmshm_broadcast_reserve(struct vmshm_broadcast *b, void **data)
 {
 	if (!b->writer)
 		return -EBADF;
+	if (atomic_load(&b->shm->gone))
+		return -ENODEV;
 	atomic_store(&entry_of(b)->sequence, 2 * b->next + 1);
 	/* What is written from now on is not seen before that. */
 	atomic_thread_fence(memory_order_release);
@@ -340,6 +343,8 @@ API int vmshm_broadcast_publish(struct vmshm_broadcast *b, size_t size)
 		return -EBADF;
 	if (size > b->size)
 		return -EMSGSIZE;
+	if (atomic_load(&b->shm->gone))
+		return -ENODEV;
 	atomic_store(&e->length, size);
 	atomic_store(&e->sequence, 2 * b->next + 2);
 	atomic_store(&b->header->next, ++b->next);
@@ -450,8 +455,11 @@ static int wait_for_entry(struct vmshm_broadcast *b, size_t *size,
 	int waited = 0, err;
 
 	for (;;) {
-		uint32_t event = atomic_load(&b->header->event);
+		uint32_t event;
 
+		if (atomic_load(&b->shm->gone))
+			return -ENODEV;
+		event = atomic_load(&b->header->event);
 		err = look(b, size);
 		if (err != -EAGAIN)
 			return err;
@@ -498,6 +506,8 @@ API int vmshm_broadcast_release(struct vmshm_broadcast *b)
 {
 	if (!b->peeked)
 		return -EINVAL;
+	if (atomic_load(&b->shm->gone))
+		return -ENODEV;
 	b->lost = 0;
 	return leave_entry(b) ? 0 : -EOVERFLOW;
 }

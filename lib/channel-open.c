@@ -49,11 +49,11 @@ static bool peer_changed(void *arg)
 }
 
 /* The largest ring that two of fit, a power of two; 0 if none */
-static uint32_t ring_that_fits(uint64_t size)
+static uint32_t ring_that_fits(struct vmshm *shm)
 {
 	uint32_t ring = RING_MOST;
 
-	while (ring >= RING_LEAST && CHANNEL_RINGS + 2ull * ring > size)
+	while (ring >= RING_LEAST && !has_bytes(shm, CHANNEL_RINGS + 2ull * ring))
 		ring /= 2;
 	return ring >= RING_LEAST ? ring : 0;
 }
@@ -87,7 +87,7 @@ static int map_header(struct vmshm_channel *ch)
 	err = vmshm_map(ch->shm, &data, &size);
 	if (err)
 		return err;
-	if (size < CHANNEL_LEAST)
+	if (!has_bytes(ch->shm, CHANNEL_LEAST))
 		return -ENODATA;
 	ch->header = data;
 	magic = atomic_load(&ch->header->magic);
@@ -169,7 +169,7 @@ static int come_first(struct vmshm_channel *ch, uint32_t seen)
 	/* In this order: who dies in between leaves no half of a channel. */
 	atomic_store(&h->version, CHANNEL_VERSION);
 	atomic_store(&h->magic, CHANNEL_MAGIC);
-	ring = ring_that_fits(ch->shm->size);
+	ring = ring_that_fits(ch->shm);
 	atomic_store(&h->ring, ring);
 	memset((void *)party(ch, 0), 0, sizeof(struct party));
 	memset((void *)party(ch, 1), 0, sizeof(struct party));
@@ -195,9 +195,14 @@ static bool has_grown(struct vmshm_channel *ch)
 static int come_second(struct vmshm_channel *ch, uint32_t first)
 {
 	struct channel_header *h = ch->header;
-	uint32_t ring;
+	uint32_t ring = atomic_load(&h->ring);
 	int err;
 
+	/* Before the first one can take us for its peer */
+	if (ring < RING_LEAST || ring & (ring - 1))
+		return -EINVAL;
+	if (ring > ring_that_fits(ch->shm))
+		return has_grown(ch) ? AGAIN : -EINVAL;
 	err = seat_take(&ch->seat, seat_offset(ch, 1), 0);
 	if (err)
 		return err == -EAGAIN ? AGAIN : err;
@@ -205,11 +210,6 @@ static int come_second(struct vmshm_channel *ch, uint32_t first)
 	if (atomic_load(&h->ready) != first ||
 	    atomic_load(&h->seat[0]) != first)
 		return AGAIN;
-	ring = atomic_load(&h->ring);
-	if (ring < RING_LEAST || ring & (ring - 1))
-		return -EINVAL;
-	if (ring > ring_that_fits(ch->shm->size))
-		return has_grown(ch) ? AGAIN : -EINVAL;
 	err = map_rings(ch, 1, ring);
 	if (err)
 		return err;
@@ -313,6 +313,8 @@ API int vmshm_channel_shutdown(struct vmshm_channel *ch)
 {
 	ch->has_reserved = false;
 	ch->shut = true;
+	if (atomic_load(&ch->shm->gone))
+		return -ENODEV;
 	atomic_store(&ch->me->end, 1);
 	channel_signal(ch, &ch->peer->readable);
 	return 0;
@@ -322,8 +324,10 @@ API void vmshm_channel_close(struct vmshm_channel *ch)
 {
 	if (!ch)
 		return;
-	vmshm_channel_shutdown(ch);
-	atomic_store(&ch->me->closed, 1);
-	channel_signal(ch, &ch->peer->writable);
+	/* Without a device there is nothing to write to. */
+	if (can_wait(ch->shm) != -ENODEV && !vmshm_channel_shutdown(ch)) {
+		atomic_store(&ch->me->closed, 1);
+		channel_signal(ch, &ch->peer->writable);
+	}
 	leave(ch);
 }

@@ -156,6 +156,8 @@ static int sleep_once(struct way *way, int64_t deadline, int64_t *found)
 	if (*found == -EAGAIN) {
 		err = vmshm_wait(ch->shm, channel_offset(ch, way->event), value,
 				 deadline);
+		if (err == -ENODEV)
+			return err;
 		*found = way->look(way);
 	}
 	event_end(way->event);
@@ -181,8 +183,11 @@ static int64_t wait_long(struct way *way, int64_t deadline)
 /* Until it can be done: what look() says, or why it could not. */
 static int64_t until(struct way *way, int64_t deadline)
 {
-	int64_t found = way->look(way);
+	int64_t found;
 
+	if (atomic_load(&way->ch->shm->gone))
+		return -ENODEV;
+	found = way->look(way);
 	if (found != -EAGAIN || deadline == VMSHM_NOW)
 		return found;
 	found = wait_long(way, deadline);
@@ -247,6 +252,8 @@ API int vmshm_channel_commit(struct vmshm_channel *ch, size_t size)
 {
 	if (!ch->has_reserved || size > ch->reserved)
 		return -EINVAL;
+	if (atomic_load(&ch->shm->gone))
+		return -ENODEV;
 	ch->has_reserved = false;
 	ring_publish(&ch->out, size);
 	channel_signal(ch, &ch->peer->readable);
@@ -292,6 +299,8 @@ API int vmshm_channel_release(struct vmshm_channel *ch)
 {
 	if (!ch->in.peeked)
 		return -EINVAL;
+	if (atomic_load(&ch->shm->gone))
+		return -ENODEV;
 	done_with(ch, ch->in.length - ch->in.taken);
 	return 0;
 }
@@ -374,8 +383,11 @@ API int vmshm_channel_fd(struct vmshm_channel *ch)
 API int vmshm_channel_arm(struct vmshm_channel *ch)
 {
 	struct way way = receiving(ch);
-	uint32_t value = event_begin(way.event);
+	uint32_t value;
 
+	if (atomic_load(&ch->shm->gone))
+		return 1;
+	value = event_begin(way.event);
 	if (way.look(&way) != -EAGAIN)
 		return 1;
 	return vmshm_poll_arm(ch->shm, channel_offset(ch, way.event), value);

@@ -22,6 +22,8 @@ struct vmshm {
 	bool guest;
 	bool node;
 	bool writable;
+	/* The device was unplugged: an access to the memory is SIGBUS. */
+	_Atomic bool gone;
 	pthread_mutex_t lock;
 	/* Set once, with the lock held */
 	void *data;
@@ -45,7 +47,9 @@ int64_t now(void);
 bool passed(int64_t deadline);
 /* The word in this process's memory; EINVAL, EFAULT, or as vmshm_map() */
 int host_word(struct vmshm *shm, uint64_t offset, void **word);
-/* Whether vmshm_wait() can work; 0 or -errno */
+/* Whether the object has so many bytes, of those that are mapped */
+bool has_bytes(struct vmshm *shm, uint64_t size);
+/* Whether vmshm_wait() can work; 0 or -errno: -ENODEV if it is gone */
 int can_wait(struct vmshm *shm);
 
 /* poll.c */

@@ -114,7 +114,10 @@ static void watch(struct seat *seat)
 		err = vmshm_wait(seat->shm, seat->watched, value,
 				 look_again(seat));
 	}
-	if (!can_go_on(err))
+	/* Then who waits is told by its own call, and no memory is there. */
+	if (err == -ENODEV)
+		atomic_store(&seat->seen, FUTEX_OWNER_DIED);
+	else if (!can_go_on(err))
 		tell(seat, FUTEX_OWNER_DIED);
 	/* Had it been the one that was woken, the others would sleep on. */
 	vmshm_wake(seat->shm, seat->watched, UINT32_MAX);

@@ -61,6 +61,15 @@ int host_word(struct vmshm *shm, uint64_t offset, void **word)
 	return 0;
 }
 
+static int answer(struct vmshm *shm, int ret)
+{
+	int err = ret ? -errno : 0;
+
+	if (err == -ENODEV)
+		atomic_store(&shm->gone, true);
+	return err;
+}
+
 API int vmshm_wait(struct vmshm *shm, uint64_t offset, uint32_t expected,
 		   int64_t deadline)
 {
@@ -73,7 +82,7 @@ API int vmshm_wait(struct vmshm *shm, uint64_t offset, uint32_t expected,
 	int err;
 
 	if (shm->guest)
-		return ioctl(shm->fd, VMSHM_IOC_WAIT, &wait) ? -errno : 0;
+		return answer(shm, ioctl(shm->fd, VMSHM_IOC_WAIT, &wait));
 	err = host_word(shm, offset, &word);
 	if (err)
 		return err;
@@ -89,7 +98,7 @@ API int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count)
 	if (!count)
 		return 0;
 	if (shm->guest)
-		return ioctl(shm->fd, VMSHM_IOC_WAKE, &wake) ? -errno : 0;
+		return answer(shm, ioctl(shm->fd, VMSHM_IOC_WAKE, &wake));
 	err = host_word(shm, offset, &word);
 	if (err)
 		return err;
@@ -100,13 +109,22 @@ API int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count)
 	return 0;
 }
 
+bool has_bytes(struct vmshm *shm, uint64_t size)
+{
+	if (size > shm->size)
+		return false;
+	/* A node shows 1 MiB of everything; but a word has to be there. */
+	return !shm->node || vmshm_wake(shm, (size - 1) / 4 * 4, 1) != -EFAULT;
+}
+
 int can_wait(struct vmshm *shm)
 {
 	/* No multiple of 4: what can wait says that first. */
 	struct vmshm_ioc_wake wake = { .offset = 2 };
+	int err;
 
-	if (!shm->guest || !ioctl(shm->fd, VMSHM_IOC_WAKE, &wake) ||
-	    errno == EINVAL)
+	if (!shm->guest)
 		return 0;
-	return -errno;
+	err = answer(shm, ioctl(shm->fd, VMSHM_IOC_WAKE, &wake));
+	return err == -EINVAL ? 0 : err;
 }

@@ -333,12 +333,22 @@ class Guest:
             word, _, rest = line.partition(" ")
             if line == "end":
                 return
+            if line == "host die":
+                self.die(host)
+                return
             if word == "host":
                 channel.sendall((host.answer(rest) + "\n").encode())
             elif word == "log":
                 self.kernel_said(rest)
             else:
                 self.result(line)
+
+    def die(self, host):
+        """kill -9 of the machine: the test is what others make of it."""
+        host.vm.kill()
+        answer = host.answer("reap")
+        self.result(f"ok {self.running}" if answer == "done"
+                    else f"not ok {self.running}: {answer}")
 
     def result(self, line):
         m = re.fullmatch(r"(run|ok|not ok|skip) ([^:]*)(?:: (.*))?", line)

@@ -153,6 +153,9 @@ const char *t_name(const char *tail);
  *	hmp COMMAND...			QEMU's monitor; lines are joined by '|'
  *	qmp JSON			answers JSON
  *	ping				nothing
+ *	die				kill -9 of QEMU: the last thing of its
+ *					last test, which has passed if "reap" is
+ *					"done" then
  */
 const char *t_host(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * kill -9 of the whole virtual machine: who waits for it on the host learns of
+ * it, in each call. The test is the guest's last, and this the only one in it.
+ *
+ * qemu: -device vmshm,create=on -device vmshm -name killed
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sys/mount.h>
+#include <vmshm/broadcast.h>
+#include <vmshm/channel.h>
+
+#include "t.h"
+#include "dev.h"
+
+static const char *new_name(const char *tail)
+{
+	char *name = strdup(t_name(tail));
+
+	t_host("create %s 12288", name);
+	return name;
+}
+
+/* A party of the host that sleeps in the call when this returns, or nearly so */
+static void sleeps(const char *where, const char *name, const char *call)
+{
+	struct vmshm_channel *ch;
+	const void *data;
+	size_t size;
+
+	t_host("spawn party %s end %s %d", name, call, ECONNRESET);
+	T_EQ(vmshm_channel_open(&ch, where, name, 0, 0), 0);
+	/* Not released: so it is not drained, and its ring becomes full. */
+	T_EQ(vmshm_channel_peek(ch, &data, &size, VMSHM_FOREVER), 0);
+}
+
+T_TEST(the_machine_is_killed)
+{
+	struct vmshm_broadcast *w;
+	const char *name;
+	uint32_t number = 0;
+
+	T_EQ(mount("vmshm0", "/dev/shm", "vmshm", 0, NULL), 0);
+	sleeps(NULL, new_name("recv"), "recv");
+	sleeps(NULL, new_name("send"), "send");
+	sleeps(NULL, new_name("drain"), "drain");
+	sleeps("vmshm1", new_name("node"), "recv");
+	name = new_name("broadcast");
+	T_EQ(vmshm_broadcast_create(&w, NULL, name, 64, 16, 0600), 0);
+	T_EQ(vmshm_broadcast_send(w, &number, 4), 0);
+	t_host("spawn party %s read 1 %d", name, ECONNRESET);
+	t_host("spawn party %s read 1 %d", name, ECONNRESET);
+	/* There is no answer. */
+	t_host("die");
+}
