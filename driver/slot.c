@@ -37,14 +37,34 @@ void vmshm_waiter_init(struct vmshm_waiter *waiter)
 	waiter->seen = false;
 }
 
-static void vmshm_slot_fired(struct vmshm_slot *slot)
+/* Whether there was somebody to tell */
+static bool vmshm_slot_fired(struct vmshm_slot *slot)
 {
 	struct vmshm_waiter *waiter = slot->waiter;
 
 	if (!waiter)
-		return;
+		return false;
 	WRITE_ONCE(waiter->fired, true);
 	wake_up_poll(&waiter->wait, EPOLLIN | EPOLLRDNORM);
+	return true;
+}
+
+/*
+ * At unbind a slot can fire when its waiter has left already. Its bit stays,
+ * so that RELEASE passes the wake-up on.
+ */
+static void vmshm_irq_word(struct vmshm_dev *vdev, unsigned int first)
+{
+	void __iomem *reg = vmshm_fired_reg(vdev, first);
+	unsigned long fired = ioread32(reg);
+	unsigned int bit;
+	u32 told = 0;
+
+	for_each_set_bit(bit, &fired, 32)
+		if (vmshm_slot_fired(&vdev->waits->slot[first + bit]))
+			told |= BIT(bit);
+	if (told)
+		iowrite32(told, reg);
 }
 
 static irqreturn_t vmshm_irq(int irq, void *data)
@@ -54,20 +74,10 @@ static irqreturn_t vmshm_irq(int irq, void *data)
 	unsigned int first;
 
 	spin_lock(&waits->lock);
-	for (first = VMSHM_SLOTS_POLL; first < VMSHM_SLOTS; first += 32) {
-		unsigned long fired;
-		unsigned int bit;
-
+	for (first = VMSHM_SLOTS_POLL; first < VMSHM_SLOTS; first += 32)
 		/* To ask the device takes longer. */
-		if (find_next_bit(waits->used, first + 32, first) >= first + 32)
-			continue;
-		fired = ioread32(vmshm_fired_reg(vdev, first));
-		if (!fired)
-			continue;
-		iowrite32(fired, vmshm_fired_reg(vdev, first));
-		for_each_set_bit(bit, &fired, 32)
-			vmshm_slot_fired(&waits->slot[first + bit]);
-	}
+		if (find_next_bit(waits->used, first + 32, first) < first + 32)
+			vmshm_irq_word(vdev, first);
 	spin_unlock(&waits->lock);
 	/* Always ours, even if who gave up has cleared the bit already */
 	return IRQ_HANDLED;
