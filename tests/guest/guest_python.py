@@ -2,7 +2,8 @@
 """This Python for a guest: a program, and the modules that it imports.
 
 The guest has the same paths as the host, so nothing has to be told where they
-are. Modules go as they are, and compiled, because compiling takes an emulated
+are; but for our own modules, as a source tree may be where the guest mounts
+something. Modules go as they are, and compiled, because compiling takes an emulated
 machine seconds.
 """
 
@@ -18,6 +19,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 LIBRARY = os.path.join(ROOT, "build", "lib", "libvmshm.so.0")
 # Where modules are besides those of Python itself, python3-numpy in the second
 MODULES = (os.path.join(ROOT, "python"), "/usr/lib/python3/dist-packages")
+# Where our own are in the guest
+GUEST_MODULES = "/python"
 # With neither the user's modules nor those of a site
 OPTIONS = ("-s", "-S")
 ENVIRONMENT = {"PYTHONPATH": ":".join(MODULES), "VMSHM_LIBRARY": LIBRARY}
@@ -62,7 +65,7 @@ def files(program, build):
                       if os.path.exists(line)} | {os.__file__})
     found = {python, *modules}
     found |= libraries([f for f in found if not f.endswith(".py")])
-    pairs = [(f, os.path.realpath(f)) for f in sorted(found)]
+    pairs = [(_in_guest(f), os.path.realpath(f)) for f in sorted(found)]
     for module in modules:
         if module.endswith(".py"):
             compiled = os.path.join(build, "python", module[1:] + "c")
@@ -70,9 +73,14 @@ def files(program, build):
                 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
                 py_compile.compile(module, compiled, doraise=True,
                                    invalidation_mode=mode)
-            pairs.append((cache_from_source(module), compiled))
+            pairs.append((cache_from_source(_in_guest(module)), compiled))
     return pairs + [(os.path.basename(program), program),
                     ("bin/python3", _start(python, build))]
+
+
+def _in_guest(path):
+    """Where a file is there"""
+    return path.replace(MODULES[0], GUEST_MODULES, 1)
 
 
 def _start(python, build):
@@ -80,7 +88,7 @@ def _start(python, build):
     script = os.path.join(build, "python3")
     with open(script, "w", encoding="ascii") as f:
         f.write("#!/bin/sh\n"
-                f"PYTHONPATH={ENVIRONMENT['PYTHONPATH']} "
+                f"PYTHONPATH={GUEST_MODULES}:{MODULES[1]} "
                 f"exec {python} {' '.join(OPTIONS)} \"$@\"\n")
     os.chmod(script, 0o755)
     return script

@@ -31,11 +31,11 @@ ended()
 # started PROGRAM ARG...: in the background, until it has said something; $pid
 started()
 {
-	rm -f /tmp/fifo
-	mkfifo /tmp/fifo
-	"$@" >/tmp/fifo 2>/tmp/err &
+	rm -f /tmp/rpc-fifo
+	mkfifo /tmp/rpc-fifo
+	"$@" >/tmp/rpc-fifo 2>/tmp/err &
 	pid=$!
-	exec 5</tmp/fifo
+	exec 5</tmp/rpc-fifo
 	read -r _ <&5 || fail "$1: $(cat /tmp/err)"
 }
 
