@@ -397,6 +397,45 @@ T_TEST(a_child_that_ends)
 	pair_close(&p);
 }
 
+/* Nor does it keep its parent's seat. */
+T_TEST(a_child_that_stays)
+{
+	struct l_bell ready = l_bell();
+	const char *name = l_name("x");
+	struct vmshm_channel *ch;
+	int kills;
+
+	for (kills = 0; kills < 2; kills++) {
+		pid_t pid = t_fork();
+
+		if (!pid) {
+			ch = ch_open(name, LEAST);
+			if (!t_fork())
+				pause();
+			l_ring(ready);
+			ch_recv(ch, "close");
+			vmshm_channel_close(ch);
+			pause();
+		}
+		l_heard(ready);
+		ch = ch_open(name, LEAST);
+		if (kills) {
+			l_kill(pid);
+			ch_end(ch, ECONNRESET);
+		} else {
+			ch_send(ch, "close");
+			ch_end(ch, EPIPE);
+		}
+		vmshm_channel_close(ch);
+		/* Both seats are free, soon: the end is said before. */
+		while (vmshm_channel_open(&ch, NULL, name, 0, 0600) == -EBUSY)
+			sched_yield();
+		vmshm_channel_close(ch);
+		if (!kills)
+			l_kill(pid);
+	}
+}
+
 T_TEST(no_threads_left)
 {
 	struct rlimit none = { 0, 0 };

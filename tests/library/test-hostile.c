@@ -209,7 +209,7 @@ static void lie_to_each_other(bool header, int rounds)
 
 T_TEST(positions_and_lengths)
 {
-	lie_to_each_other(false, l_in_guest() ? 20 : 200);
+	lie_to_each_other(false, l_in_guest() ? 20 : 120);
 }
 
 T_TEST(headers_and_seats)

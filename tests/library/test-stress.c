@@ -284,7 +284,7 @@ T_TEST(newcomers_are_killed)
 /* Two make the object with rings of other sizes: the one or the other holds. */
 T_TEST(both_make_it_at_once)
 {
-	int round, rounds = l_in_guest() ? 50 : 200;
+	int round, rounds = l_in_guest() ? 50 : 100;
 	uint32_t seed = 4242;
 
 	for (round = 0; round < rounds; round++) {
