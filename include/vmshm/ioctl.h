@@ -62,7 +62,9 @@ struct vmshm_ioc_wake {
 };
 
 /*
- * 0: woken, or for no reason, as with futex(2): look again.
+ * 0: woken, or for no reason, as with futex(2): look again. Who wakes changes
+ * the word before: a waiter may get into the queue a moment after its call, and
+ * then sees the change instead.
  *	EAGAIN		the word has another value
  *	ETIMEDOUT	the deadline has passed
  *	EINTR		a signal (SA_RESTART: the call goes on)
@@ -72,7 +74,8 @@ struct vmshm_ioc_wake {
  *	EOPNOTSUPP	the device or the host's kernel cannot do it
  *	ENXIO		nothing is attached through this file
  *	ENODEV		the device was unplugged or taken from the driver
- * Of each device 64 can wait at a time; others first wait for their turn.
+ * Of each device 64 can wait at a time; others return for no reason after a few
+ * milliseconds.
  */
 #define VMSHM_IOC_WAIT	_IOW(0xe6, 1, struct vmshm_ioc_wait)
 /* 0, whoever was woken; errors as above. */
