@@ -53,7 +53,8 @@ static uint32_t ring_that_fits(struct vmshm *shm)
 {
 	uint32_t ring = RING_MOST;
 
-	while (ring >= RING_LEAST && !has_bytes(shm, CHANNEL_RINGS + 2ull * ring))
+	while (ring >= RING_LEAST &&
+	       !has_bytes(shm, CHANNEL_RINGS + 2ull * ring))
 		ring /= 2;
 	return ring >= RING_LEAST ? ring : 0;
 }

@@ -30,8 +30,8 @@
  *			ARGS can also be a name in run.py's MACHINES.
  *	qemu VARIANT: ARGS	the same. With several of these lines the file
  *			is run once for each, as NAME@VARIANT.
- *	needs: python FILE	this program as /FILE, without its folder, and what
- *			runs it, bin/python3; not, if it does not run here
+ *	needs: python FILE	this program as /FILE, without its folder, and
+ *			what runs it, bin/python3; not, if it does not run here
  *	needs: library	libvmshm.so.0
  *	needs: tool	the program vmshm of tools/, as bin/vmshm
  *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their

@@ -22,7 +22,7 @@ static const char *new_name(const char *tail)
 	return name;
 }
 
-/* A party of the host that sleeps in the call when this returns, or nearly so */
+/* A party of the host that sleeps in the call now, or nearly so */
 static void sleeps(const char *where, const char *name, const char *call)
 {
 	struct vmshm_channel *ch;

@@ -83,7 +83,8 @@ T_TEST(impossible_sizes)
 		size_t size;
 		uint32_t entries;
 	} bad[] = {
-		{ 0, 2 }, { 4, 0 }, { 4, 1 }, { SIZE_MAX, 2 }, { SIZE_MAX / 2, 3 },
+		{ 0, 2 }, { 4, 0 }, { 4, 1 }, { SIZE_MAX, 2 },
+		{ SIZE_MAX / 2, 3 },
 		{ 1ul << 62, UINT32_MAX }, { 1ul << 40, 1u << 24 },
 		{ 4, UINT32_MAX },
 	};
@@ -104,7 +105,8 @@ T_TEST(impossible_sizes)
 
 T_TEST(entries_of_all_sizes)
 {
-	static const size_t maxima[] = { 1, 63, 64, 65, 4095, 4096, 4097, 9999 };
+	static const size_t maxima[] = { 1,    63,   64,   65,
+					 4095, 4096, 4097, 9999 };
 	char out[10000], in[10000];
 	size_t i, size;
 

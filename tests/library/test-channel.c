@@ -66,7 +66,7 @@ T_TEST(a_commit_is_at_most_what_was_reserved)
 	strcpy(out, "123456789");
 	L_OK(vmshm_channel_commit(p.a, 10));
 	ch_recv(p.b, "123456789");
-	/* A reservation is given up by sending something else, or by the end. */
+	/* One is given up by sending something else, or by the end. */
 	L_OK(vmshm_channel_reserve(p.a, &out, 10, VMSHM_NOW));
 	ch_send(p.a, "else");
 	L_ERR(vmshm_channel_commit(p.a, 1), EINVAL);
