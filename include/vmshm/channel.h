@@ -5,7 +5,8 @@
  *
  * The peer is not trusted: whatever it writes into the object, it can only
  * harm what it sends and what it is sent. (Who may make an object smaller can
- * do worse: SIGBUS. A guest may only with create=on at its device.)
+ * do worse: SIGBUS, and waits that nobody ends any more. A guest may only with
+ * create=on at its device.)
  *
  * Threads: one may send (reserve, write, drain, ...) while another one receives
  * (peek, read, peer, arm, ...). A channel is not for the child of a fork().
