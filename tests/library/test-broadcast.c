@@ -105,8 +105,9 @@ T_TEST(impossible_sizes)
 
 T_TEST(entries_of_all_sizes)
 {
-	static const size_t maxima[] = { 1,    63,   64,   65,
-					 4095, 4096, 4097, 9999 };
+	static const size_t maxima[] = {
+		1, 63, 64, 65, 4095, 4096, 4097, 9999,
+	};
 	char out[10000], in[10000];
 	size_t i, size;
 
