@@ -109,6 +109,12 @@ static int map(struct vmshm_broadcast *b)
 		return -EINVAL;
 	b->header = data;
 	magic = atomic_load(&b->header->magic);
+	if (!magic && !is_blank(data)) {
+		/* Unless a writer has just come */
+		magic = atomic_load(&b->header->magic);
+		if (!magic)
+			return -EINVAL;
+	}
 	if (magic == MAGIC)
 		return atomic_load(&b->header->version) == VERSION ? 0
 								   : -EINVAL;

@@ -92,6 +92,12 @@ static int map_header(struct vmshm_channel *ch)
 		return -ENODATA;
 	ch->header = data;
 	magic = atomic_load(&ch->header->magic);
+	if (!magic && !is_blank(data)) {
+		/* Unless another one has just come first */
+		magic = atomic_load(&ch->header->magic);
+		if (!magic)
+			return -EINVAL;
+	}
 	if (magic && (magic != CHANNEL_MAGIC ||
 		      atomic_load(&ch->header->version) != CHANNEL_VERSION))
 		return -EINVAL;

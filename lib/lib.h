@@ -47,6 +47,13 @@ int64_t now(void);
 bool passed(int64_t deadline);
 /* The word in this process's memory; EINVAL, EFAULT, or as vmshm_map() */
 int host_word(struct vmshm *shm, uint64_t offset, void **word);
+/*
+ * Whether the first page has nothing in it but what the beginning of a channel
+ * or a broadcast can leave before its magic number: an object that begins with
+ * zeros may be somebody else's.
+ */
+bool is_blank(const void *page);
+
 /* Whether the object has so many bytes, of those that are mapped */
 bool has_bytes(struct vmshm *shm, uint64_t size);
 /* Whether vmshm_wait() can work; 0 or -errno: -ENODEV if it is gone */

@@ -165,6 +165,22 @@ API int vmshm_map(struct vmshm *shm, void **data, size_t *size)
 	return err;
 }
 
+bool is_blank(const void *page)
+{
+	const uint32_t *word = page;
+	size_t offset;
+
+	for (offset = 0; offset < 4096; offset += 4) {
+		/* Version, sizes, and the like; seats */
+		bool known = (offset >= 4 && offset < 24) ||
+			     (offset >= 64 && offset < 72);
+
+		if (!known && word[offset / 4])
+			return false;
+	}
+	return true;
+}
+
 int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
 {
 	sigset_t all, before;

@@ -303,6 +303,11 @@ T_TEST(objects_that_are_not_one)
 	L_ERR(vmshm_broadcast_open(&b, NULL, name), ENODATA);
 	L_ERR(vmshm_broadcast_create(&b, NULL, name, MIB, 2, 0600), EINVAL);
 	words = l_map(shm);
+	/* It may begin with zeros, too. */
+	words[1023] = 1;
+	L_ERR(vmshm_broadcast_open(&b, NULL, name), EINVAL);
+	L_ERR(vmshm_broadcast_create(&b, NULL, name, 4, 2, 0600), EINVAL);
+	words[1023] = 0;
 	words[0] = 1;
 	L_ERR(vmshm_broadcast_open(&b, NULL, name), EINVAL);
 	L_ERR(vmshm_broadcast_create(&b, NULL, name, 4, 2, 0600), EINVAL);

@@ -203,12 +203,17 @@ static void not_a_channel(const void *data, size_t size)
 T_TEST(objects_that_are_something_else)
 {
 	static const uint32_t later[] = { 0x48434d56, 2 },
-			      broadcast[] = { 0x43424d56, 1 };
+			      broadcast[] = { 0x43424d56, 1 },
+			      zeros[10] = { [9] = 1 },
+			      late[1024] = { [1023] = 1 };
 	uint32_t noise[1024];
 	int i;
 
 	not_a_channel("hello", 6);
 	not_a_channel("\1\0\0\0", 4);
+	/* It may begin with zeros, too. */
+	not_a_channel(zeros, sizeof(zeros));
+	not_a_channel(late, sizeof(late));
 	not_a_channel(later, sizeof(later));
 	not_a_channel(broadcast, sizeof(broadcast));
 	for (i = 1; i <= 20; i++) {
