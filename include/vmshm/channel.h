@@ -31,7 +31,8 @@ struct vmshm_channel;
  *
  * When both have left, by closing or dying, the next two begin anew, with an
  * empty channel.
- *	EBUSY	both seats are taken, or one was and the other one is still
+ *	EBUSY	both seats are taken, or one was and the other one is still;
+ *		or somebody else is opening it at the moment
  *	EINVAL	the object has something else in it, or @ring is too large
  *	ENODATA	the object is smaller than 12 KiB
  *	EOPNOTSUPP	no waiting and waking here
@@ -42,7 +43,10 @@ struct vmshm_channel;
 int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 		       const char *name, size_t ring, mode_t mode);
 
-/* What was sent can still be received by the peer. NULL is nothing. */
+/*
+ * What was sent can still be received by the peer, if it is there already: what
+ * one leaves behind who was alone is lost. NULL is nothing.
+ */
 void vmshm_channel_close(struct vmshm_channel *ch);
 
 /*
@@ -54,7 +58,8 @@ void vmshm_channel_close(struct vmshm_channel *ch);
  *	ECONNRESET	the same, but it did not close: it was killed, or its
  *		virtual machine was
  *	EPROTO	the peer has written nonsense; nothing more will work
- *	ENODEV	the device was unplugged
+ *	ENODEV	the device was unplugged; what touches the memory just then
+ *		gets SIGBUS
  */
 
 /* Until the peer is there, too (or was: what it sent is there) */
