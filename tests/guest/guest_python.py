@@ -3,8 +3,8 @@
 
 The guest has the same paths as the host, so nothing has to be told where they
 are; but for our own modules, as a source tree may be where the guest mounts
-something. Modules go as they are, and compiled, because compiling takes an emulated
-machine seconds.
+something. Modules go as they are, and compiled, because compiling takes an
+emulated machine seconds.
 """
 
 import os
