@@ -89,6 +89,24 @@ static inline void vmshm_class_set_reset(DeviceClass *dc,
 #endif
 }
 
+static inline void vmshm_big_lock(void)
+{
+#if VMSHM_QEMU(9, 0)
+    bql_lock();
+#else
+    qemu_mutex_lock_iothread();
+#endif
+}
+
+static inline void vmshm_big_unlock(void)
+{
+#if VMSHM_QEMU(9, 0)
+    bql_unlock();
+#else
+    qemu_mutex_unlock_iothread();
+#endif
+}
+
 /* Whether KVM can raise an interrupt itself when a notifier is set */
 static inline bool vmshm_irqfd_enabled(void)
 {

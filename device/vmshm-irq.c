@@ -1,9 +1,9 @@
 /*
  * VMShm: the interrupt, one MSI-X vector
  *
- * The threads of the slots set an eventfd. As long as the guest can be
- * interrupted, KVM watches it; while the vector is masked, and without KVM's
- * interrupt controller, the main loop does, which leaves the vector pending.
+ * As long as KVM can interrupt the guest, it watches an eventfd, and whoever
+ * sets that interrupts the guest. While the vector is masked, and without KVM's
+ * interrupt controller, QEMU has to do it, under the big lock.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -14,84 +14,117 @@
 
 #define VECTOR 0
 
+struct VMShmIrq {
+    PCIDevice *pci;         /* NULL when it is gone; under the big lock */
+    EventNotifier notifier;
+    bool direct;            /* atomic: KVM has the notifier, */
+    int route;              /* with this route */
+};
+
 /* In the main loop */
 static void irq_notified(EventNotifier *e)
 {
     VMShmIrq *irq = container_of(e, VMShmIrq, notifier);
-    VMShmState *s = container_of(irq, VMShmState, irq);
 
     if (event_notifier_test_and_clear(e)) {
-        msix_notify(PCI_DEVICE(s), VECTOR);
+        msix_notify(irq->pci, VECTOR);
     }
 }
 
+void vmshm_irq_raise_later(VMShmIrq *irq)
+{
+    event_notifier_set(&irq->notifier);
+}
+
+void vmshm_irq_raise(VMShmIrq *irq)
+{
+    if (qatomic_read(&irq->direct)) {
+        /* If KVM has it no more by now, the main loop does. */
+        event_notifier_set(&irq->notifier);
+        return;
+    }
+    vmshm_big_lock();
+    if (irq->pci) {
+        msix_notify(irq->pci, VECTOR);
+    }
+    vmshm_big_unlock();
+}
+
 /* What was set before and not looked at yet, KVM looks at when it comes. */
-static void irq_direct(VMShmIrq *irq, PCIDevice *pci)
+static void irq_direct(VMShmIrq *irq)
 {
     event_notifier_set_handler(&irq->notifier, NULL);
-    irq->route = vmshm_irqfd_add(&irq->notifier, pci, VECTOR);
-    irq->direct = irq->route >= 0;
-    if (!irq->direct) {
+    irq->route = vmshm_irqfd_add(&irq->notifier, irq->pci, VECTOR);
+    if (irq->route >= 0) {
+        qatomic_set(&irq->direct, true);
+    } else {
         event_notifier_set_handler(&irq->notifier, irq_notified);
     }
 }
 
-static void irq_by_main_loop(VMShmIrq *irq)
+static void irq_by_qemu(VMShmIrq *irq)
 {
+    qatomic_set(&irq->direct, false);
     vmshm_irqfd_remove(&irq->notifier, irq->route);
-    irq->direct = false;
     event_notifier_set_handler(&irq->notifier, irq_notified);
 }
 
-void vmshm_irq_update(VMShmIrq *irq, PCIDevice *pci)
+void vmshm_irq_update(VMShmIrq *irq)
 {
-    bool direct = vmshm_irqfd_enabled() && msix_enabled(pci) &&
-                  !msix_is_masked(pci, VECTOR);
+    bool direct = vmshm_irqfd_enabled() && msix_enabled(irq->pci) &&
+                  !msix_is_masked(irq->pci, VECTOR);
 
     if (direct && !irq->direct) {
-        irq_direct(irq, pci);
+        irq_direct(irq);
     } else if (!direct && irq->direct) {
-        irq_by_main_loop(irq);
+        irq_by_qemu(irq);
     }
 }
 
 static int irq_unmasked(PCIDevice *pci, unsigned vector, MSIMessage msg)
 {
-    vmshm_irq_update(&VMSHM(pci)->irq, pci);
+    vmshm_irq_update(VMSHM(pci)->irq);
     return 0;
 }
 
 static void irq_masked(PCIDevice *pci, unsigned vector)
 {
-    vmshm_irq_update(&VMSHM(pci)->irq, pci);
+    vmshm_irq_update(VMSHM(pci)->irq);
 }
 
-int vmshm_irq_init(VMShmIrq *irq, PCIDevice *pci)
+VMShmIrq *vmshm_irq_new(PCIDevice *pci)
 {
-    int ret = event_notifier_init(&irq->notifier, 0);
+    VMShmIrq *irq = g_new0(VMShmIrq, 1);
 
-    if (ret < 0) {
-        return ret;
+    if (event_notifier_init(&irq->notifier, 0) < 0) {
+        g_free(irq);
+        return NULL;
     }
-    ret = msix_init_exclusive_bar(pci, 1, VMSHM_BAR_MSIX, NULL);
-    if (ret < 0) {
-        event_notifier_cleanup(&irq->notifier);
-        return ret;
+    if (msix_init_exclusive_bar(pci, 1, VMSHM_BAR_MSIX, NULL) < 0) {
+        vmshm_irq_free(irq);
+        return NULL;
     }
+    irq->pci = pci;
     msix_vector_use(pci, VECTOR);
     event_notifier_set_handler(&irq->notifier, irq_notified);
     /* MSI-X is off, so this asks for nothing that could fail. */
     msix_set_vector_notifiers(pci, irq_unmasked, irq_masked, NULL);
-    return 0;
+    return irq;
 }
 
-void vmshm_irq_exit(VMShmIrq *irq, PCIDevice *pci)
+void vmshm_irq_exit(VMShmIrq *irq)
 {
-    msix_unset_vector_notifiers(pci);
+    msix_unset_vector_notifiers(irq->pci);
     if (irq->direct) {
-        irq_by_main_loop(irq);
+        irq_by_qemu(irq);
     }
     event_notifier_set_handler(&irq->notifier, NULL);
+    msix_uninit_exclusive_bar(irq->pci);
+    irq->pci = NULL;
+}
+
+void vmshm_irq_free(VMShmIrq *irq)
+{
     event_notifier_cleanup(&irq->notifier);
-    msix_uninit_exclusive_bar(pci);
+    g_free(irq);
 }

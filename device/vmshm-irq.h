@@ -6,25 +6,24 @@
 #ifndef VMSHM_IRQ_H
 #define VMSHM_IRQ_H
 
-#include "qemu/event_notifier.h"
+typedef struct VMShmIrq VMShmIrq;
 
-/*
- * Setting the notifier raises the interrupt; any thread can. Where KVM can do
- * that, it raises it then and there; else the main loop does.
- */
-typedef struct VMShmIrq {
-    EventNotifier notifier;
-    bool direct;            /* KVM has the notifier, */
-    int route;              /* with this route */
-} VMShmIrq;
+/* At realize. NULL: the machine has no MSI-X. */
+VMShmIrq *vmshm_irq_new(PCIDevice *pci);
 
-/* The device that the interrupt is of calls it at realize; 0 or -errno. */
-int vmshm_irq_init(VMShmIrq *irq, PCIDevice *pci);
+/* Any thread can raise it that holds no lock of others; */
+void vmshm_irq_raise(VMShmIrq *irq);
+
+/* and whatever locks it holds, have the main loop raise it. */
+void vmshm_irq_raise_later(VMShmIrq *irq);
 
 /* Configuration space was written. */
-void vmshm_irq_update(VMShmIrq *irq, PCIDevice *pci);
+void vmshm_irq_update(VMShmIrq *irq);
 
-/* At unplug; nobody sets the notifier any more. */
-void vmshm_irq_exit(VMShmIrq *irq, PCIDevice *pci);
+/* At unplug: to raise it has no effect any more. */
+void vmshm_irq_exit(VMShmIrq *irq);
+
+/* After that, when nobody raises it any more. */
+void vmshm_irq_free(VMShmIrq *irq);
 
 #endif /* VMSHM_IRQ_H */

@@ -45,7 +45,7 @@ struct VMShmState {
     VMShmAttachments attachments;
     uint32_t open_handle;           /* what is at BAR1, or 0 */
     VMShmWaits *waits;              /* or NULL */
-    VMShmIrq irq;                   /* of waits */
+    VMShmIrq *irq;                  /* of waits, and theirs to free */
     GPtrArray *list;                /* names, while the guest lists; or NULL */
 
     uint8_t name[VMSHM_NAME_SIZE];  /* BAR2 */

@@ -29,8 +29,7 @@ typedef struct Slot {
     VMShmWaits *waits;
 
     QemuMutex lock;         /* protects all below */
-    pthread_t thread;       /* waits, once it was started */
-    bool started;
+    bool started;           /* there is a thread that waits */
     uint64_t place;         /* as the guest wrote it; not checked */
     uint32_t *word;
     uint32_t expected;
@@ -46,7 +45,8 @@ typedef struct Slot {
 
 struct VMShmWaits {
     VMShmWindow *arena;
-    EventNotifier *notifier;
+    VMShmIrq *irq;
+    unsigned refs;                  /* atomic: the device, and threads */
     uint32_t fired[FIRED_WORDS];    /* atomic */
     unsigned leaving;               /* atomic: slots that are */
     Slot slot[VMSHM_SLOTS];
@@ -84,14 +84,13 @@ static void wake_private(uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-/* The slot's lock is held. */
+/* The slot's lock is held; the interrupt is raised when it is not. */
 static void fire(Slot *s)
 {
     unsigned n = s - s->waits->slot;
 
     s->state = VMSHM_SLOT_IS_FIRED;
     qatomic_or(&s->waits->fired[n / 32], 1u << n % 32);
-    event_notifier_set(s->waits->notifier);
 }
 
 /* The slot's lock is held. */
@@ -106,12 +105,16 @@ static void wait_is_over(Slot *s)
     }
 }
 
-/* One wait of an armed slot; its lock is held, but not while it waits. */
-static void wait_once(Slot *s)
+/*
+ * One wait of an armed slot; its lock is held, but not while it waits. Whether
+ * it has fired.
+ */
+static bool wait_once(Slot *s)
 {
     uint32_t *word = s->word;
     uint32_t expected = s->expected;
     uint32_t request = s->request;
+    bool fires = false;
     long ret;
     int err;
 
@@ -125,7 +128,8 @@ static void wait_once(Slot *s)
          * Not a new request, hence the word: it was woken, or has another
          * value, or is no memory any more. The guest looks for itself.
          */
-        if (ret != 0 && err != EINTR) {
+        fires = ret != 0 && err != EINTR;
+        if (fires) {
             fire(s);
         }
     } else if (ret == 1) {
@@ -136,16 +140,24 @@ static void wait_once(Slot *s)
         wake(word, 1);
     }
     wait_is_over(s);
+    return fires;
 }
 
 static void *slot_thread(void *opaque)
 {
     Slot *s = opaque;
+    VMShmWaits *w = s->waits;
 
+    /* The interrupt is a write to memory. */
+    rcu_register_thread();
     qemu_mutex_lock(&s->lock);
     while (!s->quit) {
         if (s->state == VMSHM_SLOT_IS_ARMED) {
-            wait_once(s);
+            if (wait_once(s)) {
+                qemu_mutex_unlock(&s->lock);
+                vmshm_irq_raise(w->irq);
+                qemu_mutex_lock(&s->lock);
+            }
         } else {
             uint32_t request = s->request;
 
@@ -156,7 +168,23 @@ static void *slot_thread(void *opaque)
         }
     }
     qemu_mutex_unlock(&s->lock);
+    rcu_unregister_thread();
+    vmshm_waits_unref(w);
     return NULL;
+}
+
+/* The slot's lock is held. */
+static void start_thread(Slot *s)
+{
+    pthread_t thread;
+
+    qatomic_inc(&s->waits->refs);
+    s->started = vmshm_thread_start(&thread, "vmshm-wait", slot_thread, s);
+    if (s->started) {
+        pthread_detach(thread);
+    } else {
+        qatomic_dec(&s->waits->refs);
+    }
 }
 
 /* A new request; the slot's lock is held. */
@@ -194,14 +222,14 @@ static void arm(Slot *s, uint32_t expected)
         return;
     }
     if (!s->started) {
-        s->started = vmshm_thread_start(&s->thread, "vmshm-wait", slot_thread,
-                                        s);
+        start_thread(s);
     }
     s->word = word;
     s->expected = expected;
     if (!s->started) {
         /* Then the guest looks for itself. */
         fire(s);
+        vmshm_irq_raise_later(s->waits->irq);
         return;
     }
     s->state = VMSHM_SLOT_IS_ARMED;
@@ -311,18 +339,21 @@ void vmshm_waits_write(VMShmWaits *w, uint64_t addr, uint64_t value,
     }
 }
 
-VMShmWaits *vmshm_waits_new(VMShmWindow *arena, EventNotifier *notifier)
+bool vmshm_waits_possible(void)
 {
-    VMShmWaits *w;
+    /* No waiters are an error, but another one if there is no such call. */
+    return syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) >= 0 ||
+           errno == EINVAL;
+}
+
+VMShmWaits *vmshm_waits_new(VMShmWindow *arena, VMShmIrq *irq)
+{
+    VMShmWaits *w = g_new0(VMShmWaits, 1);
     unsigned n;
 
-    /* No waiters are an error, but another one if there is no such call. */
-    if (syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) < 0 && errno != EINVAL) {
-        return NULL;
-    }
-    w = g_new0(VMShmWaits, 1);
     w->arena = arena;
-    w->notifier = notifier;
+    w->irq = irq;
+    w->refs = 1;
     for (n = 0; n < VMSHM_SLOTS; n++) {
         w->slot[n].waits = w;
         qemu_mutex_init(&w->slot[n].lock);
@@ -394,22 +425,21 @@ void vmshm_waits_stop(VMShmWaits *w)
         drop(s);
         request_changed(s);
         qemu_mutex_unlock(&s->lock);
-        if (s->started) {
-            pthread_join(s->thread, NULL);
-        }
     }
+    vmshm_waits_settle(w);
 }
 
-void vmshm_waits_free(VMShmWaits *w)
+void vmshm_waits_unref(VMShmWaits *w)
 {
     unsigned n;
 
-    if (!w) {
+    if (!w || qatomic_fetch_dec(&w->refs) > 1) {
         return;
     }
     for (n = 0; n < VMSHM_SLOTS; n++) {
         qemu_cond_destroy(&w->slot[n].left);
         qemu_mutex_destroy(&w->slot[n].lock);
     }
+    vmshm_irq_free(w->irq);
     g_free(w);
 }

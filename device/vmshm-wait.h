@@ -6,17 +6,20 @@
 #ifndef VMSHM_WAIT_H
 #define VMSHM_WAIT_H
 
-#include "qemu/event_notifier.h"
+#include "vmshm-irq.h"
 #include "vmshm-window.h"
 
 typedef struct VMShmWaits VMShmWaits;
 
+/* Whether the host's kernel has futex_waitv(2) (Linux 5.16) */
+bool vmshm_waits_possible(void);
+
 /*
- * The slots of a device whose objects are in @arena. NULL if the host's kernel
- * has no futex_waitv(2) (Linux 5.16). @notifier is set whenever a slot fires.
- * What holds a word has to end before the object goes from the arena.
+ * The slots of a device whose objects are in @arena. @irq is raised whenever a
+ * slot fires, and is freed with the slots. What holds a word has to end before
+ * the object goes from the arena.
  */
-VMShmWaits *vmshm_waits_new(VMShmWindow *arena, EventNotifier *notifier);
+VMShmWaits *vmshm_waits_new(VMShmWindow *arena, VMShmIrq *irq);
 
 /*
  * A waiter that has given up may be in a word's queue for a moment longer, and
@@ -28,11 +31,18 @@ void vmshm_waits_settle(VMShmWaits *w);
 /* As at reset: all slots are idle. */
 void vmshm_waits_reset(VMShmWaits *w);
 
-/* Ends all waits, holds and their threads; no slot begins any more. */
+/*
+ * Ends all waits and holds; no slot begins any more. No thread is in a word's
+ * queue then, but some may be about to raise the interrupt: for that they need
+ * the big lock, which the caller has.
+ */
 void vmshm_waits_stop(VMShmWaits *w);
 
-/* After that, when nobody accesses them any more. NULL is fine. */
-void vmshm_waits_free(VMShmWaits *w);
+/*
+ * After that, when nobody accesses them any more; the last such thread frees
+ * them. NULL is fine.
+ */
+void vmshm_waits_unref(VMShmWaits *w);
 
 /*
  * An access of the guest; @addr is relative to VMSHM_REG_SLOT. Thread safe: no

@@ -198,7 +198,7 @@ static void vmshm_exit_waits(VMShmState *s)
     }
     vmshm_waits_stop(s->waits);
     memory_region_del_subregion(&s->regs, &s->waits_io);
-    vmshm_irq_exit(&s->irq, PCI_DEVICE(s));
+    vmshm_irq_exit(s->irq);
 }
 
 /*
@@ -207,15 +207,14 @@ static void vmshm_exit_waits(VMShmState *s)
  */
 static void vmshm_init_waits(VMShmState *s)
 {
-    if (!s->arena_window) {
+    if (!s->arena_window || !vmshm_waits_possible()) {
         return;
     }
-    s->waits = vmshm_waits_new(s->arena_window, &s->irq.notifier);
-    if (!s->waits || vmshm_irq_init(&s->irq, PCI_DEVICE(s)) < 0) {
-        vmshm_waits_free(s->waits);
-        s->waits = NULL;
+    s->irq = vmshm_irq_new(PCI_DEVICE(s));
+    if (!s->irq) {
         return;
     }
+    s->waits = vmshm_waits_new(s->arena_window, s->irq);
     memory_region_init_io(&s->waits_io, OBJECT(s), &vmshm_waits_ops, s,
                           "vmshm-waits", VMSHM_REGS_SIZE - VMSHM_REG_SLOT);
     vmshm_region_lockless(&s->waits_io);
@@ -228,8 +227,8 @@ static void vmshm_config_write(PCIDevice *pci, uint32_t addr, uint32_t value,
     VMShmState *s = VMSHM(pci);
 
     pci_default_write_config(pci, addr, value, size);
-    if (s->waits) {
-        vmshm_irq_update(&s->irq, pci);
+    if (s->irq && !vmshm_is_gone(s)) {
+        vmshm_irq_update(s->irq);
     }
 }
 
@@ -367,7 +366,7 @@ static void vmshm_finalize(Object *obj)
     VMShmState *s = VMSHM(obj);
 
     /* A vCPU that looked up the registers in time may have used them still. */
-    vmshm_waits_free(s->waits);
+    vmshm_waits_unref(s->waits);
     vmshm_window_free(s->buffer_window);
     vmshm_window_free(s->arena_window);
 }

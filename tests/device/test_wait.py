@@ -7,9 +7,10 @@ import time
 import contract as c
 import futex
 from arena import MIB, PAGE
+from qemu import u32
 from shm import Object, path
 from slots import ALL, OPTIONS, SOON, Waits, host_wakes, nobody_waits
-from vmshm import equal, machine, true
+from vmshm import equal, machine, true, until
 
 
 def test_idle_at_first_and_after_reset():
@@ -77,12 +78,14 @@ def test_disarmed_slot_does_not_keep_a_wake_up():
     with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
         dev = Waits(vm)
         dev.attach(obj.name)
-        for _ in range(300):
-            dev.arm(0, 0, 0)
-            dev.arm(1, 0, 0)
+        for turn in range(300):
+            dev.arm(0, 0, turn)
+            dev.arm(1, 0, turn)
             gone = dev.disarm(0) != c.SLOT_IS_FIRED
             true(gone, "nobody woke it")
-            host_wakes(obj, 0, 1)
+            # The word is changed for the slot that is not in the queue yet.
+            obj.write(0, u32(turn + 1))
+            futex.wake(path(obj.name), 0, 1)
             dev.until(1, c.SLOT_IS_FIRED, "the other slot")
             equal(dev.state(0), c.SLOT_IS_IDLE, "the disarmed slot")
             dev.set(c.REG_FIRED, 3)
@@ -176,11 +179,27 @@ def test_unplug_and_end_while_slots_wait():
         for n in range(c.SLOTS):
             dev.arm(n, 4 * n, 0)
         vm.remove("hot", lambda: vm.eject_acpi(0xae00, 0, 9))
-        equal(len(os.listdir(f"/proc/{vm.pid}/task")), threads, "threads")
+        until(lambda: len(os.listdir(f"/proc/{vm.pid}/task")) == threads,
+              "threads are left")
         vm.add("vmshm", id="hot", addr="9", arena=2 * MIB)
         dev = Waits(vm, slot=9)
         dev.attach(obj.name)
         dev.arm(7, 0, 0)
+
+
+def test_unplug_while_slots_fire():
+    with Object(PAGE) as obj, machine() as vm:
+        before = len(os.listdir(f"/proc/{vm.pid}/task"))
+        for _ in range(20):
+            vm.add("vmshm", id="hot", addr="9", arena=2 * MIB)
+            dev = Waits(vm, slot=9)
+            dev.attach(obj.name)
+            for n in range(c.SLOTS):
+                dev.arm(n, 0, 0)
+            futex.wake(path(obj.name), 0, c.SLOTS)
+            vm.remove("hot", lambda: vm.eject_acpi(0xae00, 0, 9))
+        until(lambda: len(os.listdir(f"/proc/{vm.pid}/task")) == before,
+              "threads are left")
 
 
 def test_detached_while_a_slot_waits():
