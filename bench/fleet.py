@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Several guests at once, and what their requests have to wait for."""
+"""Guests, several at once, and what their requests have to wait for."""
 
+import queue
 import threading
 
-from guest import BenchGuest, BenchHost, Lost
+from guest import BenchGuest, BenchHost, Lost, QmpError
 from host import Refused
 
 PATIENCE = 60       # seconds until a guest that does not come is lost
@@ -36,23 +37,37 @@ class Member(BenchGuest):
 def run(guests):
     """Until all have ended. The first one that was lost, if any, is why the
     others were, too."""
-    lost = []
+    ended, lost = queue.SimpleQueue(), []
 
     def one(guest):
         try:
             guest.boot()
             guest.finish()
-        except Lost as e:
+        except (Lost, QmpError) as e:
             lost.append((e, guest))
+        finally:
+            ended.put(guest)
 
-    threads = [threading.Thread(target=one, args=[g]) for g in guests]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    for guest in guests:
+        threading.Thread(target=one, args=[guest]).start()
+    # Not join(): interrupted, it takes the thread for ended (Python 3.11).
+    left = len(guests)
+    try:
+        while left:
+            ended.get()
+            left -= 1
+    except BaseException:
+        # Each cleans up when its machine is gone.
+        for guest in guests:
+            guest.stop()
+        for _ in range(left):
+            ended.get()
+        raise
     if lost:
-        lost[0][1].tail()
-        raise lost[0][0]
+        error, guest = lost[0]
+        guest.progress.end()
+        guest.tail()
+        raise error
 
 
 __all__ = ["BenchHost", "Meeting", "Member", "run"]

@@ -149,12 +149,18 @@ class BenchGuest(harness.Guest):
     def __init__(self, *args, progress, results, machine=None):
         super().__init__(None, *args)
         self.progress, self.results = progress, results
-        self.machine = machine
+        self.machine, self.vm = machine, None
 
     def make_host(self, vm):
         return BenchHost(vm, self.results, self.machine)
 
+    def stop(self):
+        """From another thread"""
+        if self.vm:
+            self.vm.process.kill()
+
     def listen(self, channel, host):
+        self.vm = host.vm
         bench = self.make_host(host.vm)
         try:
             super().listen(channel, bench)

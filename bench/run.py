@@ -65,52 +65,44 @@ class Progress:
             print("\r\033[K", end="", flush=True)
 
 
-def plan_of(programs, steps):
-    found = guest.programs(sorted(programs))
+def plan_of(steps):
+    found = guest.programs({name for name, _ in steps})
     return [(found[name], tests) for name, tests in steps]
 
 
-def measure_one(kernel, files, tap, results):
+def measure_one(kernel, files, steps, tap, common):
     """In one guest, with all peers."""
     with Machine(tap) as machine:
-        steps = BEFORE + EACH * ROUNDS + AFTER
-        progress = Progress(sum(len(tests) for _, tests in steps))
         vm = guest.BenchGuest(kernel, 1, (machine.qemu, True, MODULES),
-                              plan_of({name for name, _ in steps}, steps),
-                              files, progress=progress, results=results,
-                              machine=machine)
-        try:
-            vm.boot()
-            vm.finish()
-        except Lost:
-            progress.end()
-            vm.tail()
-            raise
-        progress.end()
+                              plan_of(steps), files, machine=machine, **common)
+        fleet.run([vm])
 
 
-def measure_several(kernel, files, results):
-    """In guests at the same time."""
-    progress = Progress(0)
-
+def measure_several(kernel, files, common):
+    """In guests of their own, several at the same time."""
     def make(number, program, tests, host, args="-device vmshm,id=vmshm0"):
-        plan = plan_of({program}, [(program, [test]) for test in tests])
-        return fleet.Member(kernel, number + 2, (args, True, ""), plan,
-                            files, progress=lambda _: None, results=results,
-                            host=host)
+        return fleet.Member(kernel, number + 2, (args, True, ""),
+                            plan_of([(program, [test]) for test in tests]),
+                            files, host=host, **common)
 
-    idle.measure(make, ROUNDS, results)
-    broadcast.measure(make, ROUNDS, results)
-    progress.end()
+    idle.measure(make, ROUNDS, common["results"])
+    broadcast.measure(make, ROUNDS, common["results"])
 
 
 def measure(kernel, tap):
     """All results, as (keys, unit, value)s."""
     results = []
+    steps = BEFORE + EACH * ROUNDS + AFTER
+    several = (1 + max(broadcast.READERS)) * ROUNDS
+    progress = Progress(sum(len(tests) for _, tests in steps) + several)
+    common = {"progress": progress, "results": results}
     os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
     files = build.programs(PROGRAMS)
-    measure_one(kernel, files, tap, results)
-    measure_several(kernel, files, results)
+    try:
+        measure_one(kernel, files, steps, tap, common)
+        measure_several(kernel, files, common)
+    finally:
+        progress.end()
     return results
 
 

@@ -17,7 +17,7 @@ def head(table):
     yield f"QEMU {m['qemu']}, TCG on {m['cpus']} CPUs"
     yield (f"Medians of {m['rounds']} rounds (least..most); ratios are of the "
            "same round.")
-    if m["load"] > m["cpus"] / 4:
+    if m["load"] > 0.75 * m["cpus"]:
         yield f"Other programs were running: a load of {m['load']:.1f}."
     if m["no_tap"]:
         yield f"No tap here ({m['no_tap']}): left out."
