@@ -115,7 +115,7 @@ class Qemu:
         self.next32, self.next64 = 0xe0000000, 1 << 40
         self.ended = False
         ours, theirs = socket.socketpair()
-        fds = [theirs.fileno()]
+        fds, opened = [theirs.fileno()], []
         command = [*wrap, QEMU, "-M", machine, "-accel", accel,
                    "-m", str(memory), "-nodefaults", "-display", "none",
                    "-chardev", f"socket,id=qmp0,fd={fds[0]}",
@@ -126,6 +126,11 @@ class Qemu:
             command += ["-S", "-chardev", f"socket,id=qtest,fd={fds[1]}",
                         "-qtest", "chardev:qtest",
                         "-qtest-log", "/dev/null"]
+        if user is not None and load is None and not BUILTIN:
+            # Another user may not get to it by its path
+            fds.append(os.open(VMSHM_SO, os.O_RDONLY))
+            load = ["-plugin", f"/proc/self/fd/{fds[-1]}"]
+            opened = [fds[-1]]
         command += load_args() if load is None else load
         command += args
         self.stderr_file = tempfile.TemporaryFile()
@@ -141,6 +146,8 @@ class Qemu:
             theirs.close()
             if qtest:
                 theirs_qtest.close()
+            for fd in opened:
+                os.close(fd)
         self.pid = self.process.pid
         self._qmp = _Line(ours)
         if qtest:
