@@ -143,13 +143,13 @@ static struct vmshm_channel *take_seat(const char *where, const char *name,
 	int64_t until = now_ms() + PASSES_SOON;
 	struct vmshm_channel *ch;
 	int ms = PAUSE_FIRST;
-	bool told = false;
+	bool told = false, empty = false;
 	int err, cannot;
 
 	for (;;) {
 		/* A mode that is not 0 asks for the size of a new object. */
 		err = vmshm_channel_open(&ch, where, name, RING,
-					 made() ? 0600 : 0);
+					 made() || empty ? 0600 : 0);
 		if (!err)
 			return ch;
 		if (err == -ENOENT) {
@@ -165,6 +165,10 @@ static struct vmshm_channel *take_seat(const char *where, const char *name,
 				       escaped(name));
 			told = true;
 		} else if (err == -EINTR) {
+			continue;
+		} else if (err == -ENODATA && !empty && now_ms() > until) {
+			/* Who made it was killed before it had a size. */
+			empty = true;
 			continue;
 		} else if ((err != -EBUSY && err != -ENODATA) ||
 			   now_ms() > until) {

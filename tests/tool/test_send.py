@@ -320,6 +320,19 @@ def test_left_behind():
         os.unlink(shm.path(name))
 
 
+def test_left_behind_empty():
+    """The same, but killed before it had made it as large as it has to be."""
+    name = fresh_name()
+    with open(shm.path(name), "xb"):
+        pass
+    try:
+        with Running("send", name) as sender, Running("recv", name) as other:
+            sender.end(b"hello")
+            equal(other.end().raw, b"hello")
+    finally:
+        os.unlink(shm.path(name))
+
+
 def test_mode():
     name = fresh_name()
     with Running("recv", "-m", "666", name,
