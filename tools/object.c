@@ -77,6 +77,7 @@ static int create(const struct place *place, const char *name, uint64_t size,
 	int fd, code = EXIT_OK;
 
 	umask(0);
+	catch_signals();
 	fd = openat(place->fd, name + 1,
 		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		    o->mode);
@@ -89,7 +90,6 @@ static int create(const struct place *place, const char *name, uint64_t size,
 		object_error(place, name);
 		return EXIT_FAILED;
 	}
-	catch_signals();
 	if (!give_size(fd, size, o->sparse)) {
 		size_error(place, name, size);
 		unlinkat(place->fd, name + 1, 0);
