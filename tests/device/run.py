@@ -7,11 +7,9 @@
 Runs each test_* function of each test_*.py file here.
 """
 
-import importlib
 import os
 import signal
 import sys
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
@@ -20,29 +18,9 @@ sys.dont_write_bytecode = True
 
 import qemu                         # noqa: E402
 import shm                          # noqa: E402
+from functions import tests, where  # noqa: E402
 from report import Report           # noqa: E402
 from vmshm import Skip              # noqa: E402
-
-
-def tests():
-    """(name, function) of each test, file by file, as written there."""
-    for file in sorted(os.listdir(HERE)):
-        if not (file.startswith("test_") and file.endswith(".py")):
-            continue
-        module = importlib.import_module(file[:-3])
-        for name, function in list(vars(module).items()):
-            if name.startswith("test_"):
-                yield (f"device/{file[5:-3]}/{name[5:].replace('_', '-')}",
-                       function)
-
-
-def where():
-    """File and line of the test that failed."""
-    for frame in traceback.extract_tb(sys.exc_info()[2]):
-        file = os.path.basename(frame.filename)
-        if file.startswith("test_"):
-            return f"{file}:{frame.lineno}: "
-    return ""
 
 
 def main():
@@ -53,7 +31,7 @@ def main():
         report.fail("device", f"{qemu.VMSHM_SO} is missing: make device")
         return report.finish()
     try:
-        for name, function in tests():
+        for name, function in tests(HERE, "device"):
             if not report.wanted(name):
                 continue
             try:

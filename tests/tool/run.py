@@ -8,12 +8,10 @@ Runs each test_* function of each test_*.py file here. What the program does in
 a guest is tested in tests/guest/test-tool.sh.
 """
 
-import importlib
 import os
 import signal
 import subprocess
 import sys
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
@@ -21,6 +19,7 @@ sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
 
 import shm                          # noqa: E402
+from functions import tests, where  # noqa: E402
 from report import Report           # noqa: E402
 from tool import BUILD, ROOT, Skip  # noqa: E402
 
@@ -37,27 +36,6 @@ def build():
     return done.stdout.decode(errors="replace") if done.returncode else None
 
 
-def tests():
-    """(name, function) of each test, file by file, as written there."""
-    for file in sorted(os.listdir(HERE)):
-        if not (file.startswith("test_") and file.endswith(".py")):
-            continue
-        module = importlib.import_module(file[:-3])
-        for name, function in list(vars(module).items()):
-            if name.startswith("test_"):
-                yield (f"tool/{file[5:-3]}/{name[5:].replace('_', '-')}",
-                       function)
-
-
-def where():
-    """File and line of the test that failed."""
-    for frame in traceback.extract_tb(sys.exc_info()[2]):
-        file = os.path.basename(frame.filename)
-        if file.startswith("test_"):
-            return f"{file}:{frame.lineno}: "
-    return ""
-
-
 def main():
     # So that the objects go away on this exit path, too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -67,7 +45,7 @@ def main():
         report.fail("tool/build", why)
         return report.finish()
     try:
-        for name, function in tests():
+        for name, function in tests(HERE, "tool"):
             if not report.wanted(name):
                 continue
             try:
