@@ -97,7 +97,6 @@ static uint64_t offset_of(struct vmshm_broadcast *b, void *p)
 
 static int map(struct vmshm_broadcast *b)
 {
-	uint32_t magic;
 	size_t size;
 	void *data;
 	int err;
@@ -108,17 +107,7 @@ static int map(struct vmshm_broadcast *b)
 	if (size < ENTRIES_AT)
 		return -EINVAL;
 	b->header = data;
-	magic = atomic_load(&b->header->magic);
-	if (!magic && !is_blank(data)) {
-		/* Unless a writer has just come */
-		magic = atomic_load(&b->header->magic);
-		if (!magic)
-			return -EINVAL;
-	}
-	if (magic == MAGIC)
-		return atomic_load(&b->header->version) == VERSION ? 0
-								   : -EINVAL;
-	return magic ? -EINVAL : -ENODATA;
+	return page_kind(data, MAGIC, VERSION);
 }
 
 static int set_layout(struct vmshm_broadcast *b, uint64_t size,

@@ -80,7 +80,6 @@ static int open_object(struct vmshm_channel *ch, const char *where,
 
 static int map_header(struct vmshm_channel *ch)
 {
-	uint32_t magic;
 	size_t size;
 	void *data;
 	int err;
@@ -91,17 +90,8 @@ static int map_header(struct vmshm_channel *ch)
 	if (!has_bytes(ch->shm, CHANNEL_LEAST))
 		return -ENODATA;
 	ch->header = data;
-	magic = atomic_load(&ch->header->magic);
-	if (!magic && !is_blank(data)) {
-		/* Unless another one has just come first */
-		magic = atomic_load(&ch->header->magic);
-		if (!magic)
-			return -EINVAL;
-	}
-	if (magic && (magic != CHANNEL_MAGIC ||
-		      atomic_load(&ch->header->version) != CHANNEL_VERSION))
-		return -EINVAL;
-	return 0;
+	err = page_kind(data, CHANNEL_MAGIC, CHANNEL_VERSION);
+	return err == -ENODATA ? 0 : err;
 }
 
 static int map_ring(struct vmshm_channel *ch, struct ring *r, unsigned int n)

@@ -48,11 +48,10 @@ bool passed(int64_t deadline);
 /* The word in this process's memory; EINVAL, EFAULT, or as vmshm_map() */
 int host_word(struct vmshm *shm, uint64_t offset, void **word);
 /*
- * Whether the first page has nothing in it but what the beginning of a channel
- * or a broadcast can leave before its magic number: an object that begins with
- * zeros may be somebody else's.
+ * Whether the first page, which begins with a number for what the object is and
+ * its version, is of that kind: 0; -ENODATA: it is blank; -EINVAL: it is not.
  */
-bool is_blank(const void *page);
+int page_kind(void *page, uint32_t magic, uint32_t version);
 
 /* Whether the object has so many bytes, of those that are mapped */
 bool has_bytes(struct vmshm *shm, uint64_t size);

@@ -165,7 +165,12 @@ API int vmshm_map(struct vmshm *shm, void **data, size_t *size)
 	return err;
 }
 
-bool is_blank(const void *page)
+/*
+ * Nothing is in it but what the beginning of a channel or a broadcast can leave
+ * before its magic number: an object that begins with zeros may be somebody
+ * else's.
+ */
+static bool is_blank(const void *page)
 {
 	const uint32_t *word = page;
 	size_t offset;
@@ -179,6 +184,21 @@ bool is_blank(const void *page)
 			return false;
 	}
 	return true;
+}
+
+int page_kind(void *page, uint32_t magic, uint32_t version)
+{
+	_Atomic uint32_t *word = page;
+	uint32_t found = atomic_load(&word[0]);
+
+	/* If it is not blank, somebody may just have begun. */
+	if (!found && is_blank(page))
+		return -ENODATA;
+	if (!found)
+		found = atomic_load(&word[0]);
+	if (found != magic || atomic_load(&word[1]) != version)
+		return -EINVAL;
+	return 0;
 }
 
 int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
