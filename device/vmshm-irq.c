@@ -21,13 +21,24 @@ struct VMShmIrq {
     int route;              /* with this route */
 };
 
+/*
+ * Under the big lock. By now the guest may have released the device, and then
+ * has nobody who takes an interrupt.
+ */
+static void irq_notify(VMShmIrq *irq)
+{
+    if (irq->pci && vmshm_waits_fired(VMSHM(irq->pci)->waits)) {
+        msix_notify(irq->pci, VECTOR);
+    }
+}
+
 /* In the main loop */
 static void irq_notified(EventNotifier *e)
 {
     VMShmIrq *irq = container_of(e, VMShmIrq, notifier);
 
     if (event_notifier_test_and_clear(e)) {
-        msix_notify(irq->pci, VECTOR);
+        irq_notify(irq);
     }
 }
 
@@ -44,9 +55,7 @@ void vmshm_irq_raise(VMShmIrq *irq)
         return;
     }
     vmshm_big_lock();
-    if (irq->pci) {
-        msix_notify(irq->pci, VECTOR);
-    }
+    irq_notify(irq);
     vmshm_big_unlock();
 }
 

@@ -11,10 +11,13 @@ typedef struct VMShmIrq VMShmIrq;
 /* At realize. NULL: the machine has no MSI-X. */
 VMShmIrq *vmshm_irq_new(PCIDevice *pci);
 
-/* Any thread can raise it that holds no lock of others; */
+/*
+ * Any thread can raise it that holds no lock of others, as long as a slot of
+ * the device has fired; when that is over by the time it could be, it is not.
+ */
 void vmshm_irq_raise(VMShmIrq *irq);
 
-/* and whatever locks it holds, have the main loop raise it. */
+/* The same, whatever locks are held: the main loop raises it. */
 void vmshm_irq_raise_later(VMShmIrq *irq);
 
 /* Configuration space was written. */

@@ -315,6 +315,18 @@ uint64_t vmshm_waits_read(VMShmWaits *w, uint64_t addr, unsigned size)
     return 0;
 }
 
+bool vmshm_waits_fired(VMShmWaits *w)
+{
+    unsigned n;
+
+    for (n = 0; n < FIRED_WORDS; n++) {
+        if (qatomic_read(&w->fired[n])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void wake_request(VMShmWaits *w, uint64_t value)
 {
     unsigned count = value >> VMSHM_WAKE_COUNT_SHIFT;

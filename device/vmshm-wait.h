@@ -44,6 +44,9 @@ void vmshm_waits_stop(VMShmWaits *w);
  */
 void vmshm_waits_unref(VMShmWaits *w);
 
+/* Whether a slot has fired of which the guest has not cleared the bit */
+bool vmshm_waits_fired(VMShmWaits *w);
+
 /*
  * An access of the guest; @addr is relative to VMSHM_REG_SLOT. Thread safe: no
  * lock needs to be held, and none is taken that others hold for longer than a

@@ -55,6 +55,11 @@ byte expected[SLOTS];
 bool changed[SLOTS];		/* since its thread began to wait */
 bool waiting[SLOTS];		/* its thread is with futex_waitv(2) */
 bool fired_bit[SLOTS];
+#if SLOTS == 1
+#define ANY_FIRED	fired_bit[0]
+#else
+#define ANY_FIRED	(fired_bit[0] || fired_bit[1])
+#endif
 bool irq;
 byte word_at[WORDS];		/* which word is at a place */
 
@@ -126,7 +131,12 @@ out:
 		e = 0
 	}
 	if
-	:: locked[s] -> atomic { irq = true; locked[s] = false }
+	:: locked[s] ->
+		locked[s] = false;
+		/* Not if the guest has cleared them all by now */
+		atomic {
+			irq = irq || ANY_FIRED
+		}
 	:: else
 	fi;
 	goto end_idle
