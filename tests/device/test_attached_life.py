@@ -10,7 +10,8 @@ import contract as c
 from arena import MIB, PAGE, Arena, arenas, attachments
 from qemu import DEADLINE, Qemu
 from shm import Object, pattern
-from test_migration import Image, clear, completed, events, refusal
+from test_migration import (Image, clear, completed, events, migrates,
+                            refusal)
 from vmshm import (SLOT, descriptors, equal, machine, mapped, released,
                    true, until)
 
@@ -140,8 +141,7 @@ def test_migration_is_refused_by_any_attachment():
         for handle in handles:
             clear(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
             dev.detach(handle)
-        vm.qmp("migrate", uri="exec:cat >/dev/null")
-        completed(vm)
+        migrates(vm)
 
 
 def test_snapshot_loaded_while_attached_detaches():
