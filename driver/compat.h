@@ -114,7 +114,7 @@ static inline bool vmshm_inode_is_new(struct inode *inode)
 #endif
 }
 
-/* Inodes are not kept without users: what they say is asked anew anyway. */
+/* Inodes are kept by their names, and not beyond. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define vmshm_drop_inode generic_delete_inode
 #else

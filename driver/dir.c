@@ -3,7 +3,9 @@
  * VMShm file system: the one directory, and what the files in it are.
  *
  * The host makes, removes and replaces objects at any time. So nothing that is
- * known of a name is believed without asking the device again.
+ * known of a name is believed without asking the device again. What is kept of
+ * an object that nobody uses is only memory of this kernel, which takes it back
+ * when it has a better use for it; to make it anew is a third of an open().
  */
 #include <linux/err.h>
 #include <linux/fs.h>
@@ -153,16 +155,21 @@ static int vmshm_revalidate(struct dentry *dentry, unsigned int flags)
 	    vmshm_stat_name(dentry->d_sb, name, &st) ||
 	    st.ident != vmshm_inode_object(inode)->ident)
 		return 0;
+	/* Of several names, one that is there now. */
+	vmshm_object_renamed(vmshm_inode_object(inode), name);
 	vmshm_inode_update(inode, &st);
 	return 1;
 }
 
 VMSHM_D_REVALIDATE(vmshm_revalidate)
 
-/* A name that nobody uses is not worth keeping; it would be asked anew. */
+/*
+ * What is not worth keeping when nobody uses it: a name without an object, and
+ * an inode whose names were counted here, as the host changes them, too.
+ */
 static int vmshm_dentry_delete(const struct dentry *dentry)
 {
-	return 1;
+	return d_really_is_negative(dentry) || d_inode(dentry)->i_nlink != 1;
 }
 
 const struct dentry_operations vmshm_dentry_ops = {

@@ -63,6 +63,27 @@ static struct vmshm_object *vmshm_object_find(struct vmshm_dev *vdev, u64 ident)
 	return NULL;
 }
 
+/* With another reference, and @fresh as well, if there is none yet; or NULL. */
+static struct vmshm_object *vmshm_object_share(struct vmshm_dev *vdev,
+					       u64 ident,
+					       struct vmshm_object *fresh)
+{
+	struct vmshm_object *object;
+
+	mutex_lock(&vdev->objects_lock);
+	object = vmshm_object_find(vdev, ident);
+	if (READ_ONCE(vdev->gone)) {
+		object = ERR_PTR(-ENODEV);
+	} else if (object) {
+		object->refs++;
+	} else if (fresh) {
+		object = fresh;
+		hash_add(vdev->objects, &object->node, ident);
+	}
+	mutex_unlock(&vdev->objects_lock);
+	return object;
+}
+
 /*
  * The object that the device has told @st about, whose name is @name. The
  * caller puts it. It is not attached yet.
@@ -70,20 +91,18 @@ static struct vmshm_object *vmshm_object_find(struct vmshm_dev *vdev, u64 ident)
 struct vmshm_object *vmshm_object_get(struct vmshm_dev *vdev, const char *name,
 				      const struct vmshm_stat *st)
 {
-	struct vmshm_object *object;
+	struct vmshm_object *object, *fresh;
 
-	mutex_lock(&vdev->objects_lock);
-	object = vmshm_object_find(vdev, st->ident);
-	if (READ_ONCE(vdev->gone)) {
-		object = ERR_PTR(-ENODEV);
-	} else if (object) {
-		object->refs++;
-	} else {
-		object = vmshm_object_new(vdev, name, st->ident);
-		if (!IS_ERR(object))
-			hash_add(vdev->objects, &object->node, st->ident);
+	object = vmshm_object_share(vdev, st->ident, NULL);
+	if (!object) {
+		/* Without the lock: to find memory, inodes may be dropped. */
+		fresh = vmshm_object_new(vdev, name, st->ident);
+		if (IS_ERR(fresh))
+			return fresh;
+		object = vmshm_object_share(vdev, st->ident, fresh);
+		if (object != fresh)
+			vmshm_object_free(fresh);
 	}
-	mutex_unlock(&vdev->objects_lock);
 	/* Of several names, one that is there now. */
 	if (!IS_ERR(object))
 		vmshm_object_renamed(object, name);
