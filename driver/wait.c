@@ -5,11 +5,18 @@
  * A slot waits on the host for one waiter here. Who gives up looks once more
  * whether the slot has fired; if it has, the wake-up was for this waiter, and
  * if it has not, the device passes on what comes too late.
+ *
+ * Before that, where it has helped lately, the waiter looks for a while: to
+ * fall asleep and to wake up takes longer than most answers do. It is in no
+ * queue then, as if its call had come a little later.
  */
 #include <linux/err.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
 #include <linux/uaccess.h>
 
 #include <vmshm/ioctl.h>
@@ -19,6 +26,12 @@
 
 /* How long to wait for a slot before the program is to look again */
 #define VMSHM_WAIT_FOR_SLOT_MS 10
+/* After looks in vain: waits without one, at most, until it is tried again */
+#define VMSHM_LOOK_SKIP_MOST 63
+
+static unsigned int vmshm_look_us = 50;
+module_param_named(look_us, vmshm_look_us, uint, 0644);
+MODULE_PARM_DESC(look_us, "Microseconds to look for a change before sleeping, at most; 0: never");
 
 /* From now to a deadline of CLOCK_MONOTONIC; negative: there is none. */
 static ktime_t vmshm_time_left(s64 deadline)
@@ -116,21 +129,71 @@ static int vmshm_wait_at(struct vmshm_dev *vdev, u64 place, u32 expected,
 	return err;
 }
 
+/* A processor that has nothing better to do, nor been told to stop */
+static bool vmshm_may_look(struct vmshm_dev *vdev)
+{
+	return single_task_running() && !need_resched() &&
+	       !signal_pending(current) && !READ_ONCE(vdev->gone);
+}
+
+/* Whether the word has another value than @expected within a short time */
+static bool vmshm_look(struct vmshm_dev *vdev, struct vmshm_word *word,
+		       u32 expected, s64 deadline)
+{
+	u64 most = (u64)READ_ONCE(vmshm_look_us) * NSEC_PER_USEC;
+	u64 end;
+
+	if (deadline >= 0)
+		most = min_t(u64, most, vmshm_time_left(deadline));
+	end = local_clock() + most;
+	while (vmshm_may_look(vdev) && local_clock() < end) {
+		if (vmshm_word_read(word) != expected)
+			return true;
+		cpu_relax();
+	}
+	return false;
+}
+
+/*
+ * The same, if it has paid off for this file lately, and now and then to see
+ * if it does. Two who count at the same time do no harm.
+ */
+static bool vmshm_look_perhaps(struct vmshm_words *words,
+			       struct vmshm_word *word, u32 expected,
+			       s64 deadline)
+{
+	unsigned int skip = READ_ONCE(words->skip);
+	bool found;
+
+	if (skip) {
+		WRITE_ONCE(words->skip, skip - 1);
+		return false;
+	}
+	found = vmshm_look(words->vdev, word, expected, deadline);
+	skip = found ? 0 : min_t(unsigned int, VMSHM_LOOK_SKIP_MOST,
+				 2 * READ_ONCE(words->next_skip) + 1);
+	WRITE_ONCE(words->next_skip, skip);
+	WRITE_ONCE(words->skip, skip);
+	return found;
+}
+
 /*
  * Waits until somebody wakes the word at @offset of the object, on this side of
  * the border or on the other, if it is @expected. @deadline: CLOCK_MONOTONIC,
  * nanoseconds; negative: none. Errors: see <vmshm/ioctl.h>.
  */
-static int vmshm_wait(struct vmshm_dev *vdev, struct vmshm_object *object,
+static int vmshm_wait(struct vmshm_words *words, struct vmshm_object *object,
 		      u64 offset, u32 expected, s64 deadline)
 {
+	struct vmshm_dev *vdev = words->vdev;
 	struct vmshm_word word;
 	int err;
 
 	err = vmshm_word_get(vdev, object, offset, &word);
 	if (err)
 		return err;
-	if (vmshm_word_read(&word) != expected)
+	if (vmshm_word_read(&word) != expected ||
+	    vmshm_look_perhaps(words, &word, expected, deadline))
 		err = -EAGAIN;
 	/* The page holds the place of the word. */
 	if (!err)
@@ -159,7 +222,7 @@ static int vmshm_wake(struct vmshm_dev *vdev, struct vmshm_object *object,
 	return err;
 }
 
-long vmshm_ioctl_wait(struct vmshm_dev *vdev, struct vmshm_object *object,
+long vmshm_ioctl_wait(struct vmshm_words *words, struct vmshm_object *object,
 		      void __user *arg)
 {
 	struct vmshm_ioc_wait wait;
@@ -168,7 +231,7 @@ long vmshm_ioctl_wait(struct vmshm_dev *vdev, struct vmshm_object *object,
 		return -EFAULT;
 	if (wait.reserved)
 		return -EINVAL;
-	return vmshm_wait(vdev, object, wait.offset, wait.expected,
+	return vmshm_wait(words, object, wait.offset, wait.expected,
 			  wait.deadline);
 }
 

@@ -113,7 +113,7 @@ long vmshm_words_ioctl(struct vmshm_words *words, struct vmshm_object *object,
 
 	switch (cmd) {
 	case VMSHM_IOC_WAIT:
-		return vmshm_ioctl_wait(words->vdev, object, user);
+		return vmshm_ioctl_wait(words, object, user);
 	case VMSHM_IOC_WAKE:
 		return vmshm_ioctl_wake(words->vdev, object, user);
 	case VMSHM_IOC_POLL:

@@ -22,7 +22,7 @@ struct vmshm_word {
 /* What an open file polls and holds */
 struct vmshm_words {
 	struct vmshm_dev *vdev;
-	/* Protects all below; not taken by poll(2) */
+	/* Protects all below but the last two; not taken by poll(2) */
 	struct mutex lock;
 	/* A slot each, or negative */
 	int polling;
@@ -32,6 +32,9 @@ struct vmshm_words {
 	struct vmshm_waiter waiter;
 	/* The slot was armed. */
 	bool armed;
+	/* wait.c: so many waits do not look; so many did not before a look */
+	unsigned int skip;
+	unsigned int next_skip;
 };
 
 /*
@@ -45,7 +48,7 @@ u32 vmshm_word_read(struct vmshm_word *word);
 u32 vmshm_word_exchange(struct vmshm_word *word, u32 old, u32 new);
 
 /* wait.c */
-long vmshm_ioctl_wait(struct vmshm_dev *vdev, struct vmshm_object *object,
+long vmshm_ioctl_wait(struct vmshm_words *words, struct vmshm_object *object,
 		      void __user *arg);
 long vmshm_ioctl_wake(struct vmshm_dev *vdev, struct vmshm_object *object,
 		      void __user *arg);

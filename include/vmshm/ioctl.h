@@ -75,7 +75,9 @@ struct vmshm_ioc_wake {
  *	ENXIO		nothing is attached through this file
  *	ENODEV		the device was unplugged or taken from the driver
  * Of each device 64 can wait at a time; others return for no reason after a few
- * milliseconds.
+ * milliseconds. Where it has helped lately, the driver looks for a while before
+ * it sleeps (its parameter look_us) whether the word changes, and then says
+ * EAGAIN.
  */
 #define VMSHM_IOC_WAIT	_IOW(0xe6, 1, struct vmshm_ioc_wait)
 /* 0, whoever was woken; errors as above. */

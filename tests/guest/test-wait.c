@@ -34,6 +34,73 @@ T_TEST(deadline)
 	T_ERRNO(wait_word(0, 0, 0), ETIMEDOUT);
 }
 
+#define LOOK_US "/sys/module/vmshm/parameters/look_us"
+
+static void look_for(int microseconds)
+{
+	T_EQ(t_system("echo %d >" LOOK_US, microseconds), 0);
+}
+
+static void busy_for(long long nanoseconds)
+{
+	long long end = now() + nanoseconds;
+
+	while (now() < end)
+		;
+}
+
+/* Changes a word that a child waits for, 2 ms later, and wakes nobody. */
+static int changed_and_not_woken(volatile unsigned int *words, int i)
+{
+	int began = 512 + i;
+	pid_t pid = t_fork();
+	int status;
+
+	if (!pid) {
+		words[began] = 1;
+		wait_word(i, 0, now() + 50000000);
+		_exit(errno);
+	}
+	while (!words[began])
+		;
+	busy_for(2000000);
+	words[i] = 1;
+	T_EQ(waitpid(pid, &status, 0), pid);
+	T_ASSERT(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Where that helps, the driver looks for a change for a while. */
+T_TEST(looks_before_it_sleeps)
+{
+	volatile unsigned int *words = words_map(words_name());
+	int i;
+
+	look_for(1000000);
+	for (i = 0; i < 500; i++)
+		if (changed_and_not_woken(words, i) == EAGAIN)
+			break;
+	look_for(50);
+	T_ASSERT(i < 500);
+}
+
+T_TEST(sleeps_without_a_look)
+{
+	volatile unsigned int *words = words_map(words_name());
+	pid_t pid;
+
+	look_for(0);
+	pid = t_fork();
+	if (!pid) {
+		T_ERRNO(wait_word(0, 0, now() + 300000000), ETIMEDOUT);
+		_exit(0);
+	}
+	words_asleep(pid);
+	words[0] = 1;
+	t_wait(pid);
+	look_for(50);
+}
+
 T_TEST(host_wakes_guest)
 {
 	const char *name = words_name();
