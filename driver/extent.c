@@ -176,14 +176,15 @@ struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset)
 
 /*
  * Whether a part that may be mapped is in use. Huge entries do not show in the
- * counts of pages, so such mappings go first; who needs them comes again.
+ * counts of pages, so such mappings go first; who needs them comes again. (Not
+ * private copies, which are nowhere else.)
  */
 static bool vmshm_extent_busy_mapped(struct vmshm_extent *extent)
 {
 	if (!extent->huge)
 		return vmshm_extent_busy(extent);
 	unmap_mapping_range(extent->object->inode->i_mapping, extent->offset,
-			    extent->length, 1);
+			    extent->length, 0);
 	extent->huge = false;
 	return vmshm_extent_busy(extent);
 }

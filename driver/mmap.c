@@ -49,20 +49,44 @@ static void vmshm_fault_around(struct vmshm_object *object,
 	}
 }
 
+/*
+ * Maps @page, whose reference it takes over, or says what error it is, while
+ * the object's lock is held: who cuts the object, and takes its pages out of
+ * all mappings, must not miss one. Only for a private copy the kernel gets the
+ * page itself.
+ */
+static vm_fault_t vmshm_fault_finish(struct vm_fault *vmf, struct page *page)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	int err;
+
+	if (IS_ERR(page))
+		return vmshm_fault_errno(PTR_ERR(page));
+	if ((vmf->flags & FAULT_FLAG_WRITE) && !(vma->vm_flags & VM_SHARED)) {
+		vmf->page = page;
+		return 0;
+	}
+	err = vm_insert_page(vma, vmf->address & PAGE_MASK, page);
+	put_page(page);
+	/* EBUSY: another thread was faster. */
+	if (err && err != -EBUSY)
+		return vmshm_fault_errno(err);
+	return VM_FAULT_NOPAGE;
+}
+
 static vm_fault_t vmshm_object_fault(struct vm_fault *vmf)
 {
 	struct vmshm_object *object = vmf->vma->vm_private_data;
 	struct page *page;
+	vm_fault_t ret;
 
 	mutex_lock(&object->lock);
 	page = vmshm_object_page(object, (u64)vmf->pgoff << PAGE_SHIFT);
 	if (!IS_ERR(page))
 		vmshm_fault_around(object, vmf);
+	ret = vmshm_fault_finish(vmf, page);
 	mutex_unlock(&object->lock);
-	if (IS_ERR(page))
-		return vmshm_fault_errno(PTR_ERR(page));
-	vmf->page = page;
-	return 0;
+	return ret;
 }
 
 #ifdef VMSHM_HAS_PMD
@@ -128,6 +152,7 @@ static vm_fault_t vmshm_buffer_fault(struct vm_fault *vmf)
 	struct vmshm_object *object = vmf->vma->vm_private_data;
 	u64 offset = (u64)vmf->pgoff << PAGE_SHIFT;
 	struct page *page;
+	vm_fault_t ret;
 
 	mutex_lock(&object->lock);
 	page = vmshm_object_page(object, offset);
@@ -138,11 +163,9 @@ static vm_fault_t vmshm_buffer_fault(struct vm_fault *vmf)
 		if (!IS_ERR(page))
 			get_page(page);
 	}
+	ret = vmshm_fault_finish(vmf, page);
 	mutex_unlock(&object->lock);
-	if (IS_ERR(page))
-		return vmshm_fault_errno(PTR_ERR(page));
-	vmf->page = page;
-	return 0;
+	return ret;
 }
 
 static const struct vm_operations_struct vmshm_buffer_vm_ops = {

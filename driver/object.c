@@ -424,16 +424,18 @@ void vmshm_object_close(struct vmshm_object *object)
  */
 static void vmshm_object_cut(struct vmshm_object *object)
 {
+	struct address_space *mapping = object->inode->i_mapping;
 	u64 end = PAGE_ALIGN(object->size);
 	struct vmshm_extent *extent, *next;
 
 	list_for_each_entry_safe(extent, next, &object->extents, node) {
 		if (extent->offset + extent->length <= end)
 			continue;
-		unmap_mapping_range(object->inode->i_mapping, extent->offset,
-				    extent->length, 1);
+		unmap_mapping_range(mapping, extent->offset, extent->length, 0);
 		vmshm_extent_release(extent);
 	}
+	/* Of private copies only those beyond the end go. */
+	unmap_mapping_range(mapping, end, 0, 1);
 }
 
 int vmshm_object_resize(struct vmshm_object *object, u64 size,

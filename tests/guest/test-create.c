@@ -5,6 +5,7 @@
  * qemu: files
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <semaphore.h>
 #include <sys/syscall.h>
 
@@ -121,6 +122,61 @@ T_TEST(ftruncate_up_and_down)
 	T_ERRNO(ftruncate(fd, -1), EINVAL);
 	T_ERRNO(ftruncate(fs_open(name, O_RDONLY), 0), EINVAL);
 	T_EQ(fs_number("size", name), 6 * MIB);
+}
+
+/* Private copies are nobody else's: those below the new end stay. */
+T_TEST(private_copies_of_what_is_cut)
+{
+	const char *name = fs_object("a", 16 * PAGE, 1);
+	char *p, *q, was;
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	p = fs_map_at(fd, 0, 16 * PAGE);
+	q = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	T_ASSERT(q != MAP_FAILED);
+	was = p[5];
+	q[5] = ~was;
+	q[12 * PAGE] = 1;
+	T_EQ(ftruncate(fd, 8 * PAGE), 0);
+	T_EQ(p[5], was);
+	T_EQ(q[5], (char)~was);
+	T_EQ(q[6], p[6]);
+	T_EQ(t_read_faults(q + 12 * PAGE), 1);
+}
+
+static volatile char *faulted;
+static volatile int faults_end;
+
+static void *fault_on_and_on(void *arg)
+{
+	while (!faults_end)
+		t_read_faults(faulted);
+	return NULL;
+}
+
+/* Whatever a fault meets, what it maps is the object's. */
+T_TEST(faults_while_it_is_cut)
+{
+	const char *name = fs_new("a", 16 * PAGE);
+	pthread_t thread;
+	char byte;
+	int fd, i;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	faulted = fs_map_at(fd, 0, 16 * PAGE) + 15 * PAGE;
+	T_EQ(pthread_create(&thread, NULL, fault_on_and_on, NULL), 0);
+	for (i = 1; i < 6000; i++) {
+		T_EQ(ftruncate(fd, 8 * PAGE), 0);
+		T_EQ(ftruncate(fd, 16 * PAGE), 0);
+		byte = i;
+		T_EQ(pwrite(fd, &byte, 1, 15 * PAGE), 1);
+		T_EQ(*faulted, byte);
+	}
+	faults_end = 1;
+	pthread_join(thread, NULL);
 }
 
 /* Far larger than any arena */

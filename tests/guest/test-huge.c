@@ -167,6 +167,24 @@ T_TEST(private_copy)
 	T_EQ(q[6], p[6]);
 }
 
+/* Another object needs the whole arena, and the copy is not in the way. */
+T_TEST(private_copy_when_its_place_is_needed)
+{
+	const long all = 1024 * MIB;
+	const char *name = t_name("place"), *next;
+	char *p = map_new(name, 4), *q, *r, was;
+
+	was = p[5];
+	q = map(name, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	q[5] = ~was;
+	next = t_name("all");
+	t_host("create %s %ld", next, all);
+	r = map(next, all, PROT_READ | PROT_WRITE, MAP_SHARED);
+	r[0] = r[all - 1] = 1;
+	T_EQ(p[5], was);
+	T_EQ(q[5], (char)~was);
+}
+
 T_TEST(cut_and_grow_while_mapped)
 {
 	char *p = map_new(t_name("t"), 4);
