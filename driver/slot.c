@@ -207,6 +207,31 @@ bool vmshm_slot_stop(struct vmshm_dev *vdev, unsigned int n, bool pass_on)
 	return fired;
 }
 
+/*
+ * The device is as good as gone, but still there: the slot takes no wake-up any
+ * more, and what it got that nobody here was told of is another waiter's.
+ */
+static void vmshm_slot_end(struct vmshm_dev *vdev, unsigned int n)
+{
+	struct vmshm_waits *waits = vdev->waits;
+	struct vmshm_slot *slot = &waits->slot[n];
+	bool fired;
+
+	lockdep_assert_held(&vdev->lock);
+	writeq(0, vmshm_slot_reg(vdev, n, VMSHM_SLOT_CONTROL));
+	if (n < VMSHM_SLOTS_POLL)
+		return;
+	spin_lock_irq(&waits->lock);
+	fired = ioread32(vmshm_fired_reg(vdev, n)) & BIT(n % 32);
+	if (fired)
+		iowrite32(BIT(n % 32), vmshm_fired_reg(vdev, n));
+	if (slot->waiter)
+		wake_up_all(&slot->waiter->wait);
+	spin_unlock_irq(&waits->lock);
+	if (fired)
+		vmshm_wake_at(vdev, slot->place, 1);
+}
+
 /* The device is gone: nobody sleeps on, and no page is kept. */
 void vmshm_waits_stop(struct vmshm_dev *vdev)
 {
@@ -216,12 +241,11 @@ void vmshm_waits_stop(struct vmshm_dev *vdev)
 	if (!waits)
 		return;
 	for (n = 0; n < VMSHM_SLOTS; n++) {
-		struct vmshm_slot *slot = &waits->slot[n];
-
-		spin_lock_irq(&waits->lock);
-		if (slot->waiter)
-			wake_up_all(&slot->waiter->wait);
-		spin_unlock_irq(&waits->lock);
+		mutex_lock(&vdev->lock);
+		if (test_bit(n, waits->used))
+			vmshm_slot_end(vdev, n);
+		mutex_unlock(&vdev->lock);
+		/* The page */
 		vmshm_slot_stop(vdev, n, false);
 	}
 	wake_up_all(&waits->room);

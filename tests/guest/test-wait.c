@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <signal.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "t.h"
@@ -376,6 +377,44 @@ T_TEST(unbind_ends_it)
 		t_wait(pid[i]);
 	T_ERRNO(wait_word(0, 0, -1), ENODEV);
 	T_ERRNO(wake_word(0, 1), ENODEV);
+}
+
+/*
+ * A page in a pipe keeps the device from going; until it does, the slots take
+ * no wake-up from others, and words that were held are marked.
+ */
+T_TEST(unbind_with_a_page_in_use)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	struct iovec iov = { (char *)words + 4096, 1 };
+	int end[2], file = words_open(name, O_RDWR);
+	pid_t waiter, unbinder;
+
+	T_EQ(pipe(end), 0);
+	T_EQ(vmsplice(end[1], &iov, 1, 0), 1);
+	T_EQ(do_word(file, VMSHM_IOC_HOLD, 1, 0), 0);
+	waiter = t_fork();
+	if (!waiter) {
+		T_ERRNO(wait_word(0, 0, -1), ENODEV);
+		_exit(0);
+	}
+	words_asleep(waiter);
+	unbinder = t_fork();
+	if (!unbinder) {
+		close(end[0]);
+		close(end[1]);
+		words_unbind();
+		_exit(0);
+	}
+	t_wait(waiter);
+	while (strcmp(t_host("read %s 4 4", name), "000000c0"))
+		;
+	T_EQ(atoi(t_host("wake %s 0 1", name)), 0);
+	T_EQ(waitpid(unbinder, NULL, WNOHANG), 0);
+	close(end[0]);
+	close(end[1]);
+	t_wait(unbinder);
 }
 
 /*
