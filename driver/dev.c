@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <linux/idr.h>
 #include <linux/mm.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -56,6 +57,7 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	mutex_init(&vdev->lock);
 	mutex_init(&vdev->objects_lock);
 	hash_init(vdev->objects);
+	init_waitqueue_head(&vdev->leaving);
 	vmshm_extents_init(vdev);
 	device_initialize(&vdev->dev);
 	vdev->dev.class = &vmshm_class;
@@ -117,6 +119,7 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	/* No fault fills a mapping any more. */
 	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);
 	vmshm_waits_stop(vdev);
+	wake_up_poll(&vdev->leaving, EPOLLERR | EPOLLHUP);
 	if (vdev->arena)
 		vmshm_extents_stop(vdev);
 	mutex_lock(&vdev->lock);

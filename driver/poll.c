@@ -89,6 +89,7 @@ __poll_t vmshm_words_poll(struct vmshm_words *words, struct file *file,
 	__poll_t mask = 0;
 
 	poll_wait(file, &words->waiter.wait, wait);
+	poll_wait(file, &words->vdev->leaving, wait);
 	if (READ_ONCE(words->vdev->gone))
 		return EPOLLERR | EPOLLHUP;
 	if (READ_ONCE(words->polling) < 0)

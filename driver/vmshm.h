@@ -12,6 +12,7 @@
 #include <linux/mutex.h>
 #include <linux/time64.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -53,6 +54,8 @@ struct vmshm_dev {
 	u32 features;
 	/* Or NULL: then nobody can wait. Its memory lives as long as we do. */
 	struct vmshm_waits *waits;
+	/* All who poll: they are told when the device is gone. */
+	wait_queue_head_t leaving;
 
 	/*
 	 * Protects the registers and the next two. Never held across an access

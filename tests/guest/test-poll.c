@@ -253,6 +253,37 @@ T_TEST(unbind_is_an_error)
 	T_EQ(ready(fd, -1), POLLERR | POLLHUP);
 }
 
+/* They hear of nothing else. */
+T_TEST(unbind_tells_who_polls_for_nothing)
+{
+	const char *name = words_name();
+	pid_t pid[3];
+	int i;
+
+	words_map(name);
+	for (i = 0; i < 3; i++) {
+		pid[i] = t_fork();
+		if (!pid[i]) {
+			struct pollfd p = { .fd = words_open(name, O_RDWR) };
+
+			if (i == 2)
+				p.fd = open("/dev/vmshm0", O_RDWR);
+			if (i == 1)
+				T_EQ(arm(p.fd, 10, 0), 0);
+			T_EQ(poll(&p, 1, 0), 0);
+			t_host("write %s %d 01", name, i);
+			T_EQ(poll(&p, 1, -1), 1);
+			T_EQ(p.revents, POLLERR | POLLHUP);
+			_exit(0);
+		}
+	}
+	while (strcmp(t_host("read %s 0 3", name), "010101"))
+		;
+	words_unbind();
+	for (i = 0; i < 3; i++)
+		t_wait(pid[i]);
+}
+
 T_TEST(close_while_armed)
 {
 	const char *name = words_name();
