@@ -333,7 +333,8 @@ static void wake_request(VMShmWaits *w, uint64_t value)
     uint64_t place = (value & ((1ull << VMSHM_WAKE_COUNT_SHIFT) - 1)) * 4;
     uint32_t *word = word_at(w, place);
 
-    if (word) {
+    /* FUTEX_WAKE of none wakes one. */
+    if (word && count) {
         wake(word, count == 0xffff ? INT_MAX : count);
     }
 }

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The slots of a device as the tests see them."""
 
+import os
 import time
 
 import contract as c
 import futex
 from arena import MIB, Arena
 from shm import path
-from vmshm import equal, true
+from vmshm import equal, true, until
 
 OPTIONS = f",arena={2 * MIB}"
 SOON = 10       # seconds that a thread of the host may take
@@ -74,3 +75,21 @@ def nobody_waits(obj, offset):
     end = time.monotonic() + SOON
     while futex.wake(path(obj.name), offset, 1):
         true(time.monotonic() < end, "somebody waits")
+
+
+def threads_in(vm, call):
+    """Threads for slots that are in this system call of Linux on x86-64."""
+    found = 0
+    for task in os.listdir(f"/proc/{vm.pid}/task"):
+        folder = f"/proc/{vm.pid}/task/{task}/"
+        with open(folder + "comm", encoding="ascii") as comm, \
+             open(folder + "syscall", encoding="ascii") as syscall:
+            found += (comm.read().strip() == "vmshm-wait" and
+                      syscall.read().split()[0] == str(call))
+    return found
+
+
+def asleep(vm, count):
+    """Returns when so many slots are in a queue."""
+    futex_waitv = 449
+    until(lambda: threads_in(vm, futex_waitv) == count, f"not {count} wait")

@@ -2,14 +2,12 @@
 """The interrupt's way into the machine is laid and taken away: by KVM itself
 where there is one. That it arrives is for the bare-metal guest to say."""
 
-import os
-
 import contract as c
 from arena import MIB, PAGE
 from qemu import Qemu
 from running import accelerators
 from shm import Object
-from slots import OPTIONS, Waits, host_wakes
+from slots import OPTIONS, Waits, asleep, host_wakes
 from vmshm import Skip, equal, machine, true, until
 
 MSIX = 0x11
@@ -128,22 +126,9 @@ def test_unplug_and_again():
     each_accelerator(plugs)
 
 
-def threads_in(vm, call):
-    """Threads for slots that are in this system call of Linux on x86-64."""
-    found = 0
-    for task in os.listdir(f"/proc/{vm.pid}/task"):
-        folder = f"/proc/{vm.pid}/task/{task}/"
-        with open(folder + "comm", encoding="ascii") as comm, \
-             open(folder + "syscall", encoding="ascii") as syscall:
-            found += (comm.read().strip() == "vmshm-wait" and
-                      syscall.read().split()[0] == str(call))
-    return found
-
-
 def test_released_before_it_is_raised():
     """A thread waits for the lock that it needs to raise the interrupt, while
     the guest, who has the lock, lets go of the device."""
-    futex_waitv = 449
     with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
         dev = Irq(vm)
         dev.setup()
@@ -152,7 +137,7 @@ def test_released_before_it_is_raised():
         def arm():
             dev.attach(obj.name)
             dev.arm(0, 0, 0)
-            until(lambda: threads_in(vm, futex_waitv) == 1, "nobody waits")
+            asleep(vm, 1)
 
         fired = f"readl {dev.regs + c.REG_FIRED:#x}"
         # So short that QEMU does it all without letting go of the lock

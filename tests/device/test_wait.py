@@ -9,7 +9,8 @@ import futex
 from arena import MIB, PAGE
 from qemu import u32
 from shm import Object, path
-from slots import ALL, OPTIONS, SOON, Waits, host_wakes, nobody_waits
+from slots import (ALL, OPTIONS, SOON, Waits, asleep, host_wakes,
+                   nobody_waits)
 from vmshm import equal, machine, true, until
 
 
@@ -107,6 +108,18 @@ def test_guest_wakes_the_host_and_slots():
         while dev.state(1) == 1 or dev.state(2) == 1:
             true(time.monotonic() < end, "the slots sleep on")
             dev.wake(PAGE, ALL)
+
+
+def test_wake_of_none_wakes_none():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name)
+        for n in range(3):
+            dev.arm(n, 0, 0)
+        asleep(vm, 3)
+        for _ in range(3):
+            dev.wake(0, 0)
+        equal(futex.wake(path(obj.name), 0, 4), 3, "who waited")
 
 
 def test_two_machines():
