@@ -149,11 +149,11 @@ static inline void vmshm_irqfd_remove(EventNotifier *n, int route)
 
 /*
  * Accesses come without the big lock, where QEMU can do that. (Until 5.x there
- * was another way, which is gone: before 10.1 each access takes the lock.)
+ * was another way, which is gone: before 10.2 each access takes the lock.)
  */
 static inline void vmshm_region_lockless(MemoryRegion *mr)
 {
-#if VMSHM_QEMU(10, 1)
+#if VMSHM_QEMU(10, 2)
     memory_region_enable_lockless_io(mr);
 #endif
 }
