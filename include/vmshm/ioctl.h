@@ -69,8 +69,8 @@ struct vmshm_ioc_wake {
  *	ETIMEDOUT	the deadline has passed
  *	EINTR		a signal (SA_RESTART: the call goes on)
  *	EINVAL		the offset is no multiple of 4, or reserved is not 0
- *	EFAULT		the word is not in the object, or the argument not
- *			readable
+ *	EFAULT		the word is not in a page of the object, or the
+ *			argument not readable
  *	EOPNOTSUPP	the device or the host's kernel cannot do it
  *	ENXIO		nothing is attached through this file
  *	ENODEV		the device was unplugged or taken from the driver
