@@ -131,7 +131,7 @@ static bool writer_changed(void *arg)
 	uint32_t seen = atomic_load(&b->seat.seen);
 
 	/* Without a right to write there is no word to change. */
-	if (seen && !seat_taken(seen))
+	if (seat_left(seen))
 		seat_insist(&b->seat, offset_of(b, &b->header->event),
 			    &b->awake);
 	/* Another one may come and go on. */
@@ -368,7 +368,7 @@ static int at_the_end(struct vmshm_broadcast *b)
 {
 	uint32_t seen = atomic_load(&b->seat.seen);
 
-	if (seat_taken(seen) || !seen)
+	if (!seat_left(seen))
 		return -EAGAIN;
 	if (atomic_load(&b->header->closed))
 		return -EPIPE;

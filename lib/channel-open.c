@@ -4,8 +4,13 @@
  *
  * Who takes the first seat prepares the object, and who takes the second one
  * joins. The first seat is taken anew when its holder is gone, and then only
- * kept if the second one is free, too: so nobody's channel is prepared under
- * their feet. Each writes to its seat first and looks at the rest after that.
+ * kept if nobody is in the second one: so nobody's channel is prepared under
+ * their feet.
+ *
+ * To join is one step, after which there is nothing more that could fail. The
+ * free second seat has the number of the round, which the first one moves on
+ * before it prepares. Who joins reads this word, then all the rest, and then
+ * takes the seat if it is still the same: if so, all was of this round.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +50,7 @@ static bool peer_changed(void *arg)
 	move_and_wake(ch, &ch->me->readable);
 	move_and_wake(ch, &ch->me->writable);
 	/* Who comes later is nobody's peer. */
-	return seat_taken(seen) || !seen;
+	return !seat_left(seen);
 }
 
 /* The largest ring that two of fit, a power of two; 0 if none */
@@ -151,18 +156,32 @@ static int watch_peer(struct vmshm_channel *ch, unsigned int n, uint32_t value)
 			  ch);
 }
 
+/* Nobody can join any more who has looked before; what the seat is then */
+static int begin_round(struct channel_header *h, uint32_t *free)
+{
+	uint32_t second = atomic_load(&h->seat[1]);
+
+	if (seat_taken(second))
+		return -EBUSY;
+	*free = SEAT_FREE | (atomic_fetch_add(&h->round, 1) + 1) % SEAT_FREE;
+	if (!atomic_compare_exchange_strong(&h->seat[1], &second, *free))
+		return -EBUSY;
+	return 0;
+}
+
 static int come_first(struct vmshm_channel *ch, uint32_t seen)
 {
 	struct channel_header *h = ch->header;
-	uint32_t ring;
+	uint32_t ring, free;
 	int err;
 
 	err = seat_take(&ch->seat, seat_offset(ch, 0), seen);
 	if (err)
 		return err == -EAGAIN ? AGAIN : err;
 	atomic_store(&h->ready, 0);
-	if (seat_taken(atomic_load(&h->seat[1])))
-		return -EBUSY;
+	err = begin_round(h, &free);
+	if (err)
+		return err;
 	/* In this order: who dies in between leaves no half of a channel. */
 	atomic_store(&h->version, CHANNEL_VERSION);
 	atomic_store(&h->magic, CHANNEL_MAGIC);
@@ -170,10 +189,9 @@ static int come_first(struct vmshm_channel *ch, uint32_t seen)
 	atomic_store(&h->ring, ring);
 	memset((void *)party(ch, 0), 0, sizeof(struct party));
 	memset((void *)party(ch, 1), 0, sizeof(struct party));
-	atomic_store(&h->seat[1], 0);
 	err = map_rings(ch, 0, ring);
 	if (!err)
-		err = watch_peer(ch, 1, 0);
+		err = watch_peer(ch, 1, free);
 	if (err)
 		return err;
 	atomic_store(&h->ready, atomic_load(&h->seat[0]));
@@ -189,27 +207,25 @@ static bool has_grown(struct vmshm_channel *ch)
 	return !vmshm_size(ch->shm, &size) && size > ch->shm->size;
 }
 
-static int come_second(struct vmshm_channel *ch, uint32_t first)
+static int come_second(struct vmshm_channel *ch, uint32_t first, uint32_t free)
 {
 	struct channel_header *h = ch->header;
 	uint32_t ring = atomic_load(&h->ring);
 	int err;
 
-	/* Before the first one can take us for its peer */
 	if (ring < RING_LEAST || ring & (ring - 1))
 		return -EINVAL;
 	if (ring > ring_that_fits(ch->shm))
 		return has_grown(ch) ? AGAIN : -EINVAL;
-	err = seat_take(&ch->seat, seat_offset(ch, 1), 0);
+	err = map_rings(ch, 1, ring);
+	if (!err)
+		err = seat_start(&ch->seat);
+	if (err)
+		return err;
+	err = seat_take(&ch->seat, seat_offset(ch, 1), free);
 	if (err)
 		return err == -EAGAIN ? AGAIN : err;
 	vmshm_wake(ch->shm, seat_offset(ch, 1), UINT32_MAX);
-	if (atomic_load(&h->ready) != first ||
-	    atomic_load(&h->seat[0]) != first)
-		return AGAIN;
-	err = map_rings(ch, 1, ring);
-	if (err)
-		return err;
 	/* What came before this wake-up is watched from its beginning. */
 	return watch_peer(ch, 0, first);
 }
@@ -226,18 +242,24 @@ static int wait_for_first(struct vmshm_channel *ch, uint32_t ready)
 
 static int take_a_seat(struct vmshm_channel *ch)
 {
-	uint32_t first = atomic_load(&ch->header->seat[0]);
+	struct channel_header *h = ch->header;
+	/* In this order; see above. */
+	uint32_t second = atomic_load(&h->seat[1]);
+	uint32_t first = atomic_load(&h->seat[0]);
 	uint32_t ready;
 
 	if (!seat_taken(first))
 		return come_first(ch, first);
 	/* It may still be what somebody before has left. */
-	ready = atomic_load(&ch->header->ready);
+	ready = atomic_load(&h->ready);
 	if (ready != first)
 		return wait_for_first(ch, ready);
-	if (atomic_load(&ch->header->seat[1]) == 0)
-		return come_second(ch, first);
-	return atomic_load(&ch->header->seat[0]) == first ? -EBUSY : AGAIN;
+	if (seat_free(second))
+		return come_second(ch, first, second);
+	if (atomic_load(&h->seat[1]) != second ||
+	    atomic_load(&h->seat[0]) != first)
+		return AGAIN;
+	return -EBUSY;
 }
 
 static void unmap_ring(struct ring *r)

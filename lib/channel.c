@@ -32,7 +32,7 @@ static bool peer_gone(struct vmshm_channel *ch)
 {
 	uint32_t seen = atomic_load(&ch->seat.seen);
 
-	return atomic_load(&ch->peer->closed) || (seen && !seat_taken(seen));
+	return atomic_load(&ch->peer->closed) || seat_left(seen);
 }
 
 static int how_gone(struct vmshm_channel *ch)
@@ -199,17 +199,17 @@ API int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline)
 	uint32_t value;
 	int err = 0;
 
-	while (!atomic_load(&ch->seat.seen)) {
+	while (seat_free(atomic_load(&ch->seat.seen))) {
 		if (deadline == VMSHM_NOW)
 			return -EAGAIN;
 		value = event_begin(&ch->me->readable);
-		if (!atomic_load(&ch->seat.seen))
+		if (seat_free(atomic_load(&ch->seat.seen)))
 			err = vmshm_wait(ch->shm,
 					 channel_offset(ch, &ch->me->readable),
 					 value, deadline);
 		if (err && err != -EAGAIN)
 			return err;
-		if (!atomic_load(&ch->seat.seen) && passed(deadline))
+		if (seat_free(atomic_load(&ch->seat.seen)) && passed(deadline))
 			return -ETIMEDOUT;
 	}
 	return 0;

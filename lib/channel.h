@@ -18,7 +18,7 @@
 #include "seat.h"
 
 #define CHANNEL_MAGIC 0x48434d56u /* "VMCH" */
-#define CHANNEL_VERSION 1u
+#define CHANNEL_VERSION 2u
 #define CHANNEL_RINGS 4096u
 #define CHANNEL_LEAST (CHANNEL_RINGS + 2 * RING_LEAST)
 
@@ -32,6 +32,8 @@ struct channel_header {
 	_Atomic uint32_t ready;
 	/* Bytes of each ring */
 	_Atomic uint32_t ring;
+	/* Which pair it is; the second seat has it while it is free */
+	_Atomic uint32_t round;
 	LINE _Atomic uint32_t seat[2];
 };
 

@@ -146,7 +146,7 @@ static void *seat_thread(void *arg)
 	return NULL;
 }
 
-static int start(struct seat *seat)
+int seat_start(struct seat *seat)
 {
 	int err;
 
@@ -171,7 +171,7 @@ static int take_on_host(struct seat *seat, uint64_t offset, uint32_t expected)
 
 	err = host_word(seat->shm, offset, &word);
 	if (!err)
-		err = start(seat);
+		err = seat_start(seat);
 	if (err)
 		return err;
 	seat->entry.next = &seat->robust.list;
@@ -212,7 +212,7 @@ int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
 
 	err = host_word(seat->shm, offset, &word);
 	if (!err)
-		err = start(seat);
+		err = seat_start(seat);
 	if (err)
 		return err;
 	pthread_mutex_lock(&seat->lock);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A seat: a word of an object by which others see that somebody is there, and
- * see it end, whatever ends it. The word is 0 (nobody yet), or the number of
- * the one who sits there | FUTEX_WAITERS, or FUTEX_OWNER_DIED | FUTEX_WAITERS.
+ * see it end, whatever ends it. The word is the number of the one who sits
+ * there | FUTEX_WAITERS, or FUTEX_OWNER_DIED | FUTEX_WAITERS. Nobody has come
+ * yet if it has neither of these two bits: it is 0, or SEAT_FREE | any number.
  */
 #ifndef VMSHM_SEAT_H
 #define VMSHM_SEAT_H
@@ -34,12 +35,29 @@ struct seat {
 	void *arg;
 };
 
+/* No thread's number is so large: the kernel takes it for nobody's. */
+#define SEAT_FREE 0x20000000u
+
+static inline bool seat_free(uint32_t value)
+{
+	return !(value & (FUTEX_WAITERS | FUTEX_OWNER_DIED));
+}
+
 static inline bool seat_taken(uint32_t value)
 {
-	return value & FUTEX_TID_MASK;
+	return !seat_free(value) && value & FUTEX_TID_MASK;
+}
+
+/* Somebody was there, and is gone. */
+static inline bool seat_left(uint32_t value)
+{
+	return !seat_free(value) && !seat_taken(value);
 }
 
 int seat_init(struct seat *seat, struct vmshm *shm);
+
+/* Its thread; the next two do this, too, if need be. Then it cannot fail. */
+int seat_start(struct seat *seat);
 
 /*
  * Take the seat at @offset, whose word is @expected. -EAGAIN: it is not;

@@ -8,6 +8,7 @@
 #define STEP_H
 
 #include <sys/ptrace.h>
+#include <sys/user.h>
 
 #include "library.h"
 
@@ -59,6 +60,19 @@ static inline bool step_on(struct step *s)
 	}
 	memcpy(s->before, s->object, STEP_BYTES);
 	return true;
+}
+
+/* Until it begins or ends a system call, or gets a signal; what is in RAX */
+static inline long step_syscall(struct step *s)
+{
+	struct user_regs_struct regs;
+	int status;
+
+	T_EQ(ptrace(PTRACE_SYSCALL, s->pid, NULL, 0), 0);
+	T_EQ(waitpid(s->pid, &status, __WALL), s->pid);
+	T_ASSERT(WIFSTOPPED(status));
+	T_EQ(ptrace(PTRACE_GETREGS, s->pid, NULL, &regs), 0);
+	return regs.rax;
 }
 
 static inline void step_kill(struct step *s)

@@ -202,7 +202,7 @@ static void not_a_channel(const void *data, size_t size)
 
 T_TEST(objects_that_are_something_else)
 {
-	static const uint32_t later[] = { 0x48434d56, 2 },
+	static const uint32_t later[] = { 0x48434d56, 3 },
 			      broadcast[] = { 0x43424d56, 1 },
 			      zeros[10] = { [9] = 1 },
 			      late[1024] = { [1023] = 1 };

@@ -7,6 +7,7 @@
  * host: plain
  */
 #define _GNU_SOURCE
+#include <sys/resource.h>
 #include <vmshm/broadcast.h>
 
 #include "pair.h"
@@ -311,6 +312,99 @@ T_TEST(overtaken_while_it_opens)
 		new_pair_works(name);
 	}
 	T_ASSERT(n > 5);
+}
+
+/* Comes to a channel where it sends an answer, if it is not too late. */
+static pid_t answerer(const char *name)
+{
+	pid_t pid = t_fork();
+	struct vmshm_channel *ch;
+	char buf[16];
+	ssize_t n;
+
+	if (pid)
+		return pid;
+	step_begin();
+	ch = join(name);
+	n = vmshm_channel_recv(ch, buf, sizeof(buf), VMSHM_FOREVER);
+	if (n >= 0)
+		ch_send(ch, "answer");
+	else
+		T_EQ(n, -EPIPE);
+	vmshm_channel_close(ch);
+	_exit(0);
+}
+
+/*
+ * While one comes as the second, the first one leaves and another one takes its
+ * seat, before each system call. It is the new one's peer then, or the old
+ * one's; in no case does the new one lose a peer that nobody has killed.
+ */
+T_TEST(another_first_one_while_it_opens_second)
+{
+	struct vmshm_channel *old, *new;
+	const char *object, *name;
+	struct step s;
+	int err, i, n;
+
+	not_in_guests();
+	for (n = 1, err = 0; !err; n++) {
+		pid_t pid;
+
+		name = new_object(&object);
+		old = join(name);
+		pid = answerer(name);
+		step_attach(&s, pid, object);
+		for (i = 0; i < n; i++)
+			step_syscall(&s);
+		vmshm_channel_close(old);
+		err = vmshm_channel_open(&new, WHERE, name, 0, 0);
+		step_let_go(&s);
+		if (!err) {
+			ch_send(new, "question");
+			ch_recv(new, "answer");
+			vmshm_channel_close(new);
+		}
+		t_wait(pid);
+	}
+	/* It has come before the old one left. */
+	T_EQ(err, -EBUSY);
+	T_ASSERT(n > 5);
+}
+
+/* Who cannot be the second one has never been there. */
+T_TEST(no_memory_for_the_second_one)
+{
+	/* For the object and one of the rings */
+	struct rlimit most = { 5l << 30, 5l << 30 };
+	struct l_bell ready = l_bell();
+	const char *name = l_name("x");
+	struct vmshm_channel *first, *ch;
+	struct vmshm *shm;
+	pid_t pid;
+
+	if (l_in_guest())
+		t_skip("more than its memory");
+	/* Nothing of it is used. */
+	shm = l_object(name, 0);
+	T_EQ(ftruncate(vmshm_fd(shm), (2l << 30) + 4096), 0);
+	vmshm_close(shm);
+	pid = t_fork();
+	if (!pid) {
+		l_heard(ready);
+		T_EQ(setrlimit(RLIMIT_AS, &most), 0);
+		L_ERR(vmshm_channel_open(&ch, WHERE, name, 0, 0), ENOMEM);
+		_exit(0);
+	}
+	first = join(name);
+	l_ring(ready);
+	t_wait(pid);
+	L_ERR(vmshm_channel_peer(first, VMSHM_NOW), EAGAIN);
+	ch = join(name);
+	ch_send(first, "works");
+	ch_recv(ch, "works");
+	vmshm_channel_close(ch);
+	vmshm_channel_close(first);
 }
 
 #define ENTRIES 4
