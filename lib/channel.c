@@ -194,25 +194,38 @@ static int64_t until(struct way *way, int64_t deadline)
 	return found == -EAGAIN ? -ETIMEDOUT : found;
 }
 
+static bool has_come(struct vmshm_channel *ch)
+{
+	return !seat_free(atomic_load(&ch->seat.seen));
+}
+
+/* Sleeps until the peer has come, perhaps; 0 or -errno. */
+static int sleep_for_peer(struct vmshm_channel *ch, int64_t deadline)
+{
+	_Atomic uint32_t *event = &ch->me->readable;
+	uint32_t value = event_begin(event);
+	int err;
+
+	if (has_come(ch))
+		return 0;
+	err = vmshm_wait(ch->shm, channel_offset(ch, event), value, deadline);
+	if (err == -EAGAIN)
+		err = 0;
+	return err || !passed(deadline) ? err : -ETIMEDOUT;
+}
+
 API int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline)
 {
-	uint32_t value;
 	int err = 0;
 
-	while (seat_free(atomic_load(&ch->seat.seen))) {
-		if (deadline == VMSHM_NOW)
-			return -EAGAIN;
-		value = event_begin(&ch->me->readable);
-		if (seat_free(atomic_load(&ch->seat.seen)))
-			err = vmshm_wait(ch->shm,
-					 channel_offset(ch, &ch->me->readable),
-					 value, deadline);
-		if (err && err != -EAGAIN)
-			return err;
-		if (seat_free(atomic_load(&ch->seat.seen)) && passed(deadline))
-			return -ETIMEDOUT;
-	}
-	return 0;
+	if (!has_come(ch) && deadline == VMSHM_NOW)
+		err = -EAGAIN;
+	while (!err && !has_come(ch))
+		err = sleep_for_peer(ch, deadline);
+	/* Which looks as if the peer were gone */
+	if (atomic_load(&ch->shm->gone))
+		return -ENODEV;
+	return has_come(ch) ? 0 : err;
 }
 
 API int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline)

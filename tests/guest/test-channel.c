@@ -509,6 +509,7 @@ static void sleep_until_unbound(int how, const char *name, int ready)
 	T_EQ(err, -ENODEV);
 	/* And it can be closed, without a touch. */
 	T_EQ(vmshm_channel_recv(ch, data, 16, VMSHM_NOW), -ENODEV);
+	T_EQ(vmshm_channel_peer(ch, VMSHM_NOW), -ENODEV);
 	vmshm_channel_close(ch);
 }
 

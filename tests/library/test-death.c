@@ -14,6 +14,7 @@
 #include "step.h"
 
 #define WHERE "/dev/shm"
+#define WRITABLE 448 /* the first party's event, see lib/channel.h */
 
 /* An object of zeros for a channel, and where it is mapped */
 static const char *new_object(const char **mapped)
@@ -405,6 +406,36 @@ T_TEST(no_memory_for_the_second_one)
 	ch_recv(ch, "works");
 	vmshm_channel_close(ch);
 	vmshm_channel_close(first);
+}
+
+/*
+ * The peer comes after the deadline has ended the wait, and before the call
+ * says so.
+ */
+T_TEST(a_peer_that_comes_at_the_deadline)
+{
+	const char *object, *name = new_object(&object);
+	struct vmshm_channel *ch;
+	struct step s;
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		ch = join(name);
+		step_begin();
+		L_OK(vmshm_channel_peer(ch, vmshm_deadline(MSEC)));
+		_exit(0);
+	}
+	step_attach(&s, pid, object);
+	while (step_syscall(&s) != -ETIMEDOUT)
+		;
+	memcpy(s.before, object, STEP_BYTES);
+	ch = join(name);
+	/* Its other thread is told, and moves both of its events on. */
+	while (!memcmp(s.before + WRITABLE, object + WRITABLE, 4))
+		sched_yield();
+	step_let_go(&s);
+	t_wait(pid);
+	vmshm_channel_close(ch);
 }
 
 #define ENTRIES 4
