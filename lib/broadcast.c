@@ -511,6 +511,7 @@ API ssize_t vmshm_broadcast_recv(struct vmshm_broadcast *b, void *data,
 				 size_t size, uint64_t *lost, int64_t deadline)
 {
 	const void *from;
+	int overtaken = 0;
 	size_t length;
 	int err;
 
@@ -529,7 +530,9 @@ API ssize_t vmshm_broadcast_recv(struct vmshm_broadcast *b, void *data,
 			return length;
 		}
 		b->lost++;
-		err = too_late(deadline);
+		/* Something newer is there; but a call has to end. */
+		if (++overtaken >= OVERTAKEN_MOST)
+			err = too_late(deadline);
 	} while (!err);
 	if (lost)
 		*lost = 0;

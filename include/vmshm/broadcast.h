@@ -62,7 +62,8 @@ int vmshm_broadcast_send(struct vmshm_broadcast *b, const void *data,
 /*
  * Reader: a copy of the next entry; its length. @lost (or NULL) is how many
  * entries before it were overwritten unread.
- *	EAGAIN, ETIMEDOUT	nothing new (until the deadline)
+ *	EAGAIN, ETIMEDOUT	nothing new (until the deadline); or 1000 times
+ *		in this call the entry was overwritten while it was copied
  *	EMSGSIZE	it is longer than @size, and can be asked for again
  *	EPIPE	the writer has closed, and all was read
  *	ECONNRESET	the same, but it did not close: it was killed, or its

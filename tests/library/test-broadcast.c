@@ -650,7 +650,62 @@ T_TEST(a_signal_ends_waiting)
 	vmshm_broadcast_close(w);
 }
 
-/* A reader that is always overtaken ends at its deadline nevertheless. */
+/* What the writer does when the reader begins to write to its buffer */
+static struct {
+	struct vmshm_broadcast *writer;
+	char *buffer;
+	int64_t deadline;
+	uint32_t next;
+} overtake;
+
+static void on_fault(int sig)
+{
+	int i;
+
+	(void)sig;
+	for (i = 0; i < 4; i++)
+		b_send(overtake.writer, overtake.next++);
+	while (overtake.deadline > l_now())
+		;
+	T_EQ(mprotect(overtake.buffer, 4096, PROT_READ | PROT_WRITE), 0);
+}
+
+/* The reader is overtaken while it copies, and its deadline passes. */
+static void recv_overtaken(struct vmshm_broadcast *r, int64_t deadline)
+{
+	uint64_t lost;
+
+	T_EQ(mprotect(overtake.buffer, 4096, PROT_NONE), 0);
+	b_send(overtake.writer, overtake.next++);
+	overtake.deadline = deadline;
+	T_EQ(vmshm_broadcast_recv(r, overtake.buffer, 4, &lost, deadline), 4);
+	/* The oldest of four, one of which is always the writer's */
+	T_EQ(*(uint32_t *)overtake.buffer, overtake.next - 3);
+	T_EQ(lost, 2);
+	b_recv(r, overtake.next - 2, 0);
+	b_recv(r, overtake.next - 1, 0);
+}
+
+/* It is not told that nothing is there. */
+T_TEST(overtaken_while_it_copies)
+{
+	struct sigaction sa = { .sa_handler = on_fault };
+	const char *name = l_name("x");
+	struct vmshm_broadcast *w = new_writer(name, 4, 4);
+	struct vmshm_broadcast *r = new_reader(name);
+
+	sigaction(SIGSEGV, &sa, NULL);
+	overtake.writer = w;
+	overtake.buffer = mmap(NULL, 4096, PROT_NONE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	T_ASSERT(overtake.buffer != MAP_FAILED);
+	recv_overtaken(r, VMSHM_NOW);
+	recv_overtaken(r, vmshm_deadline(MSEC));
+	vmshm_broadcast_close(w);
+	vmshm_broadcast_close(r);
+}
+
+/* A reader that is always overtaken ends nevertheless. */
 T_TEST(large_entries_and_a_fast_writer)
 {
 	struct l_bell ready = l_bell();
