@@ -125,7 +125,10 @@ static int64_t spin(struct way *way, int64_t nanoseconds, int64_t deadline)
 	return -EAGAIN;
 }
 
-/* Spins if that has paid off lately, and now and then to see if it does. */
+/*
+ * Spins if that has paid off lately, and now and then to see if it does; or as
+ * it was told.
+ */
 static int64_t spin_perhaps(struct way *way, int64_t deadline)
 {
 	struct patience *p = way->patience;
@@ -133,6 +136,8 @@ static int64_t spin_perhaps(struct way *way, int64_t deadline)
 
 	if (!way->ch->spin)
 		return -EAGAIN;
+	if (way->ch->spin_always)
+		return spin(way, way->ch->spin, deadline);
 	if (p->skip) {
 		p->skip--;
 		return -EAGAIN;
@@ -170,12 +175,12 @@ static int64_t wait_long(struct way *way, int64_t deadline)
 	int err;
 
 	while (found == -EAGAIN) {
+		/* A hostile peer can keep it from ever sleeping so long. */
+		if (passed(deadline))
+			return -ETIMEDOUT;
 		err = sleep_once(way, deadline, &found);
 		if (err)
 			return err;
-		/* A hostile peer can keep it from ever sleeping so long. */
-		if (found == -EAGAIN && passed(deadline))
-			return -ETIMEDOUT;
 	}
 	return found;
 }
@@ -386,6 +391,7 @@ API ssize_t vmshm_channel_read(struct vmshm_channel *ch, void *data,
 API void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds)
 {
 	ch->spin = nanoseconds < 0 ? VMSHM_FOREVER : nanoseconds;
+	ch->spin_always = true;
 }
 
 API int vmshm_channel_fd(struct vmshm_channel *ch)

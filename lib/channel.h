@@ -65,8 +65,9 @@ struct vmshm_channel {
 	uint32_t reserved;
 	bool has_reserved;
 	bool shut;
-	/* Most to spin, nanoseconds */
+	/* Most to spin, nanoseconds; and whether in each case */
 	int64_t spin;
+	bool spin_always;
 	struct patience sending, receiving;
 };
 

@@ -7,6 +7,8 @@
  * host: address
  */
 #define _GNU_SOURCE
+#include <sys/resource.h>
+
 #include "pair.h"
 
 T_TEST(messages_of_all_sizes)
@@ -267,6 +269,42 @@ T_TEST(a_deadline_while_spinning)
 		ch_send(p.a, "x");
 		ch_recv(p.b, "x");
 	}
+	pair_close(&p);
+}
+
+/* How often this thread fell asleep by itself */
+static long sleeps(void)
+{
+	struct rusage usage;
+
+	T_EQ(getrusage(RUSAGE_THREAD, &usage), 0);
+	return usage.ru_nvcsw;
+}
+
+static long sleeps_in_waits(struct vmshm_channel *ch, int waits)
+{
+	long before = sleeps();
+	char byte;
+	int i;
+
+	for (i = 0; i < waits; i++)
+		L_ERR(vmshm_channel_recv(ch, &byte, 1, vmshm_deadline(MSEC)),
+		      ETIMEDOUT);
+	return sleeps() - before;
+}
+
+/* What was said is done each time, whether it has helped lately or not. */
+T_TEST(spinning_as_told)
+{
+	struct pair p = pair_open(LEAST);
+
+	T_ASSERT(sleeps_in_waits(p.b, 40) >= 20);
+	vmshm_channel_spin(p.b, VMSHM_FOREVER);
+	T_ASSERT(sleeps_in_waits(p.b, 40) < 20);
+	vmshm_channel_spin(p.b, 1000 * MSEC);
+	T_ASSERT(sleeps_in_waits(p.b, 40) < 20);
+	vmshm_channel_spin(p.b, 0);
+	T_ASSERT(sleeps_in_waits(p.b, 40) >= 20);
 	pair_close(&p);
 }
 
