@@ -93,19 +93,22 @@ static void new_request(struct poller *p)
 	futex(&p->request, FUTEX_WAKE_PRIVATE, 1, VMSHM_FOREVER);
 }
 
-static struct poller *poller_new(void)
+static int poller_new(struct poller **result)
 {
 	struct poller *p = calloc(1, sizeof(*p));
+	int err;
 
 	if (!p)
-		return NULL;
+		return -ENOMEM;
 	p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->fd < 0) {
+		err = -errno;
 		free(p);
-		return NULL;
+		return err;
 	}
 	pthread_mutex_init(&p->lock, NULL);
-	return p;
+	*result = p;
+	return 0;
 }
 
 void poller_free(struct poller *p)
@@ -125,16 +128,15 @@ void poller_free(struct poller *p)
 
 API int vmshm_poll_fd(struct vmshm *shm)
 {
-	int fd = shm->fd;
+	int err = 0;
 
 	if (shm->guest)
-		return fd;
+		return shm->fd;
 	pthread_mutex_lock(&shm->lock);
 	if (!shm->poller)
-		shm->poller = poller_new();
-	fd = shm->poller ? shm->poller->fd : -ENOMEM;
+		err = poller_new(&shm->poller);
 	pthread_mutex_unlock(&shm->lock);
-	return fd;
+	return err ? err : shm->poller->fd;
 }
 
 static int arm(struct poller *p, void *word, uint32_t expected)

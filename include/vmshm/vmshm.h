@@ -101,7 +101,8 @@ int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count);
  * tells nothing before vmshm_poll_arm() was called. One word for one struct
  * vmshm.
  *	errors as vmshm_wait(), EAGAIN and ETIMEDOUT excepted; ENOSPC if the
- *	device has no slot left, EAGAIN if no thread could be made
+ *	device has no slot left, EAGAIN if no thread could be made; on the
+ *	host EMFILE, ENFILE, ENOMEM as eventfd(2)
  */
 int vmshm_poll_fd(struct vmshm *shm);
 int vmshm_poll_arm(struct vmshm *shm, uint64_t offset, uint32_t expected);
