@@ -234,10 +234,13 @@ static int come_second(struct vmshm_channel *ch, uint32_t first, uint32_t free)
 static int wait_for_first(struct vmshm_channel *ch, uint32_t ready)
 {
 	uint64_t offset = channel_offset(ch, &ch->header->ready);
+	int64_t deadline = vmshm_deadline(PREPARING);
 	int err;
 
-	err = vmshm_wait(ch->shm, offset, ready, vmshm_deadline(PREPARING));
-	return err == -EINTR || err == -ENODEV ? err : AGAIN;
+	do
+		err = vmshm_wait(ch->shm, offset, ready, deadline);
+	while (err == -EINTR && !passed(deadline));
+	return err == -ENODEV ? err : AGAIN;
 }
 
 static int take_a_seat(struct vmshm_channel *ch)

@@ -327,6 +327,29 @@ T_TEST(signals_end_waiting_for_a_peer)
 	vmshm_channel_close(ch);
 }
 
+/* Opening is short, and goes on: who comes first gets ready, or does not. */
+T_TEST(signals_do_not_end_opening)
+{
+	struct sigaction sa = { .sa_handler = nothing };
+	const char *name = l_name("x");
+	struct vmshm *shm = l_object(name, CHANNEL_SIZE);
+	struct vmshm_channel *ch;
+	pid_t pid;
+
+	/* Somebody in the first seat */
+	((uint32_t *)l_map(shm))[16] = 0x80000001;
+	sigaction(SIGUSR1, &sa, NULL);
+	pid = t_fork();
+	if (!pid)
+		for (;;) {
+			kill(getppid(), SIGUSR1);
+			sched_yield();
+		}
+	L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0), ETIMEDOUT);
+	kill(pid, SIGKILL);
+	vmshm_close(shm);
+}
+
 /* With SA_RESTART a call may go on; nothing is lost or sent twice. */
 T_TEST(nothing_is_lost_to_signals)
 {
