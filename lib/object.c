@@ -17,15 +17,29 @@
 /* What /dev/vmshmN shows of an object, bytes */
 #define NODE_SIZE (1 << 20)
 
+/* The object behind the file: attached, if it is the node; 0 or -errno */
+static int check_file(const struct place *place, int fd)
+{
+	struct stat st;
+
+	if (place->node)
+		return ioctl(fd, VMSHM_IOC_ATTACH, place->name) ? -errno : 0;
+	if (fstat(fd, &st))
+		return -errno;
+	return S_ISREG(st.st_mode) ? 0 : -EINVAL;
+}
+
 static int open_place(const struct place *place, int flags, mode_t mode)
 {
 	int fd, err;
 
-	fd = open(place->path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+	/* A FIFO would wait for its other end before it can be refused. */
+	fd = open(place->path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		  mode);
 	if (fd < 0)
 		return -errno;
-	if (place->node && ioctl(fd, VMSHM_IOC_ATTACH, place->name)) {
-		err = -errno;
+	err = check_file(place, fd);
+	if (err) {
 		close(fd);
 		return err;
 	}

@@ -40,7 +40,8 @@ int64_t vmshm_deadline(int64_t nanoseconds);
  * 1 MiB of an object; without any of these the host's own /dev/shm. "vmshm1" is
  * this device of a guest, "/folder" is this folder.
  *
- *	EINVAL	no such name or flags are possible
+ *	EINVAL	no such name or flags are possible, or what has the name is no
+ *		file of memory: a FIFO, a folder, ...
  *	ENAMETOOLONG	more than 255 bytes after the '/'
  *	ENOENT	no object of that name, or no such device or folder
  *	EEXIST, EACCES, EROFS, EMFILE, ENOMEM, ... as open(2); on /dev/vmshmN

@@ -136,6 +136,23 @@ T_TEST(a_link_is_no_object)
 	L_ERR(vmshm_open(&shm, NULL, link, O_RDWR, 0), ELOOP);
 }
 
+T_TEST(what_is_no_file_of_memory)
+{
+	static const int flags[] = { O_RDONLY, O_RDWR, O_RDWR | O_CREAT };
+	const char *fifo = l_name("fifo");
+	struct vmshm *shm;
+	int i;
+
+	if (l_in_guest())
+		t_skip("there are only objects");
+	T_EQ(mkfifo(l_path(fifo), 0600), 0);
+	/* It does not wait for somebody at the other end. */
+	for (i = 0; i < 3; i++)
+		L_ERR(vmshm_open(&shm, NULL, fifo, flags[i], 0600), EINVAL);
+	L_ERR(vmshm_open(&shm, "/", "dev", O_RDONLY, 0), EINVAL);
+	L_ERR(vmshm_open(&shm, "/dev", "null", O_RDWR, 0), EINVAL);
+}
+
 T_TEST(mode_and_file)
 {
 	const char *name = l_name("x");
