@@ -55,8 +55,9 @@ struct vmshm_broadcast {
 	struct seat seat;
 	/* The next to write or read, and how many before it were lost */
 	uint64_t next, lost;
-	/* The one that was peeked */
+	/* The one that was peeked; one is made */
 	bool peeked;
+	bool reserved;
 	/* seat.lock: a reader sleeps */
 	bool awake;
 };
@@ -327,6 +328,7 @@ API int vmshm_broadcast_reserve(struct vmshm_broadcast *b, void **data)
 	/* What is written from now on is not seen before that. */
 	atomic_thread_fence(memory_order_release);
 	*data = data_of(b);
+	b->reserved = true;
 	return 0;
 }
 
@@ -336,10 +338,13 @@ API int vmshm_broadcast_publish(struct vmshm_broadcast *b, size_t size)
 
 	if (!b->writer)
 		return -EBADF;
+	if (!b->reserved)
+		return -EINVAL;
 	if (size > b->size)
 		return -EMSGSIZE;
 	if (atomic_load(&b->shm->gone))
 		return -ENODEV;
+	b->reserved = false;
 	atomic_store(&e->length, size);
 	atomic_store(&e->sequence, 2 * b->next + 2);
 	atomic_store(&b->header->next, ++b->next);

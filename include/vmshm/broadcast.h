@@ -52,7 +52,9 @@ size_t vmshm_broadcast_max(const struct vmshm_broadcast *b);
  * Writer: where the next entry is to be made, which readers do not see before
  * it is published; and a copy in one step.
  *	EMSGSIZE	more than the most
+ *	EINVAL	nothing was reserved
  *	EBADF	this is no writer
+ *	ENODEV	the device was unplugged
  */
 int vmshm_broadcast_reserve(struct vmshm_broadcast *b, void **data);
 int vmshm_broadcast_publish(struct vmshm_broadcast *b, size_t size);

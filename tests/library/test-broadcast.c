@@ -160,12 +160,14 @@ T_TEST(without_copying)
 	void *out;
 
 	L_ERR(vmshm_broadcast_release(r), EINVAL);
+	L_ERR(vmshm_broadcast_publish(w, 0), EINVAL);
 	L_OK(vmshm_broadcast_reserve(w, &out));
 	strcpy(out, "hello");
 	/* Not seen before it is published */
 	L_ERR(vmshm_broadcast_peek(r, &in, &size, &lost, VMSHM_NOW), EAGAIN);
 	L_ERR(vmshm_broadcast_publish(w, 101), EMSGSIZE);
 	L_OK(vmshm_broadcast_publish(w, 6));
+	L_ERR(vmshm_broadcast_publish(w, 6), EINVAL);
 	L_OK(vmshm_broadcast_peek(r, &in, &size, &lost, VMSHM_NOW));
 	T_EQ(lost, 0);
 	T_EQ(size, 6);
