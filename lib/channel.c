@@ -188,15 +188,19 @@ static int64_t wait_long(struct way *way, int64_t deadline)
 /* Until it can be done: what look() says, or why it could not. */
 static int64_t until(struct way *way, int64_t deadline)
 {
+	struct vmshm_channel *ch = way->ch;
 	int64_t found;
 
-	if (atomic_load(&way->ch->shm->gone))
+	if (atomic_load(&ch->shm->gone))
 		return -ENODEV;
+	if (atomic_load_explicit(&ch->broken, memory_order_relaxed))
+		return -EPROTO;
 	found = way->look(way);
-	if (found != -EAGAIN || deadline == VMSHM_NOW)
-		return found;
-	found = wait_long(way, deadline);
-	return found == -EAGAIN ? -ETIMEDOUT : found;
+	if (found == -EAGAIN && deadline != VMSHM_NOW)
+		found = wait_long(way, deadline);
+	if (found == -EPROTO)
+		atomic_store(&ch->broken, true);
+	return found;
 }
 
 static bool has_come(struct vmshm_channel *ch)
@@ -404,7 +408,7 @@ API int vmshm_channel_arm(struct vmshm_channel *ch)
 	struct way way = receiving(ch);
 	uint32_t value;
 
-	if (atomic_load(&ch->shm->gone))
+	if (atomic_load(&ch->shm->gone) || atomic_load(&ch->broken))
 		return 1;
 	value = event_begin(way.event);
 	if (way.look(&way) != -EAGAIN)

@@ -65,6 +65,8 @@ struct vmshm_channel {
 	uint32_t reserved;
 	bool has_reserved;
 	bool shut;
+	/* The peer has written nonsense; both directions */
+	_Atomic bool broken;
 	/* Most to spin, nanoseconds; and whether in each case */
 	int64_t spin;
 	bool spin_always;

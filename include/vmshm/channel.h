@@ -57,7 +57,8 @@ void vmshm_channel_close(struct vmshm_channel *ch);
  *	EPIPE	the peer has closed; of receiving: and nothing is left
  *	ECONNRESET	the same, but it did not close: it was killed, or its
  *		virtual machine was
- *	EPROTO	the peer has written nonsense; nothing more will work
+ *	EPROTO	the peer has written nonsense; all that sends, receives or waits
+ *		for one of these says so from then on
  *	ENODEV	the device was unplugged; what touches the memory just then
  *		gets SIGBUS
  */

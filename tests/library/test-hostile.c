@@ -305,6 +305,7 @@ T_TEST(nonsense_is_eproto)
 {
 	struct pair p = pair_open(LEAST);
 	char *object = l_map_at(p.name, CHANNEL_SIZE);
+	struct vmshm_channel *c;
 	char buf[16];
 
 	ch_send(p.a, "good");
@@ -312,10 +313,20 @@ T_TEST(nonsense_is_eproto)
 	ch_end(p.b, EPROTO);
 	L_ERR(vmshm_channel_read(p.b, buf, 16, VMSHM_FOREVER), EPROTO);
 	T_EQ(vmshm_channel_arm(p.b), 1);
+	/* It is too late to say something better, on the other way, too. */
+	atomic_fetch_sub(word(object, PARTY(0) + SENT), 4);
+	ch_end(p.b, EPROTO);
+	T_EQ(vmshm_channel_arm(p.b), 1);
+	L_ERR(vmshm_channel_send(p.b, buf, 1, VMSHM_FOREVER), EPROTO);
+	L_ERR(vmshm_channel_drain(p.b, VMSHM_FOREVER), EPROTO);
 	atomic_store(word(object, PARTY(1) + RECEIVED), 1u << 31);
 	L_ERR(vmshm_channel_send(p.a, buf, 1, VMSHM_FOREVER), EPROTO);
 	L_ERR(vmshm_channel_drain(p.a, VMSHM_FOREVER), EPROTO);
 	pair_close(&p);
+	/* The next two begin anew. */
+	c = ch_open(p.name, LEAST);
+	L_ERR(vmshm_channel_recv(c, buf, 16, VMSHM_NOW), EAGAIN);
+	vmshm_channel_close(c);
 }
 
 /* The first bytes of a broadcast, and those of its entries */
