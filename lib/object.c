@@ -136,6 +136,9 @@ API int vmshm_grow(struct vmshm *shm, uint64_t size)
 		return -EOPNOTSUPP;
 	if (size > INT64_MAX)
 		return -EFBIG;
+	/* Which fallocate(2) refuses */
+	if (!size)
+		return 0;
 	while (fallocate(shm->fd, 0, 0, size))
 		if (errno != EINTR)
 			return -errno;

@@ -222,6 +222,7 @@ T_TEST(size_and_growing)
 	uint64_t size;
 	struct stat st;
 
+	L_OK(vmshm_grow(shm, 0));
 	L_OK(vmshm_size(shm, &size));
 	T_EQ(size, 0);
 	L_OK(vmshm_grow(shm, 10000));
