@@ -53,7 +53,8 @@ void vmshm_channel_close(struct vmshm_channel *ch);
  * All that follow give these errors besides their own:
  *	EAGAIN	it cannot be done now (deadline VMSHM_NOW)
  *	ETIMEDOUT	... nor could it until the deadline
- *	EINTR	a signal arrived while it waited
+ *	EINTR	a signal arrived while it slept, not while it spins; with
+ *		SA_RESTART the call goes on, on the host if it has no deadline
  *	EPIPE	the peer has closed; of receiving: and nothing is left
  *	ECONNRESET	the same, but it did not close: it was killed, or its
  *		virtual machine was
@@ -125,8 +126,9 @@ void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds);
 
 /*
  * For event loops. The file descriptor (never to be read) is readable once
- * something can be received, or the peer is gone. arm() has to be called before
- * each poll(): 0, or 1 if there is no need to poll.
+ * something can be received, or the peer has come, or is gone: so receive with
+ * VMSHM_NOW after it. arm() has to be called before each poll(): 0, or 1 if
+ * there is no need to poll.
  */
 int vmshm_channel_fd(struct vmshm_channel *ch);
 int vmshm_channel_arm(struct vmshm_channel *ch);

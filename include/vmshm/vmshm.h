@@ -73,7 +73,8 @@ int vmshm_grow(struct vmshm *shm, uint64_t size);
 /*
  * The object in memory, all that it has at the first such call; the same
  * answer each time after that, until vmshm_close(). Writable if it was opened
- * so.
+ * so. On the host vmshm_wait(), vmshm_wake() and vmshm_poll_arm() need it, too:
+ * the first call of all these decides, so grow the object before.
  *	ENODATA	it has no bytes yet
  *	ENOMEM, EACCES, ... as mmap(2)
  */
