@@ -59,7 +59,7 @@ check-library: deps ## libvmshm on this host only
 check-stress: deps device ## a million tokens, the host and two guests
 	@TOKENS=1000000 tests/stress/run.py
 
-check-model: ## waiting and waking in every order there is, with spin
+check-model: ## waiting, waking, coming in every order there is, with spin
 	@scripts/deps model
 	@tests/model/run.py
 

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Coming to a channel (lib/channel-open.c), for spin. Some come once each, and
+ * leave or are killed at any step, which is the same: the kernel marks their
+ * seat. All of them have the same thread number, as in several PID namespaces.
+ *
+ * Who joins has to find what was prepared for this pair, whole, and as long as
+ * both are there nobody prepares anything new. Who came first must not see the
+ * death of somebody who has never joined. See tests/model/run.py for the
+ * mutations BUG_*.
+ */
+#define COMERS		4
+
+#define TAKEN		1	/* and the number that ready has */
+#define DEAD		2
+#define FREE		10	/* and the round */
+#define NOTHING		0
+#define HALF		1	/* and then FREE and the round */
+
+byte seat0 = FREE;
+byte seat1 = FREE;
+byte ready = NOTHING;
+byte round;
+byte content = NOTHING;
+bool joined[COMERS + 1];	/* somebody has, in this round */
+
+/* Labels cannot be an inline's. */
+#define PERHAPS_KILLED(label)						\
+	if								\
+	:: goto label							\
+	:: true								\
+	fi
+
+#define COMPARE_AND_EXCHANGE(word, expected, value, label)		\
+	atomic {							\
+		if							\
+		:: word == expected -> word = value			\
+		:: else -> goto label					\
+		fi							\
+	}
+
+/* come_first(), begin_round() */
+inline come_first()
+{
+	COMPARE_AND_EXCHANGE(seat0, first, TAKEN, out);
+	PERHAPS_KILLED(leave_first);
+#ifndef BUG_STAYS_READY
+	ready = NOTHING;
+#endif
+	second = seat1;
+	if
+	:: second == TAKEN -> goto leave_first
+	:: else
+	fi;
+	PERHAPS_KILLED(leave_first);
+	round++;
+	mine = round;
+#if defined(BUG_SAME_ROUND) || defined(BUG_LOOK_AFTER_JOINING)
+	free = FREE;
+#else
+	free = FREE + mine;
+#endif
+#ifdef BUG_PREPARE_BEFORE_THE_ROUND
+	content = HALF;
+#endif
+	PERHAPS_KILLED(leave_first);
+#ifdef BUG_WIPE_THE_SEAT
+	seat1 = free;
+#else
+	COMPARE_AND_EXCHANGE(seat1, second, free, leave_first);
+#endif
+	PERHAPS_KILLED(leave_first);
+	content = HALF;
+	PERHAPS_KILLED(leave_first);
+	content = FREE + mine;
+	ready = TAKEN;
+	/* It leaves at some time, whether somebody comes or not. */
+	if
+	:: seat1 == DEAD -> assert(joined[mine])
+	:: true
+	fi
+}
+
+/* come_second() */
+inline come_second()
+{
+#ifdef BUG_LOOK_AFTER_JOINING
+	COMPARE_AND_EXCHANGE(seat1, second, TAKEN, out);
+	if
+	:: ready != TAKEN || seat0 != TAKEN -> goto leave_second
+	:: else
+	fi;
+	found = content;
+#else
+	found = content;
+	PERHAPS_KILLED(out);
+#endif
+	atomic {
+#ifndef BUG_LOOK_AFTER_JOINING
+		COMPARE_AND_EXCHANGE(seat1, second, TAKEN, out);
+#endif
+		assert(found > FREE && content == found);
+		joined[found - FREE] = true
+	}
+}
+
+proctype comer()
+{
+	byte first, second, free, mine, found;
+
+#ifndef BUG_SEAT_AFTER_READY
+	second = seat1;
+#endif
+	first = seat0;
+	if
+	:: first != TAKEN -> come_first(); goto leave_first
+	:: else
+	fi;
+	if
+	:: ready != first -> goto out
+	:: else
+	fi;
+#ifdef BUG_SEAT_AFTER_READY
+	second = seat1;
+#endif
+	if
+	:: second < FREE -> goto out
+	:: else
+	fi;
+	come_second();
+	/* As long as it is there */
+	assert(content == found);
+leave_second:
+	seat1 = DEAD;
+	goto out;
+leave_first:
+	seat0 = DEAD;
+out:
+	skip
+}
+
+init {
+	byte n;
+
+	atomic {
+		do
+		:: n < COMERS -> run comer(); n++
+		:: else -> break
+		od
+	}
+}
