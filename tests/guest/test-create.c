@@ -168,7 +168,7 @@ T_TEST(faults_while_it_is_cut)
 	fd = fs_open(name, O_RDWR);
 	faulted = fs_map_at(fd, 0, 16 * PAGE) + 15 * PAGE;
 	T_EQ(pthread_create(&thread, NULL, fault_on_and_on, NULL), 0);
-	for (i = 1; i < 6000; i++) {
+	for (i = 1; i < 2000; i++) {
 		T_EQ(ftruncate(fd, 8 * PAGE), 0);
 		T_EQ(ftruncate(fd, 16 * PAGE), 0);
 		byte = i;

@@ -177,7 +177,7 @@ T_TEST(private_copy_when_its_place_is_needed)
 	was = p[5];
 	q = map(name, 4 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	q[5] = ~was;
-	next = t_name("all");
+	next = t_name("whole");
 	t_host("create %s %ld", next, all);
 	r = map(next, all, PROT_READ | PROT_WRITE, MAP_SHARED);
 	r[0] = r[all - 1] = 1;

