@@ -241,7 +241,7 @@ void vmshm_waits_stop(struct vmshm_dev *vdev)
 	if (!waits)
 		return;
 	/* Waiters first: others answer when a holder of a word is gone. */
-	for (n = VMSHM_SLOTS; n--; ) {
+	for (n = VMSHM_SLOTS; n--;) {
 		mutex_lock(&vdev->lock);
 		if (test_bit(n, waits->used))
 			vmshm_slot_end(vdev, n);
