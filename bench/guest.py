@@ -161,11 +161,7 @@ class BenchGuest(harness.Guest):
 
     def listen(self, channel, host):
         self.vm = host.vm
-        bench = self.make_host(host.vm)
-        try:
-            super().listen(channel, bench)
-        finally:
-            bench.close()
+        super().listen(channel, host)
 
     def result(self, line):
         word, _, rest = line.partition(" ")

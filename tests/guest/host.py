@@ -28,6 +28,9 @@ NAME_2010 = "/shared-with-qemu"
 # Seconds for a guest to let an unplugged device go: ACPI needs milliseconds
 GONE = 30
 
+# Seconds for another machine to boot and do what it has to
+OTHER_END = 50
+
 
 class Refused(Exception):
     """The request cannot be done; the text says why."""
@@ -49,8 +52,10 @@ class Host(HostRpc, HostTool):
     # What the names of this run's objects begin with
     PREFIX = f"/vmshm-test-{os.getpid()}-"
 
-    def __init__(self, vm):
+    def __init__(self, vm, other=None):
         self.vm = vm
+        # A function that starts another machine, and the machine
+        self.start_other, self.other = other, None
         self.made = set()
         self.children = []
         self.waiters = {}
@@ -65,6 +70,8 @@ class Host(HostRpc, HostTool):
         for child in self.children:
             child.kill()
             child.wait()
+        if self.other:
+            self.other.kill()
         own = glob.glob(SHM + self.PREFIX + "*")
         own += glob.glob(f"{SHM}/sem.{self.PREFIX[1:]}*")
         for path in self.made.union(own):
@@ -298,5 +305,35 @@ class Host(HostRpc, HostTool):
         if said:
             raise Refused(said)
 
+    # Another machine
+
+    def do_machine(self, *words):
+        self.do_machine_kill()
+        self.other = self.start_other(words)
+
+    def do_machine_kill(self):
+        if self.other:
+            self.other.kill()
+            self.other = None
+
+    def do_machine_end(self):
+        why = self.other.end(OTHER_END)
+        self.do_machine_kill()
+        if why:
+            raise Refused(why)
+
     def do_ping(self):
+        pass
+
+
+class OtherHost:
+    """For another machine, whose programs ask for nothing."""
+
+    def __init__(self, vm):
+        self.vm = vm
+
+    def answer(self, line):
+        return f"fail {line}"
+
+    def close(self):
         pass

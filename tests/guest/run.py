@@ -23,6 +23,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -30,7 +31,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 import guest_python                     # noqa: E402
 import host_rpc                         # noqa: E402
-from host import Host                   # noqa: E402
+from host import Host, OtherHost        # noqa: E402
 from qemu import BUILTIN, VMSHM_SO, Lost, Qemu      # noqa: E402
 from report import Report               # noqa: E402
 
@@ -251,6 +252,15 @@ class Guest:
         self.modules = kernel.modules(modules.split())
         self.files = files
 
+    def make_host(self, vm):
+        """Does what the guest asks for."""
+        return Host(vm, lambda words: OtherGuest(self, words))
+
+    def to_do(self):
+        """Lines of its plan, when all is loaded; see init."""
+        return [f"run {p.in_guest} {p.name} {' '.join(tests)}"
+                for p, tests in self.plan]
+
     def initramfs(self, prefix):
         """Writes it and returns its path."""
         plan = [f"prefix {prefix}"]
@@ -264,8 +274,7 @@ class Guest:
         files.append(("vmshm.ko", self.kernel.driver))
         if self.with_driver:
             plan.append("insmod /vmshm.ko")
-        plan += [f"run {p.in_guest} {p.name} {' '.join(tests)}"
-                 for p, tests in self.plan]
+        plan += self.to_do()
         base = self.log.removesuffix(".log")
         with open(base + ".plan", "w", encoding="utf-8") as f:
             f.write("\n".join(plan) + "\n")
@@ -330,7 +339,7 @@ class Guest:
                       WITHOUT_OVERRIDE) as vm:
                 channel = listener.accept()[0]
                 channel.settimeout(SILENCE)
-                host = Host(vm)
+                host = self.make_host(vm)
                 try:
                     self.listen(channel, host)
                 finally:
@@ -422,6 +431,64 @@ class Guest:
         print(f"     the end of {os.path.relpath(self.log)}:")
         for line in lines:
             print("     | " + line[:73])
+
+
+class BackgroundGuest(Guest):
+    """A guest in a thread, from start() on, whose programs report nothing."""
+
+    def __init__(self, kernel, number, guest, plan, files):
+        super().__init__(None, kernel, number, guest, plan, files)
+        self.vm = self.problem = None
+        self.thread = threading.Thread(target=self._run)
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def _run(self):
+        try:
+            self.boot()
+        except Lost as e:
+            self.problem = f"{self.last_words() or 'lost'}: {e}"
+
+    def listen(self, channel, host):
+        self.vm = host.vm
+        super().listen(channel, host)
+
+    def result(self, line):
+        raise Lost(f"it said: {line}")
+
+    def kill(self):
+        """The whole virtual machine"""
+        while self.thread.is_alive():
+            if self.vm:
+                self.vm.process.kill()
+            self.thread.join(0.1)
+
+
+class OtherGuest(BackgroundGuest):
+    """A second machine for a test in the first one. It runs helper programs,
+    all at the same time, with the host's objects in its /dev/shm."""
+
+    def __init__(self, first, words):
+        super().__init__(first.kernel, "other", (DEFAULT_QEMU, True, ""), [],
+                         first.files)
+        self.programs = " ".join(words).split(";")
+        self.start()
+
+    def make_host(self, vm):
+        return OtherHost(vm)
+
+    def to_do(self):
+        return ["mount vmshm0 /dev/shm",
+                *(f"start {words.strip()}" for words in self.programs), "join"]
+
+    def end(self, seconds):
+        """Waits for that; what is wrong, or None."""
+        self.thread.join(seconds)
+        if self.thread.is_alive():
+            return "it does not end"
+        return self.problem or next(iter(self.trouble), None)
 
 
 def run_kernel(report, kernel, programs, files):

@@ -150,6 +150,11 @@ const char *t_name(const char *tail);
  *	device_del ID			and wait until the guest has let it go
  *	unplug ID			as device_del, but do not wait
  *	gone ID				wait for what "unplug" began
+ *	machine PROGRAM ARG... [; ...]	boots another machine, which runs these
+ *					helper programs at the same time, with
+ *					the host's objects in its /dev/shm
+ *	machine_end			waits for their end; they must succeed
+ *	machine_kill			kill -9 of that machine
  *	hmp COMMAND...			QEMU's monitor; lines are joined by '|'
  *	qmp JSON			answers JSON
  *	ping				nothing

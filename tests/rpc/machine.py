@@ -38,8 +38,8 @@ class KillingHost(Host):
 
 
 class Guest(harness.Guest):
-    def listen(self, channel, host):
-        super().listen(channel, KillingHost(host.vm))
+    def make_host(self, vm):
+        return KillingHost(vm)
 
     def result(self, line):
         if not line.startswith("run "):

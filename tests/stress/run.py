@@ -17,7 +17,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -47,35 +46,13 @@ harness.SILENCE = 7200
 harness.BUILD = BUILD
 
 
-class Guest(harness.Guest):
-    """A side that is a guest, in a thread from start() on."""
+class Guest(harness.BackgroundGuest):
+    """A side that is a guest"""
 
     def __init__(self, kernel, number, program, files):
-        super().__init__(None, kernel, number, program.guest,
+        super().__init__(kernel, number, program.guest,
                          [(program, [str(number)])], files)
         self.number = number
-        self.vm = self.problem = None
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self):
-        try:
-            self.boot()
-        except Lost as e:
-            self.problem = f"{self.last_words() or 'lost'}: {e}"
-
-    def listen(self, channel, host):
-        self.vm = host.vm
-        super().listen(channel, host)
-
-    def result(self, line):
-        raise Lost(f"it said: {line}")
-
-    def kill(self):
-        """The whole virtual machine"""
-        while self.thread.is_alive():
-            if self.vm:
-                self.vm.process.kill()
-            self.thread.join(0.1)
 
 
 class Stress:
@@ -96,8 +73,7 @@ class Stress:
     def start(self, kernels, program, files):
         self.party("0", self.path)
         for number, kernel in enumerate(kernels, 1):
-            self.guests.append(Guest(kernel, number, program, files))
-            self.guests[-1].thread.start()
+            self.guests.append(Guest(kernel, number, program, files).start())
 
     def party(self, *words):
         child = subprocess.Popen([PARTY, *words], stdin=subprocess.DEVNULL,
