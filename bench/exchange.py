@@ -9,8 +9,9 @@ BULK_PEERS = (("memcpy", "memcpy"), ("ivshmem", "ivshmem"),
               ("serial", "serial"), ("tcp-tap", "tap"), ("tcp-user", "user"))
 
 TRIPS = (
-    ("channel", "VMShm channel"), ("channel-0", "without its spin"),
-    ("words", "VMShm wait, wake"), ("doorbell", "ivshmem-doorbell"),
+    ("channel", "VMShm channel"), ("channel-0", "  asleep at once"),
+    ("words", "VMShm wait, wake"), ("words-0", "  asleep at once"),
+    ("doorbell", "ivshmem-doorbell"),
     ("serial", "virtio-serial"),
     ("tcp-tap", "TCP, tap"), ("tcp-user", "TCP, user mode"),
     ("futex", "host: futex"), ("unix", "host: UNIX socket"))

@@ -13,22 +13,22 @@
 /* In user mode the host's 127.0.0.1 is this; see bench/machine.py. */
 #define USER_HOST "10.0.2.2"
 
-static struct link *open_words(const char *how)
+static struct link *open_words(const char *peer, const char *how)
 {
 	int sleeps = !strcmp(how, "sleep");
 	char *path;
 
 	b_mount();
-	path = (char *)b_object("words", LINK_MEMORY);
+	path = (char *)b_object(peer, LINK_MEMORY);
 	t_host("peer words %s 0 @shm%s", sleeps ? "futex" : "spin",
-	       t_name("words"));
+	       t_name(peer));
 	return link_open((char *[]){ "words", sleeps ? "ioctl" : "spin", "1",
 				     path, NULL }, 0);
 }
 
-static struct link *open_channel(const char *how)
+static struct link *open_channel(const char *peer, const char *how)
 {
-	char *name = (char *)t_name("channel");
+	char *name = (char *)t_name(peer);
 
 	b_mount();
 	t_host("unlink %s", name);
@@ -97,12 +97,12 @@ static struct link *open_doorbell(void)
 
 struct link *peer_open(const char *peer, const char *how)
 {
-	if (!strcmp(peer, "words"))
-		return open_words(how);
+	if (!strcmp(peer, "words") || !strcmp(peer, "words-0"))
+		return open_words(peer, how);
 	if (!strcmp(peer, "channel"))
-		return open_channel(strcmp(how, "sleep") ? how : "both");
+		return open_channel(peer, strcmp(how, "sleep") ? how : "both");
 	if (!strcmp(peer, "channel-0"))
-		return open_channel("sleep");
+		return open_channel(peer, "sleep");
 	if (!strcmp(peer, "serial"))
 		return open_serial();
 	if (!strcmp(peer, "tcp-user"))

@@ -9,9 +9,9 @@
  * Opens both ends; NULL if it is not there. HOW is what a side does that waits:
  * "sleep" or "spin"; "both" where it is all the same.
  *
- *	words, channel		through VMShm; who sleeps in a channel spins
- *				shortly before, as it does by itself
- *	channel-0		one that does not
+ *	words, channel		through VMShm; who sleeps looks shortly before,
+ *				as the driver and a channel do by themselves
+ *	words-0, channel-0	not, if the driver was told so, too
  *	serial			virtio-serial
  *	tcp-user, tcp-tap	TCP over virtio-net, in user mode and by a tap
  *	ivshmem			words or, for bulk, a ring, in an ivshmem-plain
