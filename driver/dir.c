@@ -9,7 +9,10 @@
  */
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/list.h>
 #include <linux/namei.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/stringhash.h>
 
@@ -290,53 +293,145 @@ static const struct inode_operations vmshm_dir_inode_ops = {
 	.link = vmshm_link,
 };
 
-/* Hands out one answer of LIST; false when the reader has no more room. */
-static bool vmshm_emit(struct dir_context *ctx, const char *names, int count)
+/* One answer of LIST */
+struct vmshm_part {
+	struct list_head node;
+	int count;
+	char names[VMSHM_NAME_SIZE];
+};
+
+/* What an open directory has got: all names, as they were at one time */
+struct vmshm_list {
+	struct list_head parts;
+	/* Some may have none. */
+	bool read;
+};
+
+/* Far more than there can be files; no device fills the memory. */
+#define VMSHM_PARTS_MOST (SZ_64M / VMSHM_NAME_SIZE)
+
+static void vmshm_list_forget(struct vmshm_list *list)
 {
-	const char *end = names + VMSHM_NAME_SIZE;
+	struct vmshm_part *part, *next;
 
-	for (; count > 0 && names < end; count--) {
-		size_t size = strnlen(names, end - names);
+	list_for_each_entry_safe(part, next, &list->parts, node)
+		kfree(part);
+	INIT_LIST_HEAD(&list->parts);
+	list->read = false;
+}
 
-		if (size < 2 || size == end - names)
+/* Names from number @first on; how many, 0 at the end, or -errno. */
+static int vmshm_list_read_part(struct vmshm_dev *vdev, struct vmshm_list *list,
+				u64 first)
+{
+	/* Without dropping inodes, which takes other locks before this one */
+	struct vmshm_part *part = kmalloc(sizeof(*part), GFP_NOFS);
+	int count;
+
+	if (!part)
+		return -ENOMEM;
+	count = vmshm_regs_list(vdev, first, part->names);
+	part->count = count;
+	if (count > 0)
+		list_add_tail(&part->node, &list->parts);
+	else
+		kfree(part);
+	return count;
+}
+
+/* The device keeps one list, for whoever began one last: all of it at once. */
+static int vmshm_list_read(struct vmshm_dev *vdev, struct vmshm_list *list)
+{
+	unsigned int parts = 0;
+	u64 first = 0;
+	int count;
+
+	vmshm_list_forget(list);
+	mutex_lock(&vdev->lock);
+	do {
+		count = vmshm_list_read_part(vdev, list, first);
+		first += max(count, 0);
+		if (fatal_signal_pending(current))
+			count = -EINTR;
+		else if (++parts > VMSHM_PARTS_MOST)
+			count = -EIO;
+	} while (count > 0);
+	mutex_unlock(&vdev->lock);
+	list->read = !count;
+	return count;
+}
+
+/* Hands out the names of one answer; false when the reader has no more room. */
+static bool vmshm_emit(struct dir_context *ctx, struct vmshm_part *part,
+		       u64 number)
+{
+	const char *end = part->names + VMSHM_NAME_SIZE, *name = part->names;
+	int i;
+
+	for (i = 0; i < part->count && name < end; i++, number++) {
+		size_t size = strnlen(name, end - name);
+
+		if (size < 2 || size == end - name)
 			return false;
 		/* The identity would cost a command for each name. */
-		if (!dir_emit(ctx, names + 1, size - 1,
-			      full_name_hash(NULL, names + 1, size - 1) | 1,
-			      DT_REG))
-			return false;
-		ctx->pos++;
-		names += size + 1;
+		if (number == ctx->pos - 2) {
+			if (!dir_emit(ctx, name + 1, size - 1,
+				      full_name_hash(NULL, name + 1, size - 1) |
+				      1, DT_REG))
+				return false;
+			ctx->pos++;
+		}
+		name += size + 1;
 	}
 	return true;
 }
 
-/* Behind the last name: who asks again must not begin another list. */
-#define VMSHM_DIR_END INT_MAX
-
 static int vmshm_iterate(struct file *file, struct dir_context *ctx)
 {
 	struct vmshm_dev *vdev = vmshm_sb(file_inode(file)->i_sb)->vdev;
-	char *names;
-	int count;
+	struct vmshm_list *list = file->private_data;
+	struct vmshm_part *part;
+	u64 number = 0;
+	int err = 0;
 
-	if (ctx->pos == VMSHM_DIR_END || !dir_emit_dots(file, ctx))
+	if (!dir_emit_dots(file, ctx))
 		return 0;
-	names = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL);
-	if (!names)
+	if (ctx->pos == 2 || !list->read)
+		err = vmshm_list_read(vdev, list);
+	if (err)
+		return err;
+	list_for_each_entry(part, &list->parts, node) {
+		if (number + part->count > ctx->pos - 2 &&
+		    !vmshm_emit(ctx, part, number))
+			break;
+		number += part->count;
+	}
+	return 0;
+}
+
+static int vmshm_dir_open(struct inode *inode, struct file *file)
+{
+	struct vmshm_list *list = kzalloc(sizeof(*list), GFP_KERNEL);
+
+	if (!list)
 		return -ENOMEM;
-	do {
-		mutex_lock(&vdev->lock);
-		count = vmshm_regs_list(vdev, ctx->pos - 2, names);
-		mutex_unlock(&vdev->lock);
-	} while (count > 0 && vmshm_emit(ctx, names, count));
-	if (!count)
-		ctx->pos = VMSHM_DIR_END;
-	kfree(names);
-	return count < 0 ? count : 0;
+	INIT_LIST_HEAD(&list->parts);
+	file->private_data = list;
+	return 0;
+}
+
+static int vmshm_dir_release(struct inode *inode, struct file *file)
+{
+	struct vmshm_list *list = file->private_data;
+
+	vmshm_list_forget(list);
+	kfree(list);
+	return 0;
 }
 
 static const struct file_operations vmshm_dir_ops = {
+	.open = vmshm_dir_open,
+	.release = vmshm_dir_release,
 	.llseek = generic_file_llseek,
 	.read = generic_read_dir,
 	.iterate_shared = vmshm_iterate,

@@ -416,6 +416,66 @@ T_TEST(directory)
 	T_ERRNO(open("/dev/shm", O_RDWR), EISDIR);
 }
 
+/* The names of one part of a directory: how often each listN of them */
+static int read_some(int dir, char *seen)
+{
+	static char buf[512];
+	const char *prefix = t_name("list") + 1;
+	long size = syscall(SYS_getdents64, dir, buf, sizeof(buf)), at;
+
+	T_ASSERT(size >= 0);
+	for (at = 0; at < size;) {
+		struct dirent64 *d = (void *)(buf + at);
+
+		if (!strncmp(d->d_name, prefix, strlen(prefix)))
+			seen[atoi(d->d_name + strlen(prefix))]++;
+		at += d->d_reclen;
+	}
+	return size;
+}
+
+static void read_rest(int dir, char *seen)
+{
+	while (read_some(dir, seen))
+		;
+}
+
+/* Others who list, and names that come and go, change nothing for a reader. */
+T_TEST(directory_read_by_two)
+{
+	char seen[2][300] = {}, tail[16];
+	int dir[2], i, k;
+
+	fs_mount(PLAIN);
+	for (i = 0; i < 300; i++) {
+		snprintf(tail, sizeof(tail), "list%d", i);
+		t_host("unlink %s", t_name(tail));
+	}
+	t_host("many %s 300 4096", t_name("list"));
+	for (i = 0; i < 2; i++) {
+		dir[i] = open("/dev/shm", O_RDONLY | O_DIRECTORY);
+		T_ASSERT(dir[i] >= 0);
+	}
+	T_ASSERT(read_some(dir[0], seen[0]));
+	for (i = 0; i < 300; i += 3) {
+		snprintf(tail, sizeof(tail), "list%d", i);
+		t_host("unlink %s", t_name(tail));
+	}
+	T_ASSERT(read_some(dir[1], seen[1]));
+	T_ASSERT(read_some(dir[0], seen[0]));
+	read_rest(dir[1], seen[1]);
+	read_rest(dir[0], seen[0]);
+	for (i = 0; i < 300; i++)
+		for (k = 0; k < 2; k++)
+			if (i % 3)
+				T_EQ(seen[k][i], 1);
+	/* Again, from the start */
+	T_EQ(lseek(dir[0], 0, SEEK_SET), 0);
+	read_rest(dir[0], seen[0]);
+	for (i = 0; i < 300; i++)
+		T_EQ(seen[0][i], i % 3 ? 2 : seen[0][i] > 0);
+}
+
 /* A device without create=on: objects can be written, but not changed. */
 T_TEST(nothing_is_made_or_removed)
 {
