@@ -75,9 +75,18 @@ def exists(name):
     return os.path.exists(shm.path(name))
 
 
+def is_ready(name):
+    """Its first seat is taken, and it is prepared; see lib/channel.h."""
+    if not exists(name):
+        return False
+    with open(shm.path(name), "rb") as f:
+        header = f.read(68)
+    return any(header[8:12]) and header[8:12] == header[64:]
+
+
 def came_first(name):
     """The first one is there, and waits."""
-    wait_for(lambda: exists(name))
+    wait_for(lambda: is_ready(name))
 
 
 def both(data, first, second):
@@ -224,9 +233,10 @@ def test_input_fails():
     name = fresh_name()
     fd = os.open("/", os.O_RDONLY)
     try:
-        with Running("send", name, stdin=fd) as sender, \
-                Running("recv", name) as other:
-            contains(sender.end(code=1).err, "the input: Is a directory")
+        with Running("recv", name) as other:
+            came_first(name)
+            with Running("send", name, stdin=fd) as sender:
+                contains(sender.end(code=1).err, "the input: Is a directory")
             contains(other.end(code=1).err, "the other end has failed")
     finally:
         os.close(fd)
