@@ -3,9 +3,11 @@
  * vmshm: shared memory objects of the host, on the host and in a guest.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmshm.h"
 
@@ -243,10 +245,34 @@ static int vmshm(int argc, char **argv)
 	return code == EXIT_USAGE ? see_help(c) : code;
 }
 
+/*
+ * As after "<&-": an object that is opened would become the input or output. In
+ * the wrong direction, so that using it is an error as before; a program that
+ * is run gets them closed.
+ */
+static bool fill_closed(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", flags | O_CLOEXEC) != fd)
+			return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
-	int code = vmshm(argc, argv);
+	int code;
 
+	if (!fill_closed()) {
+		error("/dev/null: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	code = vmshm(argc, argv);
 	/* A full disk shows only now. */
 	if (ferror(stdout) || fclose(stdout)) {
 		error("the output: %s", strerror(errno));

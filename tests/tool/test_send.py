@@ -242,6 +242,46 @@ def test_input_fails():
         os.close(fd)
 
 
+def without(redirection):
+    """What starts a program with one of its files closed"""
+    return ("sh", "-c", f'exec "$@" {redirection}', "sh")
+
+
+def test_no_input():
+    """The object is not taken for it."""
+    name = fresh_name()
+    with Running("recv", name) as other:
+        came_first(name)
+        with Running("send", name, before=without("<&-")) as sender:
+            contains(sender.end(code=1).err, "the input: Bad file descriptor")
+        result = other.end(code=1)
+        contains(result.err, "the other end has failed")
+        equal(result.raw, b"")
+
+
+def test_no_output():
+    name = fresh_name()
+    with Running("send", name) as sender, \
+            Running("recv", name, before=without(">&-")) as other:
+        contains(sender.end(b"hello", code=1).err, "the other end has failed")
+        contains(other.end(code=1).err, "the output: Bad file descriptor")
+
+
+def test_no_errors():
+    """A message goes nowhere, and not into the channel."""
+    fd = os.open("/", os.O_RDONLY)
+    try:
+        with Object(1 << 20) as o, Running("recv", o.name) as other:
+            came_first(o.name)
+            with Running("send", o.name, stdin=fd,
+                         before=without("2>&-")) as sender:
+                sender.end(code=1)
+            contains(other.end(code=1).err, "the other end has failed")
+            equal(b"vmshm: " in o.read(0, 4096), False, "it is in the object")
+    finally:
+        os.close(fd)
+
+
 def test_two_senders():
     name = fresh_name()
     with Running("send", name) as a, Running("send", name) as b:

@@ -172,3 +172,23 @@ def test_output_full():
         for args in (("ls",), ("ls", "--json"), ("info",), ("info", o.name),
                      ("cat", o.name), ("--help",), ("--version",)):
             contains(vmshm(*args, code=1, stdout=full).err, "No space left")
+
+
+def test_closed_files():
+    """Without an input or output, what needs it fails; the rest goes on."""
+    def without(redirection, *args, code):
+        return vmshm(*args, code=code, before=(
+            "sh", "-c", f'exec "$@" {redirection}', "sh"))
+
+    with Object(data=b"hello") as o:
+        for args in (("ls",), ("info", o.name), ("cat", o.name), ("--help",)):
+            contains(without(">&-", *args, code=1).err,
+                     "the output: Bad file descriptor")
+            equal(without("2>&-", *args, code=0).err, "")
+        contains(without("<&-", "write", o.name, code=1).err,
+                 "the input: Bad file descriptor")
+        equal(without("<&-", "cat", o.name, code=0).raw, b"hello")
+        equal(o.read(0, 5), b"hello")
+    name = fresh_name()
+    without("<&- >&- 2>&-", "create", name, "4096", code=0)
+    without("<&- >&- 2>&-", "rm", name, code=0)
