@@ -20,16 +20,27 @@
 /* Milliseconds: how often to look again, and how long for what passes soon */
 enum { PAUSE_FIRST = 5, PAUSE_MOST = 500, PASSES_SOON = 1000 };
 
-/* What a signal has to remove; empty: nothing */
+/* What a signal has to remove, and which object it was; empty: nothing */
 static char made_path[PATH_MAX + NAME_BYTES];
+static struct stat made_is;
 
 static const int ending[] = { SIGHUP, SIGINT, SIGTERM };
 static struct sigaction before[ARRAY_SIZE(ending)];
 
+/* Not what others have made by that name after somebody removed it. */
+static void unlink_made(void)
+{
+	struct stat st;
+
+	if (lstat(made_path, &st) == 0 && st.st_dev == made_is.st_dev &&
+	    st.st_ino == made_is.st_ino)
+		unlink(made_path);
+}
+
 static void on_signal(int number)
 {
 	if (*made_path)
-		unlink(made_path);
+		unlink_made();
 	signal(number, SIG_DFL);
 	raise(number);
 }
@@ -51,29 +62,41 @@ static bool made(void)
 	return *made_path;
 }
 
+static void block_signals(sigset_t *old)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, old);
+}
+
+/* No handler of ours is called once it is removed. */
 static void remove_made(void)
 {
+	sigset_t old;
 	size_t i;
 
 	if (!made())
 		return;
-	unlink(made_path);
+	block_signals(&old);
+	unlink_made();
 	for (i = 0; i < ARRAY_SIZE(ending); i++)
 		sigaction(ending[i], &before[i], NULL);
 	*made_path = '\0';
+	sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
 /* No signal comes between the object and the note of it. */
 static int make(const char *where, const char *name, mode_t mode)
 {
 	struct vmshm *shm;
-	sigset_t all, old;
+	sigset_t old;
 	int err;
 
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &old);
+	block_signals(&old);
 	err = vmshm_open(&shm, where, name, O_RDWR | O_CREAT | O_EXCL, mode);
 	if (!err) {
+		fstat(vmshm_fd(shm), &made_is);
 		vmshm_close(shm);
 		if (!made())
 			catch_signals();

@@ -340,6 +340,26 @@ def test_ended_while_waiting():
         equal(exists(name), False)
 
 
+def test_made_by_others():
+    """Under the same name, once somebody has moved the object: that stays,
+    whether its waiting ends by a signal or by who comes."""
+    for number in (signal.SIGTERM, None):
+        name, moved = fresh_name(), fresh_name()
+        with Running("recv", name) as party:
+            came_first(name)
+            os.rename(shm.path(name), shm.path(moved))
+            with Object(1, name=name):
+                if number:
+                    party.process.send_signal(number)
+                    equal(party.process.wait(DEADLINE), -number)
+                else:
+                    with Running("send", moved) as sender:
+                        sender.end(b"hello")
+                    equal(party.end().raw, b"hello")
+                equal(exists(name), True, "the other object's name")
+        os.unlink(shm.path(moved))
+
+
 def test_ignored_signals():
     """As after nohup: it goes on waiting, and later, too."""
     name = fresh_name()
