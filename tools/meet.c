@@ -16,6 +16,8 @@
 
 /* In each direction; two of them fit into what /dev/vmshmN shows, 1 MiB. */
 #define RING (256 << 10)
+/* With what a channel has besides its rings */
+#define SIZE (4096 + 2 * RING)
 
 /* Milliseconds: how often to look again, and how long for what passes soon */
 enum { PAUSE_FIRST = 5, PAUSE_MOST = 500, PASSES_SOON = 1000 };
@@ -97,12 +99,32 @@ static int make(const char *where, const char *name, mode_t mode)
 	err = vmshm_open(&shm, where, name, O_RDWR | O_CREAT | O_EXCL, mode);
 	if (!err) {
 		fstat(vmshm_fd(shm), &made_is);
-		vmshm_close(shm);
 		if (!made())
 			catch_signals();
 		snprintf(made_path, sizeof(made_path), "%s%s", where, name);
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
+	if (err)
+		return err;
+	err = vmshm_grow(shm, SIZE);
+	vmshm_close(shm);
+	return err;
+}
+
+/* For who made it and was killed before it had a size */
+static int give_size(const char *where, const char *name)
+{
+	struct vmshm *shm;
+	uint64_t size;
+	int err;
+
+	err = vmshm_open(&shm, where, name, O_RDWR, 0);
+	if (err)
+		return err;
+	err = vmshm_size(shm, &size);
+	if (!err && !size)
+		err = vmshm_grow(shm, SIZE);
+	vmshm_close(shm);
 	return err;
 }
 
@@ -166,13 +188,12 @@ static struct vmshm_channel *take_seat(const char *where, const char *name,
 	int64_t until = now_ms() + PASSES_SOON;
 	struct vmshm_channel *ch;
 	int ms = PAUSE_FIRST;
-	bool told = false, empty = false;
+	bool told = false, tried = false;
 	int err, cannot;
 
 	for (;;) {
-		/* A mode that is not 0 asks for the size of a new object. */
-		err = vmshm_channel_open(&ch, where, name, RING,
-					 made() || empty ? 0600 : 0);
+		/* With a mode it would make what is not noted here. */
+		err = vmshm_channel_open(&ch, where, name, RING, 0);
 		if (!err)
 			return ch;
 		if (err == -ENOENT) {
@@ -189,10 +210,12 @@ static struct vmshm_channel *take_seat(const char *where, const char *name,
 			told = true;
 		} else if (err == -EINTR) {
 			continue;
-		} else if (err == -ENODATA && !empty && now_ms() > until) {
-			/* Who made it was killed before it had a size. */
-			empty = true;
-			continue;
+		} else if (err == -ENODATA && !tried && now_ms() > until) {
+			tried = true;
+			err = give_size(where, name);
+			if (!err || err == -ENOENT)
+				continue;
+			break;
 		} else if ((err != -EBUSY && err != -ENODATA) ||
 			   now_ms() > until) {
 			break;
