@@ -6,7 +6,9 @@
  *
  * Success is only what has arrived: who receives gives memory back when it is
  * written, and closes when all of it is. Who fails goes without closing, so
- * that it is no end to the other one, but a failure, too.
+ * that it is no end to the other one, but a failure, too. A pipe cannot
+ * wait for the other one to close, who waits as well: it sends an empty message
+ * last, whose memory comes back when the output is known to be good.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -102,9 +104,8 @@ static size_t chunk_of(const struct vmshm_channel *ch)
 	return size < CHUNK ? size : CHUNK;
 }
 
-static void *send_input(void *channel)
+static void send_input(struct vmshm_channel *ch)
 {
-	struct vmshm_channel *ch = channel;
 	size_t size = chunk_of(ch);
 	ssize_t got;
 	void *data;
@@ -126,11 +127,31 @@ static void *send_input(void *channel)
 			peer_failed(err, "sending");
 		progress_add(SENT, got);
 	}
-	err = vmshm_channel_shutdown(ch);
+}
+
+static void end_input(struct vmshm_channel *ch)
+{
+	int err = vmshm_channel_shutdown(ch);
+
 	if (!err)
 		err = drain(ch);
 	if (err)
 		peer_failed(err, "sending");
+}
+
+static void *send_for_pipe(void *channel)
+{
+	struct vmshm_channel *ch = channel;
+	void *nothing;
+	int err;
+
+	send_input(ch);
+	err = reserve(ch, &nothing, 0);
+	if (!err)
+		err = vmshm_channel_commit(ch, 0);
+	if (err)
+		peer_failed(err, "sending");
+	end_input(ch);
 	return NULL;
 }
 
@@ -149,17 +170,23 @@ static void write_output(const char *data, size_t size)
 	}
 }
 
-/*
- * Whoever reads it sees the end now. Some file systems say only at a close()
- * that they could not write; dup2() would hide it.
- */
-static void end_output(void)
+/* Some file systems say only at a close() that they could not write. */
+static void check_output(void)
 {
 	int copy = dup(STDOUT_FILENO);
+
+	if (copy < 0 || close(copy) < 0)
+		fail("the output: %s", strerror(errno));
+}
+
+/* Whoever reads it sees the end now; dup2() would hide an error. */
+static void end_output(void)
+{
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	if (copy < 0 || null < 0 || close(copy) < 0)
-		fail("the output: %s", strerror(errno));
+	if (null < 0)
+		fail("/dev/null: %s", strerror(errno));
+	check_output();
 	dup2(null, STDOUT_FILENO);
 	close(null);
 }
@@ -171,7 +198,10 @@ static void receive_output(struct vmshm_channel *ch)
 	int err;
 
 	while ((err = peek(ch, &data, &size)) == 0) {
-		write_output(data, size);
+		if (size)
+			write_output(data, size);
+		else
+			check_output();
 		err = vmshm_channel_release(ch);
 		if (err)
 			break;
@@ -205,6 +235,7 @@ static void send_only(struct vmshm_channel *ch)
 	if (pthread_create(&other, NULL, receive_nothing, ch))
 		fail("no thread can be made");
 	send_input(ch);
+	end_input(ch);
 	pthread_join(other, NULL);
 }
 
@@ -212,7 +243,7 @@ static void send_and_receive(struct vmshm_channel *ch)
 {
 	pthread_t other;
 
-	if (pthread_create(&other, NULL, send_input, ch))
+	if (pthread_create(&other, NULL, send_for_pipe, ch))
 		fail("no thread can be made");
 	receive_output(ch);
 	pthread_join(other, NULL);

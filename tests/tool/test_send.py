@@ -202,6 +202,48 @@ def test_pipe_killed():
         contains(a.process.stderr.read().decode(), "killed")
 
 
+# As on a file system that only then says that its disk is full
+BAD_CLOSE = """
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int close(int fd)
+{
+	struct stat st, out;
+	int bad = !fstat(fd, &st) && !fstat(1, &out) &&
+		  st.st_dev == out.st_dev && st.st_ino == out.st_ino;
+
+	syscall(SYS_close, fd);
+	errno = ENOSPC;
+	return bad ? -1 : 0;
+}
+"""
+
+
+def test_close_fails():
+    """Of the output, after all was written: nobody is done, although one has
+    nothing to wait for but that."""
+    with folder() as here:
+        subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-o",
+                        here + "/bad.so", "-"], check=True,
+                       input=BAD_CLOSE.encode())
+        bad = ("env", f"LD_PRELOAD={here}/bad.so",
+               "ASAN_OPTIONS=verify_asan_link_order=0")
+        for commands in (("send", "recv"), ("pipe", "pipe")):
+            name = fresh_name()
+            with open(here + "/out", "wb") as out, \
+                    Running(commands[0], name) as good, \
+                    Running(commands[1], name, stdout=out, before=bad) as full:
+                full.put_all(b"")
+                if commands[0] == "pipe":
+                    equal(good.process.stdout.read(), b"", "its end")
+                contains(good.end(b"x" * 1000, code=1).err,
+                         "the other end has failed")
+                contains(full.end(code=1).err, "the output: No space left")
+
+
 def failed_output(stdout):
     """What the receiver says; the sender has failed as well."""
     name = fresh_name()
