@@ -30,6 +30,8 @@ __all__ = ["SharedMemory", "Channel", "BroadcastWriter", "BroadcastReader",
            "unlink"]
 
 _FOREVER, _NOW = -1, 0
+# Of a wait that no signal ends, at a time; nanoseconds
+_SLICE = 100_000_000
 _MODE = c_uint32        # mode_t
 
 
@@ -318,6 +320,7 @@ class Channel(_Closing):
 
     def __init__(self, name, ring=0, mode=0o600, where=None):
         self._sending, self._receiving = threading.RLock(), threading.RLock()
+        self._spins = False
         self._open(_lib.vmshm_channel_open, _lib.vmshm_channel_close, name,
                    where, ring, mode)
         #: Bytes of the longest message
@@ -332,13 +335,29 @@ class Channel(_Closing):
         with self._receiving:
             return self._handle.call(function, *args)
 
+    def _wait(self, call, function, *args):
+        """The last argument is a deadline. No signal interrupts the library
+        while it spins: then it comes back now and then, for their handlers."""
+        *args, deadline = args
+        while True:
+            end = deadline
+            if self._spins and deadline != _NOW:
+                end = _lib.vmshm_deadline(_SLICE)
+                if deadline != _FOREVER:
+                    end = min(end, deadline)
+            try:
+                return call(function, *args, end)
+            except TimeoutError:
+                if end == deadline:
+                    raise
+
     def peer(self, timeout=None):
         """Until the peer is there, too."""
         self._receive(_lib.vmshm_channel_peer, _deadline(timeout))
 
     def send(self, data, timeout=None):
         """A message, whole or not at all."""
-        self._send(_lib.vmshm_channel_send, *_address(data),
+        self._wait(self._send, _lib.vmshm_channel_send, *_address(data),
                    _deadline(timeout))
 
     def recv(self, timeout=None):
@@ -347,8 +366,9 @@ class Channel(_Closing):
         with self._receiving:
             while True:
                 try:
-                    size = self._receive(_lib.vmshm_channel_recv,
-                                         *_room(self._message), deadline)
+                    size = self._wait(
+                        self._receive, _lib.vmshm_channel_recv,
+                        *_room(self._message), deadline)
                     return bytes(memoryview(self._message)[:size])
                 except OSError as e:
                     if e.errno != errno.EMSGSIZE:
@@ -358,8 +378,8 @@ class Channel(_Closing):
 
     def recv_into(self, buffer, timeout=None):
         """The next message, to there; its length."""
-        return self._receive(_lib.vmshm_channel_recv, *_room(buffer),
-                             _deadline(timeout))
+        return self._wait(self._receive, _lib.vmshm_channel_recv,
+                          *_room(buffer), _deadline(timeout))
 
     def __iter__(self):
         """The messages until the peer has closed."""
@@ -380,8 +400,9 @@ class Channel(_Closing):
         with self._sending:
             while True:
                 try:
-                    done += self._send(_lib.vmshm_channel_write, address,
-                                       size - done, deadline)
+                    done += self._wait(
+                        self._send, _lib.vmshm_channel_write, address,
+                        size - done, deadline)
                 except OSError:
                     if not done:
                         raise
@@ -395,13 +416,13 @@ class Channel(_Closing):
         """As a stream: at least one byte, up to `size`; b"" at the end."""
         buffer = bytearray(size or 1)
         address, _ = _room(buffer)
-        got = self._receive(_lib.vmshm_channel_read, address, size,
-                            _deadline(timeout))
+        got = self._wait(self._receive, _lib.vmshm_channel_read, address,
+                         size, _deadline(timeout))
         return bytes(memoryview(buffer)[:got])
 
     def drain(self, timeout=None):
         """Until the peer has received all that was sent."""
-        self._send(_lib.vmshm_channel_drain, _deadline(timeout))
+        self._wait(self._send, _lib.vmshm_channel_drain, _deadline(timeout))
 
     def shutdown(self):
         """Send nothing more: the peer reads the end. Receiving goes on."""
@@ -410,9 +431,10 @@ class Channel(_Closing):
     def spin(self, seconds):
         """How long to look for what is waited for before sleeping: None
         always, 0 never. It burns the processor and saves falling asleep."""
+        time = _FOREVER if seconds is None else round(seconds * 1e9)
         with self._sending, self._receiving:
-            self._handle.call(_lib.vmshm_channel_spin, _FOREVER if seconds
-                              is None else round(seconds * 1e9))
+            self._spins = not 0 <= time <= _SLICE
+            self._handle.call(_lib.vmshm_channel_spin, time)
 
     def fileno(self):
         """For select() and the like, after arm(). Never to be read."""

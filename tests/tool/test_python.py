@@ -222,6 +222,8 @@ def test_spin():
             waiter = Background(a.recv)
             b.send(b"x")
             equal(waiter.get(), b"x")
+            raises(TimeoutError, a.recv, 0.001)
+            raises(TimeoutError, a.recv, 0.15)
 
 
 # Signals
@@ -277,6 +279,51 @@ def test_interrupted():
                 break
         a.send(b"it still works")
         equal(b.recv(), b"it still works")
+
+
+SPINS = """if True:
+    import signal, sys, vmshm
+    name, which, seconds = sys.argv[1:]
+    a = vmshm.Channel(name, ring=4096)
+    b = vmshm.Channel(name, mode=0)
+    vmshm.unlink(name)
+    a.spin(None if seconds == "None" else float(seconds))
+    calls = {
+        "recv": a.recv,
+        "recv_into": lambda: a.recv_into(bytearray(1), timeout=1000),
+        "read": lambda: a.read(1),
+        "write": lambda: a.write(bytes(1 << 20)),
+        "send": lambda: a.send(bytes(a.max)),
+        "drain": a.drain,
+    }
+    if which in ("send", "drain"):
+        a.send(b"x")
+    def handler(*_):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        calls[which]()
+    except KeyboardInterrupt:
+        pass
+    else:
+        sys.exit("it has not been interrupted")
+    while True:
+        try:
+            b.read(4096, timeout=0)
+        except BlockingIOError:
+            break
+    a.send(b"it still works")
+    assert b.recv() == b"it still works"
+"""
+
+
+def test_interrupted_spinning():
+    """Although the library looks for ever then, and not at signals"""
+    library()
+    for which in ("recv", "recv_into", "read", "write", "send", "drain"):
+        python("-c", SPINS, fresh_name(), which, "None")
+    python("-c", SPINS, fresh_name(), "recv", "1000")
 
 
 def test_handled():
