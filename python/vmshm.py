@@ -148,10 +148,9 @@ class _Handle:
         """function(POINTER, ARGS...), again after each signal: its handler
         runs in between, and may raise."""
         call = object()
+        self.own()
         try:
             self._calls.add(call)
-            if self._process != os.getpid():
-                raise ValueError("it belongs to the parent process")
             while True:
                 # close() looks at the calls after it has taken the pointer
                 result = function(self._pointer(), *args)
@@ -159,6 +158,13 @@ class _Handle:
                     return _check(result)
         finally:
             self._calls.discard(call)
+
+    def own(self, lock=None):
+        """The lock, in this process: a child may have inherited it locked, and
+        nobody there unlocks it."""
+        if self._process != os.getpid():
+            raise ValueError("it belongs to the parent process")
+        return lock
 
     def _pointer(self):
         try:
@@ -171,11 +177,12 @@ class _Handle:
             pointer = self._pointers.pop()
         except IndexError:
             return
+        if self._process != os.getpid():
+            return
         if self._calls:
             self._pointers.append(pointer)
             raise OSError(errno.EBUSY, "another thread is using it")
-        if self._process == os.getpid():
-            self._close(pointer)
+        self._close(pointer)
 
     __del__ = close
 
@@ -328,11 +335,11 @@ class Channel(_Closing):
         self._message = bytearray(min(self.max, 65536))
 
     def _send(self, function, *args):
-        with self._sending:
+        with self._handle.own(self._sending):
             return self._handle.call(function, *args)
 
     def _receive(self, function, *args):
-        with self._receiving:
+        with self._handle.own(self._receiving):
             return self._handle.call(function, *args)
 
     def _wait(self, call, function, *args):
@@ -363,7 +370,7 @@ class Channel(_Closing):
     def recv(self, timeout=None):
         """The next message."""
         deadline = _deadline(timeout)
-        with self._receiving:
+        with self._handle.own(self._receiving):
             while True:
                 try:
                     size = self._wait(
@@ -397,7 +404,7 @@ class Channel(_Closing):
         deadline = _deadline(timeout)
         address, size = _address(data)
         done = 0
-        with self._sending:
+        with self._handle.own(self._sending):
             while True:
                 try:
                     done += self._wait(
@@ -432,7 +439,8 @@ class Channel(_Closing):
         """How long to look for what is waited for before sleeping: None
         always, 0 never. It burns the processor and saves falling asleep."""
         time = _FOREVER if seconds is None else round(seconds * 1e9)
-        with self._sending, self._receiving:
+        own = self._handle.own
+        with own(self._sending), own(self._receiving):
             self._spins = not 0 <= time <= _SLICE
             self._handle.call(_lib.vmshm_channel_spin, time)
 
@@ -458,7 +466,7 @@ class BroadcastWriter(_Closing):
 
     def send(self, data):
         """An entry."""
-        with self._lock:
+        with self._handle.own(self._lock):
             self._handle.call(_lib.vmshm_broadcast_send, *_address(data))
 
 
@@ -477,7 +485,7 @@ class BroadcastReader(_Closing):
     def recv(self, timeout=None):
         """The next entry."""
         lost = c_uint64()
-        with self._lock:
+        with self._handle.own(self._lock):
             size = self._handle.call(_lib.vmshm_broadcast_recv,
                                      *_room(self._entry), byref(lost),
                                      _deadline(timeout))

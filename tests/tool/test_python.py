@@ -393,6 +393,51 @@ def test_forgotten():
     pair.b.close()
 
 
+def in_child(call):
+    """True, if the call does so in a child of fork(), and soon enough."""
+    child = os.fork()
+    if not child:
+        signal.alarm(DEADLINE)
+        code = 1
+        try:
+            code = 0 if call() else 1
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def refused(*calls):
+    """All of them, because they are not of this process"""
+    return all("parent" in str(raises(ValueError, call)) for call in calls)
+
+
+def test_fork_in_use():
+    """While other threads are in calls: a child does not wait for them."""
+    name = fresh_name()
+    with Pair(ring=4096) as (a, b), \
+            library().BroadcastWriter(name, 10, 10) as writer, \
+            library().BroadcastReader(name) as reader:
+        library().unlink(name)
+        threads = [Background(a.recv),
+                   Background(a.write, bytes(1 << 20)),
+                   Background(reader.recv)]
+        while len(a._handle._calls) < 2 or not reader._handle._calls:
+            equal(all(t.is_alive() for t in threads), True, "they wait")
+        calls = (a.recv, lambda: a.read(1), lambda: a.recv_into(bytearray(1)),
+                 lambda: a.send(b"x"), lambda: a.write(b"x"), a.drain,
+                 a.shutdown, lambda: a.spin(0), a.arm, a.fileno, reader.recv)
+        try:
+            equal(in_child(lambda: refused(*calls)), True, "calls")
+            equal(in_child(lambda: (a.close(), a.close(), reader.close())),
+                  True, "close()")
+        finally:
+            b.send(b"x")
+            writer.send(b"y")
+            b.close()
+            got = [thread.get() for thread in threads]
+        equal((got[0], got[2]), (b"x", b"y"))
+
+
 def test_fork():
     """A child has no part in it, and ending it ends nothing."""
     with Pair() as (a, b):
