@@ -30,6 +30,8 @@ __all__ = ["SharedMemory", "Channel", "BroadcastWriter", "BroadcastReader",
            "unlink"]
 
 _FOREVER, _NOW = -1, 0
+# What is longer has no end, nanoseconds: 146 years
+_LONGEST = 1 << 62
 # Of a wait that no signal ends, at a time; nanoseconds
 _SLICE = 100_000_000
 _MODE = c_uint32        # mode_t
@@ -99,17 +101,38 @@ def _check(result, name=None):
     raise OSError(-result, os.strerror(-result), *[name] * (name is not None))
 
 
+def _nanoseconds(seconds):
+    if seconds is None or seconds >= _LONGEST / 1e9:
+        return _FOREVER
+    return round(seconds * 1e9)
+
+
 def _deadline(timeout):
     """Seconds from now as the library has it."""
     if timeout is None:
         return _FOREVER
     if timeout <= 0:
         return _NOW
-    return _lib.vmshm_deadline(round(timeout * 1e9))
+    return _lib.vmshm_deadline(_nanoseconds(timeout))
+
+
+def _fits(number, bits):
+    """The number; ctypes would cut off what does not fit."""
+    if not 0 <= number < 1 << bits:
+        raise OverflowError(f"{number} is no number of {bits} bits")
+    return number
 
 
 def _text(text):
-    return None if text is None else os.fsencode(text)
+    """For the library, which would take a NUL for the end"""
+    text = os.fsencode(text)
+    if b"\0" in text:
+        raise ValueError("embedded null byte")
+    return text
+
+
+def _place(where):
+    return None if where is None else _text(where)
 
 
 def _address(data):
@@ -127,6 +150,10 @@ def _address(data):
 def _room(buffer):
     """The same of what is to be written into."""
     with memoryview(buffer) as view:
+        if view.readonly:
+            raise TypeError("it is for reading only")
+        if not view.nbytes:
+            return None, 0
         return byref(c_char.from_buffer(buffer)), view.nbytes
 
 
@@ -195,7 +222,7 @@ class _Closing:
     def _open(self, function, close, name, where, *args):
         """vmshm_FUNCTION(&handle, WHERE, NAME, ARGS...)"""
         pointer = c_void_p()
-        _check(function(byref(pointer), _text(where), _text(name), *args),
+        _check(function(byref(pointer), _place(where), _text(name), *args),
                name)
         self._handle, self.name = _Handle(pointer, close), name
 
@@ -213,7 +240,7 @@ class _Closing:
 
 def unlink(name, where=None):
     """Remove the name of an object; who has it open keeps it."""
-    _check(_lib.vmshm_unlink(_text(where), _text(name)), name)
+    _check(_lib.vmshm_unlink(_place(where), _text(name)), name)
 
 
 class SharedMemory(_Closing):
@@ -231,7 +258,8 @@ class SharedMemory(_Closing):
         if create:
             flags |= os.O_CREAT | os.O_EXCL
         self._where, self._readonly = where, readonly
-        self._open(_lib.vmshm_open, _lib.vmshm_close, name, where, flags, mode)
+        self._open(_lib.vmshm_open, _lib.vmshm_close, name, where, flags,
+                   _fits(mode, 32))
         try:
             if create and size:
                 self.grow(size)
@@ -249,7 +277,7 @@ class SharedMemory(_Closing):
 
     def grow(self, size):
         """Make it at least so large. What `buf` has stays as it is."""
-        self._handle.call(_lib.vmshm_grow, size)
+        self._handle.call(_lib.vmshm_grow, _fits(size, 64))
 
     @property
     def buf(self):
@@ -273,14 +301,15 @@ class SharedMemory(_Closing):
         At once if it is not `expected`; sometimes for no reason: look again.
         """
         try:
-            self._handle.call(_lib.vmshm_wait, offset, expected,
-                              _deadline(timeout))
+            self._handle.call(_lib.vmshm_wait, _fits(offset, 64),
+                              _fits(expected, 32), _deadline(timeout))
         except BlockingIOError:
             pass
 
     def wake(self, offset, count=0xffffffff):
         """Wake up to so many who wait for the word."""
-        self._handle.call(_lib.vmshm_wake, offset, count)
+        self._handle.call(_lib.vmshm_wake, _fits(offset, 64),
+                          _fits(count, 32))
 
     def fileno(self):
         """For select() and the like: readable once the word of the last arm()
@@ -289,7 +318,8 @@ class SharedMemory(_Closing):
 
     def arm(self, offset, expected):
         """Which word, and what its value has to be. Once for each wake-up."""
-        self._handle.call(_lib.vmshm_poll_arm, offset, expected)
+        self._handle.call(_lib.vmshm_poll_arm, _fits(offset, 64),
+                          _fits(expected, 32))
 
     def __exit__(self, kind, *_):
         try:
@@ -329,7 +359,7 @@ class Channel(_Closing):
         self._sending, self._receiving = threading.RLock(), threading.RLock()
         self._spins = False
         self._open(_lib.vmshm_channel_open, _lib.vmshm_channel_close, name,
-                   where, ring, mode)
+                   where, _fits(ring, 64), _fits(mode, 32))
         #: Bytes of the longest message
         self.max = self._handle.call(_lib.vmshm_channel_max)
         self._message = bytearray(min(self.max, 65536))
@@ -438,7 +468,7 @@ class Channel(_Closing):
     def spin(self, seconds):
         """How long to look for what is waited for before sleeping: None
         always, 0 never. It burns the processor and saves falling asleep."""
-        time = _FOREVER if seconds is None else round(seconds * 1e9)
+        time = _nanoseconds(seconds)
         own = self._handle.own
         with own(self._sending), own(self._receiving):
             self._spins = not 0 <= time <= _SLICE
@@ -462,7 +492,8 @@ class BroadcastWriter(_Closing):
     def __init__(self, name, size, entries, mode=0o600, where=None):
         self._lock = threading.RLock()
         self._open(_lib.vmshm_broadcast_create, _lib.vmshm_broadcast_close,
-                   name, where, size, entries, mode)
+                   name, where, _fits(size, 64), _fits(entries, 32),
+                   _fits(mode, 32))
 
     def send(self, data):
         """An entry."""

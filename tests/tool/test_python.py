@@ -202,6 +202,67 @@ def test_open_errors():
     raises(FileNotFoundError, library().unlink, name)
 
 
+def test_wrong_arguments():
+    """Are errors, and not cut to something that is right."""
+    # It was the end of the interpreter
+    python("-c", """if True:
+        import vmshm
+        for call in (vmshm.unlink, vmshm.Channel, vmshm.SharedMemory,
+                     vmshm.BroadcastReader):
+            try:
+                call(None)
+            except TypeError:
+                continue
+            raise AssertionError(call)
+    """)
+    lib, name, much = library(), fresh_name(), 1 << 32
+    for call in (lib.unlink, lib.Channel, lib.BroadcastReader):
+        for wrong in ({"name": name + "\0x"}, {"name": name, "where": "/\0"}):
+            raises(ValueError, call, **wrong)
+    for call, *args in (
+            (lib.Channel, name, -1), (lib.Channel, name, 1 << 64),
+            (lib.Channel, name, 0, much + 0o600),
+            (lib.SharedMemory, name, True, 1, much + 0o600),
+            (lib.BroadcastWriter, name, 10, much + 2),
+            (lib.BroadcastWriter, name, 10, -1),
+            (lib.BroadcastWriter, name, (1 << 64) + 10, 2),
+            (lib.BroadcastWriter, name, 10, 2, much + 0o600)):
+        raises(OverflowError, call, *args)
+        equal(os.path.exists(shm.path(name)), False, "it is made")
+    with shm.Object(4096) as o, lib.SharedMemory(o.name) as memory:
+        for call, *args in ((memory.wait, 0, much), (memory.wait, 1 << 64, 1),
+                            (memory.wait, 0, -1), (memory.wake, 0, much),
+                            (memory.wake, -4), (memory.arm, 0, much),
+                            (memory.arm, 1 << 64, 0), (memory.grow, -1),
+                            (memory.grow, 1 << 64)):
+            raises(OverflowError, call, *args)
+
+
+def test_long_timeouts():
+    """Longer than the library can count is for ever."""
+    with Pair() as (a, b):
+        for timeout in (float("inf"), 1e10, 2.0 ** 63, 18446744073.8,
+                        10 ** 400):
+            waiter = Background(b.recv, timeout)
+            while not b._handle._calls and waiter.is_alive():
+                pass
+            a.send(b"x")
+            equal(waiter.get(), b"x")
+            a.spin(timeout)
+        raises(ValueError, b.recv, float("nan"))
+
+
+def test_empty_room():
+    """For a message without a byte"""
+    with Pair() as (a, b):
+        a.send(b"")
+        equal(b.recv_into(bytearray(0)), 0)
+        a.send(b"x")
+        raises(OSError, b.recv_into, bytearray(0), code=errno.EMSGSIZE)
+        raises(TypeError, b.recv_into, b"")
+        equal(b.recv(), b"x")
+
+
 def test_event_loop():
     with Pair() as (a, b):
         equal(b.arm(), False)
