@@ -37,7 +37,11 @@ struct product {
 	struct matrix a, b, c;
 };
 
-/* One call at a time. A child of fork() connects anew: @owner is who did. */
+/*
+ * One call at a time. A child of fork() is another program, so it connects anew
+ * (@owner is who did): it can once its parent has gone, for the service has one
+ * at a time.
+ */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct transport *service;
 static pid_t owner;
@@ -54,6 +58,17 @@ static void die(const char *what, int err)
 	abort();
 }
 
+/* A thread of the parent may have it, and the child has no such thread. */
+static void unlock_in_child(void)
+{
+	pthread_mutex_init(&lock, NULL);
+}
+
+static void __attribute__((constructor)) prepare_for_fork(void)
+{
+	pthread_atfork(NULL, NULL, unlock_in_child);
+}
+
 static void connect_service(void)
 {
 	const char *address = getenv("RPCBLAS");
@@ -64,6 +79,9 @@ static void connect_service(void)
 
 	if (!address)
 		die("is not set; say where the service is, as vmshm:/NAME", 0);
+	if (service)
+		service->forget(service);
+	service = NULL;
 	err = transport_connect(&service, address);
 	if (err)
 		die(err == -EBUSY ? "another program uses it" :

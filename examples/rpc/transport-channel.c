@@ -127,6 +127,12 @@ static void close_channel(struct transport *t)
 	free(t);
 }
 
+/* Nothing else of a channel is for a child. */
+static void forget(struct transport *t)
+{
+	free(t);
+}
+
 /* @tries: 0: for ever */
 static int open_channel(struct transport **t, const char *name, size_t ring,
 			mode_t mode, int tries)
@@ -158,6 +164,7 @@ static int open_channel(struct transport **t, const char *name, size_t ring,
 		.reserve = reserve,
 		.commit = commit,
 		.close = close_channel,
+		.forget = forget,
 	};
 	*t = &c->t;
 	return 0;

@@ -252,6 +252,8 @@ static int from_socket(struct transport **t, int fd, size_t max)
 		.reserve = reserve,
 		.commit = commit,
 		.close = close_tcp,
+		/* The connection lasts as long as somebody has it. */
+		.forget = close_tcp,
 	};
 	*t = &tcp->t;
 	return 0;

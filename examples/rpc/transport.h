@@ -42,6 +42,8 @@ struct transport {
 
 	/* In good order */
 	void (*close)(struct transport *t);
+	/* In a child of fork(), to whom it does not belong */
+	void (*forget)(struct transport *t);
 };
 
 /* The client's end. EBUSY: another client is there. */

@@ -12,6 +12,8 @@ import contextlib
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -57,6 +59,7 @@ def build():
             "LIB=" + os.path.join(BUILD, "lib"), "CFLAGS=" + " ".join(CHECKS))
     library = [os.path.join(BUILD, "librpcblas.so"), "-Wl,-rpath," + BUILD]
     compiled("products", *library)
+    compiled("forked", *library)
     compiled("fuzz", os.path.join(EXAMPLE, "sgemm.c"))
     compiled("hostile", *(os.path.join(EXAMPLE, f) for f in (
         "transport.c", "transport-channel.c", "transport-tcp.c")),
@@ -71,12 +74,12 @@ def line_of(file):
 
 
 @contextlib.contextmanager
-def running(program, *args, env=None, folder=BUILD):
+def running(program, *args, env=None, folder=BUILD,
+            stdin=subprocess.DEVNULL):
     """The program, while it runs; it is killed at the end."""
     process = subprocess.Popen(
-        [os.path.join(folder, program), *args], bufsize=0,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        [os.path.join(folder, program), *args], bufsize=0, stdin=stdin,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, **(env or {})}, preexec_fn=die_with_parent)
     try:
         yield process
@@ -291,6 +294,39 @@ def test_second_client():
         text = run("products", "1", "1", "4", address=addresses[0],
                    code=-signal.SIGABRT)
         says(text, "another program uses it")
+
+
+def test_parent_gone():
+    """Its child connects anew."""
+    both(lambda address: says(run("forked", "gone", address=address),
+                              "the child is done"))
+
+
+def accepted(listener):
+    """A client of ours, who has sent a product of numbers"""
+    client, _ = listener.accept()
+    client.settimeout(DEADLINE)
+    client.sendall(struct.pack("=QII", 8, 0x31636c62, 1 << 20))
+    # Its length, the header, A and B
+    client.recv(8 + 32 + 4 + 4, socket.MSG_WAITALL)
+    return client
+
+
+def test_fork_in_call():
+    """A child is not kept by its parent's call, which does not end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(DEADLINE)
+        address = f"tcp:127.0.0.1:{listener.getsockname()[1]}"
+        with running("forked", "busy", env={"RPCBLAS": address},
+                     stdin=subprocess.PIPE) as program, \
+                accepted(listener):
+            program.stdin.write(b"\n")
+            with accepted(listener) as child:
+                child.sendall(struct.pack("=QIIf", 8 + 4, 0, 0, 6))
+                if program.wait(DEADLINE):
+                    raise AssertionError(program.stderr.read().decode())
+            if line_of(program.stdout) != "the child is done":
+                raise AssertionError("it has not said that it is done")
 
 
 def test_object_cut():
