@@ -21,6 +21,7 @@
 
 #define MOST 16			/* addresses */
 #define USUAL (8u << 20)	/* bytes */
+#define MOST_MIB 1024
 #define PAUSE 1			/* seconds before what failed is tried again */
 
 static const char usage[] =
@@ -158,11 +159,13 @@ static size_t parse(int argc, char **argv)
 	int option;
 
 	while ((option = getopt(argc, argv, "m:")) != -1) {
-		max = option == 'm' ? strtoul(optarg, NULL, 10) << 20 : 0;
-		if (!max || max > 1u << 30) {
+		/* Not shifted yet, which would wrap */
+		max = option == 'm' ? strtoul(optarg, NULL, 10) : 0;
+		if (!max || max > MOST_MIB) {
 			fputs(usage, stderr);
 			exit(2);
 		}
+		max <<= 20;
 	}
 	if (optind == argc || argc - optind > MOST) {
 		fputs(usage, stderr);

@@ -202,6 +202,9 @@ def test_wrong_arguments():
     """Of the service itself"""
     for args, code, what in (
             ([], 2, "usage: "), (["-m", "0", "tcp:127.0.0.1:0"], 2, "usage: "),
+            (["-m", "1025", "nothing"], 2, "usage: "),
+            # 1 MiB in 64 bits
+            (["-m", str((1 << 44) + 1), "nothing"], 2, "usage: "),
             (["vmshm:" + "x" * 300], 1, "File name too long"),
             (["nothing"], 1, "nothing: Invalid argument"),
             (["vmshm:/a/b"], 1, "vmshm:/a/b: Invalid argument")):
