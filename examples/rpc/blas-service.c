@@ -103,6 +103,8 @@ static void serve(struct listener *l)
 
 static void start(struct place *p, const sigset_t *usual, unsigned int pause)
 {
+	pid_t parent = getpid();
+
 	p->pid = fork();
 	if (p->pid < 0) {
 		perror("blas-service: fork");
@@ -112,6 +114,9 @@ static void start(struct place *p, const sigset_t *usual, unsigned int pause)
 		return;
 	sigprocmask(SIG_SETMASK, usual, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It may have died before that. */
+	if (getppid() != parent)
+		_exit(1);
 	sleep(pause);
 	serve(&p->l);
 }
