@@ -13,6 +13,7 @@ from vmshm import equal, true, until
 OPTIONS = f",arena={2 * MIB}"
 SOON = 10       # seconds that a thread of the host may take
 ALL = 0xffff
+FUTEX_WAITV = 449       # of Linux on x86-64
 
 
 class Waits(Arena):
@@ -78,7 +79,7 @@ def nobody_waits(obj, offset):
 
 
 def threads_in(vm, call):
-    """Threads for slots that are in this system call of Linux on x86-64."""
+    """Threads for slots that are in this system call."""
     found = 0
     for task in os.listdir(f"/proc/{vm.pid}/task"):
         folder = f"/proc/{vm.pid}/task/{task}/"
@@ -91,5 +92,4 @@ def threads_in(vm, call):
 
 def asleep(vm, count):
     """Returns when so many slots are in a queue."""
-    futex_waitv = 449
-    until(lambda: threads_in(vm, futex_waitv) == count, f"not {count} wait")
+    until(lambda: threads_in(vm, FUTEX_WAITV) == count, f"not {count} wait")

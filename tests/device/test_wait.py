@@ -7,9 +7,9 @@ import time
 import contract as c
 import futex
 from arena import MIB, PAGE
-from qemu import u32
+from qemu import ROOT, u32
 from shm import Object, path
-from slots import (ALL, OPTIONS, SOON, Waits, asleep, host_wakes,
+from slots import (ALL, FUTEX_WAITV, OPTIONS, SOON, Waits, asleep, host_wakes,
                    nobody_waits)
 from vmshm import equal, machine, true, until
 
@@ -133,6 +133,24 @@ def test_two_machines():
         while here.state(0) != c.SLOT_IS_FIRED:
             true(time.monotonic() < end, "it sleeps on")
             there.wake(7 * PAGE + 4, 1)
+
+
+def test_host_without_futex_waitv():
+    """Before Linux 5.16: the feature is missing, and nothing else."""
+    wrap = os.path.join(ROOT, "tests", "lib", "without.py"), str(FUTEX_WAITV)
+    with Object(PAGE, b"host") as obj, \
+         machine(options=OPTIONS, wrap=wrap) as vm:
+        dev = Waits(vm)
+        equal(dev.get(c.REG_FEATURES) & c.F_FUTEX, 0, "the feature")
+        equal(dev.pci.capability(0x11), 0, "MSI-X")
+        dev.attach(obj.name)
+        dev.sees(0, b"host", "attached")
+        dev.arm(0, 0, 1)
+        dev.hold(1, 0)
+        dev.wake(0, ALL)
+        for register in range(c.REG_SLOT, 0x1000, 8):
+            equal(vm.read(dev.regs + register, 8), 0, f"at {register:#x}")
+        equal(obj.read(0, 4), b"host", "the object")
 
 
 def test_read_only_span():
