@@ -574,6 +574,25 @@ proctype unplug()
 	byte s, who;
 
 	gone = true;
+	/* The driver's part, some time before RELEASE */
+	for (s : 0 .. SLOTS - 1) {
+		atomic {
+			!locked[s];
+			if
+			:: used[s] -> disarm(s)
+			:: else
+			fi
+		};
+		atomic {
+			!irq_lock;
+			if
+			:: fired_bit[s] ->
+				fired_bit[s] = false;
+				futex_wake(word_at[place[s]])
+			:: else
+			fi
+		}
+	}
 	for (s : 0 .. SLOTS - 1) {
 		atomic {
 			!locked[s];
