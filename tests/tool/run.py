@@ -39,6 +39,9 @@ def build():
 def main():
     # So that the objects go away on this exit path, too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # What is ignored, as under nohup or after "&", programs inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     report = Report()
     why = build()
     if why:
