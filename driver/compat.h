@@ -141,6 +141,11 @@ static inline void vmshm_page_set_index(struct page *page, pgoff_t index)
 	defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_FS_DAX)
 #define VMSHM_HAS_PMD
 
+static inline bool vmshm_pmd_is_huge(pmd_t pmd)
+{
+	return pmd_trans_huge(pmd) || pmd_devmap(pmd);
+}
+
 static inline vm_fault_t vmshm_insert_pmd(struct vm_fault *vmf,
 					  struct page *page, bool write)
 {
@@ -164,6 +169,11 @@ static inline void vmshm_inode_allow_pmd(struct inode *inode)
 	inode->i_flags |= S_DAX;
 }
 #else
+static inline bool vmshm_pmd_is_huge(pmd_t pmd)
+{
+	return false;
+}
+
 static inline void vmshm_inode_allow_pmd(struct inode *inode)
 {
 }

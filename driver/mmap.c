@@ -49,24 +49,34 @@ static void vmshm_fault_around(struct vmshm_object *object,
 	}
 }
 
+/* A private copy is to be made, or userfaultfd has left a marker. */
+static bool vmshm_fault_is_special(struct vm_fault *vmf)
+{
+	if ((vmf->flags & FAULT_FLAG_WRITE) &&
+	    !(vmf->vma->vm_flags & VM_SHARED))
+		return true;
+	return (vmf->flags & FAULT_FLAG_ORIG_PTE_VALID) &&
+	       !pte_none(vmf->orig_pte);
+}
+
 /*
  * Maps @page, whose reference it takes over, or says what error it is, while
  * the object's lock is held: who cuts the object, and takes its pages out of
- * all mappings, must not miss one. Only for a private copy the kernel gets the
- * page itself.
+ * all mappings, must not miss one. Only what is special the kernel does itself.
  */
 static vm_fault_t vmshm_fault_finish(struct vm_fault *vmf, struct page *page)
 {
-	struct vm_area_struct *vma = vmf->vma;
-	int err;
+	int err = 0;
 
 	if (IS_ERR(page))
 		return vmshm_fault_errno(PTR_ERR(page));
-	if ((vmf->flags & FAULT_FLAG_WRITE) && !(vma->vm_flags & VM_SHARED)) {
+	if (vmshm_fault_is_special(vmf)) {
 		vmf->page = page;
 		return 0;
 	}
-	err = vm_insert_page(vma, vmf->address & PAGE_MASK, page);
+	/* Somebody may have made a huge entry while we waited for the lock. */
+	if (!vmshm_pmd_is_huge(*vmf->pmd))
+		err = vm_insert_page(vmf->vma, vmf->address & PAGE_MASK, page);
 	put_page(page);
 	/* EBUSY: another thread was faster. */
 	if (err && err != -EBUSY)
@@ -103,6 +113,9 @@ static struct page *vmshm_huge_page(struct vmshm_object *object,
 	struct vmshm_extent *extent;
 	u64 offset;
 
+	/* Somebody may have made single ones while we waited for the lock. */
+	if (!pmd_none(*vmf->pmd) && !vmshm_pmd_is_huge(*vmf->pmd))
+		return NULL;
 	if (object->gone ||
 	    !vmshm_arena_allows_pmd(object->vdev->arena) ||
 	    !(vma->vm_flags & VM_SHARED) ||

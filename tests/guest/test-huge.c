@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -183,6 +185,57 @@ T_TEST(private_copy_when_its_place_is_needed)
 	r[0] = r[all - 1] = 1;
 	T_EQ(p[5], was);
 	T_EQ(q[5], (char)~was);
+}
+
+enum { TOUCHERS = 4, TOUCH_ROUNDS = 200 };
+
+static char *touched;
+static pthread_barrier_t ready;
+
+/* Each another page, some for writing */
+static void *touch(void *number)
+{
+	long n = (long)number, round;
+
+	for (round = 0; round < TOUCH_ROUNDS; round++) {
+		volatile char *p;
+
+		pthread_barrier_wait(&ready);
+		p = touched + n * 400 * 1024 + (round + n) % 2 * MIB;
+		if (n % 2)
+			p[0] = n;
+		else
+			(void)p[0];
+		pthread_barrier_wait(&ready);
+	}
+	return NULL;
+}
+
+/* Threads meet at the first access, while the object gets its place. */
+T_TEST(first_touched_by_several)
+{
+	pthread_t thread[TOUCHERS];
+	const char *name = strdup(t_name("touched"));
+	long i;
+
+	munmap(map_new(name, 4), 4 * MIB);
+	close(fd);
+	pthread_barrier_init(&ready, NULL, TOUCHERS + 1);
+	for (i = 0; i < TOUCHERS; i++)
+		T_EQ(pthread_create(&thread[i], NULL, touch, (void *)i), 0);
+	for (i = 0; i < TOUCH_ROUNDS; i++) {
+		touched = map(name, 4 * MIB, PROT_READ | PROT_WRITE,
+			      MAP_SHARED);
+		/* So that it has no place any more */
+		T_EQ(ftruncate(fd, 4096), 0);
+		T_EQ(ftruncate(fd, 4 * MIB), 0);
+		pthread_barrier_wait(&ready);
+		pthread_barrier_wait(&ready);
+		munmap(touched, 4 * MIB);
+		close(fd);
+	}
+	for (i = 0; i < TOUCHERS; i++)
+		pthread_join(thread[i], NULL);
 }
 
 T_TEST(cut_and_grow_while_mapped)
