@@ -242,9 +242,9 @@ void vmshm_waits_stop(struct vmshm_dev *vdev)
 		return;
 	/* Waiters first: others answer when a holder of a word is gone. */
 	for (n = VMSHM_SLOTS; n--;) {
+		/* Also one whose user has just left: he could not end it. */
 		mutex_lock(&vdev->lock);
-		if (test_bit(n, waits->used))
-			vmshm_slot_end(vdev, n);
+		vmshm_slot_end(vdev, n);
 		mutex_unlock(&vdev->lock);
 		/* The page */
 		vmshm_slot_stop(vdev, n, false);
