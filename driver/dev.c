@@ -6,7 +6,6 @@
 #include <linux/fs.h>
 #include <linux/idr.h>
 #include <linux/mm.h>
-#include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -29,6 +28,7 @@ static void vmshm_dev_release(struct device *dev)
 
 	iput(vdev->inode);
 	kfree(vdev->waits);
+	mutex_destroy(&vdev->list_lock);
 	mutex_destroy(&vdev->objects_lock);
 	mutex_destroy(&vdev->lock);
 	kfree(vdev);
@@ -57,7 +57,9 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	mutex_init(&vdev->lock);
 	mutex_init(&vdev->objects_lock);
 	hash_init(vdev->objects);
-	init_waitqueue_head(&vdev->leaving);
+	mutex_init(&vdev->list_lock);
+	INIT_LIST_HEAD(&vdev->words);
+	spin_lock_init(&vdev->words_lock);
 	vmshm_extents_init(vdev);
 	device_initialize(&vdev->dev);
 	vdev->dev.class = &vmshm_class;
@@ -119,7 +121,7 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	/* No fault fills a mapping any more. */
 	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);
 	vmshm_waits_stop(vdev);
-	wake_up_poll(&vdev->leaving, EPOLLERR | EPOLLHUP);
+	vmshm_words_gone(vdev);
 	if (vdev->arena)
 		vmshm_extents_stop(vdev);
 	mutex_lock(&vdev->lock);

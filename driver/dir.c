@@ -11,6 +11,8 @@
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/namei.h>
+#include <linux/overflow.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -66,6 +68,15 @@ void vmshm_inode_refresh(struct inode *inode)
 		vmshm_inode_update(inode, &st);
 }
 
+/* The device has just found it by a name. */
+static void vmshm_inode_named(struct inode *inode, const struct vmshm_stat *st)
+{
+	/* Of those that were removed here, the host has made others. */
+	if (!inode->i_nlink)
+		set_nlink(inode, 1);
+	vmshm_inode_update(inode, st);
+}
+
 static int vmshm_inode_test(struct inode *inode, void *object)
 {
 	return inode->i_private == object;
@@ -95,7 +106,7 @@ struct inode *vmshm_inode_get(struct super_block *sb, const char *name,
 	}
 	if (!vmshm_inode_is_new(inode)) {
 		vmshm_object_put(object);
-		vmshm_inode_update(inode, st);
+		vmshm_inode_named(inode, st);
 		return inode;
 	}
 	inode->i_ino = st->ident;
@@ -155,12 +166,9 @@ static int vmshm_revalidate(struct dentry *dentry, unsigned int flags)
 	if (!inode->i_private)
 		return 1;
 	if (vmshm_dentry_name(dentry, name) ||
-	    vmshm_stat_name(dentry->d_sb, name, &st) ||
-	    st.ident != vmshm_inode_object(inode)->ident)
+	    vmshm_object_stat_name(vmshm_inode_object(inode), name, &st))
 		return 0;
-	/* Of several names, one that is there now. */
-	vmshm_object_renamed(vmshm_inode_object(inode), name);
-	vmshm_inode_update(inode, &st);
+	vmshm_inode_named(inode, &st);
 	return 1;
 }
 
@@ -235,7 +243,6 @@ static int vmshm_unlink(struct inode *dir, struct dentry *dentry)
 static int vmshm_second_name(struct dentry *from, struct dentry *to,
 			     u32 command, u32 flags)
 {
-	struct vmshm_dev *vdev = vmshm_sb(from->d_sb)->vdev;
 	char from_name[NAME_MAX + 2], to_name[NAME_MAX + 2];
 	int err;
 
@@ -245,13 +252,8 @@ static int vmshm_second_name(struct dentry *from, struct dentry *to,
 	      vmshm_dentry_name(to, to_name);
 	if (err)
 		return err;
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_second_name(vdev, command, from_name, to_name, flags);
-	mutex_unlock(&vdev->lock);
-	if (!err)
-		vmshm_object_renamed(vmshm_inode_object(d_inode(from)),
-				     to_name);
-	return err;
+	return vmshm_object_second_name(vmshm_inode_object(d_inode(from)),
+					command, from_name, to_name, flags);
 }
 
 static int vmshm_rename(struct mnt_idmap *idmap, struct inode *dir,
@@ -293,11 +295,11 @@ static const struct inode_operations vmshm_dir_inode_ops = {
 	.link = vmshm_link,
 };
 
-/* One answer of LIST */
+/* What one answer of LIST had: names, each with its NUL */
 struct vmshm_part {
 	struct list_head node;
-	int count;
-	char names[VMSHM_NAME_SIZE];
+	unsigned int count;
+	char names[];
 };
 
 /* What an open directory has got: all names, as they were at one time */
@@ -308,7 +310,7 @@ struct vmshm_list {
 };
 
 /* Far more than there can be files; no device fills the memory. */
-#define VMSHM_PARTS_MOST (SZ_64M / VMSHM_NAME_SIZE)
+#define VMSHM_PARTS_MOST (SZ_32M / VMSHM_NAME_SIZE)
 
 static void vmshm_list_forget(struct vmshm_list *list)
 {
@@ -320,59 +322,95 @@ static void vmshm_list_forget(struct vmshm_list *list)
 	list->read = false;
 }
 
+/* Bytes of so many names in a buffer of VMSHM_NAME_SIZE; 0: it is nonsense. */
+static size_t vmshm_names_size(const char *names, unsigned int count)
+{
+	size_t at = 0;
+
+	while (count--) {
+		size_t left = VMSHM_NAME_SIZE - at;
+		size_t size = strnlen(names + at, left);
+
+		if (size < 2 || size == left)
+			return 0;
+		at += size + 1;
+	}
+	return at;
+}
+
 /* Names from number @first on; how many, 0 at the end, or -errno. */
 static int vmshm_list_read_part(struct vmshm_dev *vdev, struct vmshm_list *list,
-				u64 first)
+				u64 first, char *names)
 {
-	/* Without dropping inodes, which takes other locks before this one */
-	struct vmshm_part *part = kmalloc(sizeof(*part), GFP_NOFS);
+	struct vmshm_part *part;
+	size_t size;
 	int count;
 
+	mutex_lock(&vdev->lock);
+	count = vmshm_regs_list(vdev, first, names);
+	mutex_unlock(&vdev->lock);
+	if (count <= 0)
+		return count;
+	size = vmshm_names_size(names, count);
+	if (!size)
+		return -EIO;
+	part = kmalloc(struct_size(part, names, size), GFP_KERNEL_ACCOUNT);
 	if (!part)
 		return -ENOMEM;
-	count = vmshm_regs_list(vdev, first, part->names);
 	part->count = count;
-	if (count > 0)
-		list_add_tail(&part->node, &list->parts);
-	else
-		kfree(part);
+	memcpy(part->names, names, size);
+	list_add_tail(&part->node, &list->parts);
 	return count;
 }
 
-/* The device keeps one list, for whoever began one last: all of it at once. */
-static int vmshm_list_read(struct vmshm_dev *vdev, struct vmshm_list *list)
+static int vmshm_list_read_parts(struct vmshm_dev *vdev,
+				 struct vmshm_list *list, char *names)
 {
 	unsigned int parts = 0;
 	u64 first = 0;
 	int count;
 
-	vmshm_list_forget(list);
-	mutex_lock(&vdev->lock);
 	do {
-		count = vmshm_list_read_part(vdev, list, first);
+		count = vmshm_list_read_part(vdev, list, first, names);
 		first += max(count, 0);
 		if (fatal_signal_pending(current))
-			count = -EINTR;
-		else if (++parts > VMSHM_PARTS_MOST)
-			count = -EIO;
+			return -EINTR;
+		if (++parts > VMSHM_PARTS_MOST)
+			return -EIO;
+		cond_resched();
 	} while (count > 0);
-	mutex_unlock(&vdev->lock);
-	list->read = !count;
 	return count;
+}
+
+/* The device keeps one list, for whoever began one last: one after the other */
+static int vmshm_list_read(struct vmshm_dev *vdev, struct vmshm_list *list)
+{
+	char *names = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL);
+	int err;
+
+	if (!names)
+		return -ENOMEM;
+	vmshm_list_forget(list);
+	err = mutex_lock_killable(&vdev->list_lock);
+	if (!err) {
+		err = vmshm_list_read_parts(vdev, list, names);
+		mutex_unlock(&vdev->list_lock);
+	}
+	list->read = !err;
+	kfree(names);
+	return err;
 }
 
 /* Hands out the names of one answer; false when the reader has no more room. */
 static bool vmshm_emit(struct dir_context *ctx, struct vmshm_part *part,
 		       u64 number)
 {
-	const char *end = part->names + VMSHM_NAME_SIZE, *name = part->names;
-	int i;
+	const char *name = part->names;
+	unsigned int i;
 
-	for (i = 0; i < part->count && name < end; i++, number++) {
-		size_t size = strnlen(name, end - name);
+	for (i = 0; i < part->count; i++, number++) {
+		size_t size = strlen(name);
 
-		if (size < 2 || size == end - name)
-			return false;
 		/* The identity would cost a command for each name. */
 		if (number == ctx->pos - 2) {
 			if (!dir_emit(ctx, name + 1, size - 1,

@@ -233,7 +233,8 @@ static void vmshm_object_make_room(struct vmshm_object *self)
 	mutex_lock(&vdev->objects_lock);
 	hash_for_each(vdev->objects, bucket, object, node) {
 		/* It is the wrong order of locks; so only try. */
-		if (object == self || !mutex_trylock(&object->lock))
+		if (object == self || list_empty(&object->extents) ||
+		    !mutex_trylock(&object->lock))
 			continue;
 		vmshm_extent_reclaim(object);
 		mutex_unlock(&object->lock);
@@ -489,4 +490,41 @@ void vmshm_object_renamed(struct vmshm_object *object, const char *name)
 	mutex_lock(&object->lock);
 	strscpy(object->name, name, sizeof(object->name));
 	mutex_unlock(&object->lock);
+}
+
+/* Whether it still has the name; -ESTALE: another one has. */
+int vmshm_object_stat_name(struct vmshm_object *object, const char *name,
+			   struct vmshm_stat *st)
+{
+	struct vmshm_dev *vdev = object->vdev;
+	int err;
+
+	/* Of several names it keeps the one that was there last. */
+	mutex_lock(&object->lock);
+	mutex_lock(&vdev->lock);
+	err = vmshm_regs_stat(vdev, name, 0, st);
+	mutex_unlock(&vdev->lock);
+	if (!err && st->ident != object->ident)
+		err = -ESTALE;
+	if (!err)
+		strscpy(object->name, name, sizeof(object->name));
+	mutex_unlock(&object->lock);
+	return err;
+}
+
+/* RENAME and LINK */
+int vmshm_object_second_name(struct vmshm_object *object, u32 command,
+			     const char *from, const char *to, u32 flags)
+{
+	struct vmshm_dev *vdev = object->vdev;
+	int err;
+
+	mutex_lock(&object->lock);
+	mutex_lock(&vdev->lock);
+	err = vmshm_regs_second_name(vdev, command, from, to, flags);
+	mutex_unlock(&vdev->lock);
+	if (!err)
+		strscpy(object->name, to, sizeof(object->name));
+	mutex_unlock(&object->lock);
+	return err;
 }

@@ -86,18 +86,16 @@ __poll_t vmshm_words_poll(struct vmshm_words *words, struct file *file,
 			  struct poll_table_struct *wait)
 {
 	struct vmshm_waits *waits = words->vdev->waits;
-	__poll_t mask = 0;
+	bool gone = READ_ONCE(words->vdev->gone);
+	__poll_t mask = gone ? EPOLLERR | EPOLLHUP : 0;
 
 	poll_wait(file, &words->waiter.wait, wait);
-	poll_wait(file, &words->vdev->leaving, wait);
-	if (READ_ONCE(words->vdev->gone))
-		return EPOLLERR | EPOLLHUP;
 	if (READ_ONCE(words->polling) < 0)
-		return DEFAULT_POLLMASK;
+		return gone ? mask : DEFAULT_POLLMASK;
 	spin_lock_irq(&waits->lock);
 	if (words->waiter.fired) {
 		words->waiter.seen = true;
-		mask = EPOLLIN | EPOLLRDNORM;
+		mask |= EPOLLIN | EPOLLRDNORM;
 	}
 	spin_unlock_irq(&waits->lock);
 	return mask;

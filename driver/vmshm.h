@@ -8,11 +8,12 @@
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/hashtable.h>
+#include <linux/limits.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/time64.h>
 #include <linux/types.h>
-#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -36,7 +37,8 @@ struct vmshm_words;
  * A device. It lives on after its PCI function is gone, until the last file
  * that was opened through it is closed.
  *
- * Locks are taken in this order: object->lock, objects_lock, lock.
+ * Locks are taken in this order: object->lock, objects_lock, lock. Finding
+ * memory may take objects_lock, as inodes are dropped for it.
  */
 struct vmshm_dev {
 	struct device dev;
@@ -54,8 +56,6 @@ struct vmshm_dev {
 	u32 features;
 	/* Or NULL: then nobody can wait. Its memory lives as long as we do. */
 	struct vmshm_waits *waits;
-	/* All who poll: they are told when the device is gone. */
-	wait_queue_head_t leaving;
 
 	/*
 	 * Protects the registers and the next two. Never held across an access
@@ -67,10 +67,17 @@ struct vmshm_dev {
 	/* What the buffer shows, or NULL */
 	struct vmshm_buffer *buffer;
 
+	/* Held by who reads the device's list of names, before lock */
+	struct mutex list_lock;
+
 	/* Protects objects and lingering. */
 	struct mutex objects_lock;
 	/* struct vmshm_object, by identity */
-	DECLARE_HASHTABLE(objects, 8);
+	DECLARE_HASHTABLE(objects, 10);
+	/* Protects words. */
+	spinlock_t words_lock;
+	/* What files poll and hold: struct vmshm_words */
+	struct list_head words;
 	/* Extents that nobody maps, but somebody holds a page of */
 	struct list_head lingering;
 	struct delayed_work linger_work;
@@ -138,7 +145,8 @@ struct vmshm_object {
 	struct list_head extents;
 	/* Zero pages behind the end, for mappings that reach beyond it */
 	struct xarray tail;
-	char name[VMSHM_NAME_SIZE];
+	/* The device knows no longer ones. */
+	char name[NAME_MAX + 2];
 };
 
 /* A file open on the character device. */
@@ -213,6 +221,10 @@ int vmshm_object_resize(struct vmshm_object *object, u64 size,
 int vmshm_object_allocate(struct vmshm_object *object, u64 offset, u64 length,
 			  struct vmshm_stat *st);
 void vmshm_object_renamed(struct vmshm_object *object, const char *name);
+int vmshm_object_stat_name(struct vmshm_object *object, const char *name,
+			   struct vmshm_stat *st);
+int vmshm_object_second_name(struct vmshm_object *object, u32 command,
+			     const char *from, const char *to, u32 flags);
 int vmshm_object_keep(struct vmshm_object *object);
 u32 vmshm_object_handle(struct vmshm_object *object);
 struct page *vmshm_object_page(struct vmshm_object *object, u64 offset);
@@ -231,6 +243,7 @@ void vmshm_waits_exit(struct vmshm_dev *vdev);
 /* word.c, poll.c, hold.c: what open files do with words of their objects */
 struct vmshm_words *vmshm_words_new(struct vmshm_dev *vdev);
 void vmshm_words_free(struct vmshm_words *words);
+void vmshm_words_gone(struct vmshm_dev *vdev);
 void vmshm_words_flush(struct vmshm_words *words, fl_owner_t id);
 long vmshm_words_ioctl(struct vmshm_words *words, struct vmshm_object *object,
 		       struct file *file, unsigned int cmd, unsigned long arg);

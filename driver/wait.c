@@ -136,16 +136,22 @@ static bool vmshm_may_look(struct vmshm_dev *vdev)
 	       !signal_pending(current) && !READ_ONCE(vdev->gone);
 }
 
-/* Whether the word has another value than @expected within a short time */
-static bool vmshm_look(struct vmshm_dev *vdev, struct vmshm_word *word,
-		       u32 expected, s64 deadline)
+/* How long it may take, nanoseconds */
+static u64 vmshm_look_most(s64 deadline)
 {
 	u64 most = (u64)READ_ONCE(vmshm_look_us) * NSEC_PER_USEC;
-	u64 end;
 
-	if (deadline >= 0)
-		most = min_t(u64, most, vmshm_time_left(deadline));
-	end = local_clock() + most;
+	if (deadline < 0)
+		return most;
+	return min_t(u64, most, vmshm_time_left(deadline));
+}
+
+/* Whether the word has another value than @expected within that time */
+static bool vmshm_look(struct vmshm_dev *vdev, struct vmshm_word *word,
+		       u32 expected, u64 most)
+{
+	u64 end = local_clock() + most;
+
 	while (vmshm_may_look(vdev) && local_clock() < end) {
 		if (vmshm_word_read(word) != expected)
 			return true;
@@ -164,12 +170,16 @@ static bool vmshm_look_perhaps(struct vmshm_words *words,
 {
 	unsigned int skip = READ_ONCE(words->skip);
 	bool found;
+	u64 most;
 
 	if (skip) {
 		WRITE_ONCE(words->skip, skip - 1);
 		return false;
 	}
-	found = vmshm_look(words->vdev, word, expected, deadline);
+	most = vmshm_look_most(deadline);
+	if (!most || !vmshm_may_look(words->vdev))
+		return false;
+	found = vmshm_look(words->vdev, word, expected, most);
 	skip = found ? 0 : min_t(unsigned int, VMSHM_LOOK_SKIP_MOST,
 				 2 * READ_ONCE(words->next_skip) + 1);
 	WRITE_ONCE(words->next_skip, skip);

@@ -69,12 +69,31 @@ struct vmshm_words *vmshm_words_new(struct vmshm_dev *vdev)
 	words->polling = -1;
 	words->holding = -1;
 	vmshm_waiter_init(&words->waiter);
+	spin_lock(&vdev->words_lock);
+	list_add(&words->node, &vdev->words);
+	spin_unlock(&vdev->words_lock);
 	return words;
+}
+
+/* Whoever polls hears of it. */
+void vmshm_words_gone(struct vmshm_dev *vdev)
+{
+	struct vmshm_words *words;
+
+	spin_lock(&vdev->words_lock);
+	list_for_each_entry(words, &vdev->words, node)
+		wake_up_all(&words->waiter.wait);
+	spin_unlock(&vdev->words_lock);
 }
 
 /* The file is closed. */
 void vmshm_words_free(struct vmshm_words *words)
 {
+	struct vmshm_dev *vdev = words->vdev;
+
+	spin_lock(&vdev->words_lock);
+	list_del(&words->node);
+	spin_unlock(&vdev->words_lock);
 	vmshm_poll_end(words);
 	vmshm_hold_end(words);
 	mutex_destroy(&words->lock);

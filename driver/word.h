@@ -5,6 +5,7 @@
 #ifndef VMSHM_WORD_H
 #define VMSHM_WORD_H
 
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
 
@@ -22,6 +23,8 @@ struct vmshm_word {
 /* What an open file polls and holds */
 struct vmshm_words {
 	struct vmshm_dev *vdev;
+	/* Of vdev->words */
+	struct list_head node;
 	/* Protects all below but the last two; not taken by poll(2) */
 	struct mutex lock;
 	/* A slot each, or negative */

@@ -204,6 +204,9 @@ class Host(HostRpc, HostTool):
     def do_mkfifo(self, name):
         os.mkfifo(self.made_path(name))
 
+    def do_link(self, name, second):
+        os.link(self.path(name), self.made_path(second))
+
     def do_symlink(self, name, target):
         os.symlink(self.path(target)[len(SHM) + 1:], self.made_path(name))
 

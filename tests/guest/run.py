@@ -450,6 +450,8 @@ class BackgroundGuest(Guest):
             self.boot()
         except Lost as e:
             self.problem = f"{self.last_words() or 'lost'}: {e}"
+        except Exception as e:      # noqa: BLE001
+            self.problem = f"{type(e).__name__}: {e}"
 
     def listen(self, channel, host):
         self.vm = host.vm

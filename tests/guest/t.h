@@ -125,7 +125,7 @@ const char *t_name(const char *tail);
  *	hex create|unlink HEX		the same for any name, the prefix
  *					included
  *	python VERB NAME [TEXT]		what shared_memory.py does, on the host
- *	mkdir|mkfifo NAME, symlink NAME TARGET
+ *	mkdir|mkfifo NAME, symlink NAME TARGET, link NAME NAME
  *	mapped NAME			answers how many mappings of it QEMU has
  *	mapped_all			and of all objects of this run
  *	wake NAME OFFSET COUNT		futex(2); answers how many it woke

@@ -100,6 +100,24 @@ T_TEST(another_name_of_that_object)
 	T_EQ(shm_unlink(one), 0);
 }
 
+/* One removed here, the other one never seen to be made */
+T_TEST(two_names_of_the_host)
+{
+	const char *one = fs_object("third", PAGE, 1);
+	const char *two = strdup(t_name("fourth"));
+	const char *three = strdup(t_name("fifth"));
+	struct stat st;
+
+	fs_mount(CREATE);
+	t_host("link %s %s", one, two);
+	T_EQ(stat(fs_path("/dev/shm", one), &st), 0);
+	T_EQ(stat(fs_path("/dev/shm", two), &st), 0);
+	T_EQ(shm_unlink(one), 0);
+	T_EQ(stat(fs_path("/dev/shm", two), &st), 0);
+	T_EQ(st.st_nlink, 1);
+	T_EQ(link(fs_path("/dev/shm", two), fs_path("/dev/shm", three)), 0);
+}
+
 T_TEST(dropped_while_in_use)
 {
 	const char *name = fs_object("d", 3 * PAGE, 1);
