@@ -381,6 +381,34 @@ T_TEST(unbind_ends_it)
 	T_ERRNO(wake_word(0, 1), ENODEV);
 }
 
+/* Both processors wake for nothing: nobody else wakes, and all else goes on. */
+T_TEST(waking_in_a_loop_hinders_nobody)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	pid_t pid[2];
+	int i;
+
+	t_host("wait %s 2000 0", name);
+	for (i = 0; i < 2; i++) {
+		pid[i] = t_fork();
+		if (!pid[i])
+			for (;;)
+				wake_word(600, 0xffff);
+	}
+	words[4] = 1;
+	t_host("spawn tokens %s turns 1 2 300", name);
+	T_EQ(t_system("tokens %s turns 0 2 300", words_path(name)), 0);
+	t_host("reap");
+	T_EQ(words[3], 600);
+	for (i = 0; i < 20; i++)
+		t_host("hmp info status");
+	T_EQ(atoi(t_host("waited %s", name)), 0);
+	for (i = 0; i < 2; i++)
+		kill(pid[i], SIGKILL);
+	host_wakes(name, 500, 1);
+}
+
 /*
  * A page in a pipe keeps the device from going; until it does, the slots take
  * no wake-up from others, and words that were held are marked.
