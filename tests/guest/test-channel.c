@@ -20,39 +20,12 @@
 #include "t.h"
 #include "dev.h"
 #include "flow.h"
+#include "meet.h"
 
 #define HOLDS 32
 /* Bare nodes: nothing is mounted from them. */
 #define NODE "vmshm1"
 #define READONLY "vmshm2"
-
-static void mount_first(void)
-{
-	T_EQ(unshare(CLONE_NEWNS), 0);
-	T_EQ(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	T_EQ(mount("vmshm0", "/dev/shm", "vmshm", 0, NULL), 0);
-}
-
-/* The name of a new object of this test; valid until exit */
-static const char *new_name(const char *tail, size_t size)
-{
-	char full[64];
-	char *name;
-
-	snprintf(full, sizeof(full), "c%d-%s", getpid(), tail);
-	name = strdup(t_name(full));
-	t_host("unlink %s", name);
-	t_host("create %s %zu", name, size);
-	return name;
-}
-
-static struct vmshm_channel *join(const char *where, const char *name)
-{
-	struct vmshm_channel *ch;
-
-	T_EQ(vmshm_channel_open(&ch, where, name, 0, 0), 0);
-	return ch;
-}
 
 /* What else opens it, through a node or not, finds the same rings. */
 T_TEST(small_objects_through_the_node)

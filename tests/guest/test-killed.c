@@ -6,21 +6,13 @@
  * qemu: -device vmshm,create=on -device vmshm -name killed
  */
 #define _GNU_SOURCE
-#include <sched.h>
-#include <sys/mount.h>
+#include <errno.h>
 #include <vmshm/broadcast.h>
-#include <vmshm/channel.h>
 
 #include "t.h"
-#include "dev.h"
+#include "meet.h"
 
-static const char *new_name(const char *tail)
-{
-	char *name = strdup(t_name(tail));
-
-	t_host("create %s 12288", name);
-	return name;
-}
+#define SIZE 12288
 
 /* A party of the host that sleeps in the call now, or nearly so */
 static void sleeps(const char *where, const char *name, const char *call)
@@ -30,7 +22,7 @@ static void sleeps(const char *where, const char *name, const char *call)
 	size_t size;
 
 	t_host("spawn party %s end %s %d", name, call, ECONNRESET);
-	T_EQ(vmshm_channel_open(&ch, where, name, 0, 0), 0);
+	ch = join(where, name);
 	/* Not released: so it is not drained, and its ring becomes full. */
 	T_EQ(vmshm_channel_peek(ch, &data, &size, VMSHM_FOREVER), 0);
 }
@@ -41,12 +33,12 @@ T_TEST(the_machine_is_killed)
 	const char *name;
 	uint32_t number = 0;
 
-	T_EQ(mount("vmshm0", "/dev/shm", "vmshm", 0, NULL), 0);
-	sleeps(NULL, new_name("recv"), "recv");
-	sleeps(NULL, new_name("send"), "send");
-	sleeps(NULL, new_name("drain"), "drain");
-	sleeps("vmshm1", new_name("node"), "recv");
-	name = new_name("broadcast");
+	mount_first();
+	sleeps(NULL, new_name("recv", SIZE), "recv");
+	sleeps(NULL, new_name("send", SIZE), "send");
+	sleeps(NULL, new_name("drain", SIZE), "drain");
+	sleeps("vmshm1", new_name("node", SIZE), "recv");
+	name = new_name("broadcast", SIZE);
 	T_EQ(vmshm_broadcast_create(&w, NULL, name, 64, 16, 0600), 0);
 	T_EQ(vmshm_broadcast_send(w, &number, 4), 0);
 	t_host("spawn party %s read 1 %d", name, ECONNRESET);

@@ -7,43 +7,12 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <unistd.h>
 #include <vmshm/broadcast.h>
-#include <vmshm/channel.h>
 
 #include "t.h"
 #include "flow.h"
-
-static void mount_first(void)
-{
-	T_EQ(unshare(CLONE_NEWNS), 0);
-	T_EQ(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	T_EQ(mount("vmshm0", "/dev/shm", "vmshm", 0, NULL), 0);
-}
-
-static const char *new_name(const char *tail, size_t size)
-{
-	char full[64];
-	char *name;
-
-	snprintf(full, sizeof(full), "m%d-%s", getpid(), tail);
-	name = strdup(t_name(full));
-	t_host("create %s %zu", name, size);
-	return name;
-}
-
-static struct vmshm_channel *join(const char *where, const char *name)
-{
-	struct vmshm_channel *ch;
-
-	T_EQ(vmshm_channel_open(&ch, where, name, 0, 0), 0);
-	return ch;
-}
+#include "meet.h"
 
 static void echoes(const char *name)
 {
