@@ -14,10 +14,10 @@ help: ## what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | \
 		column -t -s '|'
 
-deps: ## install the Debian packages that are missing (root or sudo)
+deps: ## install missing Debian packages (root or sudo)
 	@scripts/deps
 
-demo: ## see a guest use an object of the host; does all that is needed
+demo: ## see a guest use an object of the host; does all it needs
 	@scripts/demo
 
 device: ## build/vmshm.so, the device for the installed QEMU
@@ -33,7 +33,7 @@ tool: ## build/vmshm, the program for host and guest
 lib: ## build/lib/libvmshm.so and .a, for programs on both sides
 	@$(MAKE) --no-print-directory -s -C lib
 
-install: ## program, library and manual pages, into PREFIX (/usr/local)
+install: ## program, library, manuals (PREFIX), and Python module
 	@$(MAKE) --no-print-directory -C tools install
 	@$(MAKE) --no-print-directory -C lib install
 	@$(MAKE) --no-print-directory -C python install

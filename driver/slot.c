@@ -51,7 +51,7 @@ static bool vmshm_slot_fired(struct vmshm_slot *slot)
 
 /*
  * At unbind a slot can fire when its waiter has left already. Its bit stays,
- * so that RELEASE passes the wake-up on.
+ * for who ends the slot to pass the wake-up on.
  */
 static void vmshm_irq_word(struct vmshm_dev *vdev, unsigned int first)
 {

@@ -12,7 +12,9 @@ The same calls on both sides:
 folder ("/dev/shm"). `timeout` is in seconds; None waits for ever, 0 does not
 wait. What goes wrong is an OSError: TimeoutError, BlockingIOError (timeout 0),
 BrokenPipeError (the peer has closed), ConnectionResetError (it was killed, or
-its virtual machine was), FileNotFoundError, ... vmshm(3) has them all.
+its virtual machine was), FileNotFoundError, ... vmshm(3) has them all. A wrong
+argument is a ValueError, OverflowError or TypeError, and so is the use of what
+is closed, or belongs to the parent process: ValueError.
 
 All have close() and are context managers. The library is libvmshm.so.0, or what
 the environment variable VMSHM_LIBRARY names.

@@ -33,7 +33,8 @@ struct vmshm_channel;
  * empty channel.
  *	EBUSY	both seats are taken, or one was and the other one is still;
  *		or somebody else is opening it at the moment
- *	EINVAL	the object has something else in it, or @ring is too large
+ *	EINVAL	the object has something else in it, or a channel of another
+ *		version of this library; or @ring is too large
  *	ENODATA	the object is smaller than 12 KiB
  *	EOPNOTSUPP	no waiting and waking here
  *	ETIMEDOUT	who came first does not get ready; for a second
@@ -120,7 +121,8 @@ int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline);
 /*
  * How long to look for what is waited for, in nanoseconds, before sleeping: 0
  * never, VMSHM_FOREVER always. Without it 50 us, where that has helped lately.
- * It burns the processor, and saves the time of falling asleep.
+ * It burns the processor, and saves the time of falling asleep. (In a guest the
+ * driver may look, too, see vmshm(4).)
  */
 void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds);
 

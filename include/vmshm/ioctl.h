@@ -57,7 +57,7 @@ struct vmshm_ioc_wait {
 
 struct vmshm_ioc_wake {
 	__u64 offset;	/* of the word; bytes into the object */
-	__u32 count;	/* how many to wake; 0xffff and more: all */
+	__u32 count;	/* how many to wake; 0: none; 0xffff and more: all */
 	__u32 reserved;	/* 0 */
 };
 
@@ -97,8 +97,9 @@ struct vmshm_ioc_word {
  * has another value than expected, and not before; it stays so until the next
  * such call, which begins anew, for this word or for another one. A file polls
  * one word; open the object again for each further one. Never asked for, a file
- * polls as always ready. An unplug: POLLERR and POLLHUP. Does not wait. Errors
- * as for WAIT, EAGAIN, ETIMEDOUT and EINTR excepted, and
+ * polls as always ready. An unplug: POLLERR and POLLHUP, with POLLIN if it was
+ * so before. Does not wait. Errors as for WAIT, EAGAIN, ETIMEDOUT and EINTR
+ * excepted, and
  *	ENOSPC	48 words are polled through this device, or so many waited for
  */
 #define VMSHM_IOC_POLL	_IOW(0xe6, 3, struct vmshm_ioc_word)

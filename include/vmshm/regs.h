@@ -121,7 +121,7 @@
 #define VMSHM_SLOT_IS_FIRED	2
 #define VMSHM_SLOT_IS_HELD	3	/* and the owner in bits 32 to 61 */
 #define VMSHM_SLOT_OWNER_SHIFT	32
-#define VMSHM_WAKE_COUNT_SHIFT	48	/* 0xffff wakes all */
+#define VMSHM_WAKE_COUNT_SHIFT	48	/* 0 wakes none, 0xffff all */
 
 /* The longest LENGTH of one ALLOCATE; bytes. The VM waits for its end. */
 #define VMSHM_ALLOCATE_MAX	0x4000000

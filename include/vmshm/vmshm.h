@@ -53,7 +53,10 @@ int vmshm_open(struct vmshm **shm, const char *where, const char *name,
 /* Also unmaps what vmshm_map() gave. NULL is nothing. */
 void vmshm_close(struct vmshm *shm);
 
-/* Remove the name; who has the object open keeps it. Errors as unlink(2). */
+/*
+ * Remove the name; who has the object open keeps it. Errors as unlink(2), and
+ * EOPNOTSUPP on /dev/vmshmN.
+ */
 int vmshm_unlink(const char *where, const char *name);
 
 /* Its file, for fstat(2), fallocate(2), ...; it stays the library's to close */
