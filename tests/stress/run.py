@@ -108,7 +108,7 @@ class Stress:
                 self.kill_guest()
         progress.end()
         if code:
-            raise Lost("the conductor has failed")
+            raise Lost(f"the conductor has failed: exit code {code}")
         if left < self.alive:
             raise Lost("it was over before a guest could be killed")
 
