@@ -16,9 +16,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
 qemu=${QEMU:-qemu-system-x86_64}
 out=${OUT:-$top/build/vmshm.so}
-sources="vmshm vmshm-attach vmshm-command vmshm-describe vmshm-hold"
-sources="$sources vmshm-irq vmshm-object vmshm-policy vmshm-thread vmshm-wait"
-sources="$sources vmshm-window load"
+# Every .c file here but the one that makes the device a part of QEMU
+sources=$(cd "$here" && printf '%s
+' *.c | sed -e '/^builtin/d' -e 's/\.c$//')
 
 die() { echo "device: $*" >&2; exit 1; }
 

@@ -145,7 +145,7 @@ static bool layouts_fit(void)
     return true;
 }
 
-static void __attribute__((constructor)) vmshm_load(void)
+static void __attribute__((constructor)) vmshm_plugin_load(void)
 {
     if (!is_qemu_system()) {
         return;

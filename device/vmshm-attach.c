@@ -64,7 +64,7 @@ static int block_migration(VMShmAttachments *t)
     }
     error_setg(&t->migration_blocker, "vmshm: a shared memory object of this "
                "host is mapped; the guest has to close it first");
-    ret = vmshm_migration_block(&t->migration_blocker, &err);
+    ret = vmshm_compat_migration_block(&t->migration_blocker, &err);
     if (ret < 0) {
         warn_report_err(err);
     }
@@ -74,11 +74,11 @@ static int block_migration(VMShmAttachments *t)
 static void unblock_migration_if_empty(VMShmAttachments *t)
 {
     if (t->migration_blocker && g_hash_table_size(t->by_handle) == 0) {
-        vmshm_migration_unblock(&t->migration_blocker);
+        vmshm_compat_migration_unblock(&t->migration_blocker);
     }
 }
 
-VMShmAttachment *vmshm_attachment_find(VMShmAttachments *t, uint32_t handle)
+VMShmAttachment *vmshm_attachments_find(VMShmAttachments *t, uint32_t handle)
 {
     return g_hash_table_lookup(t->by_handle, GUINT_TO_POINTER(handle));
 }
@@ -88,12 +88,12 @@ static uint32_t new_handle(VMShmAttachments *t)
 {
     do {
         t->last_handle++;
-    } while (!t->last_handle || vmshm_attachment_find(t, t->last_handle));
+    } while (!t->last_handle || vmshm_attachments_find(t, t->last_handle));
     return t->last_handle;
 }
 
-int vmshm_attach(VMShmAttachments *t, const VMShmAttachment *want,
-                 uint32_t *handle)
+int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
+                          uint32_t *handle)
 {
     VMShmAttachment *a;
     int ret;
@@ -164,7 +164,7 @@ static void sweep(VMShmAttachments *t, VMShmWindow *window)
     sweep_gap(&s, window->size);
 }
 
-int vmshm_detach(VMShmAttachments *t, VMShmAttachment *a)
+int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a)
 {
     VMShmWindow *window = a->window;
 
@@ -185,14 +185,14 @@ int vmshm_detach(VMShmAttachments *t, VMShmAttachment *a)
     return 0;
 }
 
-int vmshm_detach_all(VMShmAttachments *t)
+int vmshm_attachments_remove_all(VMShmAttachments *t)
 {
     g_autoptr(GList) all = g_hash_table_get_values(t->by_handle);
     GList *item;
     int first = 0;
 
     for (item = all; item; item = item->next) {
-        int ret = vmshm_detach(t, item->data);
+        int ret = vmshm_attachments_remove(t, item->data);
 
         if (ret < 0 && !first) {
             first = ret;
@@ -201,7 +201,7 @@ int vmshm_detach_all(VMShmAttachments *t)
     return first;
 }
 
-uint64_t vmshm_add_bytes(uint64_t one, uint64_t other)
+uint64_t vmshm_attachments_sum(uint64_t one, uint64_t other)
 {
     uint64_t sum;
 
@@ -228,7 +228,7 @@ uint64_t vmshm_attachments_nameless(VMShmAttachments *t)
         }
         ino = st.st_ino;    /* they are all of one file system */
         if (g_hash_table_add(seen, g_memdup2(&ino, sizeof(ino)))) {
-            bytes = vmshm_add_bytes(bytes, st.st_size);
+            bytes = vmshm_attachments_sum(bytes, st.st_size);
         }
     }
     return bytes;

@@ -32,7 +32,10 @@ typedef struct VMShmAttachments {
 
 void vmshm_attachments_init(VMShmAttachments *t);
 
-/* Frees the table; vmshm_detach_all() comes first. Twice is harmless. */
+/*
+ * Frees the table; vmshm_attachments_remove_all() comes first. Twice is
+ * harmless.
+ */
 void vmshm_attachments_destroy(VMShmAttachments *t);
 
 /*
@@ -41,20 +44,20 @@ void vmshm_attachments_destroy(VMShmAttachments *t);
  * failure they stay the caller's. -EBUSY: the place is taken, or migration is
  * under way; -EACCES: -only-migratable; or what mmap(2) says.
  */
-int vmshm_attach(VMShmAttachments *t, const VMShmAttachment *want,
-                 uint32_t *handle);
+int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
+                          uint32_t *handle);
 
 /* NULL if there is none. */
-VMShmAttachment *vmshm_attachment_find(VMShmAttachments *t, uint32_t handle);
+VMShmAttachment *vmshm_attachments_find(VMShmAttachments *t, uint32_t handle);
 
 /* 0, or -errno and it is still attached (the host is out of memory). */
-int vmshm_detach(VMShmAttachments *t, VMShmAttachment *a);
+int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a);
 
 /* Detaches everything; the first error, if any, after trying all. */
-int vmshm_detach_all(VMShmAttachments *t);
+int vmshm_attachments_remove_all(VMShmAttachments *t);
 
 /* The sum, or the largest number if that is less: sizes can be 2^63 - 1. */
-uint64_t vmshm_add_bytes(uint64_t one, uint64_t other);
+uint64_t vmshm_attachments_sum(uint64_t one, uint64_t other);
 
 /* Bytes of the attached objects that have no name any more, each once. */
 uint64_t vmshm_attachments_nameless(VMShmAttachments *t);

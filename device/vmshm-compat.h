@@ -79,8 +79,8 @@
 #define VMSHM_INTERFACE_TABLE InterfaceInfo
 #endif
 
-static inline void vmshm_class_set_reset(DeviceClass *dc,
-                                         void (*reset)(DeviceState *))
+static inline void vmshm_compat_set_reset(DeviceClass *dc,
+                                          void (*reset)(DeviceState *))
 {
 #if VMSHM_QEMU(9, 1)
     device_class_set_legacy_reset(dc, reset);
@@ -89,7 +89,7 @@ static inline void vmshm_class_set_reset(DeviceClass *dc,
 #endif
 }
 
-static inline void vmshm_big_lock(void)
+static inline void vmshm_compat_lock(void)
 {
 #if VMSHM_QEMU(9, 0)
     bql_lock();
@@ -98,7 +98,7 @@ static inline void vmshm_big_lock(void)
 #endif
 }
 
-static inline void vmshm_big_unlock(void)
+static inline void vmshm_compat_unlock(void)
 {
 #if VMSHM_QEMU(9, 0)
     bql_unlock();
@@ -108,14 +108,17 @@ static inline void vmshm_big_unlock(void)
 }
 
 /* Whether KVM can raise an interrupt itself when a notifier is set */
-static inline bool vmshm_irqfd_enabled(void)
+static inline bool vmshm_compat_irqfd_enabled(void)
 {
     return kvm_msi_via_irqfd_enabled();
 }
 
-/* Lets it do so from now on; a route for vmshm_irqfd_remove(), or -errno. */
-static inline int vmshm_irqfd_add(EventNotifier *n, PCIDevice *pci,
-                                  unsigned vector)
+/*
+ * Lets it do so from now on; a route for vmshm_compat_irqfd_remove(), or
+ * -errno.
+ */
+static inline int vmshm_compat_irqfd_add(EventNotifier *n, PCIDevice *pci,
+                                         unsigned vector)
 {
 #ifdef VMSHM_ACCEL_IRQ
     AccelRouteChange change = accel_irqchip_begin_route_changes();
@@ -141,7 +144,7 @@ static inline int vmshm_irqfd_add(EventNotifier *n, PCIDevice *pci,
     return route;
 }
 
-static inline void vmshm_irqfd_remove(EventNotifier *n, int route)
+static inline void vmshm_compat_irqfd_remove(EventNotifier *n, int route)
 {
     kvm_irqchip_remove_irqfd_notifier_gsi(kvm_state, n, route);
     kvm_irqchip_release_virq(kvm_state, route);
@@ -151,7 +154,7 @@ static inline void vmshm_irqfd_remove(EventNotifier *n, int route)
  * Accesses come without the big lock, where QEMU can do that. (Until 5.x there
  * was another way, which is gone: before 10.2 each access takes the lock.)
  */
-static inline void vmshm_region_lockless(MemoryRegion *mr)
+static inline void vmshm_compat_lockless(MemoryRegion *mr)
 {
 #if VMSHM_QEMU(10, 2)
     memory_region_enable_lockless_io(mr);
@@ -159,7 +162,7 @@ static inline void vmshm_region_lockless(MemoryRegion *mr)
 }
 
 /* 0, or a negative errno and *reason freed and NULL. */
-static inline int vmshm_migration_block(Error **reason, Error **errp)
+static inline int vmshm_compat_migration_block(Error **reason, Error **errp)
 {
 #if VMSHM_QEMU(8, 2)
     return migrate_add_blocker(reason, errp);
@@ -174,7 +177,7 @@ static inline int vmshm_migration_block(Error **reason, Error **errp)
 #endif
 }
 
-static inline void vmshm_migration_unblock(Error **reason)
+static inline void vmshm_compat_migration_unblock(Error **reason)
 {
 #if VMSHM_QEMU(8, 2)
     migrate_del_blocker(reason);

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "vmshm-state.h"
+#include "vmshm-describe.h"
 
 QList *vmshm_describe_attachments(VMShmState *s)
 {
@@ -41,7 +41,8 @@ QDict *vmshm_describe_refusals(VMShmState *s)
     VMShmRefusal kind;
 
     for (kind = 0; kind < VMSHM_REFUSED_KINDS; kind++) {
-        qdict_put_int(dict, vmshm_refusal_name(kind), s->policy.refused[kind]);
+        qdict_put_int(dict, vmshm_policy_refusal_name(kind),
+                      s->policy.refused[kind]);
     }
     return dict;
 }

@@ -10,12 +10,15 @@
 #include "qemu/osdep.h"
 #include "hw/pci/msi.h"
 #include "vmshm-compat.h"
-#include "vmshm-state.h"
+#include "vmshm-irq.h"
+#include "vmshm/regs.h"
 
 #define VECTOR 0
 
 struct VMShmIrq {
     PCIDevice *pci;         /* NULL when it is gone; under the big lock */
+    bool (*pending)(void *opaque);
+    void *opaque;           /* of pending */
     EventNotifier notifier;
     bool direct;            /* atomic: KVM has the notifier, */
     int route;              /* with this route */
@@ -27,7 +30,7 @@ struct VMShmIrq {
  */
 static void irq_notify(VMShmIrq *irq)
 {
-    if (irq->pci && vmshm_waits_fired(VMSHM(irq->pci)->waits)) {
+    if (irq->pci && irq->pending(irq->opaque)) {
         msix_notify(irq->pci, VECTOR);
     }
 }
@@ -54,16 +57,16 @@ void vmshm_irq_raise(VMShmIrq *irq)
         event_notifier_set(&irq->notifier);
         return;
     }
-    vmshm_big_lock();
+    vmshm_compat_lock();
     irq_notify(irq);
-    vmshm_big_unlock();
+    vmshm_compat_unlock();
 }
 
 /* What was set before and not looked at yet, KVM looks at when it comes. */
 static void irq_direct(VMShmIrq *irq)
 {
     event_notifier_set_handler(&irq->notifier, NULL);
-    irq->route = vmshm_irqfd_add(&irq->notifier, irq->pci, VECTOR);
+    irq->route = vmshm_compat_irqfd_add(&irq->notifier, irq->pci, VECTOR);
     if (irq->route >= 0) {
         qatomic_set(&irq->direct, true);
     } else {
@@ -74,13 +77,13 @@ static void irq_direct(VMShmIrq *irq)
 static void irq_by_qemu(VMShmIrq *irq)
 {
     qatomic_set(&irq->direct, false);
-    vmshm_irqfd_remove(&irq->notifier, irq->route);
+    vmshm_compat_irqfd_remove(&irq->notifier, irq->route);
     event_notifier_set_handler(&irq->notifier, irq_notified);
 }
 
 void vmshm_irq_update(VMShmIrq *irq)
 {
-    bool direct = vmshm_irqfd_enabled() && msix_enabled(irq->pci) &&
+    bool direct = vmshm_compat_irqfd_enabled() && msix_enabled(irq->pci) &&
                   !msix_is_masked(irq->pci, VECTOR);
 
     if (direct && !irq->direct) {
@@ -90,18 +93,8 @@ void vmshm_irq_update(VMShmIrq *irq)
     }
 }
 
-static int irq_unmasked(PCIDevice *pci, unsigned vector, MSIMessage msg)
-{
-    vmshm_irq_update(VMSHM(pci)->irq);
-    return 0;
-}
-
-static void irq_masked(PCIDevice *pci, unsigned vector)
-{
-    vmshm_irq_update(VMSHM(pci)->irq);
-}
-
-VMShmIrq *vmshm_irq_new(PCIDevice *pci)
+VMShmIrq *vmshm_irq_new(PCIDevice *pci, bool (*pending)(void *opaque),
+                        void *opaque)
 {
     VMShmIrq *irq = g_new0(VMShmIrq, 1);
 
@@ -114,16 +107,15 @@ VMShmIrq *vmshm_irq_new(PCIDevice *pci)
         return NULL;
     }
     irq->pci = pci;
+    irq->pending = pending;
+    irq->opaque = opaque;
     msix_vector_use(pci, VECTOR);
     event_notifier_set_handler(&irq->notifier, irq_notified);
-    /* MSI-X is off, so this asks for nothing that could fail. */
-    msix_set_vector_notifiers(pci, irq_unmasked, irq_masked, NULL);
     return irq;
 }
 
 void vmshm_irq_exit(VMShmIrq *irq)
 {
-    msix_unset_vector_notifiers(irq->pci);
     if (irq->direct) {
         irq_by_qemu(irq);
     }

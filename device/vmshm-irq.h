@@ -8,19 +8,25 @@
 
 typedef struct VMShmIrq VMShmIrq;
 
-/* At realize. NULL: the machine has no MSI-X. */
-VMShmIrq *vmshm_irq_new(PCIDevice *pci);
+/*
+ * Called at realize; the caller calls vmshm_irq_update() whenever the guest
+ * masks or unmasks the vector. @pending(@opaque) says, under the big lock,
+ * whether there is still a reason for the interrupt. NULL: the machine has no
+ * MSI-X.
+ */
+VMShmIrq *vmshm_irq_new(PCIDevice *pci, bool (*pending)(void *opaque),
+                        void *opaque);
 
 /*
- * Any thread can raise it that holds no lock of others, as long as a slot of
- * the device has fired; when that is over by the time it could be, it is not.
+ * Any thread that holds no lock of others can raise the interrupt. It is
+ * dropped if it is no longer pending when QEMU comes to it.
  */
 void vmshm_irq_raise(VMShmIrq *irq);
 
 /* The same, whatever locks are held: the main loop raises it. */
 void vmshm_irq_raise_later(VMShmIrq *irq);
 
-/* Configuration space was written. */
+/* Configuration space or the vector's mask was written. */
 void vmshm_irq_update(VMShmIrq *irq);
 
 /* At unplug: to raise it has no effect any more. */

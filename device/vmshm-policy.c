@@ -8,7 +8,7 @@
 #include "qemu/error-report.h"
 #include "qemu/timer.h"
 #include "qapi/error.h"
-#include "vmshm-object.h"
+#include "vmshm-host.h"
 #include "vmshm-policy.h"
 
 /* At most this many lines in this many milliseconds; a guest can ask on. */
@@ -103,14 +103,14 @@ char *vmshm_policy_guest_name(const VMShmPolicy *p, const char *entry)
         entry += strlen(p->prefix);
     }
     name = g_strconcat("/", entry, NULL);
-    if (vmshm_name_check((uint8_t *)name, strlen(name) + 1) < 0 ||
+    if (vmshm_host_name_check((uint8_t *)name, strlen(name) + 1) < 0 ||
         !may_know(p, name)) {
         return NULL;
     }
     return g_steal_pointer(&name);
 }
 
-const char *vmshm_refusal_name(VMShmRefusal kind)
+const char *vmshm_policy_refusal_name(VMShmRefusal kind)
 {
     static const char *const names[VMSHM_REFUSED_KINDS] = {
         [VMSHM_REFUSED_NAME] = "name",

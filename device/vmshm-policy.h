@@ -41,8 +41,8 @@ bool vmshm_policy_validate(const VMShmPolicy *p, Error **errp);
 
 /*
  * The host's name of the object that the guest calls @name (a name that
- * vmshm_name_check() has passed), or NULL if the guest must not know of it.
- * The caller frees it. It can be longer than a host name may be.
+ * vmshm_host_name_check() has passed), or NULL if the guest must not know of
+ * it. The caller frees it. It can be longer than a host name may be.
  */
 char *vmshm_policy_host_name(const VMShmPolicy *p, const char *name);
 
@@ -61,6 +61,6 @@ int vmshm_policy_refuse(VMShmPolicy *p, VMShmRefusal kind, const char *name,
                         int err);
 
 /* The property name of @kind in the record. */
-const char *vmshm_refusal_name(VMShmRefusal kind);
+const char *vmshm_policy_refusal_name(VMShmRefusal kind);
 
 #endif /* VMSHM_POLICY_H */

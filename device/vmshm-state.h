@@ -10,7 +10,7 @@
 #include "vmshm-compat.h"
 #include "vmshm-irq.h"
 #include "vmshm-policy.h"
-#include "vmshm-wait.h"
+#include "vmshm-futex.h"
 #include "vmshm-window.h"
 #include "vmshm.h"
 #include "vmshm/regs.h"
@@ -38,14 +38,14 @@ struct VMShmState {
     MemoryRegion arena;             /* BAR4: the two spans */
     MemoryRegion arena_rw;
     MemoryRegion arena_ro;
-    MemoryRegion waits_io;          /* in BAR0, from VMSHM_REG_SLOT on */
+    MemoryRegion futex_io;          /* in BAR0, from VMSHM_REG_SLOT on */
 
     VMShmWindow *buffer_window;
     VMShmWindow *arena_window;      /* both spans; NULL without an arena */
     VMShmAttachments attachments;
     uint32_t open_handle;           /* what is at BAR1, or 0 */
-    VMShmWaits *waits;              /* or NULL */
-    VMShmIrq *irq;                  /* of waits, and theirs to free */
+    VMShmFutex *futex;              /* or NULL */
+    VMShmIrq *irq;                  /* of futex, which frees it */
     GPtrArray *list;                /* names, while the guest lists; or NULL */
 
     uint8_t name[VMSHM_NAME_SIZE];  /* BAR2 */
@@ -53,19 +53,5 @@ struct VMShmState {
     uint32_t result[VMSHM_RESULT_WORDS];
     uint32_t status;
 };
-
-/* The seed's two registers; 0 or -errno. */
-int vmshm_open(VMShmState *s);
-int vmshm_close(VMShmState *s);
-
-/* Does @command with the request as it is latched; 0 or -errno. */
-int vmshm_command(VMShmState *s, uint32_t command);
-
-/* Everything is detached and forgotten; 0 or -errno. */
-int vmshm_release_all(VMShmState *s);
-
-/* For the operator; the caller unrefs them. */
-QList *vmshm_describe_attachments(VMShmState *s);
-QDict *vmshm_describe_refusals(VMShmState *s);
 
 #endif /* VMSHM_STATE_H */

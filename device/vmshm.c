@@ -8,196 +8,60 @@
  */
 #include "qemu/osdep.h"
 #include <sys/resource.h>
+#include "hw/pci/msi.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
-#include "qemu/log.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/qapi-builtin-visit.h"
+#include "vmshm-command.h"
 #include "vmshm-compat.h"
+#include "vmshm-describe.h"
+#include "vmshm-mmio.h"
 #include "vmshm-state.h"
 
 /* One span of the arena must be a power of two from here to there, or 0. */
 #define ARENA_MIN (2 * MiB)
 #define ARENA_MAX (1 * TiB)
 
-/* A vCPU may access registers that it looked up before they were unplugged. */
-static bool vmshm_is_gone(VMShmState *s)
+static void vmshm_pci_config_write(PCIDevice *pci, uint32_t addr,
+                                   uint32_t value, int size)
 {
-    return !s->attachments.by_handle;
-}
+    VMShmState *s = VMSHM(pci);
 
-static uint32_t vmshm_features(VMShmState *s)
-{
-    return VMSHM_F_ARENA | (s->policy.create ? VMSHM_F_CREATE : 0) |
-           (s->policy.readonly ? VMSHM_F_READONLY : 0) |
-           (s->waits ? VMSHM_F_FUTEX : 0);
-}
-
-/* The registers from 0x40 on, none of which acts when it is read. */
-static uint32_t vmshm_reg(VMShmState *s, hwaddr addr)
-{
-    switch (addr) {
-    case VMSHM_REG_ID:
-        return VMSHM_ID;
-    case VMSHM_REG_VERSION:
-        return VMSHM_VERSION_MAJOR << 16 | VMSHM_VERSION_MINOR;
-    case VMSHM_REG_FEATURES:
-        return vmshm_features(s);
-    case VMSHM_REG_MAX_OBJECTS:
-        return s->policy.max_objects;
-    case VMSHM_REG_RW_SIZE_LO:
-    case VMSHM_REG_RO_SIZE_LO:
-        return s->arena_size;
-    case VMSHM_REG_RW_SIZE_HI:
-    case VMSHM_REG_RO_SIZE_HI:
-        return s->arena_size >> 32;
-    case VMSHM_REQUEST_FIRST ... VMSHM_REQUEST_LAST:
-        return s->request[(addr - VMSHM_REQUEST_FIRST) / 4];
-    case VMSHM_REG_STATUS:
-        return s->status;
-    case VMSHM_RESULT_FIRST ... VMSHM_RESULT_LAST:
-        return s->result[(addr - VMSHM_RESULT_FIRST) / 4];
-    default:
-        return 0;
+    pci_default_write_config(pci, addr, value, size);
+    if (s->irq && s->attachments.by_handle) {
+        vmshm_irq_update(s->irq);
     }
 }
 
-/* The second half of the contract: whole 32-bit registers only. */
-static bool vmshm_is_reg(VMShmState *s, hwaddr addr, unsigned size)
+static int vmshm_pci_unmasked(PCIDevice *pci, unsigned vector, MSIMessage msg)
 {
-    return s->arena_window && addr >= VMSHM_REG_ID && size == 4 &&
-           QEMU_IS_ALIGNED(addr, 4);
+    vmshm_irq_update(VMSHM(pci)->irq);
+    return 0;
 }
 
-static uint64_t vmshm_regs_read(void *opaque, hwaddr addr, unsigned size)
+static void vmshm_pci_masked(PCIDevice *pci, unsigned vector)
+{
+    vmshm_irq_update(VMSHM(pci)->irq);
+}
+
+static bool vmshm_pci_irq_pending(void *opaque)
 {
     VMShmState *s = opaque;
 
-    if (vmshm_is_gone(s)) {
-        return 0;
-    }
-    switch (addr) {
-    case VMSHM_REG_OPEN:
-        return -vmshm_open(s);
-    case VMSHM_REG_CLOSE:
-        return -vmshm_close(s);
-    default:
-        if (vmshm_is_reg(s, addr, size)) {
-            return vmshm_reg(s, addr);
-        }
-        qemu_log_mask(LOG_GUEST_ERROR, "vmshm: read of %u bytes at 0x%"
-                      HWADDR_PRIx ", where no register is\n", size, addr);
-        return 0;
-    }
+    return vmshm_futex_fired(s->futex);
 }
 
-static void vmshm_regs_write(void *opaque, hwaddr addr, uint64_t value,
-                             unsigned size)
+static void vmshm_pci_exit_futex(VMShmState *s)
 {
-    VMShmState *s = opaque;
-
-    if (vmshm_is_gone(s)) {
+    if (!s->futex) {
         return;
     }
-    if (vmshm_is_reg(s, addr, size)) {
-        switch (addr) {
-        case VMSHM_REQUEST_FIRST ... VMSHM_REQUEST_LAST:
-            s->request[(addr - VMSHM_REQUEST_FIRST) / 4] = value;
-            return;
-        case VMSHM_REG_COMMAND:
-            s->status = -vmshm_command(s, value);
-            return;
-        }
-    }
-    qemu_log_mask(LOG_GUEST_ERROR, "vmshm: write of %u bytes at 0x%"
-                  HWADDR_PRIx ", where nothing can be written\n", size, addr);
-}
-
-/* Unaligned: such an access arrives whole, and not as one of its bytes. */
-static const MemoryRegionOps vmshm_regs_ops = {
-    .read = vmshm_regs_read,
-    .write = vmshm_regs_write,
-    .endianness = DEVICE_LITTLE_ENDIAN,
-    .valid = {
-        .min_access_size = 1,
-        .max_access_size = 8,
-        .unaligned = true,
-    },
-    .impl = {
-        .min_access_size = 1,
-        .max_access_size = 8,
-        .unaligned = true,
-    },
-};
-
-static uint64_t vmshm_name_read(void *opaque, hwaddr addr, unsigned size)
-{
-    VMShmState *s = opaque;
-
-    return ldn_le_p(&s->name[addr], size);
-}
-
-static void vmshm_name_write(void *opaque, hwaddr addr, uint64_t value,
-                             unsigned size)
-{
-    VMShmState *s = opaque;
-
-    stn_le_p(&s->name[addr], size, value);
-}
-
-/* Accesses are naturally aligned, so none reaches beyond the last byte. */
-static const MemoryRegionOps vmshm_name_ops = {
-    .read = vmshm_name_read,
-    .write = vmshm_name_write,
-    .endianness = DEVICE_LITTLE_ENDIAN,
-    .valid = {
-        .min_access_size = 1,
-        .max_access_size = 8,
-    },
-    .impl = {
-        .min_access_size = 1,
-        .max_access_size = 8,
-    },
-};
-
-static uint64_t vmshm_waits_io_read(void *opaque, hwaddr addr, unsigned size)
-{
-    VMShmState *s = opaque;
-
-    return vmshm_waits_read(s->waits, addr, size);
-}
-
-static void vmshm_waits_io_write(void *opaque, hwaddr addr, uint64_t value,
-                                 unsigned size)
-{
-    VMShmState *s = opaque;
-
-    vmshm_waits_write(s->waits, addr, value, size);
-}
-
-static const MemoryRegionOps vmshm_waits_ops = {
-    .read = vmshm_waits_io_read,
-    .write = vmshm_waits_io_write,
-    .endianness = DEVICE_LITTLE_ENDIAN,
-    .valid = {
-        .min_access_size = 4,
-        .max_access_size = 8,
-    },
-    .impl = {
-        .min_access_size = 4,
-        .max_access_size = 8,
-    },
-};
-
-static void vmshm_exit_waits(VMShmState *s)
-{
-    if (!s->waits) {
-        return;
-    }
-    vmshm_waits_stop(s->waits);
-    memory_region_del_subregion(&s->regs, &s->waits_io);
+    vmshm_futex_stop(s->futex);
+    msix_unset_vector_notifiers(PCI_DEVICE(s));
+    memory_region_del_subregion(&s->regs, &s->futex_io);
     vmshm_irq_exit(s->irq);
 }
 
@@ -205,37 +69,29 @@ static void vmshm_exit_waits(VMShmState *s)
  * Waiting and waking is a plus: without MSI-X on this machine, or without
  * futex_waitv(2) on this host, the device is the same but for its feature bit.
  */
-static void vmshm_init_waits(VMShmState *s)
+static void vmshm_pci_init_futex(VMShmState *s)
 {
-    if (!s->arena_window || !vmshm_waits_possible()) {
+    if (!s->arena_window || !vmshm_futex_possible()) {
         return;
     }
-    s->irq = vmshm_irq_new(PCI_DEVICE(s));
+    s->irq = vmshm_irq_new(PCI_DEVICE(s), vmshm_pci_irq_pending, s);
     if (!s->irq) {
         return;
     }
-    s->waits = vmshm_waits_new(s->arena_window, s->irq);
-    memory_region_init_io(&s->waits_io, OBJECT(s), &vmshm_waits_ops, s,
-                          "vmshm-waits", VMSHM_REGS_SIZE - VMSHM_REG_SLOT);
-    vmshm_region_lockless(&s->waits_io);
-    memory_region_add_subregion(&s->regs, VMSHM_REG_SLOT, &s->waits_io);
+    s->futex = vmshm_futex_new(s->arena_window, s->irq);
+    /* MSI-X is off, so this asks for nothing that could fail. */
+    msix_set_vector_notifiers(PCI_DEVICE(s), vmshm_pci_unmasked,
+                              vmshm_pci_masked, NULL);
+    memory_region_init_io(&s->futex_io, OBJECT(s), &vmshm_mmio_futex_ops, s,
+                          "vmshm-futex", VMSHM_REGS_SIZE - VMSHM_REG_SLOT);
+    vmshm_compat_lockless(&s->futex_io);
+    memory_region_add_subregion(&s->regs, VMSHM_REG_SLOT, &s->futex_io);
 }
 
-static void vmshm_config_write(PCIDevice *pci, uint32_t addr, uint32_t value,
-                               int size)
-{
-    VMShmState *s = VMSHM(pci);
-
-    pci_default_write_config(pci, addr, value, size);
-    if (s->irq && !vmshm_is_gone(s)) {
-        vmshm_irq_update(s->irq);
-    }
-}
-
-static void vmshm_reset(DeviceState *dev)
+static void vmshm_pci_reset(DeviceState *dev)
 {
     VMShmState *s = VMSHM(dev);
-    int ret = vmshm_release_all(s);
+    int ret = vmshm_command_release(s);
 
     if (ret < 0) {
         error_report("vmshm: cannot unmap an object at reset: %s",
@@ -252,8 +108,9 @@ static void vmshm_reset(DeviceState *dev)
  * which would pin the pages they meet when the region appears, and let a
  * passed-through device write to them after another object took their place.
  */
-static void vmshm_init_ram(MemoryRegion *mr, Object *owner, const char *name,
-                           VMShmWindow *w, uint64_t offset, uint64_t size)
+static void vmshm_pci_init_ram(MemoryRegion *mr, Object *owner,
+                               const char *name, VMShmWindow *w,
+                               uint64_t offset, uint64_t size)
 {
     memory_region_init_ram_ptr(mr, owner, name, size, w->host + offset);
     mr->ram_block->flags |= RAM_PROTECTED;
@@ -264,7 +121,7 @@ static void vmshm_init_ram(MemoryRegion *mr, Object *owner, const char *name,
  * guest's write to a read-only mapping must end at the memory region, where it
  * is ignored, because in the host's page tables it would stop the VM.
  */
-static bool vmshm_init_arena(VMShmState *s, Error **errp)
+static bool vmshm_pci_init_arena(VMShmState *s, Error **errp)
 {
     Object *owner = OBJECT(s);
 
@@ -279,10 +136,10 @@ static bool vmshm_init_arena(VMShmState *s, Error **errp)
         return false;
     }
     memory_region_init(&s->arena, owner, "vmshm-arena", 2 * s->arena_size);
-    vmshm_init_ram(&s->arena_rw, owner, "vmshm-arena-rw", s->arena_window, 0,
-                   s->arena_size);
-    vmshm_init_ram(&s->arena_ro, owner, "vmshm-arena-ro", s->arena_window,
-                   s->arena_size, s->arena_size);
+    vmshm_pci_init_ram(&s->arena_rw, owner, "vmshm-arena-rw",
+                       s->arena_window, 0, s->arena_size);
+    vmshm_pci_init_ram(&s->arena_ro, owner, "vmshm-arena-ro", s->arena_window,
+                       s->arena_size, s->arena_size);
     memory_region_set_readonly(&s->arena_ro, true);
     memory_region_add_subregion(&s->arena, 0, &s->arena_rw);
     memory_region_add_subregion(&s->arena, s->arena_size, &s->arena_ro);
@@ -290,7 +147,7 @@ static bool vmshm_init_arena(VMShmState *s, Error **errp)
 }
 
 /* Each attachment keeps its object open; QEMU may need as many for itself. */
-static void vmshm_raise_open_files(VMShmState *s)
+static void vmshm_pci_raise_open_files(VMShmState *s)
 {
     rlim_t want = s->policy.max_objects + 1024;
     struct rlimit limit;
@@ -302,7 +159,7 @@ static void vmshm_raise_open_files(VMShmState *s)
     }
 }
 
-static void vmshm_realize(PCIDevice *pci, Error **errp)
+static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
 {
     VMShmState *s = VMSHM(pci);
     Object *owner = OBJECT(s);
@@ -310,22 +167,22 @@ static void vmshm_realize(PCIDevice *pci, Error **errp)
     if (!vmshm_policy_validate(&s->policy, errp)) {
         return;
     }
-    if (s->arena_size && !vmshm_init_arena(s, errp)) {
+    if (s->arena_size && !vmshm_pci_init_arena(s, errp)) {
         return;
     }
     s->buffer_window = vmshm_window_new(VMSHM_BUFFER_SIZE, errp);
     if (!s->buffer_window) {
         return;
     }
-    vmshm_raise_open_files(s);
+    vmshm_pci_raise_open_files(s);
     vmshm_attachments_init(&s->attachments);
 
-    vmshm_init_ram(&s->buffer, owner, "vmshm-buffer", s->buffer_window, 0,
-                   VMSHM_BUFFER_SIZE);
+    vmshm_pci_init_ram(&s->buffer, owner, "vmshm-buffer", s->buffer_window, 0,
+                       VMSHM_BUFFER_SIZE);
     memory_region_set_readonly(&s->buffer, s->policy.readonly);
-    memory_region_init_io(&s->regs, owner, &vmshm_regs_ops, s, "vmshm-regs",
-                          VMSHM_REGS_SIZE);
-    memory_region_init_io(&s->name_io, owner, &vmshm_name_ops, s,
+    memory_region_init_io(&s->regs, owner, &vmshm_mmio_regs_ops, s,
+                          "vmshm-regs", VMSHM_REGS_SIZE);
+    memory_region_init_io(&s->name_io, owner, &vmshm_mmio_name_ops, s,
                           "vmshm-name", VMSHM_NAME_SIZE);
 
     pci_register_bar(pci, VMSHM_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY,
@@ -340,18 +197,18 @@ static void vmshm_realize(PCIDevice *pci, Error **errp)
                          PCI_BASE_ADDRESS_MEM_TYPE_64 |
                          PCI_BASE_ADDRESS_MEM_PREFETCH, &s->arena);
     }
-    vmshm_init_waits(s);
+    vmshm_pci_init_futex(s);
 }
 
-static void vmshm_exit(PCIDevice *pci)
+static void vmshm_pci_exit(PCIDevice *pci)
 {
     VMShmState *s = VMSHM(pci);
 
-    vmshm_exit_waits(s);
+    vmshm_pci_exit_futex(s);
     /* A failure is of no account: the windows go with the device. */
-    vmshm_release_all(s);
+    vmshm_command_release(s);
     if (s->attachments.migration_blocker) {
-        vmshm_migration_unblock(&s->attachments.migration_blocker);
+        vmshm_compat_migration_unblock(&s->attachments.migration_blocker);
     }
     vmshm_attachments_destroy(&s->attachments);
     if (s->arena_window) {
@@ -361,18 +218,18 @@ static void vmshm_exit(PCIDevice *pci)
     }
 }
 
-static void vmshm_finalize(Object *obj)
+static void vmshm_pci_finalize(Object *obj)
 {
     VMShmState *s = VMSHM(obj);
 
     /* A vCPU that looked up the registers in time may have used them still. */
-    vmshm_waits_unref(s->waits);
+    vmshm_futex_unref(s->futex);
     vmshm_window_free(s->buffer_window);
     vmshm_window_free(s->arena_window);
 }
 
-static void vmshm_get_attachments(Object *obj, Visitor *v, const char *name,
-                                  void *opaque, Error **errp)
+static void vmshm_pci_get_attachments(Object *obj, Visitor *v, const char *name,
+                                      void *opaque, Error **errp)
 {
     VMShmState *s = VMSHM(obj);
     QObject *list = QOBJECT(vmshm_describe_attachments(s));
@@ -381,8 +238,8 @@ static void vmshm_get_attachments(Object *obj, Visitor *v, const char *name,
     qobject_unref(list);
 }
 
-static void vmshm_get_refusals(Object *obj, Visitor *v, const char *name,
-                               void *opaque, Error **errp)
+static void vmshm_pci_get_refusals(Object *obj, Visitor *v, const char *name,
+                                   void *opaque, Error **errp)
 {
     VMShmState *s = VMSHM(obj);
     QObject *dict = QOBJECT(vmshm_describe_refusals(s));
@@ -391,7 +248,7 @@ static void vmshm_get_refusals(Object *obj, Visitor *v, const char *name,
     qobject_unref(dict);
 }
 
-static VMSHM_PROPERTY_TABLE vmshm_properties[] = {
+static VMSHM_PROPERTY_TABLE vmshm_pci_properties[] = {
     DEFINE_PROP_SIZE("arena", VMShmState, arena_size, 1 * GiB),
     DEFINE_PROP_STRING("allow", VMShmState, policy.allow),
     DEFINE_PROP_STRING("deny", VMShmState, policy.deny),
@@ -403,12 +260,12 @@ static VMSHM_PROPERTY_TABLE vmshm_properties[] = {
     VMSHM_PROPERTY_END
 };
 
-static bool vmshm_has_msix(void *opaque, int version_id)
+static bool vmshm_pci_has_msix(void *opaque, int version_id)
 {
     return msix_present(PCI_DEVICE(opaque));
 }
 
-static int vmshm_pre_save(void *opaque)
+static int vmshm_pci_pre_save(void *opaque)
 {
     VMShmState *s = opaque;
 
@@ -416,7 +273,7 @@ static int vmshm_pre_save(void *opaque)
     return 0;
 }
 
-static int vmshm_post_load(void *opaque, int version_id)
+static int vmshm_pci_post_load(void *opaque, int version_id)
 {
     VMShmState *s = opaque;
 
@@ -430,12 +287,12 @@ static int vmshm_post_load(void *opaque, int version_id)
 }
 
 /* Nothing is attached while this is sent: see block_migration(). */
-static const VMStateDescription vmshm_vmstate = {
+static const VMStateDescription vmshm_pci_vmstate = {
     .name = TYPE_VMSHM,
     .version_id = 1,
     .minimum_version_id = 1,
-    .pre_save = vmshm_pre_save,
-    .post_load = vmshm_post_load,
+    .pre_save = vmshm_pci_pre_save,
+    .post_load = vmshm_pci_post_load,
     .fields = (VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, VMShmState),
         VMSTATE_UINT64(sent_arena_size, VMShmState),
@@ -443,44 +300,44 @@ static const VMStateDescription vmshm_vmstate = {
         VMSTATE_UINT32_ARRAY(request, VMShmState, VMSHM_REQUEST_WORDS),
         VMSTATE_UINT32_ARRAY(result, VMShmState, VMSHM_RESULT_WORDS),
         VMSTATE_UINT32(status, VMShmState),
-        VMSTATE_MSIX_TEST(parent_obj, VMShmState, vmshm_has_msix),
+        VMSTATE_MSIX_TEST(parent_obj, VMShmState, vmshm_pci_has_msix),
         VMSTATE_END_OF_LIST()
     }
 };
 
-static void vmshm_class_init(ObjectClass *klass, VMSHM_CLASS_DATA data)
+static void vmshm_pci_class_init(ObjectClass *klass, VMSHM_CLASS_DATA data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     PCIDeviceClass *k = PCI_DEVICE_CLASS(klass);
 
-    k->realize = vmshm_realize;
-    k->exit = vmshm_exit;
-    k->config_write = vmshm_config_write;
+    k->realize = vmshm_pci_realize;
+    k->exit = vmshm_pci_exit;
+    k->config_write = vmshm_pci_config_write;
     k->vendor_id = VMSHM_PCI_VENDOR_ID;
     k->device_id = VMSHM_PCI_DEVICE_ID;
     k->class_id = PCI_CLASS_MEMORY_RAM;
     k->revision = 1;
     dc->desc = "POSIX shared memory of the host, by name";
-    dc->vmsd = &vmshm_vmstate;
-    vmshm_class_set_reset(dc, vmshm_reset);
-    device_class_set_props(dc, vmshm_properties);
+    dc->vmsd = &vmshm_pci_vmstate;
+    vmshm_compat_set_reset(dc, vmshm_pci_reset);
+    device_class_set_props(dc, vmshm_pci_properties);
     object_class_property_add(klass, "attachments", "any",
-                              vmshm_get_attachments, NULL, NULL, NULL);
+                              vmshm_pci_get_attachments, NULL, NULL, NULL);
     object_class_property_set_description(klass, "attachments",
         "what the guest has attached");
-    object_class_property_add(klass, "refusals", "any", vmshm_get_refusals,
+    object_class_property_add(klass, "refusals", "any", vmshm_pci_get_refusals,
                               NULL, NULL, NULL);
     object_class_property_set_description(klass, "refusals",
         "how many requests were refused, by kind");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
-static const TypeInfo vmshm_info = {
+static const TypeInfo vmshm_pci_info = {
     .name = TYPE_VMSHM,
     .parent = TYPE_PCI_DEVICE,
     .instance_size = sizeof(VMShmState),
-    .instance_finalize = vmshm_finalize,
-    .class_init = vmshm_class_init,
+    .instance_finalize = vmshm_pci_finalize,
+    .class_init = vmshm_pci_class_init,
     .interfaces = (VMSHM_INTERFACE_TABLE[]) {
         { INTERFACE_CONVENTIONAL_PCI_DEVICE },
         { },
@@ -489,5 +346,5 @@ static const TypeInfo vmshm_info = {
 
 void vmshm_register_types(void)
 {
-    type_register_static(&vmshm_info);
+    type_register_static(&vmshm_pci_info);
 }

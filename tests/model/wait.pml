@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Waiting and waking across the border, for spin: what device/vmshm-wait.c and
+ * Waiting and waking across the border, for spin: what device/vmshm-futex.c and
  * driver/wait.c do, on top of the host kernel's futex queues.
  *
  * "atomic" is one step: what is done under a lock that all others take, too, or

@@ -7,10 +7,10 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include "qemu/thread.h"
-#include "vmshm-hold.h"
+#include "vmshm-robust.h"
 #include "vmshm-thread.h"
 
-struct VMShmHold {
+struct VMShmRobust {
     pthread_t thread;
     struct robust_list_head list;
     struct robust_list entry;       /* leads the kernel to the word */
@@ -19,9 +19,9 @@ struct VMShmHold {
     QemuEvent ending;
 };
 
-static void *hold_thread(void *opaque)
+static void *robust_thread(void *opaque)
 {
-    VMShmHold *h = opaque;
+    VMShmRobust *h = opaque;
 
     /* The list is a thread's own: nobody else can set it. */
     if (syscall(SYS_set_robust_list, &h->list, sizeof(h->list)) == 0) {
@@ -32,40 +32,40 @@ static void *hold_thread(void *opaque)
     return NULL;
 }
 
-static void hold_free(VMShmHold *h)
+static void robust_free(VMShmRobust *h)
 {
     qemu_event_destroy(&h->begun);
     qemu_event_destroy(&h->ending);
     g_free(h);
 }
 
-VMShmHold *vmshm_hold_begin(uint32_t *word)
+VMShmRobust *vmshm_robust_begin(uint32_t *word)
 {
-    VMShmHold *h = g_new0(VMShmHold, 1);
+    VMShmRobust *h = g_new0(VMShmRobust, 1);
 
     h->list.list.next = &h->entry;
     h->list.futex_offset = (intptr_t)word - (intptr_t)&h->entry;
     h->entry.next = &h->list.list;
     qemu_event_init(&h->begun, false);
     qemu_event_init(&h->ending, false);
-    if (!vmshm_thread_start(&h->thread, "vmshm-hold", hold_thread, h)) {
-        hold_free(h);
+    if (!vmshm_thread_start(&h->thread, "vmshm-robust", robust_thread, h)) {
+        robust_free(h);
         return NULL;
     }
     qemu_event_wait(&h->begun);
     if (!h->owner) {
-        vmshm_hold_end(h);
+        vmshm_robust_end(h);
         return NULL;
     }
     return h;
 }
 
-uint32_t vmshm_hold_owner(const VMShmHold *h)
+uint32_t vmshm_robust_owner(const VMShmRobust *h)
 {
     return h->owner;
 }
 
-void vmshm_hold_end(VMShmHold *h)
+void vmshm_robust_end(VMShmRobust *h)
 {
     if (!h) {
         return;
@@ -73,5 +73,5 @@ void vmshm_hold_end(VMShmHold *h)
     qemu_event_set(&h->ending);
     /* The kernel goes through the list before it lets the join return. */
     pthread_join(h->thread, NULL);
-    hold_free(h);
+    robust_free(h);
 }

@@ -16,9 +16,9 @@
 #include <sys/syscall.h>
 #include "qemu/atomic.h"
 #include "qemu/thread.h"
-#include "vmshm-hold.h"
+#include "vmshm-robust.h"
 #include "vmshm-thread.h"
-#include "vmshm-wait.h"
+#include "vmshm-futex.h"
 #include "vmshm/regs.h"
 
 #define FIRED_WORDS (VMSHM_SLOTS / 32)
@@ -26,7 +26,7 @@
 #define WAKE (VMSHM_REG_WAKE - VMSHM_REG_SLOT)
 
 typedef struct Slot {
-    VMShmWaits *waits;
+    VMShmFutex *futex;
 
     QemuMutex lock;         /* protects all below */
     bool started;           /* there is a thread that waits */
@@ -34,7 +34,7 @@ typedef struct Slot {
     uint32_t *word;
     uint32_t expected;
     uint32_t state;         /* VMSHM_SLOT_IS_* */
-    VMShmHold *hold;        /* while the state is held */
+    VMShmRobust *hold;        /* while the state is held */
     bool quit;              /* nothing begins any more */
     uint32_t request;       /* a futex; counts requests */
     bool waiting;           /* the thread may be in the queue of a word */
@@ -43,7 +43,7 @@ typedef struct Slot {
     QemuCond left;
 } Slot;
 
-struct VMShmWaits {
+struct VMShmFutex {
     VMShmWindow *arena;
     VMShmIrq *irq;
     unsigned refs;                  /* atomic: the device, and threads */
@@ -87,10 +87,10 @@ static void wake_private(uint32_t *word)
 /* The slot's lock is held; the interrupt is raised when it is not. */
 static void fire(Slot *s)
 {
-    unsigned n = s - s->waits->slot;
+    unsigned n = s - s->futex->slot;
 
     s->state = VMSHM_SLOT_IS_FIRED;
-    qatomic_or(&s->waits->fired[n / 32], 1u << n % 32);
+    qatomic_or(&s->futex->fired[n / 32], 1u << n % 32);
 }
 
 /* The slot's lock is held. */
@@ -100,7 +100,7 @@ static void wait_is_over(Slot *s)
     if (s->leaving) {
         s->leaving = false;
         s->departures++;
-        qatomic_dec(&s->waits->leaving);
+        qatomic_dec(&s->futex->leaving);
         qemu_cond_broadcast(&s->left);
     }
 }
@@ -146,7 +146,7 @@ static bool wait_once(Slot *s)
 static void *slot_thread(void *opaque)
 {
     Slot *s = opaque;
-    VMShmWaits *w = s->waits;
+    VMShmFutex *w = s->futex;
 
     /* The interrupt is a write to memory. */
     rcu_register_thread();
@@ -169,7 +169,7 @@ static void *slot_thread(void *opaque)
     }
     qemu_mutex_unlock(&s->lock);
     rcu_unregister_thread();
-    vmshm_waits_unref(w);
+    vmshm_futex_unref(w);
     return NULL;
 }
 
@@ -178,12 +178,12 @@ static void start_thread(Slot *s)
 {
     pthread_t thread;
 
-    qatomic_inc(&s->waits->refs);
+    qatomic_inc(&s->futex->refs);
     s->started = vmshm_thread_start(&thread, "vmshm-wait", slot_thread, s);
     if (s->started) {
         pthread_detach(thread);
     } else {
-        qatomic_dec(&s->waits->refs);
+        qatomic_dec(&s->futex->refs);
     }
 }
 
@@ -192,14 +192,14 @@ static void request_changed(Slot *s)
 {
     if (s->waiting && !s->leaving) {
         s->leaving = true;
-        qatomic_inc(&s->waits->leaving);
+        qatomic_inc(&s->futex->leaving);
     }
     qatomic_set(&s->request, s->request + 1);
     wake_private(&s->request);
 }
 
 /* Where a word can be, or NULL for what the guest made up. */
-static uint32_t *word_at(VMShmWaits *w, uint64_t place)
+static uint32_t *word_at(VMShmFutex *w, uint64_t place)
 {
     if (place % sizeof(uint32_t) || place >= w->arena->size) {
         return NULL;
@@ -216,7 +216,7 @@ static bool is_free(Slot *s)
 
 static void arm(Slot *s, uint32_t expected)
 {
-    uint32_t *word = word_at(s->waits, s->place);
+    uint32_t *word = word_at(s->futex, s->place);
 
     if (!word || !is_free(s)) {
         return;
@@ -229,7 +229,7 @@ static void arm(Slot *s, uint32_t expected)
     if (!s->started) {
         /* Then the guest looks for itself. */
         fire(s);
-        vmshm_irq_raise_later(s->waits->irq);
+        vmshm_irq_raise_later(s->futex->irq);
         return;
     }
     s->state = VMSHM_SLOT_IS_ARMED;
@@ -238,12 +238,12 @@ static void arm(Slot *s, uint32_t expected)
 
 static void hold(Slot *s)
 {
-    uint32_t *word = word_at(s->waits, s->place);
+    uint32_t *word = word_at(s->futex, s->place);
 
     if (!word || !is_free(s)) {
         return;
     }
-    s->hold = vmshm_hold_begin(word);
+    s->hold = vmshm_robust_begin(word);
     s->state = s->hold ? VMSHM_SLOT_IS_HELD : VMSHM_SLOT_IS_IDLE;
 }
 
@@ -255,14 +255,14 @@ static void end(Slot *s)
         request_changed(s);
     } else if (s->state == VMSHM_SLOT_IS_HELD) {
         s->state = VMSHM_SLOT_IS_IDLE;
-        vmshm_hold_end(s->hold);
+        vmshm_robust_end(s->hold);
         s->hold = NULL;
     }
 }
 
 static uint64_t control(Slot *s)
 {
-    uint64_t owner = s->hold ? vmshm_hold_owner(s->hold) : 0;
+    uint64_t owner = s->hold ? vmshm_robust_owner(s->hold) : 0;
 
     return s->state | owner << VMSHM_SLOT_OWNER_SHIFT;
 }
@@ -303,7 +303,7 @@ static bool is_fired(uint64_t addr, unsigned size)
            addr % 4 == 0;
 }
 
-uint64_t vmshm_waits_read(VMShmWaits *w, uint64_t addr, unsigned size)
+uint64_t vmshm_futex_read(VMShmFutex *w, uint64_t addr, unsigned size)
 {
     if (is_slot(addr, size)) {
         return slot_read(&w->slot[addr / VMSHM_SLOT_SIZE],
@@ -315,7 +315,7 @@ uint64_t vmshm_waits_read(VMShmWaits *w, uint64_t addr, unsigned size)
     return 0;
 }
 
-bool vmshm_waits_fired(VMShmWaits *w)
+bool vmshm_futex_fired(VMShmFutex *w)
 {
     unsigned n;
 
@@ -327,7 +327,7 @@ bool vmshm_waits_fired(VMShmWaits *w)
     return false;
 }
 
-static void wake_request(VMShmWaits *w, uint64_t value)
+static void wake_request(VMShmFutex *w, uint64_t value)
 {
     unsigned count = value >> VMSHM_WAKE_COUNT_SHIFT;
     uint64_t place = (value & ((1ull << VMSHM_WAKE_COUNT_SHIFT) - 1)) * 4;
@@ -339,7 +339,7 @@ static void wake_request(VMShmWaits *w, uint64_t value)
     }
 }
 
-void vmshm_waits_write(VMShmWaits *w, uint64_t addr, uint64_t value,
+void vmshm_futex_write(VMShmFutex *w, uint64_t addr, uint64_t value,
                        unsigned size)
 {
     if (is_slot(addr, size)) {
@@ -352,34 +352,34 @@ void vmshm_waits_write(VMShmWaits *w, uint64_t addr, uint64_t value,
     }
 }
 
-bool vmshm_waits_possible(void)
+bool vmshm_futex_possible(void)
 {
     /* No waiters are an error, but another one if there is no such call. */
     return syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) >= 0 ||
            errno == EINVAL;
 }
 
-VMShmWaits *vmshm_waits_new(VMShmWindow *arena, VMShmIrq *irq)
+VMShmFutex *vmshm_futex_new(VMShmWindow *arena, VMShmIrq *irq)
 {
-    VMShmWaits *w = g_new0(VMShmWaits, 1);
+    VMShmFutex *w = g_new0(VMShmFutex, 1);
     unsigned n;
 
     w->arena = arena;
     w->irq = irq;
     w->refs = 1;
     for (n = 0; n < VMSHM_SLOTS; n++) {
-        w->slot[n].waits = w;
+        w->slot[n].futex = w;
         qemu_mutex_init(&w->slot[n].lock);
         qemu_cond_init(&w->slot[n].left);
     }
     return w;
 }
 
-void vmshm_waits_settle(VMShmWaits *w)
+void vmshm_futex_settle(VMShmFutex *w)
 {
     unsigned n;
 
-    if (!qatomic_read(&w->leaving)) {
+    if (!w || !qatomic_read(&w->leaving)) {
         return;
     }
     for (n = 0; n < VMSHM_SLOTS; n++) {
@@ -398,17 +398,17 @@ void vmshm_waits_settle(VMShmWaits *w)
 /* The guest's waiters go. A wake-up that they do not know of is the next's. */
 static void drop(Slot *s)
 {
-    unsigned n = s - s->waits->slot;
+    unsigned n = s - s->futex->slot;
     uint32_t bit = 1u << n % 32;
 
     end(s);
     if (s->state == VMSHM_SLOT_IS_FIRED &&
-        qatomic_fetch_and(&s->waits->fired[n / 32], ~bit) & bit) {
+        qatomic_fetch_and(&s->futex->fired[n / 32], ~bit) & bit) {
         wake(s->word, 1);
     }
 }
 
-void vmshm_waits_reset(VMShmWaits *w)
+void vmshm_futex_reset(VMShmFutex *w)
 {
     unsigned n;
 
@@ -426,7 +426,7 @@ void vmshm_waits_reset(VMShmWaits *w)
     }
 }
 
-void vmshm_waits_stop(VMShmWaits *w)
+void vmshm_futex_stop(VMShmFutex *w)
 {
     unsigned n;
 
@@ -439,10 +439,10 @@ void vmshm_waits_stop(VMShmWaits *w)
         request_changed(s);
         qemu_mutex_unlock(&s->lock);
     }
-    vmshm_waits_settle(w);
+    vmshm_futex_settle(w);
 }
 
-void vmshm_waits_unref(VMShmWaits *w)
+void vmshm_futex_unref(VMShmFutex *w)
 {
     unsigned n;
 

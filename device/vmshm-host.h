@@ -3,55 +3,55 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
-#ifndef VMSHM_OBJECT_H
-#define VMSHM_OBJECT_H
+#ifndef VMSHM_HOST_H
+#define VMSHM_HOST_H
 
 /* Where the C library keeps POSIX shared memory objects on Linux. */
-#define VMSHM_OBJECT_DIR "/dev/shm"
+#define VMSHM_HOST_DIR "/dev/shm"
 
 /*
  * Checks a name as the guest left it in @size bytes: "/" and one file name,
  * NUL-terminated. 0, -EINVAL or -ENAMETOOLONG. Looks at nothing but the bytes.
  */
-int vmshm_name_check(const uint8_t *name, size_t size);
+int vmshm_host_name_check(const uint8_t *name, size_t size);
 
 /*
- * Opens the POSIX shared memory object @name, which vmshm_name_check() has
+ * Opens the POSIX shared memory object @name, which vmshm_host_name_check() has
  * passed. Never creates, truncates, blocks or follows a link. Returns a file
  * descriptor that the caller closes, with *@st filled in, or -errno: what
  * open(2) says, or -EINVAL for what is not a regular file.
  */
-int vmshm_object_open(const char *name, bool readonly, struct stat *st);
+int vmshm_host_open(const char *name, bool readonly, struct stat *st);
 
 /*
  * Creates the empty object @name with exactly the permission bits @mode
  * (0777 at most). -EEXIST if the name is taken, by whatever.
  * Returns a file descriptor that the caller closes, or -errno.
  */
-int vmshm_object_create(const char *name, uint32_t mode, struct stat *st);
+int vmshm_host_create(const char *name, uint32_t mode, struct stat *st);
 
 /* The name goes, the object stays for those who use it; 0 or -errno. */
-int vmshm_object_unlink(const char *name);
+int vmshm_host_unlink(const char *name);
 
 /* With @noreplace, -EEXIST when @to is taken; 0 or -errno. */
-int vmshm_object_rename(const char *from, const char *to, bool noreplace);
+int vmshm_host_rename(const char *from, const char *to, bool noreplace);
 
 /* A second name; -EEXIST when @to is taken; 0 or -errno. */
-int vmshm_object_link(const char *from, const char *to);
+int vmshm_host_link(const char *from, const char *to);
 
 /*
  * A number that is the same for one object as long as it lives, and another
  * for whatever object takes its name after it was unlinked.
  */
-uint64_t vmshm_object_identity(int fd, const struct stat *st);
+uint64_t vmshm_host_identity(int fd, const struct stat *st);
 
 /*
  * What objects there are now, with @readable only those that QEMU may read:
  * calls @fn with each entry's name, without '/', in no order; 0 or -errno.
  */
-int vmshm_object_each(bool readable, void (*fn)(void *opaque,
-                                                const char *entry,
-                                                const struct stat *st),
-                      void *opaque);
+int vmshm_host_each(bool readable, void (*fn)(void *opaque,
+                                              const char *entry,
+                                              const struct stat *st),
+                    void *opaque);
 
-#endif /* VMSHM_OBJECT_H */
+#endif /* VMSHM_HOST_H */

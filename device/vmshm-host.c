@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "vmshm-object.h"
+#include "vmshm-host.h"
 
-int vmshm_name_check(const uint8_t *name, size_t size)
+int vmshm_host_name_check(const uint8_t *name, size_t size)
 {
     const char *file = (const char *)name + 1;
 
@@ -23,7 +23,7 @@ int vmshm_name_check(const uint8_t *name, size_t size)
     return 0;
 }
 
-int vmshm_object_open(const char *name, bool readonly, struct stat *st)
+int vmshm_host_open(const char *name, bool readonly, struct stat *st)
 {
     /* O_NONBLOCK: a FIFO or a lease must not stop the VM. */
     int fd = shm_open(name, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK |
@@ -45,7 +45,7 @@ int vmshm_object_open(const char *name, bool readonly, struct stat *st)
     return fd;
 }
 
-int vmshm_object_create(const char *name, uint32_t mode, struct stat *st)
+int vmshm_host_create(const char *name, uint32_t mode, struct stat *st)
 {
     int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                       mode & 0777);
@@ -68,7 +68,7 @@ int vmshm_object_create(const char *name, uint32_t mode, struct stat *st)
 static int object_check(const char *name)
 {
     struct stat st;
-    int fd = vmshm_object_open(name, true, &st);
+    int fd = vmshm_host_open(name, true, &st);
 
     if (fd < 0) {
         return fd;
@@ -77,7 +77,7 @@ static int object_check(const char *name)
     return 0;
 }
 
-int vmshm_object_unlink(const char *name)
+int vmshm_host_unlink(const char *name)
 {
     int ret = object_check(name);
 
@@ -87,10 +87,10 @@ int vmshm_object_unlink(const char *name)
     return shm_unlink(name) < 0 ? -errno : 0;
 }
 
-int vmshm_object_rename(const char *from, const char *to, bool noreplace)
+int vmshm_host_rename(const char *from, const char *to, bool noreplace)
 {
-    g_autofree char *from_path = g_strconcat(VMSHM_OBJECT_DIR, from, NULL);
-    g_autofree char *to_path = g_strconcat(VMSHM_OBJECT_DIR, to, NULL);
+    g_autofree char *from_path = g_strconcat(VMSHM_HOST_DIR, from, NULL);
+    g_autofree char *to_path = g_strconcat(VMSHM_HOST_DIR, to, NULL);
     int ret = object_check(from);
 
     if (ret < 0) {
@@ -107,10 +107,10 @@ int vmshm_object_rename(const char *from, const char *to, bool noreplace)
     return 0;
 }
 
-int vmshm_object_link(const char *from, const char *to)
+int vmshm_host_link(const char *from, const char *to)
 {
-    g_autofree char *from_path = g_strconcat(VMSHM_OBJECT_DIR, from, NULL);
-    g_autofree char *to_path = g_strconcat(VMSHM_OBJECT_DIR, to, NULL);
+    g_autofree char *from_path = g_strconcat(VMSHM_HOST_DIR, from, NULL);
+    g_autofree char *to_path = g_strconcat(VMSHM_HOST_DIR, to, NULL);
     int ret = object_check(from);
 
     if (ret < 0) {
@@ -127,7 +127,7 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-uint64_t vmshm_object_identity(int fd, const struct stat *st)
+uint64_t vmshm_host_identity(int fd, const struct stat *st)
 {
     struct statx stx;
     uint64_t id = mix(st->st_ino) ^ mix(~(uint64_t)st->st_dev);
@@ -143,12 +143,12 @@ uint64_t vmshm_object_identity(int fd, const struct stat *st)
     return id;
 }
 
-int vmshm_object_each(bool readable, void (*fn)(void *opaque,
-                                                const char *entry,
-                                                const struct stat *st),
-                      void *opaque)
+int vmshm_host_each(bool readable, void (*fn)(void *opaque,
+                                              const char *entry,
+                                              const struct stat *st),
+                    void *opaque)
 {
-    DIR *dir = opendir(VMSHM_OBJECT_DIR);
+    DIR *dir = opendir(VMSHM_HOST_DIR);
     struct dirent *entry;
 
     if (!dir) {
