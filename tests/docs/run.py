@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The documentation's commands do what it says.
+"""The documentation's commands and programs do what it says.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 """
@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -21,6 +22,20 @@ from report import Report           # noqa: E402
 
 # Seconds for make demo, whose kernel may have to be fetched
 DEMO_LIMIT = 240
+# Seconds for programs that end by themselves
+PROGRAM_LIMIT = 60
+OUT = os.path.join(ROOT, "build", "docs-programs")
+# What the fragments of the programmer's guide take for granted
+PRELUDE = """#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <vmshm/broadcast.h>
+#include <vmshm/channel.h>
+#include <vmshm/ioctl.h>
+"""
 
 
 def read(path):
@@ -35,26 +50,38 @@ def documents():
             yield os.path.relpath(path, ROOT), read(path)
 
 
+def blocks(text, language):
+    """What stands between the fences of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def run(*args, **more):
+    """(exit code, all output)"""
+    done = subprocess.run(args, cwd=ROOT, check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, **more)
+    return done.returncode, done.stdout.decode(errors="replace")
+
+
 def test_demo():
-    """As a person runs it, with the object gone at the end."""
+    """The demo shows both sides and removes its object."""
     if "\n    make demo\n" not in read("README.md"):
         return "README.md does not say how to run it"
-    before = set(os.listdir("/dev/shm"))
-    done = subprocess.run(["make", "demo"], cwd=ROOT, check=False,
-                          stdin=subprocess.DEVNULL, timeout=DEMO_LIMIT,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    text = done.stdout.decode(errors="replace")
-    if done.returncode:
-        return f"exit code {done.returncode}: {text[-300:]}"
+    code, text = run("make", "demo", timeout=DEMO_LIMIT)
+    if code:
+        return f"exit code {code}: {text[-300:]}"
     for wanted in ("the host wrote: Hello from the host", "I was here: "):
         if wanted not in text:
             return f"it does not show {wanted!r}"
     long = [line for line in text.splitlines() if len(line) > 80]
     if long:
         return f"a line of more than 80 columns: {long[0]}"
-    left = {f for f in set(os.listdir("/dev/shm")) - before
-            if f.startswith("vmshm-demo-")}
-    return f"it leaves {left}" if left else None
+    name = re.search(r"host create /(\S+)", text)
+    if not name:
+        return "it does not show the name of its object"
+    if os.path.exists("/dev/shm/" + name.group(1)):
+        return f"it leaves /{name.group(1)}"
+    return None
 
 
 def test_verbs():
@@ -94,12 +121,30 @@ def test_device_arguments():
     return next(filter(None, map(boots, sorted(found))), None)
 
 
+def test_tool():
+    """The tool has each command that is shown after its name."""
+    code, text = run("make", "-s", "tool")
+    if code:
+        return text
+    found = set()
+    for _, text in documents():
+        found |= set(re.findall(
+            r"(?:^ {4}|`|[$|] )(?:sudo )?vmshm ([a-z]+)\b", text, re.M))
+    if len(found) < 3:
+        return f"only these were found: {found}"
+    for command in sorted(found):
+        code, text = run("build/vmshm", command, "--help")
+        if code:
+            return f"vmshm {command}: {text}"
+    return None
+
+
 def test_libvirt():
     """The XML is well-formed, and QEMU takes the device in it."""
-    text = re.search(r"^ {4}<domain.*?</domain>", read("README.md"),
+    text = re.search(r"^ {4}<domain.*?</domain>", read("docs/operator.md"),
                      re.M | re.S)
     if not text:
-        return "README.md has no <domain>"
+        return "docs/operator.md has no <domain>"
     domain = xml.etree.ElementTree.fromstring(text.group())
     space = "{http://libvirt.org/schemas/domain/qemu/1.0}"
     values = [a.get("value") for a in domain.iter(space + "arg")]
@@ -110,10 +155,10 @@ def test_libvirt():
 
 
 def test_hot_plug():
-    """device_add and device_del as the README has them."""
-    lines = re.findall(r"^ {4}(device_(?:add|del) .*)$", read("README.md"),
-                       re.M)
-    port = re.search(r"`-device (pcie-root-port,\S*)`", read("README.md"))
+    """device_add and device_del as the operator's guide has them."""
+    guide = read("docs/operator.md")
+    lines = re.findall(r"^ {4}(device_(?:add|del) .*)$", guide, re.M)
+    port = re.search(r"`-device (pcie-root-port,\S*)`", guide)
     if len(lines) != 2 or not port:
         return f"found {lines} and {port}"
     with Qemu("-device", port.group(1), machine="q35") as vm:
@@ -128,12 +173,72 @@ def test_hot_plug():
 
 def test_examples():
     """They compile without a warning."""
-    out = os.path.join(ROOT, "build", "docs-examples")
-    done = subprocess.run(
-        ["make", "-s", "-B", "-C", "examples", "OUT=" + out,
-         "CFLAGS=-std=gnu11 -O2 -Wall -Wextra -Werror"], cwd=ROOT,
-        check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.stdout.decode() if done.returncode else None
+    code, text = run(
+        "make", "-s", "-B", "-C", "examples",
+        "OUT=" + os.path.join(ROOT, "build", "docs-examples"),
+        "CFLAGS=-std=gnu11 -O2 -Wall -Wextra -Werror")
+    return text if code else None
+
+
+def compile_block(number, block):
+    """Why a block of C does not compile, or None. A block is a program of its
+    own, or functions, to which the headers are added."""
+    source = os.path.join(OUT, f"block-{number}.c")
+    whole = "int main(" in block
+    with open(source, "w", encoding="utf-8") as f:
+        f.write(block if whole else PRELUDE + block)
+    end = (["build/lib/libvmshm.a", "-o", source[:-2]] if whole
+           else ["-fsyntax-only"])
+    code, text = run("cc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror",
+                     "-pthread", "-Iinclude", source, *end)
+    return f"block {number}: {text}" if code else None
+
+
+def test_programs():
+    """Each block of the programmer's guide compiles without a warning."""
+    os.makedirs(OUT, exist_ok=True)
+    code, text = run("make", "-s", "lib")
+    if code:
+        return text
+    guide = read("docs/programmer.md")
+    for number, block in enumerate(blocks(guide, "python")):
+        compile(block, f"python block {number}", "exec")
+    found = blocks(guide, "c")
+    if len(found) < 5:
+        return f"only {len(found)} blocks were found"
+    return next(filter(None, map(compile_block, range(len(found)), found)),
+                None)
+
+
+def test_count():
+    """The guide's program that waits sees the one that counts up."""
+    why = test_programs()
+    if why:
+        return why
+    number = next(n for n, block in
+                  enumerate(blocks(read("docs/programmer.md"), "c"))
+                  if "int main(" in block)
+    program = os.path.join(OUT, f"block-{number}")
+    name = f"/vmshm-test-{os.getpid()}-count"
+    ups = 0
+    try:
+        with subprocess.Popen([program, name], text=True,
+                              stdout=subprocess.PIPE) as waiter:
+            # It may not have read the counter yet: count up until it ends.
+            end = time.monotonic() + PROGRAM_LIMIT
+            while waiter.poll() is None and time.monotonic() < end:
+                code, text = run(program, name, "up")
+                if code:
+                    waiter.kill()
+                    return text
+                ups += 1
+            waiter.kill()
+            said = waiter.stdout.read()
+    finally:
+        os.unlink("/dev/shm" + name)
+    if not said.strip().isdigit() or not 1 <= int(said) <= ups:
+        return f"it says {said!r} after {ups}"
+    return None
 
 
 def main():
