@@ -62,6 +62,7 @@ API int vmshm_open(struct vmshm **shm, const char *where, const char *name,
 	struct place place;
 	int err;
 
+	*shm = NULL;
 	if (flags & ~known || (access != O_RDONLY && access != O_RDWR))
 		return -EINVAL;
 	err = place_find(where, name, &place);

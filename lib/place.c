@@ -9,74 +9,33 @@
 #include <unistd.h>
 
 #include "lib.h"
+#include "mounts.h"
 
 #define SHM "/dev/shm"
 
-/* Of a mount: its folder and its device, which is "vmshm0" or such */
-struct mount {
-	char path[PATH_MAX];
-	char source[64];
-};
-
-/* mountinfo writes blanks and the like as \040 */
-static void unescape(char *text)
+/* The path of the mounted file system; -ENOENT: it is not mounted. */
+static int find_mount(const char *device, char path[PATH_MAX])
 {
-	char *to = text;
+	const struct mount *mount, *other;
+	struct mount *mounts;
+	ssize_t count;
 
-	while (*text) {
-		int n = 0, byte;
-
-		if (sscanf(text, "\\%3o%n", &byte, &n) == 1 && n == 4) {
-			*to++ = byte;
-			text += n;
-		} else {
-			*to++ = *text++;
-		}
-	}
-	*to = '\0';
-}
-
-static bool parse_mount(const char *line, struct mount *mount)
-{
-	const char *type = strstr(line, " - vmshm ");
-
-	if (!type)
-		return false;
-	/* PATH_MAX is 4096 */
-	if (sscanf(line, "%*s %*s %*s %*s %4095s", mount->path) != 1 ||
-	    sscanf(type, " - vmshm %63s", mount->source) != 1)
-		return false;
-	unescape(mount->path);
-	return true;
-}
-
-/* The mount of that device, or of any; best the one on /dev/shm. */
-static bool find_mount(const char *device, char path[PATH_MAX])
-{
-	bool found = false;
-	char *line = NULL;
-	struct mount mount;
-	size_t size = 0;
-	FILE *f;
-
-	f = fopen("/proc/self/mountinfo", "re");
-	if (!f)
-		return false;
-	while (getline(&line, &size, f) > 0) {
-		if (!parse_mount(line, &mount) ||
-		    (device && strcmp(device, mount.source)))
-			continue;
-		if (!found || !strcmp(mount.path, SHM))
-			strcpy(path, mount.path);
-		found = true;
-	}
-	free(line);
-	fclose(f);
-	return found;
+	count = mounts_find(&mounts);
+	if (count < 0)
+		return count;
+	mount = mounts_choose(mounts, count, device, &other);
+	if (mount)
+		strcpy(path, mount->path);
+	free(mounts);
+	if (other)
+		return -ENOTUNIQ;
+	return mount ? 0 : -ENOENT;
 }
 
 static int find_folder(const char *where, char path[PATH_MAX], bool *node)
 {
+	int err;
+
 	*node = false;
 	if (where && *where == '/') {
 		if (strlen(where) >= PATH_MAX)
@@ -84,10 +43,12 @@ static int find_folder(const char *where, char path[PATH_MAX], bool *node)
 		strcpy(path, where);
 		return 0;
 	}
-	if (where && (!*where || strchr(where, '/') || strlen(where) > 63))
+	if (where && (!*where || strchr(where, '/') ||
+		      strlen(where) > NAME_MAX))
 		return -EINVAL;
-	if (find_mount(where, path))
-		return 0;
+	err = find_mount(where, path);
+	if (err != -ENOENT)
+		return err;
 	snprintf(path, PATH_MAX, "/dev/%s", where ? where : "vmshm0");
 	*node = access(path, F_OK) == 0;
 	if (*node)

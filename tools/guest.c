@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <vmshm/regs.h>
@@ -16,9 +15,6 @@
 #include "vmshm.h"
 
 #define PCI "/sys/bus/pci/devices"
-
-/* The file system's f_type is the same number as the device's ID. */
-#define VMSHM_FS_MAGIC VMSHM_ID
 
 /* A list that grows; the new element is zero. */
 static void *append(void *list, size_t *count, size_t size)
@@ -130,77 +126,14 @@ bool in_qemu(void)
 	return found;
 }
 
-/* Blanks and backslashes stand as \ooo in /proc/self/mountinfo. */
-static void unescape(char *s)
-{
-	char *out = s;
-
-	for (; *s; s++, out++) {
-		unsigned int c;
-
-		if (sscanf(s, "\\%3o", &c) == 1) {
-			*out = c;
-			s += 3;
-		} else {
-			*out = *s;
-		}
-	}
-	*out = '\0';
-}
-
-/* Another mount may be on top of it. */
-static bool is_visible(const char *path)
-{
-	struct statfs st;
-
-	return statfs(path, &st) == 0 && st.f_type == VMSHM_FS_MAGIC;
-}
-
-/*
- * "36 35 0:23 / /mnt rw,noatime shared:1 - vmshm vmshm0 rw,uid=5"; a mount
- * whose root is not "/" is that of a single file.
- */
-static bool parse_mount(char *line, struct mount *mount)
-{
-	char *tail = strstr(line, " - vmshm ");
-	char root[3], path[PATH_MAX], flags[256], source[256], options[256];
-	const char *name;
-
-	if (!tail ||
-	    sscanf(line, "%*s %*s %*s %2s %4095s %255s", root, path, flags) !=
-		    3 ||
-	    sscanf(tail, " - vmshm %255s %255s", source, options) != 2 ||
-	    strcmp(root, "/") != 0)
-		return false;
-	unescape(path);
-	unescape(source);
-	name = strrchr(source, '/') ? strrchr(source, '/') + 1 : source;
-	/* Of the file system's own options "rw" is there again. */
-	tail = strchr(options, ',');
-	snprintf(mount->device, sizeof(mount->device), "%s", name);
-	snprintf(mount->path, sizeof(mount->path), "%s", path);
-	snprintf(mount->options, sizeof(mount->options), "%.120s%.120s", flags,
-		 tail ? tail : "");
-	return is_visible(path);
-}
-
 size_t find_mounts(struct mount **mounts)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	size_t count = 0, size = 0;
-	char *line = NULL;
-	struct mount mount;
+	ssize_t count = mounts_find(mounts);
 
-	*mounts = NULL;
-	while (f && getline(&line, &size, f) > 0) {
-		if (!parse_mount(line, &mount))
-			continue;
-		*mounts = append(*mounts, &count, sizeof(**mounts));
-		(*mounts)[count - 1] = mount;
+	if (count < 0) {
+		error("there is no memory left");
+		exit(EXIT_FAILED);
 	}
-	free(line);
-	if (f)
-		fclose(f);
 	return count;
 }
 

@@ -42,23 +42,12 @@ static void say_not_mounted(const struct options *o)
 	hint("vmshm doctor    if that does not work");
 }
 
-/* The mount to use: the one on /dev/shm, or of the only device. */
 static const struct mount *choose(const struct options *o,
 				  const struct mount *mounts, size_t count)
 {
-	const struct mount *chosen = NULL, *other = NULL;
-	size_t i;
+	const struct mount *chosen, *other;
 
-	for (i = 0; i < count; i++) {
-		if (!fits(o, &mounts[i]))
-			continue;
-		if (strcmp(mounts[i].path, SHM) == 0)
-			return &mounts[i];
-		if (!chosen)
-			chosen = &mounts[i];
-		else if (strcmp(chosen->device, mounts[i].device) != 0)
-			other = &mounts[i];
-	}
+	chosen = mounts_choose(mounts, count, o->device, &other);
 	if (other) {
 		error("%s and %s are both mounted: say which one",
 		      escaped(chosen->device), escaped(other->device));

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "../lib/mounts.h"
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
@@ -92,13 +94,6 @@ struct device {
 	/* BAR4; no bytes on a device of 2010, start 0: it has no place */
 	uint64_t arena_start;
 	uint64_t arena_bytes;
-};
-
-struct mount {
-	/* "vmshm0" */
-	char device[NAME_MAX + 1];
-	char path[PATH_MAX];
-	char options[256];
 };
 
 /* Both give a list that the caller frees, and its length. */

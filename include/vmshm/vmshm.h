@@ -44,6 +44,8 @@ int64_t vmshm_deadline(int64_t nanoseconds);
  *		file of memory: a FIFO, a folder, ...
  *	ENAMETOOLONG	more than 255 bytes after the '/'
  *	ENOENT	no object of that name, or no such device or folder
+ *	ENOTUNIQ	@where is NULL, several devices are mounted, and none of
+ *		them on /dev/shm
  *	EEXIST, EACCES, EROFS, EMFILE, ENOMEM, ... as open(2); on /dev/vmshmN
  *	also what VMSHM_IOC_ATTACH says, and EOPNOTSUPP for O_CREAT
  */
