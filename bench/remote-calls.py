@@ -173,7 +173,7 @@ def table(data):
     results = Results(data)
     rows = {n: [results.find(n=n, peer=peer) for peer in NAMES]
             for n in SIZES}
-    yield "A call by the channel is so many times faster"
+    yield "How many times faster a call by the channel is"
     yield line("n", ["", *list(NAMES.values())[1:-1]])
     for n, (channel, *others, _) in rows.items():
         yield line(str(n), ["", *(times(results.ratio(r, channel))
