@@ -6,8 +6,8 @@ import subprocess
 import threading
 
 import fleet
-from guest import BUILD
-from host import SHM, Refused
+from bench_guest import BUILD
+from guest.host import SHM, Refused
 from qemu import die_with_parent
 
 READERS = (1, 2, 4)

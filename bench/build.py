@@ -4,7 +4,9 @@
 import os
 import subprocess
 
-from guest import BUILD, HERE, ROOT, TESTS, Lost, harness
+from bench_guest import BUILD, HERE, ROOT, Lost
+from guest.build import T_C, Build
+from guest.program import HARNESS
 
 # What all programs are linked with, as far as they need it
 SHARED = ("b", "clock", "link", "link-channel", "link-ring", "link-stream",
@@ -12,7 +14,7 @@ SHARED = ("b", "clock", "link", "link-channel", "link-ring", "link-stream",
 ON_HOST = ("peer", "host-only", "broadcast-writer")
 
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread", "-I",
-         TESTS, "-I", os.path.join(ROOT, "include"))
+         HARNESS, "-I", os.path.join(ROOT, "include"))
 LIBRARY = os.path.join(ROOT, "build", "lib", "libvmshm.a")
 
 
@@ -29,8 +31,7 @@ def archive():
     """Of all that is shared."""
     path = os.path.join(BUILD, "shared.a")
     objects = [os.path.join(BUILD, name + ".o") for name in ("t", *SHARED)]
-    for file, out in zip([os.path.join(TESTS, "t.c"),
-                          *(source(name) for name in SHARED)], objects):
+    for file, out in zip([T_C, *(source(name) for name in SHARED)], objects):
         run("gcc", *FLAGS, "-c", "-o", out, file)
     if os.path.exists(path):
         os.unlink(path)
@@ -39,14 +40,14 @@ def archive():
 
 
 def programs(names):
-    """(path in the guest, file)s of bench/NAME.c and of what the harness
-    needs; those of the host are left in BUILD."""
+    """A build of bench/NAME.c and of what the harness needs; programs of the
+    host are left in BUILD."""
     run("make", "-s", "-C", os.path.join(ROOT, "lib"))
-    files, shared = harness.build([]), archive()
+    built, shared = Build([], BUILD), archive()
     for name in (*names, *ON_HOST):
         out = os.path.join(BUILD, name)
         run("gcc", *FLAGS, "-static", "-s", "-o", out, source(name), shared,
             LIBRARY)
         if name in names:
-            files.append(("tests/" + name, out))
-    return files
+            built.files.append(("tests/" + name, out))
+    return built

@@ -4,8 +4,8 @@
 import queue
 import threading
 
-from guest import BenchGuest, BenchHost, Lost, QmpError
-from host import Refused
+from bench_guest import BenchGuest, BenchHost, Lost, QmpError
+from guest.host import Refused
 
 PATIENCE = 60       # seconds until a guest that does not come is lost
 

@@ -17,20 +17,20 @@ import signal
 import subprocess
 import sys
 
-import guest
+import bench_guest
 import net
 from form import columns, digits, times
-from guest import HERE, ROOT, Lost, harness
+from bench_guest import HERE, ROOT, Lost
 from results import Results, summarize
 from qemu import BUILTIN, VMSHM_SO, QmpError, die_with_parent, package
 
-# Of the guest tests
-import host_rpc
-from guest_python import libraries
+from guest import host_rpc
+from guest.build import Build
+from guest.kernel import Kernel
+from guest.program import Program
+from guest.python import libraries
 
 BUILD = os.path.join(ROOT, "build", "bench", "remote-calls")
-# Not that of the other benchmark
-harness.BUILD = BUILD
 
 ROUNDS = 5
 SIZES = (4, 16, 64, 128, 256, 512)
@@ -79,7 +79,7 @@ def fast():
     return {**os.environ, "LD_LIBRARY_PATH": FAST}
 
 
-class RpcHost(guest.BenchHost):
+class RpcHost(bench_guest.BenchHost):
     def do_native(self):
         """What the host does by itself."""
         text = subprocess.run(
@@ -90,7 +90,7 @@ class RpcHost(guest.BenchHost):
             self.do_result("name=sgemm", "peer=host", f"n={n}", f"us={us}")
 
 
-class RpcGuest(guest.BenchGuest):
+class RpcGuest(bench_guest.BenchGuest):
     def make_host(self, vm):
         return RpcHost(vm, self.results, None)
 
@@ -98,7 +98,7 @@ class RpcGuest(guest.BenchGuest):
 @contextlib.contextmanager
 def service(tap):
     """What the guest calls each address, and the address."""
-    channel = f"vmshm:{guest.Host.PREFIX}blas"
+    channel = f"vmshm:{bench_guest.Host.PREFIX}blas"
     addresses = [channel, "tcp:127.0.0.1:0"]
     addresses += [f"tcp:{net.ADDRESS}:0"] if tap else []
     with subprocess.Popen(
@@ -114,8 +114,8 @@ def service(tap):
             process.terminate()
 
 
-def files(addresses):
-    """(path in guest, file)s"""
+def build(addresses):
+    """What is in the guest"""
     listing = os.path.join(BUILD, "addresses")
     with open(listing, "w", encoding="ascii") as f:
         for name, address in addresses.items():
@@ -125,9 +125,12 @@ def files(addresses):
     found.update({f: f for f in more if os.path.basename(f) not in
                   os.listdir(FAST)})
     found.update(host_rpc.files())
-    return [*harness.build([]), ("addresses", listing),
-            ("tests/remote-calls.sh", os.path.join(HERE, "remote-calls.sh")),
-            *((path, os.path.realpath(f)) for path, f in found.items())]
+    built = Build([], BUILD)
+    built.files += [
+        ("addresses", listing),
+        ("tests/remote-calls.sh", os.path.join(HERE, "remote-calls.sh")),
+        *((path, os.path.realpath(f)) for path, f in found.items())]
+    return built
 
 
 def show(test):
@@ -137,16 +140,15 @@ def show(test):
 
 def measure(kernel, tap):
     results = []
-    os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
     with open(os.path.join(HERE, "remote-calls.sh"), encoding="utf-8") as f:
         text = f.read()
     tests = [t for t in re.findall(r"^test_(\w+)\(\)", text, re.M)
              if tap or t != "tap"]
-    plan = [(harness.Program("remote-calls.sh", text, "", ""), tests)]
+    plan = [(Program("remote-calls.sh", text, "", ""), tests)]
     with service(tap) as addresses:
         vm = RpcGuest(kernel, 1,
                       (ARGS + (TAP_ARGS if tap else ""), True, MODULES),
-                      plan * ROUNDS, files(addresses), progress=show,
+                      plan * ROUNDS, build(addresses), progress=show,
                       results=results)
         try:
             vm.boot()
@@ -191,7 +193,7 @@ def main():
     # Leave by way of every "finally"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(BUILD, exist_ok=True)
-    kernel = harness.Kernel(os.environ.get("KVER", "6.1"))
+    kernel = Kernel(os.environ.get("KVER", "6.1"))
     try:
         if not BUILTIN and not os.path.exists(VMSHM_SO):
             raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")

@@ -16,15 +16,16 @@ import platform
 import signal
 import sys
 
+import bench_guest
 import broadcast
 import build
 import fleet
-import guest
 import idle
 import net
 import picture
 import table
-from guest import BUILD, ROOT, Lost, harness
+from bench_guest import BUILD, ROOT, Lost
+from guest.kernel import Kernel
 from machine import MODULES, Machine
 from results import summarize
 from qemu import BUILTIN, VMSHM_SO, QmpError, package
@@ -66,24 +67,24 @@ class Progress:
 
 
 def plan_of(steps):
-    found = guest.programs({name for name, _ in steps})
+    found = bench_guest.programs({name for name, _ in steps})
     return [(found[name], tests) for name, tests in steps]
 
 
-def measure_one(kernel, files, steps, tap, common):
+def measure_one(kernel, built, steps, tap, common):
     """In one guest, with all peers."""
     with Machine(tap) as machine:
-        vm = guest.BenchGuest(kernel, 1, (machine.qemu, True, MODULES),
-                              plan_of(steps), files, machine=machine, **common)
+        vm = bench_guest.BenchGuest(kernel, 1, (machine.qemu, True, MODULES),
+                              plan_of(steps), built, machine=machine, **common)
         fleet.run([vm])
 
 
-def measure_several(kernel, files, common):
+def measure_several(kernel, built, common):
     """In guests of their own, several at the same time."""
     def make(number, program, tests, host, args="-device vmshm,id=vmshm0"):
         return fleet.Member(kernel, number + 2, (args, True, ""),
                             plan_of([(program, [test]) for test in tests]),
-                            files, host=host, **common)
+                            built, host=host, **common)
 
     idle.measure(make, ROUNDS, common["results"])
     broadcast.measure(make, ROUNDS, common["results"])
@@ -96,11 +97,10 @@ def measure(kernel, tap):
     several = (1 + max(broadcast.READERS)) * ROUNDS
     progress = Progress(sum(len(tests) for _, tests in steps) + several)
     common = {"progress": progress, "results": results}
-    os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
-    files = build.programs(PROGRAMS)
+    built = build.programs(PROGRAMS)
     try:
-        measure_one(kernel, files, steps, tap, common)
-        measure_several(kernel, files, common)
+        measure_one(kernel, built, steps, tap, common)
+        measure_several(kernel, built, common)
     finally:
         progress.end()
     return results
@@ -123,7 +123,7 @@ def main():
     # Leave by way of every "finally"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(BUILD, exist_ok=True)
-    kernel = harness.Kernel(os.environ.get("KVER", "6.1"))
+    kernel = Kernel(os.environ.get("KVER", "6.1"))
     try:
         if not BUILTIN and not os.path.exists(VMSHM_SO):
             raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")

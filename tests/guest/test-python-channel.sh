@@ -4,7 +4,7 @@
 # python/vmshm.py in the guest and on the host, and an array that both have.
 #
 # qemu: files
-# needs: python tests/guest/channel.py
+# needs: python tests/guest/helpers/channel.py
 # needs: python examples/array.py
 # needs: library
 
@@ -23,7 +23,7 @@ guest()
 # both HOST-ROLE GUEST-ROLE OBJECT
 both()
 {
-	host python_spawn tests/guest/channel.py "$1" "$3"
+	host python_spawn tests/guest/helpers/channel.py "$1" "$3"
 	guest /channel.py "$2" "$3"
 	host reap
 }

@@ -4,7 +4,7 @@
 # multiprocessing.shared_memory in the guest and on the host.
 #
 # qemu: files
-# needs: python tests/guest/shared_memory.py
+# needs: python tests/guest/helpers/shared_memory.py
 
 guest()
 {

@@ -4,9 +4,9 @@
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
-The tests are C programs, test-NAME.c, written with tests/guest/t.h. They also
-run in guests (tests/guest/run.py), without the sanitizers. A line "host:" of a
-file's first comment says what it is built with here, once for each word:
+The tests are C programs, test-NAME.c, written with tests/lib/guest/t.h. They
+also run in guests (tests/guest/run.py), without the sanitizers. A line "host:"
+of a file's first comment says what it is built with here, once for each word:
 
     address     gcc's sanitizers of addresses and of undefined behaviour
     thread      the sanitizer of threads
@@ -25,13 +25,13 @@ import tty
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+HARNESS = os.path.join(ROOT, "tests", "lib", "guest")
 GUEST = os.path.join(ROOT, "tests", "guest")
 BUILD = os.path.join(ROOT, "build", "library")
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
-sys.path.insert(0, GUEST)
 sys.dont_write_bytecode = True
 
-from host import Host                   # noqa: E402
+from guest.host import Host             # noqa: E402
 from qemu import die_with_parent        # noqa: E402
 from report import Report               # noqa: E402
 
@@ -45,7 +45,7 @@ KINDS = {
 }
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 FLAGS = ("-std=gnu11", "-pthread", "-I", os.path.join(ROOT, "include"), "-I",
-         GUEST)
+         HARNESS, "-I", GUEST)
 ENVIRONMENT = {
     # What a test leaves behind on purpose; test-leaks.c looks itself
     "ASAN_OPTIONS": "detect_leaks=1:leak_check_at_exit=0",
@@ -89,10 +89,11 @@ def sources(folder, suffixes=(".c", ".h")):
 def build(programs):
     """None, or what the compiler says."""
     shared = (sources(HERE, ".h") + sources(GUEST, ".h") +
+              sources(HARNESS, ".h") +
               sources(os.path.join(ROOT, "include", "vmshm")) +
               # test-ring.c has this one in itself
               sources(os.path.join(ROOT, "lib")) +
-              [os.path.join(GUEST, "t.c"), os.path.abspath(__file__)])
+              [os.path.join(HARNESS, "t.c"), os.path.abspath(__file__)])
     newest = max(os.path.getmtime(f) for f in shared)
     jobs = []
     for kind in sorted({p.kind for p in programs}):
@@ -108,7 +109,7 @@ def build(programs):
                 newest, os.path.getmtime(p.source)):
             continue
         jobs.append(["gcc", *FLAGS, *WARNINGS, *KINDS[p.kind], "-o", p.binary,
-                     p.source, os.path.join(GUEST, "t.c"),
+                     p.source, os.path.join(HARNESS, "t.c"),
                      os.path.join(BUILD, p.kind, "libvmshm.a")])
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for done in pool.map(run_quietly, jobs):

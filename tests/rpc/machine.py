@@ -3,16 +3,13 @@
 
 import os
 import signal
-import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "guest"))
-
-import host_rpc                         # noqa: E402
-import run as harness                   # noqa: E402
-from host import Host                   # noqa: E402
-from qemu import Lost                   # noqa: E402
+from guest import boot, host_rpc
+from guest.build import Build
+from guest.host import Host
+from guest.kernel import Kernel
+from guest.program import Program
+from qemu import ROOT, Lost
 
 BUILD = os.path.join(ROOT, "build", "rpc-machine")
 
@@ -37,7 +34,7 @@ class KillingHost(Host):
         KillingHost.killed = True
 
 
-class Guest(harness.Guest):
+class Guest(boot.Guest):
     def make_host(self, vm):
         return KillingHost(vm)
 
@@ -48,18 +45,17 @@ class Guest(harness.Guest):
 
 def call_and_be_killed(address):
     """Why it came otherwise, or None."""
-    kernel = harness.Kernel(os.environ.get("KERNELS", "6.1").split()[0])
+    kernel = Kernel(os.environ.get("KERNELS", "6.1").split()[0])
     kernel.prepare()
-    harness.BUILD = BUILD
-    os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
+    build = Build([], BUILD)
     script = os.path.join(BUILD, "calls.sh")
     text = SCRIPT.replace("ADDRESS", address)
     with open(script, "w", encoding="ascii") as f:
         f.write(text)
-    files = [*harness.build([]), *host_rpc.files(), ("tests/calls.sh", script)]
-    program = harness.Program("calls.sh", text, "", "")
+    build.files += [*host_rpc.files(), ("tests/calls.sh", script)]
+    program = Program("calls.sh", text, "", "")
     guest = Guest(None, kernel, 1, ("-device vmshm", True, ""),
-                  [(program, program.tests)], files)
+                  [(program, program.tests)], build)
     try:
         guest.boot()
     except Lost as e:

@@ -21,14 +21,16 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path[:0] = [os.path.join(ROOT, "tests", "guest"),
-                os.path.join(ROOT, "tests", "lib")]
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 sys.dont_write_bytecode = True
 
 import futex                                # noqa: E402
-import run as harness                       # noqa: E402
 from board import CROWD, END, SIDES, TURNS, WORKERS, Board  # noqa: E402
-from host import SHM, Host                  # noqa: E402
+from guest.boot import BackgroundGuest      # noqa: E402
+from guest.build import Build               # noqa: E402
+from guest.host import SHM, Host            # noqa: E402
+from guest.kernel import Kernel             # noqa: E402
+from guest.program import DEFAULT_QEMU, Program     # noqa: E402
 from qemu import BUILTIN, VMSHM_SO, Lost, die_with_parent   # noqa: E402
 from report import Report                   # noqa: E402
 
@@ -41,17 +43,16 @@ EVERYBODY = 0x7fffffff
 
 # Seconds without a change after which somebody is lost
 SILENCE = 60
-# Guests say nothing while they are at it.
-harness.SILENCE = 7200
-harness.BUILD = BUILD
 
 
-class Guest(harness.BackgroundGuest):
-    """A side that is a guest"""
+class Guest(BackgroundGuest):
+    """A side that is a guest; it says nothing while it is at it."""
 
-    def __init__(self, kernel, number, program, files):
+    silence = 7200
+
+    def __init__(self, kernel, number, program, build):
         super().__init__(kernel, number, program.guest,
-                         [(program, [str(number)])], files)
+                         [(program, [str(number)])], build)
         self.number = number
 
 
@@ -70,10 +71,10 @@ class Stress:
         self.guests, self.children = [], []
         self.alive = len(SIDES)
 
-    def start(self, kernels, program, files):
+    def start(self, kernels, program, build):
         self.party("0", self.path)
         for number, kernel in enumerate(kernels, 1):
-            self.guests.append(Guest(kernel, number, program, files).start())
+            self.guests.append(Guest(kernel, number, program, build).start())
 
     def party(self, *words):
         child = subprocess.Popen([PARTY, *words], stdin=subprocess.DEVNULL,
@@ -234,7 +235,9 @@ def compile_party():
          os.path.join(HERE, "party.c")], check=False)
     if done.returncode:
         raise Lost("tests/stress/party.c does not compile")
-    return harness.build([]) + [("tests/party", PARTY)]
+    build = Build([], BUILD)
+    build.files.append(("tests/party", PARTY))
+    return build
 
 
 def prepare(stress):
@@ -242,13 +245,12 @@ def prepare(stress):
     if not BUILTIN and not os.path.exists(VMSHM_SO):
         raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
     versions = os.environ.get("KERNELS", "6.1 6.12").split()
-    kernels = [harness.Kernel(v) for v in (versions[0], versions[-1])]
+    kernels = [Kernel(v) for v in (versions[0], versions[-1])]
     for kernel in kernels:
         kernel.prepare()
-        os.makedirs(os.path.join(BUILD, kernel.version), exist_ok=True)
-    files = compile_party()
-    program = harness.Program("party.c", "", "", harness.DEFAULT_QEMU)
-    stress.start(kernels, program, files)
+    build = compile_party()
+    program = Program("party.c", "", "", DEFAULT_QEMU)
+    stress.start(kernels, program, build)
 
 
 def main():

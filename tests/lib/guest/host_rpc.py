@@ -5,8 +5,9 @@ guests need to call it."""
 import os
 import subprocess
 
-from guest_python import libraries
 from qemu import ROOT, die_with_parent
+
+from .python import libraries
 
 EXAMPLE = os.path.join(ROOT, "examples", "rpc")
 BUILD = os.path.join(ROOT, "build", "rpc")

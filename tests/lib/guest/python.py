@@ -14,8 +14,8 @@ import subprocess
 import sys
 from importlib.util import cache_from_source
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
+from qemu import ROOT
+
 LIBRARY = os.path.join(ROOT, "build", "lib", "libvmshm.so.0")
 # Where modules are besides those of Python itself, python3-numpy in the second
 MODULES = (os.path.join(ROOT, "python"), "/usr/lib/python3/dist-packages")

@@ -8,8 +8,9 @@ import threading
 
 from qemu import die_with_parent
 
-VMSHM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
-                     "build", "guest", "vmshm")
+from .build import FOLDER
+
+VMSHM = os.path.join(FOLDER, "vmshm")
 # Seconds for it to end, when it is to
 DEADLINE = 60
 

@@ -10,17 +10,16 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-TESTS = os.path.join(ROOT, "tests", "guest")
-sys.path[:0] = [TESTS, os.path.join(ROOT, "tests", "lib")]
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
-import run as harness                       # noqa: E402
-from host import SHM, Host, Refused         # noqa: E402
+from guest.boot import Guest                # noqa: E402
+from guest.host import SHM, Host, Refused   # noqa: E402
+from guest.program import Program           # noqa: E402
 from qemu import Lost, QmpError, die_with_parent        # noqa: E402
 from shm import Object                      # noqa: E402
 
+# Apart from what the tests build
 BUILD = os.path.join(ROOT, "build", "bench")
-# The harness puts what it builds there, apart from what the tests build
-harness.BUILD = BUILD
 
 PIECE = b"v" * (1 << 20)
 LINK_MEMORY = 9 << 20       # as in link.h
@@ -142,7 +141,7 @@ class BenchHost(Host):
                               re.M))
 
 
-class BenchGuest(harness.Guest):
+class BenchGuest(Guest):
     """One boot for everything. plan: [(program, [test])], and may have the
     same again for another round."""
 
@@ -181,8 +180,8 @@ def programs(names):
     found = {}
     for name in names:
         with open(os.path.join(HERE, name + ".c"), encoding="utf-8") as f:
-            found[name] = harness.Program(name + ".c", f.read(), "", "")
+            found[name] = Program(name + ".c", f.read(), "", "")
     return found
 
 
-__all__ = ["BUILD", "BenchGuest", "Lost", "QmpError", "harness", "programs"]
+__all__ = ["BUILD", "BenchGuest", "Lost", "QmpError", "programs"]

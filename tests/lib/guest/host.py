@@ -11,15 +11,15 @@ import time
 import zlib
 
 import futex
-import guest_python
-from host_rpc import HostRpc
-from host_tool import HostTool
 from qemu import QmpError, die_with_parent
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from . import python
+from .build import FOLDER
+from .host_rpc import HostRpc
+from .host_tool import HostTool
+from .program import HELPERS
+
 SHM = "/dev/shm"
-BUILD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
-                     "build", "guest")
 
 # The name that program-2010.c has built in
 NAME_2010 = "/shared-with-qemu"
@@ -189,7 +189,7 @@ class Host(HostRpc, HostTool):
             self.made_path(name)
         done = subprocess.run(
             [sys.executable, "-I", "-S",
-             os.path.join(HERE, "shared_memory.py"), verb, name[1:],
+             os.path.join(HELPERS, "shared_memory.py"), verb, name[1:],
              *([" ".join(text)] if text else [])], check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
@@ -240,7 +240,7 @@ class Host(HostRpc, HostTool):
         return str(sum(w.done for w in self.waiters[name]))
 
     def do_spawn(self, program, name, *words):
-        file = os.path.join(BUILD, program)
+        file = os.path.join(FOLDER, program)
         self.children.append(subprocess.Popen(
             [file, self.path(name), *words], stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent))
@@ -250,9 +250,9 @@ class Host(HostRpc, HostTool):
             if name.startswith("/"):
                 self.path(name)
         self.children.append(subprocess.Popen(
-            guest_python.command(file, *words), stdin=subprocess.DEVNULL,
+            python.command(file, *words), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, preexec_fn=die_with_parent,
-            env={**os.environ, **guest_python.ENVIRONMENT}))
+            env={**os.environ, **python.ENVIRONMENT}))
 
     def do_reap(self):
         said = b""

@@ -27,7 +27,7 @@
  *			"-device vmshm,id=vmshm0"; files with the same
  *			arguments share a boot. Two root ports for hot-plug,
  *			rp0 and rp1, are always there.
- *			ARGS can also be a name in run.py's MACHINES.
+ *			ARGS can also be a name in program.py's MACHINES.
  *	qemu VARIANT: ARGS	the same. With several of these lines the file
  *			is run once for each, as NAME@VARIANT.
  *	needs: python FILE	this program as /FILE, without its folder, and
@@ -42,8 +42,8 @@
  *			mentions vmshm, or any of level "err" or worse, is a
  *			failure unless it matches one of these
  *
- * A helper program is any other *.c here; it is linked without t.c and found
- * in the guest's PATH under its name without ".c".
+ * A helper program is a file of tests/guest/helpers/; it is linked without t.c
+ * and found in the guest's PATH under its name without ".c".
  */
 #ifndef T_H
 #define T_H

@@ -1,0 +1,299 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boots a kernel with test programs in it and takes their results."""
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import tempfile
+import threading
+
+from qemu import ROOT, Lost, Qemu
+
+from . import python
+from .host import Host, OtherHost
+from .program import DEFAULT_QEMU
+
+# QEMU without the right of root to open everything: the rights of an object
+# count, as they do for others.
+WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+DISK = 16 << 20
+
+# erms: its "rep movsb" is emulated byte by byte, which is slow.
+# cx16: QEMU 7.2 computes the flags of cmpxchg16b from stale state; with the
+# kernels of today, which use it inline, every third boot dies of the rubbish
+# in EFLAGS.
+CPU = "max,-erms,-cx16"
+
+# How often a guest is booted, at most; see Guest.boot()
+BOOTS = 3
+
+# Kernel messages that no test may cause, whatever their level. Warnings and
+# oopses also end the guest, by its command line.
+ALARM = re.compile(r"WARNING:|BUG:|Oops|Call Trace|general protection|"
+                   r"Bad page|refcount_t|rcu: INFO|hung_task|UBSAN|KASAN|"
+                   r"blocked for more than")
+# What every out-of-tree module causes.
+USUAL = r"taints kernel|module verification failed"
+MARK = "vmshm-test: "
+
+
+class Guest:
+    """One boot. Reports each test as it ends."""
+
+    # A guest that says nothing for so long is lost; a test may take T_TIMEOUT.
+    silence = 90
+
+    def __init__(self, report, kernel, number, guest, plan, build):
+        self.report, self.kernel, self.build = report, kernel, build
+        self.plan = plan            # [(program, [test])]
+        self.log = os.path.join(build.folder, kernel.version,
+                                f"boot-{number}.log")
+        os.makedirs(os.path.dirname(self.log), exist_ok=True)
+        self.qemu_args, self.with_driver, modules = guest
+        self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
+        self.running = None
+        self.trouble = []           # what the kernel said, and when
+        self.mark = None
+        self.modules = kernel.modules(modules.split())
+
+    def make_host(self, vm):
+        """Does what the guest asks for."""
+        return Host(vm, lambda words: OtherGuest(self, words))
+
+    def to_do(self):
+        """Lines of its plan, when all is loaded; see init."""
+        return [f"run {p.in_guest} {p.name} {' '.join(tests)}"
+                for p, tests in self.plan]
+
+    def initramfs(self, prefix):
+        """Writes it and returns its path."""
+        plan = [f"prefix {prefix}"]
+        files = list(self.build.files)
+        for program in sorted({f for p, _ in self.plan for f in p.python}):
+            files += python.files(program, self.build.folder)
+        for module in self.modules:
+            name = os.path.basename(module).split(".ko")[0] + ".ko"
+            files.append(("modules/" + name, module))
+            plan.append(f"insmod /modules/{name}")
+        files.append(("vmshm.ko", self.kernel.driver))
+        if self.with_driver:
+            plan.append("insmod /vmshm.ko")
+        plan += self.to_do()
+        base = self.log.removesuffix(".log")
+        with open(base + ".plan", "w", encoding="utf-8") as f:
+            f.write("\n".join(plan) + "\n")
+        files.append(("plan", base + ".plan"))
+        subprocess.run([os.path.join(ROOT, "scripts", "initramfs"),
+                        base + ".cpio"] +
+                       [f"{a}={b}" for a, b in dict.fromkeys(files)],
+                       check=True)
+        return base + ".cpio"
+
+    def boot(self):
+        """Returns when the guest has ended; Lost if that was not its end.
+
+        QEMU's emulation now and then loses the byte of a jump label that one
+        processor changes and the other one runs: a kernel that dies of that
+        before anything of ours is in it is booted again."""
+        for _ in range(BOOTS - 1):
+            try:
+                return self.boot_once()
+            except Lost:
+                began = self.mark or self.running
+                if began or "Oops: int3" not in (self.last_words() or ""):
+                    raise
+                print("     the kernel died of int3 while it booted: again",
+                      flush=True)
+        return self.boot_once()
+
+    def boot_once(self):
+        with tempfile.TemporaryDirectory() as folder, \
+                socket.socket(socket.AF_UNIX) as listener:
+            # QEMU connects while it starts, so accept() below finds it
+            with open(os.path.join(folder, "disk"), "wb") as disk:
+                disk.truncate(DISK)
+            qemu_args = self.qemu_args.replace("@FOLDER@", folder)
+            qemu_args = qemu_args.replace("@PREFIX@", Host.PREFIX[1:])
+            listener.bind(os.path.join(folder, "channel"))
+            listener.listen(1)
+            with Qemu("-cpu", CPU, "-smp", "2", "-no-reboot",
+                      "-chardev", f"file,id=console,path={self.log}",
+                      "-serial", "chardev:console",
+                      "-chardev", "socket,id=channel,"
+                      f"path={listener.getsockname()}",
+                      "-serial", "chardev:channel",
+                      "-device", "pcie-root-port,id=rp0,chassis=1,"
+                      "pref64-reserve=4G",
+                      "-device", "pcie-root-port,id=rp1,chassis=2,"
+                      "pref64-reserve=4G",
+                      # Newer firmware puts the windows below 1 TiB, where an
+                      # AMD processor has a hole that Linux does not assign.
+                      # This one pushes the others out of it.
+                      "-device", "pcie-root-port,id=rp2,chassis=3,"
+                      "pref64-reserve=4G",
+                      "-kernel", os.path.join(self.kernel.folder, "vmlinuz"),
+                      "-initrd", self.initramfs(Host.PREFIX),
+                      # no_timer_check: on a busy host it finds the timer
+                      # broken, which ends the boot.
+                      "-append", "console=ttyS0 loglevel=5 oops=panic "
+                      "panic=-1 panic_on_warn=1 no_timer_check",
+                      *shlex.split(qemu_args),
+                      machine="q35", accel="tcg,thread=multi", qtest=False,
+                      memory=512, wrap=() if os.geteuid() else
+                      WITHOUT_OVERRIDE) as vm:
+                channel = listener.accept()[0]
+                channel.settimeout(self.silence)
+                host = self.make_host(vm)
+                try:
+                    self.listen(channel, host)
+                finally:
+                    channel.close()
+                    host.close()
+
+    def listen(self, channel, host):
+        lines = channel.makefile("r", encoding="ascii", errors="replace")
+        while True:
+            try:
+                line = lines.readline()
+            except TimeoutError as e:
+                raise Lost(f"it was silent for {self.silence} s") from e
+            except OSError as e:
+                raise Lost("it ended") from e
+            if not line.endswith("\n"):
+                raise Lost("it ended")
+            line = line.rstrip("\r\n")
+            word, _, rest = line.partition(" ")
+            if line == "end":
+                return
+            if line == "host die":
+                self.die(host)
+                return
+            if word == "host":
+                channel.sendall((host.answer(rest) + "\n").encode())
+            elif word == "log":
+                self.kernel_said(rest)
+            else:
+                self.result(line)
+
+    def die(self, host):
+        """kill -9 of the machine: the test is what others make of it."""
+        host.vm.kill()
+        answer = host.answer("reap")
+        self.result(f"ok {self.running}" if answer == "done"
+                    else f"not ok {self.running}: {answer}")
+
+    def result(self, line):
+        m = re.fullmatch(r"(run|ok|not ok|skip) ([^:]*)(?:: (.*))?", line)
+        if not m:
+            raise Lost(f"it said: {line!r}")
+        word, test, why = m.groups()
+        name = f"{self.kernel.version}/{test}"
+        if word == "run":
+            self.running = test
+            return
+        if word == "ok" and test in self.todo:
+            self.report.ok(name)
+        elif word == "skip" and test in self.todo:
+            self.report.skip(name, why or "no reason given")
+        else:
+            self.report.fail(name, why or "unknown test")
+        self.todo.discard(test)
+        self.running = None
+
+    def kernel_said(self, line):
+        level, _, text = line.partition(" ")
+        if text.startswith(MARK):
+            self.mark = text.removeprefix(MARK)
+            return
+        expected = "|".join([USUAL] + [f"(?:{e})" for p, _ in self.plan
+                                       for e in p.expected])
+        # Before the first test, errors are those of the emulated machine
+        worse = int(level) <= 3 and self.mark
+        if ALARM.search(text) or ((worse or "vmshm" in text)
+                                  and not re.search(expected, text)):
+            self.trouble.append(f"{self.mark or 'boot'}: {text}")
+
+    def console(self):
+        try:
+            with open(self.log, encoding="ascii", errors="replace") as f:
+                return f.read().splitlines()
+        except OSError:
+            return []
+
+    def last_words(self):
+        """Why the kernel died, in its own words, or None."""
+        for line in self.console():
+            text = re.sub(r"^\[[^]]*\] *", "", line)
+            if text != line and (ALARM.search(text)
+                                 or text.startswith("Kernel panic")):
+                return text
+        return None
+
+    def tail(self):
+        """The end of the console, for people."""
+        lines = self.console()[-25:]
+        print(f"     the end of {os.path.relpath(self.log)}:")
+        for line in lines:
+            print("     | " + line[:73])
+
+
+class BackgroundGuest(Guest):
+    """A guest in a thread, from start() on, whose programs report nothing."""
+
+    def __init__(self, kernel, number, guest, plan, build):
+        super().__init__(None, kernel, number, guest, plan, build)
+        self.vm = self.problem = None
+        self.thread = threading.Thread(target=self._run)
+
+    def start(self):
+        self.thread.start()
+        return self
+
+    def _run(self):
+        try:
+            self.boot()
+        except Lost as e:
+            self.problem = f"{self.last_words() or 'lost'}: {e}"
+        except Exception as e:      # noqa: BLE001
+            self.problem = f"{type(e).__name__}: {e}"
+
+    def listen(self, channel, host):
+        self.vm = host.vm
+        super().listen(channel, host)
+
+    def result(self, line):
+        raise Lost(f"it said: {line}")
+
+    def kill(self):
+        """The whole virtual machine"""
+        while self.thread.is_alive():
+            if self.vm:
+                self.vm.process.kill()
+            self.thread.join(0.1)
+
+
+class OtherGuest(BackgroundGuest):
+    """A second machine for a test in the first one. It runs helper programs,
+    all at the same time, with the host's objects in its /dev/shm."""
+
+    def __init__(self, first, words):
+        super().__init__(first.kernel, "other", (DEFAULT_QEMU, True, ""), [],
+                         first.build)
+        self.programs = " ".join(words).split(";")
+        self.start()
+
+    def make_host(self, vm):
+        return OtherHost(vm)
+
+    def to_do(self):
+        return ["mount vmshm0 /dev/shm",
+                *(f"start {words.strip()}" for words in self.programs), "join"]
+
+    def end(self, seconds):
+        """Waits for that; what is wrong, or None."""
+        self.thread.join(seconds)
+        if self.thread.is_alive():
+            return "it does not end"
+        return self.problem or next(iter(self.trouble), None)

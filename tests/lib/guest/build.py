@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compiles test programs and what else is in a guest."""
+
+import concurrent.futures
+import os
+import subprocess
+
+from qemu import ROOT, Lost
+
+from . import host_rpc, python
+from .program import HARNESS, HELPERS, LIBRARY, TESTS, is_test, name_of
+
+# Where the tests' own programs are
+FOLDER = os.path.join(ROOT, "build", "guest")
+FLAGS = ("-std=gnu11", "-static", "-s", "-O2", "-Wall", "-pthread",
+         "-I", os.path.join(ROOT, "include"), "-I", HARNESS, "-I", TESTS)
+T_C = os.path.join(HARNESS, "t.c")
+LIBVMSHM = os.path.join(ROOT, "build", "lib", "libvmshm.a")
+
+
+def files_in(*folders):
+    return [os.path.join(folder, f) for folder in folders
+            for f in sorted(os.listdir(folder))
+            if os.path.isfile(os.path.join(folder, f))]
+
+
+def headers():
+    """Each program is older than these, or is compiled again."""
+    found = [f for f in files_in(HARNESS, TESTS, LIBRARY) if f.endswith(".h")]
+    for folder, _, names in os.walk(os.path.join(ROOT, "include")):
+        found += [os.path.join(folder, f) for f in names]
+    return found + [T_C, LIBVMSHM]
+
+
+class Build:
+    """What is compiled for the guests of a run.
+
+    folder    where that is, and where each guest leaves its log
+    files     what all guests have: (path in the guest, file)s
+    """
+
+    def __init__(self, programs, folder=FOLDER):
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run(["make", "-s", "-C", "lib"], cwd=ROOT, check=True)
+        self.files = [("init", os.path.join(HARNESS, "init")),
+                      ("t.sh", os.path.join(HARNESS, "t.sh"))]
+        self._compile({p.file for p in programs})
+        if any(p.tool for p in programs):
+            subprocess.run(["make", "-s", "-C", "tools", "STATIC=1",
+                            "OUT=" + folder], cwd=ROOT, check=True)
+            self.files.append(("bin/vmshm", os.path.join(folder, "vmshm")))
+        if any(p.library for p in programs):
+            self.files.append(("lib/libvmshm.so.0", python.LIBRARY))
+        if any(p.rpc for p in programs):
+            self.files += host_rpc.files()
+
+    def _compile(self, wanted):
+        """The wanted tests, and all helper programs."""
+        newest = max(os.path.getmtime(f) for f in headers())
+        jobs = []
+        for source in self._sources(wanted):
+            test = is_test(name_of(source))
+            out = os.path.join(self.folder, name_of(source)[:-2])
+            self.files.append((("tests/" if test else "bin/") +
+                               os.path.basename(out), out))
+            if not os.path.exists(out) or os.path.getmtime(out) < max(
+                    newest, os.path.getmtime(source)):
+                jobs.append(["gcc", *FLAGS, "-o", out, source,
+                             *([T_C] if test else []), LIBVMSHM])
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done in pool.map(subprocess.run, jobs):
+                if done.returncode:
+                    raise Lost("does not compile: " + os.path.relpath(
+                        next(a for a in done.args if a.endswith(".c"))))
+
+    def _sources(self, wanted):
+        """What has to be compiled; scripts become files of the guest."""
+        for source in files_in(HARNESS, TESTS, LIBRARY):
+            file = name_of(source)
+            if file in wanted and file.endswith(".sh"):
+                self.files.append(("tests/" + file, source))
+            elif file in wanted:
+                yield source
+        yield os.path.join(HARNESS, "kmsg.c")
+        yield from (f for f in files_in(HELPERS) if f.endswith(".c"))
+        yield os.path.join(ROOT, "examples", "guest.c")

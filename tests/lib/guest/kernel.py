@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernels of scripts/fetch-kernel."""
+
+import os
+import subprocess
+import sys
+
+from qemu import ROOT, Lost
+
+
+class Kernel:
+    """One kernel of scripts/fetch-kernel and what is built for it."""
+
+    def __init__(self, version):
+        self.version = version
+        self.folder = os.path.join(ROOT, "build", "kernel", version)
+        self.driver = os.path.join(ROOT, "build", "driver", version,
+                                   "vmshm.ko")
+
+    def prepare(self):
+        """Fetch the kernel and build the driver, where that is not done."""
+        for command in (["scripts/fetch-kernel", self.version],
+                        ["make", "-s", "-C", "driver",
+                         "KVER=" + self.version]):
+            done = subprocess.run(command, cwd=ROOT, check=False,
+                                  stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
+            if done.returncode:
+                sys.stderr.write(done.stdout.decode(errors="replace"))
+                raise Lost(" ".join(command) + " failed")
+
+    def modules(self, names):
+        """Files of the modules and of what they need, in loading order."""
+        files = {}
+        for folder, _, found in os.walk(os.path.join(self.folder, "modules")):
+            for file in found:
+                name = file.split(".ko")[0].replace("-", "_")
+                files[name] = os.path.join(folder, file)
+        order = []
+
+        def add(name):
+            name = name.replace("-", "_")
+            if name not in files or files[name] in order:
+                return
+            needs = subprocess.run(
+                ["modinfo", "-F", "depends", files[name]], check=True,
+                stdout=subprocess.PIPE).stdout.decode().strip()
+            for need in filter(None, needs.split(",")):
+                add(need)
+            order.append(files[name])
+
+        for name in names:
+            add(name)       # or it is built in; who needs it will tell
+        return order

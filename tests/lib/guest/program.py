@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Test programs and what they ask for; see t.h."""
+
+import os
+import re
+
+from qemu import ROOT
+
+# The folders of programs; those of the second run on the host, too
+TESTS = os.path.join(ROOT, "tests", "guest")
+LIBRARY = os.path.join(ROOT, "tests", "library")
+HARNESS = os.path.dirname(os.path.abspath(__file__))
+# Programs that tests run
+HELPERS = os.path.join(TESTS, "helpers")
+
+DEFAULT_QEMU = "-device vmshm,id=vmshm0"
+
+# What "qemu:" can name instead of arguments: (arguments, modules of the
+# kernel). @PREFIX@ is what the names of the run's objects begin with, without
+# the "/"; @FOLDER@ a folder for its files.
+MACHINES = {
+    # The devices have to be as in fs.h
+    "files": (
+        "-device vmshm,id=vmshm0,create=on "
+        "-device vmshm,id=vmshm1 "
+        "-device vmshm,id=vmshm2,readonly=on "
+        "-device vmshm,id=vmshm3,arena=4M,create=on "
+        "-device vmshm,id=vmshm4,allow=/@PREFIX@yes*:/@PREFIX@maybe*,"
+        "deny=/*secret*:/*[0-9]x "
+        "-device vmshm,id=vmshm5,prefix=@PREFIX@in-,create=on "
+        "-device vmshm,id=vmshm6,max-objects=8,max-bytes=1M "
+        "-device vmshm,id=vmshm7,arena=4G "
+        "-blockdev file,node-name=disk,filename=@FOLDER@/disk,cache.direct=off "
+        "-device virtio-blk-pci,drive=disk",
+        "virtio_pci virtio_blk"),
+}
+
+# A line of a comment
+DIRECTIVE = r"^[ \t]*[*#/]+[ \t]*{}:[ \t]*(.*?)[ \t]*$"
+
+
+def directives(text, word):
+    return re.findall(DIRECTIVE.format(word), text, re.M)
+
+
+def name_of(source):
+    """The file's name; tests/library/test-NAME.c is library-NAME.c here."""
+    folder, file = os.path.split(source)
+    return file.replace("test-", "library-") if folder == LIBRARY else file
+
+
+def is_test(file):
+    return re.fullmatch(r"(test|library)-.*\.(c|sh)", file)
+
+
+class Program:
+    """A file test-NAME.c or test-NAME.sh, and what it asks for; variant is
+    the word after "qemu" of the line with the arguments, if any."""
+
+    def __init__(self, source, text, variant, qemu):
+        self.file = file = name_of(source)
+        self.name = re.sub(r"^test-|\.(c|sh)$", "", file)
+        if variant:
+            self.name += "@" + variant
+        pattern = (r"^T_TEST\((\w+)\)" if file.endswith(".c")
+                   else r"^test_(\w+)\(\)")
+        self.tests = re.findall(pattern, text, re.M)
+        self.expected = directives(text, "expect-log")
+        self.python = [n.split()[1] for n in directives(text, "needs")
+                       if n.startswith("python ")]
+        self.library = "library" in directives(text, "needs")
+        self.tool = "tool" in directives(text, "needs")
+        self.rpc = "rpc" in directives(text, "needs")
+        qemu, modules = MACHINES.get(
+            qemu, (qemu, " ".join(directives(text, "modules"))))
+        # What has to be the same for two programs to share a guest
+        self.guest = (qemu, "none" not in directives(text, "driver"), modules)
+
+    @classmethod
+    def all_of(cls, source):
+        """One for each line "qemu:" or "qemu VARIANT:"."""
+        with open(source, encoding="utf-8") as f:
+            text = f.read()
+        runs = re.findall(DIRECTIVE.format(r"qemu(?:[ \t]+(\w+))?"), text,
+                          re.M)
+        return [cls(source, text, *run)
+                for run in runs or [("", DEFAULT_QEMU)]]
+
+    @property
+    def in_guest(self):
+        return re.sub(r"\.c$", "", self.file)
+
+
+def all_programs():
+    """Of all folders"""
+    return [p for folder in (HARNESS, TESTS, LIBRARY)
+            for f in sorted(os.listdir(folder))
+            if is_test(name_of(os.path.join(folder, f)))
+            for p in Program.all_of(os.path.join(folder, f))]
