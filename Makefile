@@ -9,7 +9,7 @@ KVER ?= 6.1
 
 export QEMU KERNELS
 
-help: ## what can be made
+help: ## list these commands
 	@echo "VMShm $$(cat VERSION)"
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | \
 		column -t -s '|'
@@ -17,7 +17,7 @@ help: ## what can be made
 deps: ## install missing Debian packages (root or sudo)
 	@scripts/deps
 
-demo: ## see a guest use an object of the host; does all it needs
+demo: ## a guest uses an object of the host; builds all parts
 	@scripts/demo
 
 device: ## build/vmshm.so, the device for the installed QEMU
@@ -56,14 +56,14 @@ check-tool: deps ## the program on this host only
 check-library: deps ## libvmshm on this host only
 	@tests/library/run.py
 
-check-stress: deps device ## a million tokens, the host and two guests
+check-stress: deps device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py
 
-check-model: ## waiting, waking, coming in every order there is, with spin
+check-model: ## all interleavings of waiting, waking, opening, with spin
 	@scripts/deps model
 	@tests/model/run.py
 
-bench: deps device ## how fast it is, against its peers: a table, a picture
+bench: deps device ## performance beside that of peers: table and picture
 	@scripts/deps bench
 	@bench/run.py
 
