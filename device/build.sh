@@ -1,38 +1,101 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Builds the device as a shared object for one QEMU, without building QEMU.
+# Builds the device for one QEMU, without building QEMU, and the loader that
+# finds it: vmshm.so, with vmshm-devices/BUILDID.so and BUILDID.info beside it.
+# The other QEMU binaries of the same package get theirs with it.
 #
 #   QEMU=BINARY      which QEMU (default: qemu-system-x86_64)
 #   QEMU_SRC=DIR     its sources (default: fetched as Debian source package)
 #   QEMU_SUITE=NAME  with QEMU_SOURCE=VERSION: where to fetch them instead of
 #                    asking dpkg, for a QEMU that is not installed as a package
-#   OUT=FILE         result (default: build/vmshm.so)
+#   LOADER=FILE      default: build/vmshm.so
 #
 # Only QEMU's generated headers are made, which takes seconds.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(dirname "$here")
+# Sets these three where VMShm is installed (see Makefile)
+loader=$top/build/vmshm.so
+cache=$top/build
+command="make -C $top device QEMU="
+# shellcheck source=/dev/null
+[ ! -e "$top/installed" ] || . "$top/installed"
+
 qemu=${QEMU:-qemu-system-x86_64}
-out=${OUT:-$top/build/vmshm.so}
-# Every .c file here but the one that makes the device a part of QEMU
-sources=$(cd "$here" && printf '%s
-' *.c | sed -e '/^builtin/d' -e 's/\.c$//')
+loader=${LOADER:-$loader}
+devices=$(dirname "$loader")/vmshm-devices
+# Every .c file here but the loader and what makes the device a part of QEMU
+sources=$(cd "$here" && printf '%s\n' *.c |
+	sed -e '/^builtin/d' -e '/^loader/d' -e 's/\.c$//')
+export LC_ALL=C VMSHM_CACHE=$cache
 
 die() { echo "device: $*" >&2; exit 1; }
 
-qemu_path=$(command -v "$qemu") ||
-	die "no $qemu here; install QEMU (Debian: qemu-system-x86) first"
-stamp=$("$qemu_path" --version | sed -n 's/^QEMU emulator version //p')
-[ -n "$stamp" ] || die "cannot read the version of $qemu_path"
+build_id() { readelf -n "$1" 2>/dev/null | sed -n 's/^ *Build ID: //p'; }
 
-# Up to date? Everything that goes in is older and the QEMU is the same.
-if [ -e "$out" ] && [ "$(cat "$out.stamp" 2>/dev/null)" = "$stamp" ] &&
-   [ -z "$(find "$here" "$top/include/vmshm/regs.h" -newer "$out" -type f)" ]
-then
-	exit 0
-fi
+version_of() { "$1" --version | sed -n 's/^QEMU emulator version //p'; }
+
+# What a device can be loaded into: a QEMU that exports its functions
+is_loadable() {
+	readelf -W --dyn-syms "$1" 2>/dev/null |
+		grep -c ' register_module_init$' > /dev/null
+}
+
+# FILE's line "NAME=..."; nothing if it is not there
+info() { sed -n "s/^$2=//p" "$1" 2>/dev/null || true; }
+
+# Whether QEMU $1 has a device of these sources
+is_built() {
+	local device
+
+	device=$devices/$(build_id "$1")
+	[ -e "$device.so" ] && [ "$(info "$device.info" version)" = "$stamp" ] &&
+		[ "$(info "$device.info" sources)" = "$sum" ]
+}
+
+# put FILE DESTINATION: in one step, as running VMs may have the old file mapped
+put() {
+	local new=$devices/.new.$$
+
+	cp "$1" "$new"
+	chmod 644 "$new"
+	sync "$new"
+	mv "$new" "$2"
+}
+
+# The device $1 for QEMU $2
+put_device() {
+	local id
+
+	id=$(build_id "$2")
+	put "$1" "$devices/$id.so"
+	cat > "$obj/info" <<-END
+	qemu=$2
+	version=$stamp
+	source=$(cat "$src/VERSION")
+	vmshm=$(cat "$top/VERSION")
+	sources=$sum
+	END
+	put "$obj/info" "$devices/$id.info"
+}
+
+# The QEMU and the others of its package, which differ in the guest's
+# architecture alone: the device knows nothing of that.
+family() {
+	local other
+
+	echo "$qemu_path"
+	for other in "$(dirname "$qemu_path")"/qemu-system-* \
+		     "$(dirname "$qemu_path")"/../libexec/qemu-system-*; do
+		other=$(readlink -f "$other")
+		if [ "$other" != "$qemu_path" ] && is_loadable "$other" &&
+		   [ "$(version_of "$other")" = "$stamp" ]; then
+			echo "$other"
+		fi
+	done
+}
 
 # Sets $src: the Debian source package that this binary was built from.
 fetch_source() {
@@ -53,7 +116,7 @@ fetch_source() {
 		s=$(. /etc/os-release && echo "$VERSION_CODENAME")
 		suite="$s $s-backports"
 	fi
-	src=$top/build/qemu/${version#*:}
+	src=$cache/qemu/${version#*:}
 	[ -e "$src/.complete" ] && return
 	echo "device: fetching the source of $name $version"
 	rm -rf "$src" "$src.tmp"
@@ -95,6 +158,48 @@ configure_source() {
 	touch "$gen/.complete"
 }
 
+compile() {
+	local glib o
+
+	read -ra glib < <(pkg-config --cflags glib-2.0)
+	for o in $sources; do
+		gcc -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -g \
+			-fPIC -fvisibility=hidden -Wall -Wextra \
+			-Wno-unused-parameter -Wno-sign-compare \
+			-Wno-missing-field-initializers -Werror \
+			-DVMSHM_QEMU_STAMP="\"$stamp\"" \
+			-DVMSHM_BUILD_COMMAND="\"$command\"" \
+			-I"$here" -I"$top/include" -I"$gen" -I"$gen/qapi" \
+			-isystem "$src/include" -isystem "$src" \
+			-isystem "$src/linux-headers" "${glib[@]}" \
+			-c "$here/$o.c" -o "$obj/$o.o"
+	done
+	gcc -shared -Wl,-z,relro,-z,now -o "$obj/device.so" "$obj"/*.o
+}
+
+qemu_path=$(command -v "$qemu") ||
+	die "no $qemu here; install QEMU (Debian: qemu-system-x86) first"
+qemu_path=$(readlink -f "$qemu_path")
+stamp=$(version_of "$qemu_path")
+[ -n "$stamp" ] || die "cannot read the version of $qemu_path"
+is_loadable "$qemu_path" ||
+	die "$qemu_path is no program that can load plugins"
+[ -n "$(build_id "$qemu_path")" ] ||
+	die "$qemu_path has no build ID: link it with -Wl,--build-id"
+
+# The loader comes with an installation.
+[ -e "$top/installed" ] || make -s -C "$here" OUT="$(dirname "$loader")"
+
+mkdir -p "$devices" "$cache"
+exec 9> "$devices/.lock"
+flock 9
+rm -f "$devices"/.new.*
+sum=$(cat "$here"/*.[ch] "$here/build.sh" "$top/include/vmshm/regs.h" |
+	sha256sum | cut -c1-16)
+if is_built "$qemu_path"; then
+	exit 0
+fi
+
 if [ -n "${QEMU_SRC:-}" ]; then
 	src=$(cd "$QEMU_SRC" && pwd)
 else
@@ -106,30 +211,10 @@ fi
 	die "$src is QEMU $(cat "$src/VERSION"), but $qemu_path is ${stamp%% *}"
 configure_source
 
-obj=$(dirname "$out")/device-$(basename "$out" .so)
-rm -rf "$obj"
-mkdir -p "$obj"
-read -ra glib < <(pkg-config --cflags glib-2.0)
-for o in $sources; do
-	gcc -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -g -fPIC \
-		-fvisibility=hidden -Wall -Wextra -Wno-unused-parameter \
-		-Wno-sign-compare -Wno-missing-field-initializers -Werror \
-		-DVMSHM_QEMU_STAMP="\"$stamp\"" \
-		-I"$here" -I"$top/include" -I"$gen" -I"$gen/qapi" \
-		-isystem "$src/include" -isystem "$src" \
-		-isystem "$src/linux-headers" "${glib[@]}" \
-		-c "$here/$o.c" -o "$obj/$o.o"
+obj=$(mktemp -d "$cache/device.XXXXXX")
+trap 'rm -rf "$obj"' EXIT
+compile
+for one in $(family); do
+	put_device "$obj/device.so" "$one"
+	echo "device: $(basename "$loader") has a device for $one, $stamp"
 done
-
-# What the C library does not define comes from QEMU; make it weak, so that
-# the object also loads into processes that are not QEMU (see load.c).
-gcc -shared -o "$obj/strong.so" "$obj"/*.o
-nm -D --undefined-only "$obj/strong.so" |
-	awk '$1 == "U" && $2 !~ /@/ { print $2 }' > "$obj/weak"
-for o in $sources; do
-	objcopy --weaken-symbols="$obj/weak" "$obj/$o.o"
-done
-gcc -shared -Wl,-z,lazy -o "$obj/vmshm.so" "$obj"/*.o
-mv "$obj/vmshm.so" "$out"
-echo "$stamp" > "$out.stamp"
-echo "device: $(realpath --relative-to="$PWD" "$out") for QEMU $stamp"

@@ -1,14 +1,12 @@
 /*
  * VMShm: how the device gets into a QEMU that was built without it
  *
- * The shared object is named with -plugin, or in LD_PRELOAD where QEMU has no
- * plugins. Its QEMU symbols are weak: a process that is not QEMU, such as a
- * child that inherits LD_PRELOAD, can load it and nothing happens.
+ * loader.c loads this into the QEMU that it was built for, on behalf of
+ * -plugin or of LD_PRELOAD. It can also be named with -plugin itself.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <dlfcn.h>
 #include "qemu/module.h"
 #include "qapi/qapi-commands-control.h"
 #include "vmshm-compat.h"
@@ -23,10 +21,9 @@
 #error "VMSHM_QEMU_STAMP: what --version says of the QEMU this is built for"
 #endif
 
-/* The rest is made weak in the object files, see build.sh; these are asked. */
-#pragma weak qmp_query_version
-#pragma weak pci_register_bar
-#pragma weak register_module_init
+#ifndef VMSHM_BUILD_COMMAND
+#error "VMSHM_BUILD_COMMAND: what builds a device; the QEMU's path is appended"
+#endif
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
@@ -39,57 +36,6 @@ static void register_once(void)
         registered = true;
         vmshm_register_types();
     }
-}
-
-/* The file's name without folders, as LD_PRELOAD may or may not have them. */
-static char *own_name(void)
-{
-    Dl_info info;
-
-    return dladdr(&qemu_plugin_version, &info)
-           ? g_path_get_basename(info.dli_fname) : NULL;
-}
-
-static bool is_named(const char *path, const char *name)
-{
-    g_autofree char *base = g_path_get_basename(path);
-
-    return strcmp(base, name) == 0;
-}
-
-/* Children of QEMU have no use for us. */
-static void leave_ld_preload(void)
-{
-    const char *preload = getenv("LD_PRELOAD");
-    g_autofree char *self = own_name();
-    g_autofree char *rest = NULL;
-    g_auto(GStrv) parts = NULL;
-    size_t i, kept = 0;
-
-    if (!preload || !self) {
-        return;
-    }
-    parts = g_strsplit_set(preload, ": ", -1);
-    for (i = 0; parts[i]; i++) {
-        if (*parts[i] && !is_named(parts[i], self)) {
-            parts[kept++] = parts[i];
-        } else {
-            g_free(parts[i]);
-        }
-    }
-    parts[kept] = NULL;
-    rest = g_strjoinv(":", parts);
-    if (*rest) {
-        setenv("LD_PRELOAD", rest, 1);
-    } else {
-        unsetenv("LD_PRELOAD");
-    }
-}
-
-static bool is_qemu_system(void)
-{
-    /* Absent from QEMU's tools and from everything that is not QEMU. */
-    return qmp_query_version && pci_register_bar && register_module_init;
 }
 
 /* As "qemu-system-x86_64 --version" prints it: "7.2.22 (Debian 1:7.2...)". */
@@ -106,7 +52,19 @@ static char *running_version(void)
     return text;
 }
 
-/* Nothing inside QEMU is stable, not even between two builds of a release. */
+/* The end of a line that says why the device does not fit */
+static void say_how_to_build(void)
+{
+    g_autofree char *exe = g_file_read_link("/proc/self/exe", NULL);
+
+    fprintf(stderr, "; build it anew with: %s%s\n", VMSHM_BUILD_COMMAND,
+            exe ? exe : "");
+}
+
+/*
+ * Nothing inside QEMU is stable, not even between two builds of a release. The
+ * loader compares build IDs; this is for a file that got a wrong name.
+ */
 static bool fits_this_qemu(void)
 {
     g_autofree char *running = running_version();
@@ -114,9 +72,9 @@ static bool fits_this_qemu(void)
     if (strcmp(running, VMSHM_QEMU_STAMP) == 0) {
         return true;
     }
-    fprintf(stderr, "vmshm.so: built for QEMU %s, but this is QEMU %s; "
-            "run \"make device\" to build it anew\n", VMSHM_QEMU_STAMP,
-            running);
+    fprintf(stderr, "vmshm.so: built for QEMU %s, but this is QEMU %s",
+            VMSHM_QEMU_STAMP, running);
+    say_how_to_build();
     return false;
 }
 
@@ -137,8 +95,9 @@ static bool layouts_fit(void)
 
         if (f->offset != here) {
             fprintf(stderr, "vmshm.so: built for QEMU %s, whose %s is at byte "
-                    "%zu, but here it is at %zu; run \"make device\" to build "
-                    "it anew\n", VMSHM_QEMU_STAMP, f->name, here, f->offset);
+                    "%zu, but here it is at %zu", VMSHM_QEMU_STAMP, f->name,
+                    here, f->offset);
+            say_how_to_build();
             return false;
         }
     }
@@ -147,10 +106,6 @@ static bool layouts_fit(void)
 
 static void __attribute__((constructor)) vmshm_plugin_load(void)
 {
-    if (!is_qemu_system()) {
-        return;
-    }
-    leave_ld_preload();
     fits = fits_this_qemu() && layouts_fit();
     if (fits) {
         /* Runs only if QEMU has yet to come to it, hence under LD_PRELOAD. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <libgen.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -199,6 +200,25 @@ static bool candidate(size_t i, char path[PATH_MAX])
 	return true;
 }
 
+/* Whether a device in the directory beside the loader is for this QEMU */
+static bool has_device(const char *loader, const char *version)
+{
+	char folder[PATH_MAX], pattern[PATH_MAX + 32];
+	bool found = false;
+	glob_t devices;
+	size_t i;
+
+	snprintf(folder, sizeof(folder), "%s", loader);
+	snprintf(pattern, sizeof(pattern), "%s/vmshm-devices/*.so",
+		 dirname(folder));
+	if (glob(pattern, 0, NULL, &devices) != 0)
+		return false;
+	for (i = 0; i < devices.gl_pathc && !found; i++)
+		found = has_string(devices.gl_pathv[i], version);
+	globfree(&devices);
+	return found;
+}
+
 /* Finds the device for this QEMU; or, if there is none, one for another. */
 static bool find_device(const char *version, char path[PATH_MAX],
 			char other[PATH_MAX])
@@ -209,7 +229,7 @@ static bool find_device(const char *version, char path[PATH_MAX],
 	for (i = 0; candidate(i, path); i++) {
 		if (access(path, F_OK) < 0)
 			continue;
-		if (has_string(path, version))
+		if (has_string(path, version) || has_device(path, version))
 			return true;
 		if (!*other)
 			strcpy(other, path);

@@ -7,12 +7,16 @@ import shutil
 import subprocess
 import tempfile
 
-from qemu import DEADLINE, QEMU, VMSHM_SO, Lost, Qemu, load_args, package
+from qemu import (DEADLINE, QEMU, ROOT, VMSHM_SO, Lost, Qemu, device_file,
+                  load_args, package)
 from shm import Object
 from vmshm import (Skip, Vmshm, device_help, equal, machine, not_builtin,
                    sandbox, true)
 
 PRELOAD = {"LD_PRELOAD": VMSHM_SO}
+
+# What the loader tells to type, before the path of QEMU
+BUILD = f"make -C {ROOT} device QEMU="
 
 
 def run(*command, **env):
@@ -181,28 +185,150 @@ def test_preload_in_the_other_binary_of_the_package():
     true('"vmshm"' in out, "-device help does not list vmshm")
 
 
+# The loader and its directory of devices
+
+class LoaderCopy:
+    """A copy of the loader in a directory of its own, with these bytes as the
+    device for QEMU; None: without one."""
+
+    def __init__(self, image):
+        not_builtin()
+        self.folder = tempfile.TemporaryDirectory()
+        self.file = os.path.join(self.folder.name, "vmshm.so")
+        self.devices = os.path.join(self.folder.name, "vmshm-devices")
+        self.device = os.path.join(self.devices,
+                                   os.path.basename(device_file()))
+        shutil.copy(VMSHM_SO, self.file)
+        os.mkdir(self.devices)
+        if image is not None:
+            with open(self.device, "wb") as file:
+                file.write(image)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+
+def started_with(plugin):
+    """(exit code, stdout, stderr) of QEMU, which does not start."""
+    return run(QEMU, "-M", "none", "-display", "none", "-plugin", plugin,
+               "-device", "vmshm")
+
+
+def test_no_device():
+    """One line: the file, the QEMU, the command that builds it."""
+    with LoaderCopy(None) as copy:
+        code, out, err = started_with(copy.file)
+        equal((code, out, err), (1, "", (
+            f"vmshm.so: there is no {copy.device} for this QEMU, "
+            f"{os.path.realpath(shutil.which(QEMU))}; build it with: "
+            f"{BUILD}{os.path.realpath(shutil.which(QEMU))}\n")), "QEMU")
+
+
+def test_no_device_with_preload():
+    """QEMU goes on, and does not know the device."""
+    with LoaderCopy(None) as copy:
+        env = {"LD_PRELOAD": copy.file}
+        with Qemu(load=[], env=env) as vm:
+            equal(vm.qmp("qom-list-types", implements="vmshm"), [], "types")
+        equal(len(vm.said().splitlines()), 1, vm.said())
+        true(copy.device in vm.said() and BUILD in vm.said(), vm.said())
+        equal(run("/bin/true", **env), (0, "", ""), "true")
+
+
+def test_device_that_cannot_be_loaded():
+    with open(shutil.which("true"), "rb") as file:
+        program = file.read()
+    with open(VMSHM_SO, "rb") as file:
+        loader = file.read()
+    for bad in (b"", b"text\n", program, loader.replace(
+            b"qemu_plugin_version", b"qemu_plugin_vession")):
+        with LoaderCopy(bad) as copy:
+            code, out, err = started_with(copy.file)
+            equal((code, out), (1, ""), f"exit code and stdout; {err}")
+            equal(len(err.splitlines()), 1, f"lines printed: {err}")
+            true(copy.device in err, err)
+
+
+def test_devices_of_others_are_left_alone():
+    """The name alone decides which one is loaded."""
+    with open(device_file(), "rb") as file:
+        image = file.read()
+    with LoaderCopy(image) as copy:
+        for name in ("0" * 40 + ".so", ".new.1", "vmshm.so"):
+            with open(os.path.join(copy.devices, name), "wb") as file:
+                file.write(b"not to be read")
+        quiet(load=["-plugin", copy.file])
+
+
+def test_loader_by_link():
+    """The devices lie beside the file, not beside a link to it."""
+    not_builtin()
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, "vmshm.so")
+        os.symlink(VMSHM_SO, link)
+        quiet(load=["-plugin", link])
+        quiet(load=[], env={"LD_PRELOAD": link})
+
+
+def test_loader_by_relative_path():
+    not_builtin()
+    quiet(load=["-plugin", os.path.relpath(VMSHM_SO)])
+
+
+def test_device_by_its_own_name():
+    not_builtin()
+    quiet(load=["-plugin", device_file()])
+
+
+def test_device_is_replaced_while_in_use():
+    """A VM that runs keeps the device that it has loaded."""
+    with open(device_file(), "rb") as file:
+        image = file.read()
+    with LoaderCopy(image) as copy:
+        with machine(load=["-plugin", copy.file]) as vm:
+            before = os.stat(copy.device).st_ino
+            code, _, err = run(os.path.join(ROOT, "device", "build.sh"),
+                               LOADER=copy.file)
+            equal((code, err), (0, ""), "build.sh")
+            true(os.stat(copy.device).st_ino != before, "the same file")
+            works(vm)
+        equal([f for f in os.listdir(copy.devices)
+               if not f.endswith((".so", ".info"))], [".lock"], "other files")
+
+
+def test_loader_has_no_symbols_of_qemu():
+    """It is one file for every QEMU, so it asks for none of its symbols."""
+    not_builtin()
+    text = run("readelf", "-W", "--dyn-syms", VMSHM_SO)[1]
+    for line in text.splitlines():
+        if " UND " in line and len(line.split()) > 7:
+            true("@GLIBC" in line or " WEAK " in line, line)
+
+
 # The QEMU under test, said to be another one
 
 class OtherBuild:
-    """A copy of the device for a QEMU package that differs in a letter."""
+    """A copy of the loader, with a device under the right name that is for a
+    QEMU package that differs in a letter."""
 
     def __enter__(self):
         not_builtin()
         stamp = package().encode()
         if not stamp:
             raise Skip(f"{QEMU} names no package")
-        with open(VMSHM_SO, "rb") as file:
+        with open(device_file(), "rb") as file:
             image = file.read()
         true(stamp in image, "the device names no QEMU package")
         self.stamp = stamp[:-1] + (b"8" if stamp[-1:] != b"8" else b"9")
-        self.folder = tempfile.TemporaryDirectory()
-        self.file = os.path.join(self.folder.name, "vmshm.so")
-        with open(self.file, "wb") as file:
-            file.write(image.replace(stamp, self.stamp))
+        self.copy = LoaderCopy(image.replace(stamp, self.stamp))
+        self.file = self.copy.file
         return self
 
     def __exit__(self, *_):
-        self.folder.cleanup()
+        self.copy.folder.cleanup()
 
     def refusal(self, text):
         """The one line that says what is wrong and what to type."""
@@ -210,7 +336,8 @@ class OtherBuild:
         lines = [line for line in text.splitlines()
                  if "Could not load plugin" not in line]
         equal(len(lines), 1, f"lines printed: {lines}")
-        for part in ("vmshm", package(), self.stamp.decode(), "make device"):
+        for part in ("vmshm", package(), self.stamp.decode(),
+                     f"{BUILD}{shutil.which(QEMU)}"):
             true(part in lines[0], f"no {part} in: {lines[0]}")
 
 

@@ -15,6 +15,7 @@ import ctypes
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -51,6 +52,19 @@ def die_with_parent():
 def load_args():
     """The arguments that make QEMU know the device."""
     return [] if BUILTIN else ["-plugin", VMSHM_SO]
+
+
+def build_id(path):
+    """The build ID of an ELF file, in hexadecimal digits."""
+    text = subprocess.run(["readelf", "-n", path], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    return re.search(r"Build ID: ([0-9a-f]+)", text).group(1)
+
+
+def device_file():
+    """The device that the loader VMSHM_SO has for QEMU."""
+    return os.path.join(os.path.dirname(VMSHM_SO), "vmshm-devices",
+                        build_id(shutil.which(QEMU)) + ".so")
 
 
 def package():
@@ -127,8 +141,9 @@ class Qemu:
                         "-qtest", "chardev:qtest",
                         "-qtest-log", "/dev/null"]
         if user is not None and load is None and not BUILTIN:
-            # Another user may not get to it by its path
-            fds.append(os.open(VMSHM_SO, os.O_RDONLY))
+            # Another user may not get to it by its path. A device is a
+            # plugin of its own, too.
+            fds.append(os.open(device_file(), os.O_RDONLY))
             load = ["-plugin", f"/proc/self/fd/{fds[-1]}"]
             opened = [fds[-1]]
         command += load_args() if load is None else load
