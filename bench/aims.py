@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is aimed at, under emulation, and what is reached."""
+"""The aims under emulation, and the measured values."""
 
 from form import KIB, columns, times
 
@@ -7,7 +7,7 @@ BULK = 64 * KIB
 
 
 def memcpy(table):
-    """The slowest of all sizes and both ways."""
+    """The minimum over all sizes and both directions."""
     keys = [{"way": r["way"], "size": r["size"]} for r in table.results
             if r.get("name") == "copy" and r["peer"] == "vmshm"]
     return min(table.ratio(table.find(name="copy", peer="vmshm", **k),
@@ -23,7 +23,7 @@ def attach(table):
 
 
 def trip(table, own, how):
-    """Against the fastest peer of each round."""
+    """Compared with the fastest peer of each round."""
     peers = [table.find(name="trip", how=how, peer=p)
              for p in ("serial", "tcp-user", "tcp-tap", "doorbell")]
     best = {"values": [min(v) for v in

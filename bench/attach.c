@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What it costs to open an object by its name, map, touch and leave it: one of
- * the host through the file system, and one of the guest's own tmpfs.
+ * The cost to open an object by its name, to map, touch and close it: an object
+ * of the host through the file system, and an object of the guest's own tmpfs.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -75,7 +75,7 @@ static void report(const char *key, struct cycles *c, size_t count, int steps)
 			 b_median(c->step[i], count));
 }
 
-/* In turn, so that what else the machine does hits both. */
+/* The two take turns, so that other load of the host affects both. */
 static void measure(char paths[PEERS][300], size_t size, const char *touch,
 		    int others)
 {
@@ -166,13 +166,13 @@ T_TEST(with_1000)
 	round_of(1000);
 }
 
-/* The host counts, from one of these requests to the next. */
+/* The host counts accesses from one of these requests to the next. */
 static void count(const char *step)
 {
 	t_host("exits %s", step);
 }
 
-/* What the device tells of an object, which is attached */
+/* The attributes of an attached object, which the device returns */
 T_TEST(stat)
 {
 	struct stat st;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the guest programs of the benchmark share: see b.h. */
+/* Code that the guest programs of the benchmark share: see b.h. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

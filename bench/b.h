@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the guest programs of the benchmark share. They are test programs in
- * the sense of tests/guest/t.h: one T_TEST is one round of something.
+ * Declarations for the guest programs of the benchmark. They are test programs
+ * in the sense of tests/guest/t.h: one T_TEST is one round of something.
  *
  * A result goes to the host as words KEY=VALUE, the measured one last:
  *
@@ -21,27 +21,27 @@
 #define B_VMSHM "/tmp/host"
 #define B_TMPFS "/dev/shm"
 
-/* Microseconds since some time. */
+/* Microseconds since an arbitrary time */
 double b_now(void);
 
-/* Sorts @values, one at least. */
+/* The median; sorts @values, which has one at least */
 double b_median(double *values, size_t count);
 
 void b_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* What t_host() adds to a time that it is a part of; microseconds. */
+/* The time of t_host() within a measured time; microseconds */
 double b_ping(void);
 
-/* Mounts the file system, if that was not done yet. */
+/* Mounts the file system if it is not mounted yet. */
 void b_mount(void);
 
-/* The path of an object of the host, made if need be, with all its memory. */
+/* The path of an object of the host, which is created with all its memory. */
 const char *b_object(const char *tail, size_t size);
 
 /* The same for an object of the guest's own tmpfs. */
 const char *b_tmpfs_object(const char *tail, size_t size);
 
-/* A file in sysfs of the ivshmem-plain that is there since boot */
+/* A sysfs file of the ivshmem-plain that exists since boot */
 const char *b_ivshmem(const char *file);
 void b_ivshmem_enable(void);
 

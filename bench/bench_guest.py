@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The benchmark's guest: that of the guest tests, with other programs in it,
-whose results are numbers."""
+"""The benchmark's guest: that of the guest tests, with other programs, whose
+results are numbers."""
 
 import os
 import re
@@ -26,7 +26,7 @@ LINK_MEMORY = 9 << 20       # as in link.h
 
 
 class BenchHost(Host):
-    """Does what bench/*.c ask for, besides what tests can ask for."""
+    """Serves the requests of bench/*.c, in addition to those of tests."""
 
     def __init__(self, vm, results, machine):
         super().__init__(vm)
@@ -36,12 +36,12 @@ class BenchHost(Host):
         self.plugs, self.plugged = 0, None
 
     def do_result(self, *words):
-        """KEY=VALUE..., the last is what was measured."""
+        """A result as KEY=VALUE..., the measured one last"""
         *keys, (unit, value) = (word.split("=", 1) for word in words)
         self.results.append((dict(keys), unit, float(value)))
 
     def do_object(self, name, size):
-        """An object with all of its memory, unless it is there already."""
+        """Creates an object with all its memory, unless it exists."""
         left = int(size)
         if SHM + name in self.made and os.path.exists(SHM + name):
             return
@@ -56,7 +56,7 @@ class BenchHost(Host):
             self.do_object(f"{prefix}-{n}", size)
 
     def _words(self, words):
-        """With what the guest cannot know."""
+        """The words, with values that the guest cannot know."""
         for word in words:
             if word.startswith("@shm/"):
                 yield self.path(word[len("@shm"):])
@@ -64,7 +64,7 @@ class BenchHost(Host):
                 yield from self.machine.words.get(word, [word])
 
     def do_peer(self, *words):
-        """Starts the host's end of a link; what it says when it is ready."""
+        """Starts the host's end of a link; returns its ready message."""
         child = subprocess.Popen(
             [os.path.join(BUILD, "peer"), *self._words(words)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -105,7 +105,7 @@ class BenchHost(Host):
         return f"{(time.monotonic() - self.plugged) * 1e6:.1f}"
 
     def do_plug_out(self):
-        """Microseconds until QEMU says that it is gone."""
+        """Microseconds until QEMU reports that it is gone."""
         start = time.monotonic()
         self.vm.qmp("device_del", id="hot")
         self.vm.event("DEVICE_DELETED", lambda d: d.get("device") == "hot")
@@ -132,7 +132,7 @@ class BenchHost(Host):
             self.vm.hmp(f"logfile {self.trace}")
 
     def accesses(self):
-        """How many were logged since the last call, to the device."""
+        """The accesses to the device logged since the last call."""
         with open(self.trace, encoding="ascii", errors="replace") as f:
             f.seek(self.seen)
             text = f.read()
@@ -142,8 +142,8 @@ class BenchHost(Host):
 
 
 class BenchGuest(Guest):
-    """One boot for everything. plan: [(program, [test])], and may have the
-    same again for another round."""
+    """One boot for the whole plan, [(program, [test])]. A plan can contain
+    the same pair again for another round."""
 
     def __init__(self, *args, progress, results, machine=None):
         super().__init__(None, *args)
@@ -170,13 +170,13 @@ class BenchGuest(Guest):
             raise Lost(f"the guest said: {line}")
 
     def finish(self):
-        """What the kernel complained about is no result."""
+        """A warning of the kernel makes the run invalid."""
         if self.trouble:
             raise Lost("the kernel said, " + self.trouble[0])
 
 
 def programs(names):
-    """What the plan of a guest is made of, by name."""
+    """The programs for the plan of a guest, by name"""
     found = {}
     for name in names:
         with open(os.path.join(HERE, name + ".c"), encoding="utf-8") as f:

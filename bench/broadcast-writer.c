@@ -2,9 +2,10 @@
 /*
  * usage: broadcast-writer NAME SIZE MILLISECONDS FILE READERS
  *
- * Says "ready", waits for the end of its input, and then publishes entries of
- * that size for that long, but no faster than all readers can follow. How far
- * they are, they write into FILE, a number in each cache line. Says how many.
+ * Prints "ready", waits for the end of its input, and then publishes entries of
+ * SIZE bytes for MILLISECONDS, at most as fast as all readers can follow. Each
+ * reader writes its progress into FILE, a number in a cache line of its own.
+ * Prints the number of entries.
  */
 #include <errno.h>
 #include <fcntl.h>

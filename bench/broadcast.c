@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A reader of what the host broadcasts, one in each of several guests. */
+/* A reader of a broadcast of the host; one in each of several guests. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 
 static char entry[B_MIB];
 
-/* Counts the entries for the writer, too. */
+/* Also counts the entries, for the writer. */
 static void receive(struct vmshm_broadcast *b, uint64_t *progress)
 {
 	uint64_t count = 0, all_lost = 0, lost;
@@ -43,7 +43,7 @@ static char *map_progress(const char *name, int *fd)
 	return b_map(path, 4096, fd);
 }
 
-/* One broadcast after the other, until the host has no more. */
+/* One broadcast after the other, until the host ends the list. */
 T_TEST(reader)
 {
 	struct vmshm_broadcast *b;

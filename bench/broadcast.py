@@ -16,7 +16,7 @@ TIME = 300          # milliseconds
 
 
 class Case:
-    """One broadcast to so many."""
+    """One broadcast to a number of readers."""
 
     def __init__(self, name, size, readers, results):
         self.name, self.size, self.readers = name, size, readers
@@ -29,7 +29,7 @@ class Case:
         self.ended = fleet.Meeting(readers, self._sum_up)
 
     def prepare(self):
-        """The writer, made by who comes first."""
+        """The writer; the first caller starts it."""
         with self.lock:
             if self.writer:
                 return
@@ -62,8 +62,8 @@ class Case:
 
 
 class Host(fleet.BenchHost):
-    """Of one of the guests: number 0 takes part in all, the last one only
-    where all do."""
+    """The host of one guest. Number 0 takes part in all cases, the last one
+    only in those with all readers."""
 
     def __init__(self, vm, results, number, rounds):
         super().__init__(vm, results, None)
@@ -73,8 +73,8 @@ class Host(fleet.BenchHost):
         self.case = None
 
     def do_next_broadcast(self):
-        """Its name, another object's, and which reader this is; nothing at
-        the end of a round."""
+        """The name of the broadcast and of the progress object, and the number
+        of this reader; nothing at the end of a round."""
         if self.left is None:
             self.left = self.rounds.pop(0)
         if not self.left:

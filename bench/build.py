@@ -8,7 +8,7 @@ from bench_guest import BUILD, HERE, ROOT, Lost
 from guest.build import T_C, Build
 from guest.program import HARNESS
 
-# What all programs are linked with, as far as they need it
+# Objects in the archive that all programs are linked with
 SHARED = ("b", "clock", "link", "link-channel", "link-ring", "link-stream",
           "link-words", "peers", "talk", "vfio")
 ON_HOST = ("peer", "host-only", "broadcast-writer")

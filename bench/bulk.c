@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* How much gets to the host and back, in messages of some sizes. */
+/* Throughput to the host and to the guest, by size of the messages. */
 #define _GNU_SOURCE
 #include "t.h"
 
@@ -11,7 +11,7 @@
 
 static const size_t sizes[] = { 64, B_KIB, 4 * B_KIB, 64 * B_KIB, B_MIB };
 
-/* Without copying, from here on */
+/* Zero-copy from this size on */
 #define IN_PLACE (64 * B_KIB)
 
 static const char *const peers[] = {
@@ -37,7 +37,7 @@ static void measure(struct link *l, const char *peer, int way, size_t size)
 		 talk_bulk(l, way ? TALK_IN_PLACE : TALK_OUT_PLACE, size));
 }
 
-/* The peers in turn, so that what else the machine does hits all. */
+/* The peers take turns, so that other load of the host affects all. */
 T_TEST(all)
 {
 	struct link *links[ARRAY_SIZE(peers)];

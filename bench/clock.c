@@ -17,8 +17,8 @@ static double clock_us(void)
 }
 
 /*
- * The counter itself: where the kernel does not trust it, as in an emulated
- * machine, reading its clock is slower than some of what is measured here.
+ * The time stamp counter. The kernel of an emulated guest does not trust it and
+ * uses another clock, which takes longer to read than some intervals last.
  */
 double b_now(void)
 {

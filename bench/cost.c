@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the driver costs in guest memory: the kernel's own, by its pages. */
+/* The guest memory that the driver takes, by the page counts of the kernel. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "b.h"
 #include "dev.h"
 
-/* The sum of all that follows a word in /proc/zoneinfo */
+/* The sum of all numbers after a word in /proc/zoneinfo */
 static long pages_of(const char *word)
 {
 	FILE *f = fopen("/proc/zoneinfo", "r");
@@ -25,13 +25,13 @@ static long pages_of(const char *word)
 	return sum;
 }
 
-/* What CPUs keep for themselves is free, too, but not in MemFree. */
+/* Free pages in lists of a CPU are not part of MemFree. */
 static long free_kib(void)
 {
 	return (pages_of("nr_free_pages") + pages_of("count:")) * 4;
 }
 
-/* A driver with a device of 2 GiB of arena, against one without a device */
+/* A driver with a device with 2 GiB of arena, and one without a device */
 T_TEST(idle)
 {
 	char *address = dev_address(0);
@@ -45,7 +45,7 @@ T_TEST(idle)
 	b_result("name=memory of=idle kib=%ld", before - free_kib());
 }
 
-/* A driver none of whose places has been used */
+/* A driver without any used place */
 static void fresh_driver(void)
 {
 	char *address = dev_address(0);
@@ -71,8 +71,8 @@ static int attach(const char *tail, size_t size, const char *use)
 }
 
 /*
- * A place gets its struct pages when it is used for the first time. The first
- * one of all has them from the start.
+ * Struct pages of a place are created when it is first used. The first place of
+ * the arena has them from the start.
  */
 T_TEST(places)
 {

@@ -16,7 +16,7 @@ class Doorbell:
 
     def __init__(self, path, memory):
         self.memory = memory            # a file descriptor
-        # Who rings the host, and the guest
+        # The eventfds of the host and of the guest
         self.host, self.guest = os.eventfd(0), os.eventfd(0)
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)

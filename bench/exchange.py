@@ -88,7 +88,7 @@ def bulk(table):
 def broadcast(table):
     widths = (9, -8, -8, 24, 24)
     yield ""
-    yield "Broadcast of the host to readers in so many guests, none lost"
+    yield "Broadcast from the host to a reader in each guest, none lost"
     yield columns(widths, ("", "readers", "/one", "entries/s, all readers",
                            "MB/s, all readers"))
     for size in (4 * KIB, MIB):
@@ -106,7 +106,7 @@ def broadcast(table):
 def idle(table):
     widths = (24, -9, 24, 24)
     yield ""
-    yield "QEMU while nothing happens, each second"
+    yield "QEMU of an idle guest, per second"
     yield columns(widths, ("", "/without", "CPU time", "context switches"))
     none = {unit: table.find(name="idle", state="nothing", unit=unit)
             for unit in ("us", "switches")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Guests, several at once, and what their requests have to wait for."""
+"""Several guests at the same time, and barriers for their requests."""
 
 import queue
 import threading
@@ -7,11 +7,11 @@ import threading
 from bench_guest import BenchGuest, BenchHost, Lost, QmpError
 from guest.host import Refused
 
-PATIENCE = 60       # seconds until a guest that does not come is lost
+PATIENCE = 60       # seconds until a missing guest counts as lost
 
 
 class Meeting:
-    """Where so many threads wait for each other; then one of them acts."""
+    """A barrier for a number of threads; then one of them acts."""
 
     def __init__(self, count, action=None):
         self.barrier = threading.Barrier(count, action, PATIENCE)
@@ -24,7 +24,7 @@ class Meeting:
 
 
 class Member(BenchGuest):
-    """A guest of a fleet, whose requests another kind of host serves."""
+    """A guest of a fleet; its requests are served by a given host object."""
 
     def __init__(self, *args, host, **kwargs):
         super().__init__(*args, **kwargs)
@@ -35,8 +35,8 @@ class Member(BenchGuest):
 
 
 def run(guests):
-    """Until all have ended. The first one that was lost, if any, is why the
-    others were, too."""
+    """Runs until all have ended. If a guest is lost, the first lost guest is
+    the cause for the others."""
     ended, lost = queue.SimpleQueue(), []
 
     def one(guest):
@@ -50,14 +50,14 @@ def run(guests):
 
     for guest in guests:
         threading.Thread(target=one, args=[guest]).start()
-    # Not join(): interrupted, it takes the thread for ended (Python 3.11).
+    # Not join(): after a signal it reports the thread as ended (Python 3.11).
     left = len(guests)
     try:
         while left:
             ended.get()
             left -= 1
     except BaseException:
-        # Each cleans up when its machine is gone.
+        # Each thread cleans up when its VM is gone.
         for guest in guests:
             guest.stop()
         for _ in range(left):

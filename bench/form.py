@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How sizes, times, rates and rows of tables are written."""
+"""The format of sizes, times, rates and table rows."""
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -11,7 +11,7 @@ def size_text(size):
 
 
 def digits(value):
-    """Three that matter."""
+    """Three significant digits"""
     if value >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -22,7 +22,7 @@ def times(ratio):
 
 
 def spread(r):
-    """A time or rate with its least and most."""
+    """A time or rate with its minimum and maximum"""
     scale, unit = 1, r["unit"] if r["unit"] in ("us", "ns") else ""
     if r["unit"] == "us" and r["median"] >= 1000:
         scale, unit = 1000, "ms"
@@ -34,7 +34,7 @@ def spread(r):
 
 
 def columns(widths, cells):
-    """One line. A negative width: to the right, with a space after it."""
+    """One line. A negative width aligns to the right, with a space after it."""
     return "".join(f"{c:>{-w - 1}} " if w < 0 else f"{c:<{w}}"
                    for c, w in zip(cells, widths)).rstrip()
 

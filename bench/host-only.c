@@ -2,8 +2,8 @@
 /*
  * usage: host-only FILE
  *
- * Round trips between two processes of this host: what its kernel alone takes
- * for the same. FILE is for shared memory.
+ * Round trips between two processes of this host, without a VM: the part of its
+ * kernel. FILE is for shared memory.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,11 +13,11 @@
 
 #include "talk.h"
 
-/* By the words for both ends */
+/* A link from the words of both ends; see link.h */
 static void measure(const char *peer, const char *how, char **one,
 		    char **other)
 {
-	/* Before the other begins: this side clears the memory. */
+	/* First, because this side clears the memory. */
 	struct link *l = link_open(one, 0);
 	pid_t child = fork();
 	int status;

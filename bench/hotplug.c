@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The other way to an object that was not there at boot: the host plugs an
- * ivshmem-plain with it in, the guest maps its BAR, the host unplugs it. The
- * host has the clock: the request is not to count, nor the way of the answer.
+ * The alternative for an object that did not exist at boot: the host plugs an
+ * ivshmem-plain for it, the guest maps its BAR, and the host unplugs it. The
+ * host measures the time, so that requests and answers are not included.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 #include "b.h"
 
-/* What is plugged into the first root port */
+/* The device in the first root port */
 #define SLOT "/sys/bus/pci/devices/0000:01:00.0/"
 
 static int open_resource(void)

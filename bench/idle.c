@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A guest in which nothing happens, while the host looks what QEMU does */
+/* An idle guest, while the host measures the work of QEMU */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
@@ -28,7 +28,7 @@ static void *waiter(void *opaque)
 	return NULL;
 }
 
-/* The threads of this process that sleep */
+/* The number of sleeping threads of this process */
 static int sleeping(void)
 {
 	FILE *f = popen("cat /proc/$PPID/task/*/stat | grep -c ') S '", "r");
@@ -55,12 +55,12 @@ static void sleep_all(void)
 
 		T_EQ(pthread_create(&thread, NULL, waiter, (void *)i), 0);
 	}
-	/* All of them, and not the one that counts */
+	/* All threads except the one that counts */
 	while (sleeping() < WAITERS)
 		usleep(10000);
 }
 
-/* In one boot: two differ by more than what is looked for here. */
+/* In one boot, because two boots differ by more than this effect. */
 T_TEST(rest)
 {
 	t_host("idle nothing 1");

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a guest costs in which nothing happens, with a device and without."""
+"""The cost of an idle guest, with a device and without."""
 
 import glob
 import re
@@ -11,8 +11,8 @@ WINDOW = 1          # seconds
 
 
 def work_of(pid):
-    """For each thread (microseconds of processor time, how often it was put
-    to sleep)."""
+    """For each thread: (microseconds of processor time, number of context
+    switches)."""
     work = {}
     for task in glob.glob(f"/proc/{pid}/task/*"):
         with open(f"{task}/schedstat", encoding="ascii") as f:
@@ -36,8 +36,8 @@ class Host(fleet.BenchHost):
                              unit, value / WINDOW))
 
     def do_idle(self, state, settle):
-        """After so many seconds: a guest that has just got a device has
-        something to do for a while."""
+        """Measures after a number of seconds, because a guest with a new device
+        is busy for a while."""
         time.sleep(int(settle))
         before = work_of(self.vm.pid)
         time.sleep(WINDOW)
@@ -47,7 +47,7 @@ class Host(fleet.BenchHost):
         for n, unit in enumerate(("us", "switches")):
             self._result(state, unit, sum(d[n] for d in done.values()))
         if state == "waiters":
-            # Those that wait for the guest
+            # The threads that wait for the guest
             new = [d for task, d in done.items() if task not in self.threads]
             self._result("waiting", "threads", len(new) * WINDOW)
             self._result("waiting", "switches", sum(d[1] for d in new))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What one writes for memory alone, without a way to wait: a ring in each
- * direction, and both sides look at it all the time. Who has looked for very
- * long sleeps in between, so as not to disturb what else is measured.
+ * The simplest transport for plain memory without a way to wait: a ring buffer
+ * in each direction, and both sides busy-poll. A side that has polled for very
+ * long sleeps in between, so as not to disturb other measurements.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 #include "b.h"
 #include "link.h"
 
-#define LOOKS 1000		/* between two looks at the clock */
+#define LOOKS 1000		/* polls between two reads of the clock */
 #define LONG 20000.0		/* microseconds */
 #define NAP 500
 
@@ -32,7 +32,7 @@ struct ring {
 	int fd;
 };
 
-/* Until the other's number is at least that */
+/* Busy-polls until the number of the peer is large enough */
 static uint64_t look(const uint64_t *number, uint64_t least)
 {
 	double begin = 0;
@@ -52,7 +52,7 @@ static uint64_t look(const uint64_t *number, uint64_t least)
 	}
 }
 
-/* The end of the ring is followed by its begin. */
+/* The ring wraps around. */
 static void put(struct bytes *to, uint64_t at, const char *data, size_t size)
 {
 	size_t from = at % LINK_RING, first = LINK_RING - from;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is a file descriptor: sockets and virtio-serial. Small messages are read
- * many at a time, as a program in its right mind would do.
+ * Transports that are file descriptors: sockets and virtio-serial. Small
+ * messages are read many at a time, as a sensible program does.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,7 +23,7 @@
 struct stream {
 	struct link link;
 	int fd;
-	size_t at, end;		/* what was read, and not yet given */
+	size_t at, end;		/* bytes that were read and not yet returned */
 	char buffer[BUFFER];
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The least that shared memory can do: a message, and a number that counts
- * them. Whoever waits for the number either looks at it all the time, or
- * sleeps: at futex(2) on the host and at its like in the guest, or until a bell
- * rings, which is an eventfd.
+ * The minimum in shared memory: a message, and a number that counts messages. A
+ * waiter for the number either busy-polls it, or sleeps: in futex(2) on the
+ * host and in the ioctl in the guest, or until a bell rings, which is an
+ * eventfd.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -82,7 +82,7 @@ static void ioctl_wake(struct words *w)
 	LINK_CHECK(!ioctl(w->fd, VMSHM_IOC_WAKE, &wake));
 }
 
-/* QEMU makes the host's eventfds non-blocking, for all who have them. */
+/* QEMU makes the eventfds of the host non-blocking for all users. */
 static void event_wait(struct words *w, uint32_t count)
 {
 	struct pollfd p = { .fd = w->event, .events = POLLIN };
@@ -117,7 +117,7 @@ static void words_send(struct link *l, const void *data, size_t size)
 	w->wake(w);
 }
 
-/* The two take turns, so that at most one message is there. */
+/* The two sides take turns, so that there is at most one message. */
 static void words_recv(struct link *l, void *data, size_t size)
 {
 	struct words *w = (struct words *)l;

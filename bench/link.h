@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A connection of two parties, whatever it is made of, with the same calls and
- * the same code at both ends. What fails ends the program.
+ * A connection of two parties over any transport, with the same calls and the
+ * same code at both ends. A failure ends the program.
  */
 #ifndef LINK_H
 #define LINK_H
@@ -9,39 +9,40 @@
 #include <stddef.h>
 
 struct link {
-	/* A message, whole, of a size that both ends know */
+	/* A whole message, of a size that both ends know */
 	void (*send)(struct link *l, const void *data, size_t size);
 	void (*recv)(struct link *l, void *data, size_t size);
-	/* The same in place, touching each cache line; NULL: it cannot */
+	/* The same in place, touching each cache line; NULL: not supported */
 	void (*make)(struct link *l, size_t size);
 	void (*use)(struct link *l, size_t size);
 	void (*close)(struct link *l);
 };
 
 /*
- * By words, the last of which is NULL. SIDE is 0 or 1; FILE has memory:
+ * The words describe the link; the last one is NULL. SIDE is 0 or 1; FILE is
+ * shared memory:
  *
  *	listen ADDRESS		TCP; says "ready PORT"
  *	connect ADDRESS PORT
  *	unix PATH
  *	file PATH		as a virtio-serial port
  *	fd NUMBER		as a socket
- *	words HOW SIDE FILE	one message at a time, and a number that says
- *				that it is there; HOW spin, futex or ioctl
+ *	words HOW SIDE FILE	one message at a time, and a number that counts
+ *				messages; HOW spin, futex or ioctl
  *	bell SIDE FILE EVENT OUT	the same; waits at the eventfd EVENT and
  *				writes to the eventfd OUT
  *	ring SIDE FILE		bytes in a ring, spinning
  *	channel HOW NAME	libvmshm's; HOW sleep, spin or both
  *
- * All but "listen" say "ready" where @say is set.
+ * All but "listen" print "ready" if @say is set.
  */
 struct link *link_open(char **words, int say);
 
 #define LINK_MOST (1 << 20)	/* bytes of a message */
-#define LINK_RING (4 << 20)	/* what fits into a ring */
-#define LINK_MEMORY (9 << 20)	/* what FILE has to have */
+#define LINK_RING (4 << 20)	/* bytes of a ring buffer */
+#define LINK_MEMORY (9 << 20)	/* the size of FILE */
 
-/* What link_open() is made of */
+/* The parts of link_open() */
 struct link *link_listen(const char *address);
 struct link *link_connect(const char *address, const char *port);
 struct link *link_unix(const char *path);
@@ -52,7 +53,7 @@ struct link *link_bell(int side, const char *file, int event, int out);
 struct link *link_ring(int side, const char *file);
 struct link *link_channel(const char *how, const char *name);
 
-/* The same with a register as the bell; the guest's end */
+/* The same with a register as the bell, for the guest */
 struct link *link_register(int side, void *memory, int event,
 			   volatile unsigned int *bell, unsigned int value);
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The machine in which VMShm and its peers are measured side by side."""
+"""The VM in which VMShm and its peers are measured side by side."""
 
 import os
 import tempfile
@@ -35,7 +35,7 @@ TAP_ARGS = """
 
 
 class Machine:
-    """Its arguments for QEMU, and what its guest's requests can name."""
+    """The arguments for QEMU, and the names for requests of the guest."""
 
     def __init__(self, tap):
         self.tap = net.ADDRESS if tap else None

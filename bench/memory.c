@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * How fast what is attached is as memory: copying and random access, against
+ * The speed of an attached object as memory: copying and random access, beside
  * the guest's own RAM and an ivshmem-plain through sysfs.
  */
 #define _GNU_SOURCE
@@ -19,7 +19,7 @@
 #define SIZE (16 * B_MIB)
 #define HUGE (2 * B_MIB)
 
-/* Each number is the median of so many slots of so many microseconds. */
+/* A number is the median of a number of intervals, in microseconds. */
 #define SLOTS 9
 #define SLOT 4000.0
 
@@ -52,7 +52,7 @@ static char *map_ram(int huge)
 {
 	char *p = map_at(address(huge), MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
-	/* In a small machine Linux has them off. */
+	/* In a small guest Linux has huge pages off. */
 	T_EQ(t_system("echo madvise >" THP "enabled"), 0);
 	T_EQ(madvise(p, SIZE, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE), 0);
 	return p;
@@ -105,7 +105,7 @@ static double copy_rate(char *to, const char *from, size_t size)
 		memcpy(to, from, size);
 		__asm__ volatile("" ::: "memory");
 		bytes += size;
-		/* At least 64 KiB before looking at the clock again */
+		/* At least 64 KiB between two reads of the clock */
 		if (bytes % (64 * B_KIB))
 			continue;
 		end = b_now();
@@ -113,7 +113,7 @@ static double copy_rate(char *to, const char *from, size_t size)
 	return bytes / (end - begin);
 }
 
-/* The peers in turn, so that what else the machine does hits all. */
+/* The peers take turns, so that other load of the host affects all. */
 static void copy_size(char **p, char *own, size_t size)
 {
 	double into[PEERS][SLOTS], from[PEERS][SLOTS];
@@ -149,7 +149,7 @@ T_TEST(copy)
 	copy_size(p, own, 16 * B_MIB);
 }
 
-/* A random cycle through all lines: each has the number of the next one. */
+/* A random cycle through all lines: each contains the next line's number. */
 static void make_chain(char *p)
 {
 	uint32_t count = SIZE / LINE, *order = malloc(count * sizeof(*order));
@@ -203,7 +203,7 @@ T_TEST(random)
 	for (k = 0; k < PEERS; k++) {
 		for (huge = 0; huge < 2; huge++) {
 			p[k][huge] = peers[k].map(huge);
-			/* Two views of one object have one chain. */
+			/* Two mappings of one object share the chain. */
 			make_chain(p[k][huge]);
 		}
 	}
@@ -218,7 +218,7 @@ T_TEST(random)
 				 b_median(times[k][huge], SLOTS));
 }
 
-/* Linux programs the PAT so that these two bits mean this. */
+/* The meaning of these two bits by Linux's setting of the PAT */
 static const char *memory_type(uint64_t bits)
 {
 	switch (bits & (PT_PWT | PT_PCD)) {
@@ -233,7 +233,7 @@ static const char *memory_type(uint64_t bits)
 	}
 }
 
-/* What the page tables say, with pages as large as they can be. */
+/* The memory type of the page tables, with pages as large as possible */
 T_TEST(types)
 {
 	size_t k;
@@ -251,7 +251,7 @@ T_TEST(types)
 	}
 }
 
-/* What one access to a register costs, without any work behind it. */
+/* The cost of an access to a register that has no effect */
 T_TEST(register_access)
 {
 	volatile uint32_t *regs;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A network of our own: a namespace for this process and its children, in
-which nothing is but a loopback and a tap."""
+"""A private network: a namespace for this process and its children, with a
+loopback and a tap only."""
 
 import ctypes
 import fcntl
@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _unshare():
-    """Who is not root becomes that in a namespace of users."""
+    """A user without root rights becomes root of a user namespace."""
     uid, gid = os.geteuid(), os.getegid()
     flags = CLONE_NEWNET | (CLONE_NEWUSER if uid else 0)
     if _libc.unshare(flags):
@@ -50,7 +50,7 @@ def _make_tap():
 
 
 def prepare():
-    """None, or why there is no tap. Nothing else may be running yet."""
+    """None, or the reason why there is no tap. No thread may run yet."""
     try:
         _unshare()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

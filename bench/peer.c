@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* usage: peer WORD...: the host's end of a link, whose words link.h explains */
+/* usage: peer WORD...: the host's end of a link; link.h explains the words */
 #include "talk.h"
 
 int main(int argc, char **argv)

@@ -86,7 +86,7 @@ set ytics autofreq
 
 
 def bars(title, rows, least, most):
-    """Horizontal ones, the first at the bottom. rows: (name, value,
+    """Horizontal bars, the first one at the bottom. rows: (name, value,
     colour)."""
     boxes = [f"'+' every ::::0 using ({least}):({y}):({least}):({value}):"
              f"({y - 0.36}):({y + 0.36}) with boxxyerror lc rgb '{colour}', "
@@ -148,7 +148,7 @@ def script(data, path, terminal):
 
 
 def tidy(path):
-    """As it can be kept in docs/, with a licence and without empty groups."""
+    """Adds a licence and removes empty groups, for a picture in docs/."""
     with open(path, encoding="utf-8") as f:
         text = f.read()
     text = re.sub(r"<g [^>]*>\s*</g>\s*", "", text)
@@ -159,7 +159,7 @@ def tidy(path):
 
 
 def draw(data, path, terminal="svg"):
-    """A line about what became of it."""
+    """Draws the picture; returns a line about the result."""
     if not shutil.which("gnuplot"):
         return "No picture: there is no gnuplot (package gnuplot-nox)."
     done = subprocess.run(["gnuplot"], check=False, stderr=subprocess.PIPE,

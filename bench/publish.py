@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: publish.py
 
-Puts the last run of `make bench` into docs/performance.md and README.md: the
-tables there, and the picture. For a run of the code as it is, on a machine
-that did nothing else.
+Copies the tables and the picture of the last run of `make bench` into
+docs/performance.md and README.md. The run should be one of the current code on
+an otherwise idle machine.
 """
 
 import json
@@ -24,7 +24,7 @@ HEAD = (("", "VMShm", "ivshmem", "virtio-serial", "TCP, tap"), ("---",) * 5)
 
 
 def number(r, ratio=None):
-    """A time or a rate, and how it compares."""
+    """A time or a rate, and a ratio"""
     value, unit = r["median"], {"us": "us", "mbs": "MB/s"}[r["unit"]]
     if unit == "us" and value >= 1000:
         value, unit = value / 1000, "ms"
@@ -33,7 +33,7 @@ def number(r, ratio=None):
 
 
 def row(results, title, own, others, less_is_better):
-    """Of what others have to how much better VMShm is."""
+    """A row: the own result, and for each peer its result and ratio"""
     cells = [title, number(own)]
     for r in others:
         if not r:
@@ -77,13 +77,13 @@ def rows(results):
 
 
 def replace(path, text):
-    """What is between the two marks."""
+    """Replaces the text between the two marks."""
     with open(path, encoding="utf-8") as f:
         old = f.read()
     new, count = re.subn(f"(?s){BEGIN}.*?{END}",
                          lambda _: f"{BEGIN}{text}{END}", old)
     if count != 1:
-        sys.exit(f"publish: no place for it in {os.path.relpath(path)}")
+        sys.exit(f"publish: {os.path.relpath(path)} has no marks for the table")
     with open(path, "w", encoding="utf-8") as f:
         f.write(new)
 

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: remote-calls.py
 
-Measures examples/rpc/ in an emulated guest: a program that multiplies matrices
-with its own BLAS, and with the host's by a channel and by TCP. Shows a table,
-leaves the numbers in build/remote-calls.json. docs/remote-calls.md explains
-them. The environment: KVER (default 6.1), QEMU, VMSHM_SO.
+Measures examples/rpc/ in an emulated guest: a program multiplies matrices with
+its own BLAS, and with that of the host through a channel and through TCP.
+Prints a table and stores the numbers in build/remote-calls.json.
+docs/remote-calls.md explains them.
+
+The environment: KVER (default 6.1), QEMU, VMSHM_SO.
 """
 
 import contextlib
@@ -35,8 +37,7 @@ BUILD = os.path.join(ROOT, "build", "bench", "remote-calls")
 ROUNDS = 5
 SIZES = (4, 16, 64, 128, 256, 512)
 
-# What an accelerator is to other users of the host: a fast BLAS. Unpacked, not
-# installed.
+# A fast BLAS in the role of an accelerator; unpacked, not installed
 PACKAGES = ("libopenblas0-serial", "libgfortran5", "libquadmath0")
 OPENBLAS = os.path.join(BUILD, "openblas")
 FAST = os.path.join(OPENBLAS, "lib")
@@ -57,7 +58,7 @@ def quietly(*command, **kwargs):
 
 
 def fetch():
-    """The libraries of the packages, in one folder."""
+    """The libraries of the packages, in one directory"""
     if os.path.exists(FAST):
         return
     os.makedirs(OPENBLAS, exist_ok=True)
@@ -81,7 +82,7 @@ def fast():
 
 class RpcHost(bench_guest.BenchHost):
     def do_native(self):
-        """What the host does by itself."""
+        """The same calls by the host itself"""
         text = subprocess.run(
             [program("sgemm-demo"), *map(str, SIZES)], check=True,
             env=fast(), stdout=subprocess.PIPE).stdout.decode()
@@ -97,7 +98,7 @@ class RpcGuest(bench_guest.BenchGuest):
 
 @contextlib.contextmanager
 def service(tap):
-    """What the guest calls each address, and the address."""
+    """The guest's name of each address, and the address"""
     channel = f"vmshm:{bench_guest.Host.PREFIX}blas"
     addresses = [channel, "tcp:127.0.0.1:0"]
     addresses += [f"tcp:{net.ADDRESS}:0"] if tap else []
@@ -115,7 +116,7 @@ def service(tap):
 
 
 def build(addresses):
-    """What is in the guest"""
+    """The files in the guest"""
     listing = os.path.join(BUILD, "addresses")
     with open(listing, "w", encoding="ascii") as f:
         for name, address in addresses.items():
@@ -171,7 +172,7 @@ def line(first, cells):
 
 
 def table(data):
-    """Its lines: how many times faster the channel is, then the medians."""
+    """The lines: the ratios to the channel, then the medians"""
     results = Results(data)
     rows = {n: [results.find(n=n, peer=peer) for peer in NAMES]
             for n in SIZES}
@@ -190,7 +191,7 @@ def table(data):
 def main():
     if len(sys.argv) > 1:
         sys.exit(__doc__.strip())
-    # Leave by way of every "finally"
+    # Run every "finally"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(BUILD, exist_ok=True)
     kernel = Kernel(os.environ.get("KVER", "6.1"))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Results of a benchmark: what was measured, for each round."""
+"""Results of a benchmark, for each round."""
 
 import statistics
 
 
 def summarize(measured):
-    """Results by what they are, from (keys, unit, value)s in the order in
-    which they were measured: a value for each round."""
+    """Results by their keys, from (keys, unit, value)s in the order of
+    measurement: a value for each round."""
     groups = {}
     for keys, unit, value in measured:
         groups.setdefault((tuple(keys.items()), unit), []).append(value)
@@ -24,7 +24,7 @@ class Results:
         self.results = data["results"]
 
     def find(self, **keys):
-        """The one that has all of these; None if it was not measured."""
+        """The result with all of these keys; None if it was not measured."""
         keys = {k: str(v) for k, v in keys.items()}
         for r in self.results:
             if all(r.get(k) == v for k, v in keys.items()):
@@ -32,7 +32,7 @@ class Results:
         return None
 
     def ratio(self, one, other):
-        """Of two results, round by round: what else the machine does in a
-        round hits both. The median."""
+        """The median of the ratios of two results in each round. Other load of
+        the machine in a round affects both results."""
         return statistics.median(a / b for a, b in zip(one["values"],
                                                        other["values"]))

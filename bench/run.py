@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: run.py
 
-Measures VMShm against what else there is, all in one emulated guest and one
-run, and shows a table. Leaves it in build/bench.json, and as a picture in
-build/bench.svg. docs/performance.md explains the numbers. Nothing fails for
-being slow.
+Measures VMShm and its peers in one emulated guest and one run, and prints a
+table. Stores the numbers in build/bench.json and a picture in build/bench.svg.
+docs/performance.md explains the numbers. A slow result is not a failure.
 
 The environment: KVER (default 6.1), QEMU, VMSHM_SO.
 """
@@ -33,7 +32,7 @@ from shm import Object
 
 ROUNDS = 7
 
-# Once, before anything is mounted; each round; once at the end
+# Programs that run once before the mount, in each round, once at the end
 BEFORE = [("cost", ["idle", "attached", "places"])] * ROUNDS + [
     ("memory", ["types"])]
 EACH = [("attach", ["alone", "stat"]), ("hotplug", ["sizes"]),
@@ -46,7 +45,7 @@ AFTER = [("attach", ["exits"])]
 
 
 class Progress:
-    """One line on a terminal, rewritten; else one for each round."""
+    """One line that is rewritten on a terminal, or a line for each round."""
 
     def __init__(self, steps):
         self.steps, self.done = steps, 0
@@ -72,7 +71,7 @@ def plan_of(steps):
 
 
 def measure_one(kernel, built, steps, tap, common):
-    """In one guest, with all peers."""
+    """The measurements in one guest with all peers"""
     with Machine(tap) as machine:
         vm = bench_guest.BenchGuest(kernel, 1, (machine.qemu, True, MODULES),
                               plan_of(steps), built, machine=machine, **common)
@@ -80,7 +79,7 @@ def measure_one(kernel, built, steps, tap, common):
 
 
 def measure_several(kernel, built, common):
-    """In guests of their own, several at the same time."""
+    """The measurements in several guests at the same time"""
     def make(number, program, tests, host, args="-device vmshm,id=vmshm0"):
         return fleet.Member(kernel, number + 2, (args, True, ""),
                             plan_of([(program, [test]) for test in tests]),
@@ -120,7 +119,7 @@ def about(kernel, no_tap, load):
 def main():
     if len(sys.argv) > 1:
         sys.exit(__doc__.strip())
-    # Leave by way of every "finally"
+    # Run every "finally"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.makedirs(BUILD, exist_ok=True)
     kernel = Kernel(os.environ.get("KVER", "6.1"))

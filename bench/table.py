@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The results for people, in 80 columns."""
+"""The results as a table of 80 columns."""
 
 import aims
 import exchange
@@ -63,7 +63,7 @@ def others(table):
 
 def parts(table):
     yield ""
-    yield "Where it goes, us"
+    yield "Parts of this time, us"
     steps = ("open", "mmap", "touch", "munmap", "close")
     yield "".join(f"{c:>10}" for c in ("", *steps))
     for peer, size in [(p, s) for s in ATTACHED for p in ("vmshm", "tmpfs")]:
@@ -86,7 +86,7 @@ def parts(table):
 
 def place(table):
     yield ""
-    yield "Open at a place of the arena that was never used before, or was"
+    yield "Open at an unused place of the arena, and at a used place"
     for size in (2 * MIB, 64 * MIB):
         first, again = (table.find(name="place", size=size, use=u)
                         for u in ("first", "again"))
@@ -131,7 +131,7 @@ def types(table):
 
 def random(table):
     yield ""
-    yield "Random access in 16 MiB, ns each, by what the address allows"
+    yield "Random access in 16 MiB, ns each, by the possible page size"
     yield row("pages", "vmshm", "ivshmem", "vmshm", "RAM", "ivshmem")
     yield row("", "/RAM", "/RAM")
     for pages in ("4K", "2M"):

@@ -9,14 +9,14 @@
 #include "b.h"
 #include "talk.h"
 
-/* Trips, and those that do not count before so many that do */
+/* Trips that are measured, and trips before them that are not */
 #define TRIPS_MOST (256 << 10)
 #define TRIPS_WARM 3
 #define TRIPS 40
 
 #define BULK_BUDGET 30000.0	/* microseconds */
-#define BULK_LEAST (128 << 10)	/* bytes, to begin with */
-#define CLOCK_BYTES (128 << 10)	/* between two looks at the clock */
+#define BULK_LEAST (128 << 10)	/* bytes at the beginning */
+#define CLOCK_BYTES (128 << 10)	/* between two reads of the clock */
 
 enum { TRIP = 100, END };
 
@@ -27,8 +27,8 @@ struct order {
 };
 
 /*
- * Where a copy's two addresses are the same modulo 4096, processors take up to
- * twice as long. The memory of all peers begins with a page, this does not.
+ * A copy whose two addresses are equal modulo 4096 takes up to twice as long.
+ * The memory of all peers begins at a page; this memory does not.
  */
 static _Alignas(4096) char buffer[2048 + LINK_MOST];
 static char *const message = buffer + 2048;
@@ -49,7 +49,7 @@ static void one_in(struct link *l, uint32_t way, size_t size)
 		l->use(l, size);
 }
 
-/* Messages in one direction, and a word back when they are there. */
+/* Messages in one direction, and an acknowledgement back */
 static void many_out(struct link *l, const struct order *o)
 {
 	uint32_t i;
@@ -78,7 +78,7 @@ static void trips(struct link *l, const struct order *o)
 	}
 }
 
-/* Each order is acknowledged: of some links one message fills all. */
+/* Each order is acknowledged, because one message fills some links. */
 void talk_serve(struct link *l)
 {
 	struct order o;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is measured over a link. One end serves, the other one has the clock.
+ * Measurements over a link. One end serves, the other end measures the time.
  */
 #ifndef TALK_H
 #define TALK_H
@@ -15,12 +15,12 @@ enum talk_way {
 	TALK_OUT_PLACE, TALK_IN_PLACE,	/* without copying */
 };
 
-/* Returns when talk_end() was called at the other end. */
+/* Returns after talk_end() at the other end. */
 void talk_serve(struct link *l);
 
 /*
- * Microseconds for a message there and one back, the median of many; for each
- * @pause microseconds of sleep come first.
+ * The median of many round trips, in microseconds. Before each, the caller
+ * sleeps for @pause microseconds.
  */
 double talk_trip(struct link *l, size_t size, double budget,
 		 unsigned int pause);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* How long 64 bytes take to the host and back. */
+/* The time of a round trip of 64 bytes to the host and back */
 #define _GNU_SOURCE
 #include <stdbool.h>
 #include <string.h>
@@ -17,9 +17,9 @@
 #define PAUSE 500
 
 static const char *const sleeping[] = {
-	/* VMShm's; those with "-0" sleep at once */
+	/* VMShm; those with "-0" sleep at once */
 	"words", "words-0", "channel", "channel-0",
-	/* and others */
+	/* Peers */
 	"serial", "tcp-user", "tcp-tap", "doorbell",
 };
 
@@ -32,7 +32,7 @@ static void result(const char *how, const char *peer, double us)
 	b_result("name=trip how=%s peer=%s us=%.3f", how, peer, us);
 }
 
-/* How long the driver looks before it sleeps: microseconds */
+/* The time that the driver busy-polls before it sleeps: microseconds */
 static void look_for(int us)
 {
 	T_EQ(t_system("echo %d >/sys/module/vmshm/parameters/look_us", us), 0);
@@ -51,7 +51,7 @@ static double trip(struct link *l, const char *peer, unsigned int pause)
 	return us;
 }
 
-/* In turn, so that what else the machine does hits all. */
+/* The peers take turns, so that other load of the host affects all. */
 static void measure(const char *how, unsigned int pause)
 {
 	struct link *links[SLEEPING];
@@ -79,13 +79,13 @@ T_TEST(sleep)
 	measure("sleep", 0);
 }
 
-/* Now and then: both sides are at rest, and their processors, too. */
+/* Now and then: both sides and their processors are idle in between. */
 T_TEST(rest)
 {
 	measure("rest", PAUSE);
 }
 
-/* One after the other: both sides would spin all the time. */
+/* One after the other, because both sides would spin all the time */
 T_TEST(spin)
 {
 	size_t i;

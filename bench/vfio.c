@@ -42,13 +42,13 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* The device, by way of its group, which is it alone */
+/* The device through its group, which contains only this device */
 static int open_device(void)
 {
 	char target[256] = "", node[64];
 	int container, group, device;
 
-	/* This IOMMU does not remap interrupts: nobody here is to be fooled. */
+	/* This IOMMU does not remap interrupts; this guest is trusted. */
 	write_file(UNSAFE, "1");
 	if (access(DEVICE "driver", F_OK)) {
 		write_file(DEVICE "driver_override", "vfio-pci");
@@ -107,7 +107,7 @@ static int interrupt(int device)
 	return request.fd;
 }
 
-/* Opened once, and until the end of the test, which is a process */
+/* Opened once, and closed at the end of the test, which is a process */
 struct link *peer_doorbell(void)
 {
 	static volatile unsigned int *registers;

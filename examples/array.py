@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""An array of numpy that the host and a guest both have: nothing is copied.
+"""A numpy array in memory that the host and a guest share (zero-copy).
 
-usage: array.py host NAME	make it, ask for the work, print the result
-       array.py guest NAME	do the work, in place
+usage: array.py host NAME	create it, pass the turn, print the result
+       array.py guest NAME	compute the square roots, in place
 
-The host first. Needs Debian's python3-numpy, libvmshm and python/vmshm.py on
-both sides.
+Start the host's side first. Both sides need Debian's python3-numpy, libvmshm
+and python/vmshm.py.
 """
 
 import sys
@@ -15,7 +15,8 @@ import numpy as np
 import vmshm
 
 ROWS, COLUMNS = 1000, 1000
-# The object: a page with one 32-bit word, whose turn it is, and the array
+# The object: a page with a 32-bit word that is the side whose turn it is, then
+# the array
 PAGE = 4096
 GUEST, HOST = 1, 2
 

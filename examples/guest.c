@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The program of the VMShm page of 2010: maps an object of the host, shows
- * the text in it and leaves "I was here: PID" there.
+ * The program of the VMShm page of 2010: maps an object of the host, prints
+ * the text in it, and replaces it by "I was here: PID".
  *
  * usage: guest [NAME]		NAME as in shm_open(), "/shared-with-qemu"
  *
- * Corrected: the device's name, exit codes, and what the errors are.
+ * The name of the device, the exit codes and the error messages are corrected.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The host's side of guest.c: plain POSIX shared memory, nothing of VMShm.
+ * The host's side of guest.c: plain POSIX shared memory, without VMShm.
  *
- * usage: host create NAME TEXT		make the object, with the text in it
- *	  host show NAME		print the text that is in it now
+ * usage: host create NAME TEXT		create the object, with the text in it
+ *	  host show NAME		print the current text
  *	  host remove NAME
  *
  * NAME as in shm_open(), e.g. "/shared-with-qemu".

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Computes BLAS calls for programs in guests, which need no more than
- * librpcblas.so for it.
+ * Computes BLAS calls for programs in guests, which need only librpcblas.so.
  *
- * Each address has a process of its own, so one client cannot harm another: not
- * even if it makes the object smaller, of which the process dies. Then a new
- * one takes its place.
+ * Each address has a process of its own, so that a client cannot harm another
+ * one. If a client truncates its object, the process dies of SIGBUS, and a new
+ * one replaces it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -22,14 +21,15 @@
 #define MOST 16			/* addresses */
 #define USUAL (8u << 20)	/* bytes */
 #define MOST_MIB 1024
-#define PAUSE 1			/* seconds before what failed is tried again */
+#define PAUSE 1			/* seconds before a failed step is repeated */
 
 static const char usage[] =
 	"usage: blas-service [-m MIB] ADDRESS...\n"
 	"\n"
 	"ADDRESS is vmshm:/NAME or tcp:HOST:PORT (0: any port).\n"
-	"-m: the longest message, 8 MiB without it; larger matrices come in\n"
-	"several. A channel that is made takes twice that in /dev/shm.\n";
+	"-m: the longest message; the default is 8 MiB. Larger matrices are\n"
+	"sent in several messages. A new channel takes twice this size in\n"
+	"/dev/shm.\n";
 
 struct place {
 	struct listener l;
@@ -79,7 +79,7 @@ static int say_hello(struct transport *t)
 	return t->send(t, &piece, 1);
 }
 
-/* One client after the other; how they end does not matter. */
+/* Serves one client after the other, however each one ends. */
 static void serve(struct listener *l)
 {
 	struct transport *t;
@@ -114,7 +114,7 @@ static void start(struct place *p, const sigset_t *usual, unsigned int pause)
 		return;
 	sigprocmask(SIG_SETMASK, usual, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* It may have died before that. */
+	/* The parent may have died before that. */
 	if (getppid() != parent)
 		_exit(1);
 	sleep(pause);
@@ -132,7 +132,7 @@ static void end(void)
 	}
 }
 
-/* Each process that has ended gets a successor. */
+/* Starts a successor of each process that has ended. */
 static void succeed(const sigset_t *usual)
 {
 	int i, status;
@@ -164,7 +164,7 @@ static size_t parse(int argc, char **argv)
 	int option;
 
 	while ((option = getopt(argc, argv, "m:")) != -1) {
-		/* Not shifted yet, which would wrap */
+		/* Checked before the shift, which could overflow */
 		max = option == 'm' ? strtoul(optarg, NULL, 10) : 0;
 		if (!max || max > MOST_MIB) {
 			fputs(usage, stderr);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the guest's library and the host's service say to each other: the
- * service a hello, then the library a request and the service its answer, and
- * so on. Both are of the same kind of machine, so numbers are as the processor
- * has them.
+ * The protocol of the guest's library and the host's service. The service sends
+ * a hello. Then the library sends a request and the service its answer, and so
+ * on. Both sides have the same architecture, so that numbers have the byte
+ * order of the processor.
  *
- * Matrices are by rows and without gaps: there are no leading dimensions and no
- * offsets, so none can be wrong. All follows from m, n and k, and is the
- * message's length or an error.
+ * Matrices are stored by rows and without gaps. There are no leading dimensions
+ * and no offsets that could be wrong. m, n and k determine the length of the
+ * message; another length is an error.
  */
 #ifndef RPC_PROTOCOL_H
 #define RPC_PROTOCOL_H
@@ -25,7 +25,7 @@ struct hello {
 /* struct request's call */
 #define CALL_SGEMM 1u
 
-/* struct request's flags: A, B is stored the other way round */
+/* struct request's flags: A, B is stored transposed */
 #define SGEMM_TRANS_A 1u
 #define SGEMM_TRANS_B 2u
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * librpcblas.so: a BLAS whose work is done by blas-service, on the host. To a
- * program it is like any other one: with LD_PRELOAD, or linked in its place.
+ * librpcblas.so: a BLAS whose work is done by blas-service, on the host. A
+ * program uses it like any other BLAS, through LD_PRELOAD or by linking.
  *
- * RPCBLAS is where the service is: vmshm:/NAME or tcp:HOST:PORT.
+ * RPCBLAS is the address of the service: vmshm:/NAME or tcp:HOST:PORT.
  *
- * BLAS calls have no errors, so what goes wrong is said, and ends the program.
+ * BLAS calls return no errors, so that a failure prints a message and aborts.
  */
 #include <cblas.h>
 #include <errno.h>
@@ -24,7 +24,7 @@
 /* Seconds for the service's hello */
 #define PATIENCE 5
 
-/* A matrix by rows, as it is stored; @trans: it is used the other way round. */
+/* A matrix as it is stored, by rows; @trans: it is used transposed. */
 struct matrix {
 	float *data;
 	size_t gap;	/* leading dimension: from one row to the next */
@@ -38,15 +38,15 @@ struct product {
 };
 
 /*
- * One call at a time. A child of fork() is another program, so it connects anew
- * (@owner is who did): it can once its parent has gone, for the service has one
- * at a time.
+ * One call at a time. @owner is the process that has connected. A child of
+ * fork() is another program and connects again. It can do so when its parent
+ * has exited, because the service has one client at a time.
  */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct transport *service;
 static pid_t owner;
 
-/* The longest message of both, in floats after a header of either kind */
+/* The longest message of both sides, in floats after the header */
 static size_t room;
 
 static void die(const char *what, int err)
@@ -58,7 +58,7 @@ static void die(const char *what, int err)
 	abort();
 }
 
-/* A thread of the parent may have it, and the child has no such thread. */
+/* A thread of the parent may hold the lock, and the child lacks that thread. */
 static void unlock_in_child(void)
 {
 	pthread_mutex_init(&lock, NULL);
@@ -78,7 +78,7 @@ static void connect_service(void)
 	int err;
 
 	if (!address)
-		die("is not set; say where the service is, as vmshm:/NAME", 0);
+		die("is not set; set it to an address such as vmshm:/NAME", 0);
 	if (service)
 		service->forget(service);
 	service = NULL;
@@ -99,7 +99,7 @@ static void connect_service(void)
 	room = (max - sizeof(struct request)) / sizeof(float);
 }
 
-/* In good order, unless another thread is in the middle of a call */
+/* Closes the connection, unless another thread is in a call */
 static void __attribute__((destructor)) disconnect(void)
 {
 	if (!service || owner != getpid() || pthread_mutex_trylock(&lock))
@@ -109,7 +109,7 @@ static void __attribute__((destructor)) disconnect(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Rows @i.. and columns @k.. of what the matrix is used as */
+/* Rows from @i and columns from @k of the matrix as it is used */
 static struct piece part(const struct matrix *x, size_t i, size_t k,
 			 size_t rows, size_t columns)
 {
@@ -179,7 +179,7 @@ static struct matrix from(const struct matrix *x, size_t i, size_t k)
 	return y;
 }
 
-/* As few blocks as fit; the first of those that make one of C scales it. */
+/* Uses as few blocks as fit. The first one for a block of C applies beta. */
 static void multiply(const struct product *p)
 {
 	size_t m = p->m, n = p->n, k = p->k, i, j, l;
@@ -212,7 +212,7 @@ static void multiply(const struct product *p)
 	}
 }
 
-/* What needs neither A nor B */
+/* The case that needs neither A nor B */
 static void scale(const struct matrix *c, size_t m, size_t n, float beta)
 {
 	size_t i, j;
@@ -225,7 +225,7 @@ static void scale(const struct matrix *c, size_t m, size_t n, float beta)
 	}
 }
 
-/* The leading dimension, or an end as other BLAS have it */
+/* The leading dimension; aborts if it is too small, as other BLAS do */
 static size_t gap(const char *name, int ld, size_t columns)
 {
 	if (ld < 1 || (size_t)ld < columns)

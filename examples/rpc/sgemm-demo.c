@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Multiplies matrices with CBLAS, checks some of the result, and tells how fast
- * it was. Any BLAS will do; nothing here knows of another machine.
+ * Multiplies matrices with CBLAS, checks a part of the result, and prints the
+ * time. It works with any BLAS, and has no code for remote calls.
  *
  * usage: sgemm-demo [N...]	matrices of N x N
  */
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SECONDS 0.25	/* to measure one size for */
-#define LOOKED_AT 4096	/* numbers that are checked, or some more */
+#define SECONDS 0.25	/* for the measurement of one size */
+#define LOOKED_AT 4096	/* numbers that are checked, at least */
 
 static double now(void)
 {

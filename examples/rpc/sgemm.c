@@ -11,8 +11,9 @@
 #define WORDS (sizeof(struct request) / sizeof(uint32_t))
 
 /*
- * Reads each word once, which memcpy() does not promise: what is checked has to
- * be what is used, whatever the sender writes there in between.
+ * Reads each word once, which memcpy() does not guarantee. The validated words
+ * and the used words must be the same, even if the sender changes the memory in
+ * between.
  */
 static void copy_request(struct request *r, const void *message)
 {
@@ -39,7 +40,7 @@ int sgemm_check(struct sgemm *s, const void *message, size_t size)
 	if (!r->m || r->m > INT_MAX || !r->n || r->n > INT_MAX || !r->k ||
 	    r->k > INT_MAX)
 		return -EINVAL;
-	/* None of these is 2^62 or more, so nor do they wrap, nor their sum. */
+	/* Each is below 2^62, so that neither they nor their sum overflow. */
 	s->a = (size_t)r->m * r->k;
 	s->b = (size_t)r->k * r->n;
 	s->c = (size_t)r->m * r->n;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The service's side of cblas_sgemm(): a request that nobody has checked, in
- * memory that who sent it may still change.
+ * The service's side of cblas_sgemm(). The request is not validated yet, and
+ * its sender may still change the memory.
  */
 #ifndef RPC_SGEMM_H
 #define RPC_SGEMM_H
@@ -10,7 +10,7 @@
 
 #include "protocol.h"
 
-/* A request that was copied and checked */
+/* A request that was copied and validated */
 struct sgemm {
 	struct request r;
 	/* Floats of each matrix */

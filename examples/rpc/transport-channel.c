@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * By a channel of libvmshm. Who has the data copies it into the channel, or out
- * of it; who computes does so in the channel.
+ * Transport by a channel of libvmshm. The library copies matrices into the
+ * channel and out of it; the service computes in the memory of the channel.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #define SECOND 1000000000ll	/* nanoseconds */
 #define LOOK 5
 
-/* The service may need a moment to see that the last client has gone. */
+/* The service may need a moment to notice that the last client has left. */
 #define BUSY_TRIES 200
 static const struct timespec busy_pause = { .tv_nsec = 10000000 };
 
@@ -29,7 +29,7 @@ static struct vmshm_channel *ch_of(struct transport *t)
 	return ((struct channel *)t)->ch;
 }
 
-/* Looks now and then: nobody is woken when an object is made smaller. */
+/* Checks every LOOK seconds, because truncation wakes no waiter. */
 static int peek(struct transport *t, const void **data, size_t *size)
 {
 	int err;
@@ -127,13 +127,13 @@ static void close_channel(struct transport *t)
 	free(t);
 }
 
-/* Nothing else of a channel is for a child. */
+/* A child of fork() must not use the channel in any other way. */
 static void forget(struct transport *t)
 {
 	free(t);
 }
 
-/* @tries: 0: for ever */
+/* @tries: 0: without a limit */
 static int open_channel(struct transport **t, const char *name, size_t ring,
 			mode_t mode, int tries)
 {
@@ -180,7 +180,7 @@ static int channel_accept(struct listener *l, struct transport **t)
 	return open_channel(t, strchr(l->address, ':') + 1, l->max, 0600, 0);
 }
 
-/* Makes the object, so that a client who is told of it finds it. */
+/* Creates the object, so that a client that knows the address finds it. */
 static int make(const char *name, size_t ring)
 {
 	struct vmshm_channel *ch;
@@ -198,7 +198,7 @@ int channel_listen(struct listener *l, const char *address)
 	int err;
 
 	l->accept = channel_accept;
-	/* Only to know whose it is */
+	/* Only to learn whether it exists */
 	err = vmshm_open(&shm, NULL, address, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (err)
 		return err == -EEXIST ? 0 : err;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * By TCP: each message is its length in 8 bytes and its bytes. The kernel takes
- * them from where the program has them and puts them where it wants them, all
- * that there is with one call.
+ * Transport by TCP: a message is its length in 8 bytes, followed by its bytes.
+ * The kernel copies them from and to the memory of the program, with one call
+ * for all available bytes.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -19,7 +19,7 @@
 #include "transport.h"
 
 #define HEAD sizeof(uint64_t)
-/* Rows at once, and bytes before it is known how many are to come */
+/* Rows in one call, and bytes that are read before the length is known */
 #define ROWS 64
 #define FIRST 65536u
 
@@ -31,9 +31,9 @@ struct buffer {
 struct tcp {
 	struct transport t;
 	int fd;
-	/* The message that is peeked at, or being made, after its length */
+	/* The message in peek or reserve, after its length */
 	struct buffer in, out;
-	/* Bytes of it that are there */
+	/* Bytes of it that have arrived */
 	size_t there;
 };
 
@@ -55,7 +55,7 @@ static int grow(struct buffer *b, size_t size)
 	return 0;
 }
 
-/* The bytes of the pieces from @skip on, as far as they fit; how many rows */
+/* Lists the bytes of the pieces from @skip on; returns the number of rows */
 static int rows_from(struct iovec *iov, const struct piece *p, int count,
 		     size_t skip)
 {
@@ -149,7 +149,7 @@ static ssize_t recv_pieces(struct transport *t, const struct piece *pieces,
 		if (got >= HEAD && length > pieces_size(pieces, count))
 			return -EPROTO;
 	}
-	/* One message is under way at a time. */
+	/* At most one message is in transit. */
 	return got == HEAD + length ? (ssize_t)length : -EPROTO;
 }
 
@@ -252,14 +252,14 @@ static int from_socket(struct transport **t, int fd, size_t max)
 		.reserve = reserve,
 		.commit = commit,
 		.close = close_tcp,
-		/* The connection lasts as long as somebody has it. */
+		/* The connection lasts until its last descriptor is closed. */
 		.forget = close_tcp,
 	};
 	*t = &tcp->t;
 	return 0;
 }
 
-/* HOST:PORT; what freeaddrinfo() takes, or NULL */
+/* Resolves HOST:PORT; the caller calls freeaddrinfo(); NULL: failed */
 static struct addrinfo *resolve(const char *address)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
@@ -306,7 +306,7 @@ static int tcp_accept(struct listener *l, struct transport **t)
 	return fd < 0 ? -errno : from_socket(t, fd, l->max);
 }
 
-/* The port that it has got, in the place of the one that was asked for */
+/* Replaces port 0 in the address by the port that the kernel has chosen */
 static void tell_port(struct listener *l)
 {
 	struct sockaddr_in6 in;

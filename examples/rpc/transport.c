@@ -6,7 +6,7 @@
 
 #include "transport.h"
 
-/* What follows "KIND:" in the address, or NULL */
+/* The part after "KIND:" in the address, or NULL */
 static const char *after(const char *kind, const char *address)
 {
 	size_t length = strlen(kind);
