@@ -20,9 +20,9 @@ ARGS = """
 -object memory-backend-file,id=plain,size={size},mem-path={plain},share=on,\
 prealloc=on
 -device ivshmem-plain,memdev=plain,addr=0x10
--chardev socket,id=doorbell,path={folder}/doorbell
+-chardev socket,id=doorbell,path={base}/doorbell
 -device ivshmem-doorbell,chardev=doorbell,vectors=1,addr=0x11
--chardev socket,id=serial,path={folder}/serial,server=on,wait=off
+-chardev socket,id=serial,path={base}/serial,server=on,wait=off
 -device virtio-serial-pci
 -device virtserialport,chardev=serial
 -netdev user,id=user,restrict=off
@@ -39,13 +39,13 @@ class Machine:
 
     def __init__(self, tap):
         self.tap = net.ADDRESS if tap else None
-        self.folder = tempfile.TemporaryDirectory()
+        self.directory = tempfile.TemporaryDirectory()
         self.plain, self.memory = Object(SIZE), Object(SIZE)
-        name = self.folder.name
+        name = self.directory.name
         self.doorbell = Doorbell(f"{name}/doorbell", self.memory.fd)
         text = ARGS + (TAP_ARGS if tap else "")
         self.qemu = " ".join(text.format(
-            size=SIZE, plain=self.plain.path, folder=name,
+            size=SIZE, plain=self.plain.path, base=name,
             tap=net.TAP).split())
         self.words = {
             "@plain": [self.plain.path],
@@ -62,4 +62,4 @@ class Machine:
         self.doorbell.close()
         self.plain.close()
         self.memory.close()
-        self.folder.cleanup()
+        self.directory.cleanup()
