@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vmshm cat, vmshm write
+ * vmshm cat and vmshm write
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "commands.h"
+#include "hint.h"
+#include "parse.h"
+#include "place.h"
+#include "print.h"
 
 #define CHUNK 65536
 
@@ -80,15 +86,20 @@ int cmd_cat(const struct options *o, int argc, char **argv)
 	return code;
 }
 
+/* @size: what the object needs; 0 if that is not known */
 static void too_long(const struct place *place, const char *name,
-		     const char *what)
+		     uint64_t size, const char *what)
 {
+	char path[PATH_MAX + NAME_BYTES];
+
 	error("%s: %s", escaped(name), what);
-	hint("truncate -s SIZE '%s%s'    to make it larger",
-	     escaped(place->path), escaped(name));
+	if (!size || size > INT64_MAX)
+		return;
+	snprintf(path, sizeof(path), "%s%s", place->path, name);
+	hint("truncate -s %" PRIu64 " %s", size, quoted(path));
 }
 
-/* Bytes that a file on stdin has from here on; -1: that cannot be told. */
+/* Bytes left in a file on stdin; -1: not known */
 static int64_t input_left(void)
 {
 	struct stat st;
@@ -103,8 +114,8 @@ static int64_t input_left(void)
 }
 
 /*
- * The bytes in buffer[], to @at. Asked anew each time, because a write beyond
- * the end would let an object grow that was cut meanwhile.
+ * Writes buffer[] at @at. The size is read again each time: a write beyond the
+ * end would enlarge an object that was truncated meanwhile.
  */
 static bool put_at(int fd, uint64_t at, size_t size)
 {
@@ -133,18 +144,18 @@ static bool put_at(int fd, uint64_t at, size_t size)
 static void put_error(const struct place *place, const char *name)
 {
 	if (errno == EFBIG)
-		error("%s: somebody has made it shorter meanwhile",
+		error("%s: another process has truncated the object",
 		      escaped(name));
 	else
 		object_error(place, name);
 }
 
-/* Reads one byte more than there is room for, to see that there is more. */
+/* Reads one byte more than fits, to detect input that is too long. */
 static int copy_in(const struct place *place, const char *name, int fd,
 		   uint64_t start, uint64_t end)
 {
 	uint64_t at = start;
-	char text[80];
+	char text[120];
 
 	for (;;) {
 		size_t room = end - at < CHUNK ? end - at : CHUNK;
@@ -158,10 +169,10 @@ static int copy_in(const struct place *place, const char *name, int fd,
 		}
 		if (!room) {
 			snprintf(text, sizeof(text),
-				 "it is full: %" PRIu64
+				 "the object is full: %" PRIu64
 				 " bytes were written, and the input has more",
 				 at - start);
-			too_long(place, name, text);
+			too_long(place, name, 0, text);
 			return EXIT_FAILED;
 		}
 		if (!put_at(fd, at, got)) {
@@ -187,14 +198,14 @@ static int write_object(const struct place *place, const char *name,
 		return EXIT_FAILED;
 	end = st.st_size;
 	if (offset > end) {
-		snprintf(text, sizeof(text), "it ends at %" PRIu64 ", before "
-			 "the offset %" PRIu64, end, offset);
-		too_long(place, name, text);
+		snprintf(text, sizeof(text), "the object ends at %" PRIu64
+			 ", before the offset %" PRIu64, end, offset);
+		too_long(place, name, offset + (input > 0 ? input : 0), text);
 	} else if (input > (int64_t)(end - offset)) {
-		snprintf(text, sizeof(text), "it has room for %" PRIu64
+		snprintf(text, sizeof(text), "the object has room for %" PRIu64
 			 " bytes there, and the input has %" PRId64
 			 "; nothing was written", end - offset, input);
-		too_long(place, name, text);
+		too_long(place, name, offset + input, text);
 	} else {
 		code = copy_in(place, name, fd, offset, end);
 	}
@@ -210,7 +221,7 @@ int cmd_write(const struct options *o, int argc, char **argv)
 	int code;
 
 	if (argc < 1 || argc > 2)
-		return usage_error("write takes a name and maybe an offset");
+		return usage_error("write takes a name and an optional offset");
 	if (!parse_name(argv[0], name) ||
 	    (argc > 1 && !parse_size(argv[1], "offset", &offset)))
 		return EXIT_USAGE;

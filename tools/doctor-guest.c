@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vmshm doctor, in a guest: the device, the driver, the node, the mount.
+ * vmshm doctor in a guest: the device, the driver, the node, the mount.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "doctor.h"
+#include "files.h"
+#include "finding.h"
+#include "guest.h"
+#include "hint.h"
+#include "print.h"
 
-/* Whether a line of the file has the text in it */
+/* Whether a line of the file contains the text */
 static bool has_line(const char *path, const char *text)
 {
 	FILE *f = fopen(path, "re");
@@ -25,7 +33,7 @@ static bool has_line(const char *path, const char *text)
 	return found;
 }
 
-/* As depmod has it; the name may go on with .xz or the like. */
+/* As in the list of depmod(8); the name may end in .xz or the like. */
 static bool has_module(const char *release)
 {
 	char path[PATH_MAX];
@@ -34,7 +42,7 @@ static bool has_module(const char *release)
 	return has_line(path, "/vmshm.ko");
 }
 
-/* A kernel that has the module, in @release; false if none has. */
+/* The release of a kernel that has the module; false if there is none. */
 static bool other_kernel(char *release, size_t size)
 {
 	DIR *dir = opendir("/lib/modules");
@@ -52,6 +60,16 @@ static bool other_kernel(char *release, size_t size)
 	return found;
 }
 
+/* The driver and its udev rule, from the source */
+static void advise_install(void)
+{
+	char driver[PATH_MAX];
+
+	if (!source_path("driver", driver))
+		explain("In the source directory of VMShm:");
+	advice("%smake -C %s install", sudo(), quoted(driver));
+}
+
 static void no_module(const char *release)
 {
 	char other[NAME_MAX + 1];
@@ -64,10 +82,10 @@ static void no_module(const char *release)
 		finding(BAD, "driver", "The driver is not built for this "
 			"kernel, %s.", escaped(release));
 	if (!exists("/lib/modules/%s/build/Makefile", release))
-		advice("sudo apt install make gcc linux-headers-%s",
-		       escaped(release));
-	advice("sudo make -C driver install    in VMShm's source folder");
-	advice("sudo modprobe vmshm");
+		advice("%sapt install make gcc linux-headers-%s", sudo(),
+		       quoted(release));
+	advise_install();
+	advice("%smodprobe vmshm", sudo());
 }
 
 static bool check_driver(void)
@@ -78,14 +96,14 @@ static bool check_driver(void)
 	if (exists("/sys/module/vmshm")) {
 		if (!read_line(version, sizeof(version),
 			       "/sys/module/vmshm/version"))
-			strcpy(version, "of no known version");
+			strcpy(version, "(unknown)");
 		if (strcmp(version, VMSHM_TOOL_VERSION) == 0)
-			finding(GOOD, "driver", "The driver is loaded: %s.",
-				version);
+			finding(GOOD, "driver", "The driver is loaded, version "
+				"%s.", escaped(version));
 		else
-			finding(DOUBT, "driver", "The driver is %s and this "
-				"program is %s.", escaped(version),
-				VMSHM_TOOL_VERSION);
+			finding(DOUBT, "driver", "The driver has version %s, "
+				"and this program has version %s.",
+				escaped(version), VMSHM_TOOL_VERSION);
 		return true;
 	}
 	uname(&u);
@@ -94,12 +112,21 @@ static bool check_driver(void)
 		return false;
 	}
 	finding(BAD, "driver", "The driver is not loaded.");
-	advice("sudo modprobe vmshm");
 	if (has_line("/sys/kernel/security/lockdown", "[integrity]") ||
-	    has_line("/sys/kernel/security/lockdown", "[confidentiality]"))
-		advice("sudo mokutil --import /var/lib/dkms/mok.pub    %s",
-		       "for Secure Boot");
+	    has_line("/sys/kernel/security/lockdown", "[confidentiality]")) {
+		explain("Secure Boot is on: the kernel loads a module only if "
+			"it knows its key. The first command imports the key "
+			"of DKMS, for which the next boot asks.");
+		advice("%smokutil --import /var/lib/dkms/mok.pub", sudo());
+	}
+	advice("%smodprobe vmshm", sudo());
 	return false;
+}
+
+static void advise_udev(const char *name)
+{
+	advice("%sudevadm trigger --settle /sys/class/vmshm/%s", sudo(),
+	       quoted(name));
 }
 
 static void check_node(const char *name)
@@ -110,22 +137,34 @@ static void check_node(const char *name)
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	if (stat(path, &st) < 0) {
 		finding(BAD, "node", "%s: %s.", path, strerror(errno));
-		advice("sudo udevadm trigger --settle /sys/class/vmshm/%s",
-		       name);
+		advise_udev(name);
 		return;
 	}
 	if (access(path, R_OK | W_OK) == 0) {
-		finding(GOOD, "node", "%s can be used.", path);
+		finding(GOOD, "node", "%s is accessible.", path);
 		return;
 	}
-	finding(BAD, "node", "You may not use %s.", path);
+	finding(BAD, "node", "This user has no permission to use %s.", path);
 	if (st.st_gid && (st.st_mode & 0060) == 0060) {
-		advice("sudo usermod -aG %s %s    and log in anew",
-		       group_name(st.st_gid), user_name(getuid()));
+		explain("A new group is in effect after the next login.");
+		advice("%susermod -aG %s %s", sudo(),
+		       quoted(group_name(st.st_gid)),
+		       quoted(user_name(getuid())));
 		return;
 	}
-	advice("sudo make -C driver install    for its udev rule");
-	advice("sudo udevadm trigger --settle /sys/class/vmshm/%s", name);
+	explain("The udev rule of the driver sets the permissions.");
+	advise_install();
+	advise_udev(name);
+}
+
+/* As QEMU's options take it */
+static const char *reserve_for(uint64_t bytes)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "%" PRIu64 "M",
+		 (bytes + (1 << 20) - 1) >> 20);
+	return text;
 }
 
 static bool check_arena(const struct device *device)
@@ -133,48 +172,59 @@ static bool check_arena(const struct device *device)
 	uint64_t size;
 
 	if (!device->arena_bytes) {
-		finding(DOUBT, "arena", "%s has no BAR4, as in 2010: one "
-			"object at a time, 1 MiB of it, and no file system. "
-			"On the host, leave out arena=0.", device->name);
+		finding(DOUBT, "arena", "%s has no arena: it shows one object "
+			"at a time, 1 MiB of it, and has no file system.",
+			device->name);
+		explain("On the host, start QEMU with -device vmshm without "
+			"arena=0.");
 		return false;
 	}
 	if (!device->arena_start) {
-		finding(BAD, "arena", "BAR4 of %s has no address, so there is "
-			"only the 1 MiB buffer: the bridge above it has no "
-			"room. On the host, give it more, or the device a "
-			"smaller arena.", device->name);
-		advice("qemu-system-x86_64 ... -device "
-		       "pcie-root-port,pref64-reserve=1G,...");
-		advice("qemu-system-x86_64 ... -device vmshm,arena=64M,...");
+		finding(BAD, "arena", "BAR4 of %s has no address: the window "
+			"of its PCI bridge or of the machine is too small for "
+			"an arena of %s. The device shows one object at a "
+			"time, 1 MiB of it.", device->name,
+			human_size(device->arena_bytes));
+		explain("On the host, start QEMU with a larger window (-device "
+			"pcie-root-port,pref64-reserve=%s) or with a smaller "
+			"arena (-device vmshm,arena=64M).",
+			reserve_for(device->arena_bytes));
 		return false;
 	}
 	if (device_number(device->name, "arena_size", &size) && !size) {
-		finding(BAD, "arena", "The driver does not use BAR4 of %s.",
-			device->name);
-		advice("sudo dmesg | grep vmshm");
+		finding(BAD, "arena", "The driver does not use BAR4 of %s; "
+			"the log of the kernel has the reason.", device->name);
+		advice("%sdmesg | grep vmshm", sudo());
 		return false;
 	}
-	finding(GOOD, "arena", "BAR4 of %s has an address and %s.",
+	finding(GOOD, "arena", "The arena of %s has %s.",
 		device->name, human_size(device->arena_bytes));
 	return true;
 }
 
-static void check_cached(const char *name)
+static void check_cached(const struct device *device)
 {
 	char type[64];
 
-	if (!device_attribute(name, "memory_type", type, sizeof(type))) {
-		finding(DOUBT, "cached", "The driver does not tell how "
-			"mappings are cached.");
+	if (!device_attribute(device->name, "memory_type", type,
+			      sizeof(type))) {
+		finding(DOUBT, "cached", "The driver does not report the "
+			"memory type of mappings.");
 	} else if (strcmp(type, "write-back") == 0) {
-		finding(GOOD, "cached", "Mappings are cached as RAM is.");
+		finding(GOOD, "cached", "Mappings are write-back, like RAM.");
 	} else {
-		finding(DOUBT, "cached", "BAR4 is where the firmware's MTRRs "
-			"say uncached, so it may be slow. (On Intel's KVM it "
-			"is not, because there the host's type wins.) A larger "
-			"arena is put above 4 GiB, where that is not so. On "
-			"the host:");
-		advice("qemu-system-x86_64 ... -device vmshm,arena=1G,...");
+		finding(DOUBT, "cached", "Mappings are %s, which is slower "
+			"than write-back.", escaped(type));
+		explain("The MTRRs of the firmware set the type of the "
+			"addresses of BAR4. KVM on Intel processors ignores "
+			"it.");
+		if (device->arena_start >> 32)
+			explain("OVMF makes the whole 64-bit window "
+				"uncached; SeaBIOS does not.");
+		else
+			explain("Addresses above 4 GiB are write-back with "
+				"SeaBIOS. On the host, start QEMU with a "
+				"larger arena: -device vmshm,arena=1G.");
 	}
 }
 
@@ -196,24 +246,26 @@ static void check_mount(const char *name)
 	if (mounted)
 		return;
 	finding(DOUBT, "mount", "%s is not mounted.", name);
-	advice("sudo mount -t vmshm %s /dev/shm    for all programs", name);
-	advice("sudo vmshm run PROGRAM             for one");
+	explain("The command mounts it for all programs; \"vmshm run "
+		"PROGRAM\" does for one program.");
+	advice("%smount -t vmshm %s /dev/shm", sudo(), quoted(name));
 }
 
 static void check_one(const struct device *device)
 {
 	if (!*device->name) {
-		finding(BAD, "bound", "The driver has not taken the device "
-			"%s.", device->pci);
-		advice("echo %s | sudo tee /sys/bus/pci/drivers/vmshm/bind",
-		       device->pci);
-		advice("sudo dmesg | grep vmshm");
+		finding(BAD, "bound", "The driver is not bound to the device "
+			"%s; the log of the kernel has the reason.",
+			device->pci);
+		advice("echo %s | %stee /sys/bus/pci/drivers/vmshm/bind",
+		       quoted(device->pci), sudo());
+		advice("%sdmesg | grep vmshm", sudo());
 		return;
 	}
 	check_node(device->name);
 	if (!check_arena(device))
 		return;
-	check_cached(device->name);
+	check_cached(device);
 	check_mount(device->name);
 }
 
@@ -222,9 +274,9 @@ static bool check_pci(const struct device *devices, size_t count)
 	size_t i;
 
 	if (!exists("/sys/bus/pci/devices")) {
-		finding(BAD, "pci", "There is no /sys/bus/pci, so no device "
-			"can be seen.");
-		advice("sudo mount -t sysfs none /sys");
+		finding(BAD, "pci", "There is no /sys/bus/pci, which lists "
+			"the devices.");
+		advice("%smount -t sysfs none /sys", sudo());
 		return false;
 	}
 	for (i = 0; i < count; i++)
@@ -232,9 +284,10 @@ static bool check_pci(const struct device *devices, size_t count)
 			devices[i].pci);
 	if (count)
 		return true;
-	finding(BAD, "pci", "This machine has no VMShm device (PCI 1af4:6661). "
-		"On the host, start QEMU with:");
-	advice("qemu-system-x86_64 -plugin build/vmshm.so -device vmshm ...");
+	finding(BAD, "pci", "This machine has no VMShm device (PCI "
+		"1af4:6661).");
+	explain("On the host, start QEMU with -plugin vmshm.so -device "
+		"vmshm.");
 	return false;
 }
 
@@ -246,11 +299,11 @@ void examine_guest(void)
 
 	if (check_pci(devices, count) && check_driver()) {
 		if (has_line("/proc/filesystems", "\tvmshm\n"))
-			finding(GOOD, "filesystem", "The kernel knows the file "
+			finding(GOOD, "filesystem", "The kernel has the file "
 				"system vmshm.");
 		else
-			finding(BAD, "filesystem", "The driver is older than "
-				"its file system: install this one.");
+			finding(BAD, "filesystem", "The driver is too old: it "
+				"has no file system.");
 		for (i = 0; i < count; i++)
 			check_one(&devices[i]);
 	}

@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vmshm doctor, on a host: QEMU, the device for it, /dev/shm, /dev/kvm.
+ * vmshm doctor on a host: QEMU, the device for it, /dev/shm, /dev/kvm.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <libgen.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <linux/magic.h>
 
-#include "vmshm.h"
+#include "doctor.h"
+#include "files.h"
+#include "finding.h"
+#include "hint.h"
+#include "print.h"
 
 #define SHM "/dev/shm"
 
-/* A /dev/shm below this is that of a container; Docker's has 64 MiB. */
+/* A smaller /dev/shm is that of a container; Docker's has 64 MiB. */
 #define SMALL (128ULL << 20)
 
 extern char **environ;
@@ -32,7 +38,7 @@ static const char *qemu(void)
 	return name && *name ? name : "qemu-system-x86_64";
 }
 
-/* As a shell finds programs */
+/* In the directories of PATH */
 static bool find_program(const char *name, char path[PATH_MAX])
 {
 	const char *dirs = getenv("PATH");
@@ -59,7 +65,7 @@ bool has_qemu(void)
 	return find_program(qemu(), path);
 }
 
-/* What the program prints, as much as there is room for */
+/* The beginning of the output of a program */
 static bool output_of(char *const argv[], char *text, size_t size)
 {
 	posix_spawn_file_actions_t actions;
@@ -90,7 +96,7 @@ static bool output_of(char *const argv[], char *text, size_t size)
 	return !err && status == 0;
 }
 
-/* "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)": what the device compares */
+/* "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)", which the device compares */
 static bool qemu_version(char *path, char *version, size_t size)
 {
 	char *argv[] = { path, "--version", NULL };
@@ -113,17 +119,16 @@ static bool is_debian(void)
 static bool check_qemu(char path[PATH_MAX], char *version, size_t size)
 {
 	if (!find_program(qemu(), path)) {
-		finding(BAD, "qemu", "There is no %s.", escaped(qemu()));
+		finding(BAD, "qemu", "%s is not installed.", escaped(qemu()));
+		explain("The variable QEMU names another QEMU to check.");
 		if (is_debian())
-			advice("sudo apt install qemu-system-x86");
-		else
-			advice("QEMU=/PATH/OF/QEMU vmshm doctor");
+			advice("%sapt install qemu-system-x86", sudo());
 		return false;
 	}
 	if (!qemu_version(path, version, size)) {
-		finding(BAD, "qemu", "%s does not tell its version.",
+		finding(BAD, "qemu", "%s does not print its version.",
 			escaped(path));
-		advice("%s --version", escaped(path));
+		advice("%s --version", quoted(path));
 		return false;
 	}
 	finding(GOOD, "qemu", "%s is QEMU %s.", escaped(path),
@@ -131,7 +136,7 @@ static bool check_qemu(char path[PATH_MAX], char *version, size_t size)
 	return true;
 }
 
-/* Whether the file has that string, as the device built for it does. */
+/* Whether the file contains the string, as the device for that QEMU does */
 static bool has_string(const char *path, const char *wanted)
 {
 	size_t len = strlen(wanted) + 1;
@@ -154,22 +159,13 @@ static bool has_string(const char *path, const char *wanted)
 		char *from = found ? found + 1 : data;
 
 		found = memmem(from, data + st.st_size - from, wanted, len);
-		/* "17.2.22" has "7.2.22", too. */
+		/* "17.2.22" contains "7.2.22". */
 	} while (found && found > data && found[-1]);
 	munmap(data, st.st_size);
 	return found;
 }
 
-/* The folder that this program is in */
-static void own_folder(char path[PATH_MAX])
-{
-	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
-
-	path[len < 0 ? 0 : len] = '\0';
-	dirname(path);
-}
-
-/* Where vmshm.so may be, most likely first; false when there are no more. */
+/* The paths that vmshm.so may have; false when there are no more. */
 static bool candidate(size_t i, char path[PATH_MAX])
 {
 	static const struct {
@@ -183,7 +179,7 @@ static bool candidate(size_t i, char path[PATH_MAX])
 		{ false, "/usr/lib/vmshm.so" },
 	};
 	const char *named = getenv("VMSHM_SO");
-	char folder[PATH_MAX];
+	char directory[PATH_MAX];
 
 	if (named && *named) {
 		snprintf(path, PATH_MAX, "%s", named);
@@ -191,10 +187,10 @@ static bool candidate(size_t i, char path[PATH_MAX])
 	}
 	if (i >= ARRAY_SIZE(places))
 		return false;
-	own_folder(folder);
+	own_directory(directory);
 	if (!places[i].beside_us)
 		strcpy(path, places[i].path);
-	else if (snprintf(path, PATH_MAX, "%s/%s", folder, places[i].path) >=
+	else if (snprintf(path, PATH_MAX, "%s/%s", directory, places[i].path) >=
 		 PATH_MAX)
 		*path = '\0';
 	return true;
@@ -203,14 +199,14 @@ static bool candidate(size_t i, char path[PATH_MAX])
 /* Whether a device in the directory beside the loader is for this QEMU */
 static bool has_device(const char *loader, const char *version)
 {
-	char folder[PATH_MAX], pattern[PATH_MAX + 32];
+	char directory[PATH_MAX], pattern[PATH_MAX + 32];
 	bool found = false;
 	glob_t devices;
 	size_t i;
 
-	snprintf(folder, sizeof(folder), "%s", loader);
+	snprintf(directory, sizeof(directory), "%s", loader);
 	snprintf(pattern, sizeof(pattern), "%s/vmshm-devices/*.so",
-		 dirname(folder));
+		 dirname(directory));
 	if (glob(pattern, 0, NULL, &devices) != 0)
 		return false;
 	for (i = 0; i < devices.gl_pathc && !found; i++)
@@ -219,7 +215,7 @@ static bool has_device(const char *loader, const char *version)
 	return found;
 }
 
-/* Finds the device for this QEMU; or, if there is none, one for another. */
+/* The device for this QEMU; if there is none, @other is one for another. */
 static bool find_device(const char *version, char path[PATH_MAX],
 			char other[PATH_MAX])
 {
@@ -237,7 +233,7 @@ static bool find_device(const char *version, char path[PATH_MAX],
 	return false;
 }
 
-/* A QEMU that was built with the device in it */
+/* Whether QEMU was built with the device */
 static bool is_built_in(char *path)
 {
 	char *argv[] = { path, "-machine", "none", "-device", "help", NULL };
@@ -245,6 +241,18 @@ static bool is_built_in(char *path)
 
 	return output_of(argv, text, sizeof(text)) &&
 	       strstr(text, "name \"vmshm\"");
+}
+
+static void advise_build(void)
+{
+	char source[PATH_MAX];
+
+	if (source_path("", source)) {
+		advice("make -C %s device", quoted(source));
+		return;
+	}
+	explain("In the source directory of VMShm:");
+	advice("make device");
 }
 
 static void check_device(char *qemu_path, const char *version)
@@ -257,7 +265,7 @@ static void check_device(char *qemu_path, const char *version)
 		return;
 	}
 	if (is_built_in(qemu_path)) {
-		finding(GOOD, "device", "The device is a part of this QEMU.");
+		finding(GOOD, "device", "The device is part of this QEMU.");
 		return;
 	}
 	if (!*other)
@@ -268,11 +276,11 @@ static void check_device(char *qemu_path, const char *version)
 	else if (read_line(stamp, sizeof(stamp), "%s.stamp", other) &&
 		 has_string(other, stamp))
 		finding(BAD, "device", "%s is built for QEMU %s: this QEMU "
-			"will refuse it.", escaped(other), escaped(stamp));
+			"refuses it.", escaped(other), escaped(stamp));
 	else
 		finding(BAD, "device", "%s is built for another QEMU: this one "
-			"will refuse it.", escaped(other));
-	advice("make device    in VMShm's source folder");
+			"refuses it.", escaped(other));
+	advise_build();
 }
 
 static bool in_container(void)
@@ -284,9 +292,9 @@ static bool in_container(void)
 static void advise_size(void)
 {
 	if (in_container())
-		advice("docker run --shm-size=1g ...");
+		explain("Start the container with --shm-size=1g.");
 	else
-		advice("sudo mount -o remount,size=1G " SHM);
+		advice("%smount -o remount,size=1G " SHM, sudo());
 }
 
 static void check_shm_size(const struct statfs *st)
@@ -294,14 +302,16 @@ static void check_shm_size(const struct statfs *st)
 	uint64_t size = (uint64_t)st->f_blocks * st->f_bsize;
 	uint64_t room = (uint64_t)st->f_bavail * st->f_bsize;
 
-	/* A tmpfs without a limit says 0. */
+	/* 0: a tmpfs without a limit */
 	if (!size) {
-		finding(GOOD, "shm-size", SHM " has no limit but memory.");
+		finding(GOOD, "shm-size", SHM " has no size limit.");
 	} else if (room < size / 32 || room < 1 << 20) {
 		finding(BAD, "shm-size", SHM " is full: %s of %s are free. A "
-			"program or guest that touches an object's next page "
-			"is ended.", human_size(room), human_size(size));
-		advice("vmshm ls    and vmshm rm NAME what nobody needs");
+			"program that uses a page without memory is killed.",
+			human_size(room), human_size(size));
+		explain("\"vmshm rm NAME\" removes an object that no program "
+			"needs.");
+		advice("vmshm ls");
 		advise_size();
 	} else if (size < SMALL) {
 		finding(DOUBT, "shm-size", SHM " is small: %s, %s of it free.",
@@ -319,26 +329,26 @@ static void check_shm(void)
 
 	if (statfs(SHM, &st) < 0) {
 		finding(BAD, "shm", SHM ": %s.", strerror(errno));
-		advice("sudo mkdir -p " SHM " && sudo mount -t tmpfs "
-		       "-o mode=1777 tmpfs " SHM);
+		advice("%smkdir -p " SHM, sudo());
+		advice("%smount -t tmpfs -o mode=1777 tmpfs " SHM, sudo());
 		return;
 	}
 	if (st.f_type != TMPFS_MAGIC && st.f_type != RAMFS_MAGIC) {
 		finding(BAD, "shm", "No tmpfs is mounted on " SHM ".");
-		advice("sudo mount -t tmpfs -o mode=1777 tmpfs " SHM);
+		advice("%smount -t tmpfs -o mode=1777 tmpfs " SHM, sudo());
 		return;
 	}
 	if (access(SHM, R_OK | W_OK | X_OK) < 0) {
 		bool read_only = errno == EROFS;
 
-		finding(BAD, "shm", "You may not make objects in " SHM ": %s.",
-			strerror(errno));
+		finding(BAD, "shm", "This user cannot create objects in " SHM
+			": %s.", strerror(errno));
 		if (read_only)
-			advice("sudo mount -o remount,rw " SHM);
+			advice("%smount -o remount,rw " SHM, sudo());
 		else
-			advice("sudo chmod 1777 " SHM);
+			advice("%schmod 1777 " SHM, sudo());
 	} else {
-		finding(GOOD, "shm", SHM " is there and can be used.");
+		finding(GOOD, "shm", SHM " is mounted and accessible.");
 	}
 	check_shm_size(&st);
 }
@@ -349,15 +359,18 @@ static void check_kvm(void)
 
 	if (stat("/dev/kvm", &st) < 0) {
 		finding(DOUBT, "kvm", "There is no /dev/kvm: guests are "
-			"emulated, which works and is slow.");
+			"emulated, which is slow.");
 	} else if (access("/dev/kvm", R_OK | W_OK) < 0) {
-		finding(DOUBT, "kvm", "You may not use /dev/kvm: guests are "
-			"emulated, which works and is slow.");
-		if (st.st_gid)
-			advice("sudo usermod -aG %s %s    and log in anew",
-			       group_name(st.st_gid), user_name(getuid()));
+		finding(DOUBT, "kvm", "This user has no permission to use "
+			"/dev/kvm: guests are emulated, which is slow.");
+		if (!st.st_gid)
+			return;
+		explain("A new group is in effect after the next login.");
+		advice("%susermod -aG %s %s", sudo(),
+		       quoted(group_name(st.st_gid)),
+		       quoted(user_name(getuid())));
 	} else {
-		finding(GOOD, "kvm", "/dev/kvm can be used.");
+		finding(GOOD, "kvm", "/dev/kvm is accessible.");
 	}
 }
 

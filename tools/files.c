@@ -2,18 +2,20 @@
 /*
  * Small files of /proc and /sys, and the names of users and groups.
  *
- * Not getpwuid(): a program for a guest is often linked statically, and that
- * needs shared libraries nevertheless.
+ * Not getpwuid(): the program is often linked statically for a guest, and
+ * getpwuid() loads shared libraries even then.
  */
 #include <grp.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "files.h"
 
-/* The first line of the file, without its end; false if there is none. */
 bool read_line(char *line, size_t size, const char *fmt, ...)
 {
 	char path[PATH_MAX];
@@ -46,6 +48,28 @@ bool exists(const char *fmt, ...)
 	return access(path, F_OK) == 0;
 }
 
+void own_directory(char path[PATH_MAX])
+{
+	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+	path[len < 0 ? 0 : len] = '\0';
+	if (len > 0)
+		dirname(path);
+}
+
+bool source_path(const char *name, char path[PATH_MAX])
+{
+	char own[PATH_MAX], source[PATH_MAX];
+
+	own_directory(own);
+	if (snprintf(source, sizeof(source), "%s/..", own) < PATH_MAX &&
+	    realpath(source, own) && exists("%s/driver/Kbuild", own) &&
+	    snprintf(path, PATH_MAX, "%s/%s", own, name) < PATH_MAX)
+		return true;
+	snprintf(path, PATH_MAX, "%s", name);
+	return false;
+}
+
 const char *user_name(uid_t uid)
 {
 	static char name[64];
@@ -59,7 +83,7 @@ const char *user_name(uid_t uid)
 	f = fopen("/etc/passwd", "re");
 	while (f && (p = fgetpwent(f)) && p->pw_uid != uid)
 		;
-	if (p)
+	if (p && *p->pw_name)
 		snprintf(name, sizeof(name), "%s", p->pw_name);
 	else
 		snprintf(name, sizeof(name), "%u", (unsigned int)uid);
@@ -76,7 +100,7 @@ const char *group_name(gid_t gid)
 
 	while (f && (g = fgetgrent(f)) && g->gr_gid != gid)
 		;
-	if (g)
+	if (g && *g->gr_name)
 		snprintf(name, sizeof(name), "%s", g->gr_name);
 	else
 		snprintf(name, sizeof(name), "%u", (unsigned int)gid);

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What this machine has as a guest: devices, and mounts of the file system.
+ * The devices of this machine as a guest, and the mounts of the file system.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <vmshm/regs.h>
 
-#include "vmshm.h"
+#include "files.h"
+#include "guest.h"
+#include "options.h"
+#include "print.h"
 
 #define PCI "/sys/bus/pci/devices"
 
@@ -22,7 +26,7 @@ static void *append(void *list, size_t *count, size_t size)
 	char *more = realloc(list, (*count + 1) * size);
 
 	if (!more) {
-		error("there is no memory left");
+		error("out of memory");
 		exit(EXIT_FAILED);
 	}
 	memset(more + *count * size, 0, size);
@@ -131,7 +135,7 @@ size_t find_mounts(struct mount **mounts)
 	ssize_t count = mounts_find(mounts);
 
 	if (count < 0) {
-		error("there is no memory left");
+		error("out of memory");
 		exit(EXIT_FAILED);
 	}
 	return count;

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vmshm info: about this machine, a device, or an object.
+ * vmshm info: properties of this machine, of a device, or of an object.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <time.h>
 
 #include <vmshm/regs.h>
 
-#include "vmshm.h"
+#include "commands.h"
+#include "files.h"
+#include "guest.h"
+#include "hint.h"
+#include "json.h"
+#include "list.h"
+#include "place.h"
+#include "print.h"
 
 static const struct {
 	uint64_t bit;
@@ -26,8 +33,9 @@ static const struct {
 };
 
 /* "size        64 KiB" */
-static void __attribute__((format(printf, 2, 3)))
-row(const char *what, const char *fmt, ...)
+static void row(const char *what, const char *fmt, ...) PRINTF(2, 3);
+
+static void row(const char *what, const char *fmt, ...)
 {
 	char first[16], *text;
 	va_list args;
@@ -41,17 +49,19 @@ row(const char *what, const char *fmt, ...)
 	free(text);
 }
 
-/* The permission bits and owner as ls(1) has them */
+/* Not wrapped, because it can have blanks and is to be copied */
+static void row_name(const char *what, const char *directory, const char *name)
+{
+	printf("%-13s%s%s\n", what, escaped(directory), escaped(name));
+}
+
 static void row_mode(const struct stat *st)
 {
-	char bits[] = "rwxrwxrwx";
-	int i;
+	char mode[10];
 
-	for (i = 0; i < 9; i++)
-		if (!(st->st_mode & (0400 >> i)))
-			bits[i] = '-';
-	row("mode", "%s, user %s, group %s", bits, user_name(st->st_uid),
-	    group_name(st->st_gid));
+	mode_text(st, mode);
+	row("mode", "%s, user %s, group %s", mode,
+	    escaped(user_name(st->st_uid)), escaped(group_name(st->st_gid)));
 }
 
 /* Objects */
@@ -66,8 +76,8 @@ static void object_json(const struct place *place, const char *name,
 	json_begin(NULL, '{');
 	json_string("name", name);
 	json_string("path", path);
-	json_number("size", st->st_size);
-	json_number("allocated", st->st_blocks * 512);
+	json_number("size", object_size(st));
+	json_number("allocated", object_memory(st));
 	json_string("mode", mode);
 	json_number("uid", st->st_uid);
 	json_number("gid", st->st_gid);
@@ -79,20 +89,17 @@ static void object_json(const struct place *place, const char *name,
 static void object_text(const struct place *place, const char *name,
 			const struct stat *st)
 {
-	char when[32];
+	uint64_t size = object_size(st);
 
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S",
-		 localtime(&st->st_mtime));
-	row("name", "%s", escaped(name));
-	row("path", "%s%s", escaped(place->path), escaped(name));
-	if (st->st_size < 1024)
-		row("size", "%s", human_size(st->st_size));
+	row_name("name", "", name);
+	row_name("path", place->path, name);
+	if (size < 1024)
+		row("size", "%s", human_size(size));
 	else
-		row("size", "%s (%jd bytes)", human_size(st->st_size),
-		    (intmax_t)st->st_size);
-	row("memory", "%s in use", human_size(st->st_blocks * 512));
+		row("size", "%s (%" PRIu64 " bytes)", human_size(size), size);
+	row("memory", "%s in use", human_size(object_memory(st)));
 	row_mode(st);
-	row("modified", "%s", when);
+	row("modified", "%s", local_time(st->st_mtime, true));
 }
 
 static int info_object(const struct options *o, const char *arg)
@@ -109,7 +116,7 @@ static int info_object(const struct options *o, const char *arg)
 	if (fstatat(place.fd, name + 1, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 		object_error(&place, name);
 	} else if (!S_ISREG(st.st_mode)) {
-		error("%s: it is no object", escaped(name));
+		error("%s: not a shared memory object", escaped(name));
 	} else {
 		(o->json ? object_json : object_text)(&place, name, &st);
 		code = EXIT_OK;
@@ -198,10 +205,10 @@ static void row_arena(const char *name)
 
 	if (!device_number(name, "arena_size", &size) ||
 	    !device_number(name, "arena_free", &free))
-		row("arena", "not known: the driver is of another version");
+		row("arena", "unknown: the driver has another version");
 	else if (!size)
-		row("arena", "none: one object at a time, 1 MiB of it, by %s",
-		    "ioctl");
+		row("arena", "none: one object at a time, 1 MiB of it, "
+		    "through ioctl");
 	else
 		row("arena", "%s, %s of it free", human_size(size),
 		    human_size(free));
@@ -229,12 +236,12 @@ static void row_memory_type(const char *name)
 	char type[64];
 
 	if (!device_attribute(name, "memory_type", type, sizeof(type)))
-		row("memory type", "not known");
+		row("memory type", "unknown");
 	else if (strcmp(type, "write-back") == 0)
-		row("memory type", "write-back, as for RAM");
+		row("memory type", "write-back, like RAM");
 	else
-		row("memory type", "%s: an MTRR of this machine has the last "
-		    "word over the page tables, which say write-back", type);
+		row("memory type", "%s, which is slower than write-back",
+		    escaped(type));
 }
 
 static void device_text(const struct device *device, const struct mount *mounts,
@@ -243,12 +250,11 @@ static void device_text(const struct device *device, const struct mount *mounts,
 	bool mounted = false;
 	size_t i;
 
-	row("device", "%s", *device->name ? device->name : "no driver has it");
+	row("device", "%s",
+	    *device->name ? device->name : "no driver is bound");
 	row("PCI", "%s", device->pci);
-	if (!*device->name) {
-		row("", "vmshm doctor says why");
+	if (!*device->name)
 		return;
-	}
 	row_node(device->name);
 	row_arena(device->name);
 	row_features(device->name);
@@ -290,7 +296,7 @@ static int info_devices(const struct options *o, const char *name)
 	free(mounts);
 	if (shown || (o->json && !name))
 		return EXIT_OK;
-	error("there is no device%s%s here", name ? " " : "",
+	error("no device%s%s found", name ? " " : "",
 	      name ? escaped(name) : "");
 	hint("vmshm doctor");
 	return EXIT_FAILED;
@@ -308,16 +314,21 @@ static int info_host(const struct options *o)
 
 	if (!place_open(o, &place))
 		return EXIT_FAILED;
-	if (!list_objects(&place, &entries, &count))
-		return EXIT_FAILED;
-	if (fstatvfs(place.fd, &st) < 0) {
-		error("%s: %s", place.path, strerror(errno));
+	if (!list_objects(&place, &entries, &count)) {
+		place_close(&place);
 		return EXIT_FAILED;
 	}
+	for (i = 0; i < count; i++)
+		used += object_memory(&entries[i].st);
+	free(entries);
+	if (fstatvfs(place.fd, &st) < 0) {
+		error("%s: %s", escaped(place.path), strerror(errno));
+		place_close(&place);
+		return EXIT_FAILED;
+	}
+	place_close(&place);
 	size = (uint64_t)st.f_blocks * st.f_frsize;
 	free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
-	for (i = 0; i < count; i++)
-		used += entries[i].st.st_blocks * 512;
 	if (o->json) {
 		json_begin(NULL, '{');
 		json_string("folder", place.path);
@@ -327,21 +338,16 @@ static int info_host(const struct options *o)
 		json_number("allocated", used);
 		json_end('}');
 	} else {
-		row("folder", "%s", place.path);
+		row_name("directory", place.path, "");
 		row("size", "%s", human_size(size));
 		row("free", "%s", human_size(free_bytes));
 		row("objects", "%zu, with %s of memory", count,
 		    human_size(used));
 	}
-	free(entries);
-	place_close(&place);
 	return EXIT_OK;
 }
 
-/*
- * "/dev/vmshm0" cannot be an object, "/vmshm0" is one, and "vmshm0" is the
- * device if there is one of that name.
- */
+/* "/dev/vmshm0" is a device, "/vmshm0" an object, "vmshm0" what exists. */
 static const char *device_named(const char *arg)
 {
 	if (strncmp(arg, "/dev/", 5) == 0 && !strchr(arg + 5, '/'))
@@ -358,7 +364,7 @@ int cmd_info(const struct options *o, int argc, char **argv)
 	const char *device = NULL;
 
 	if (argc > 1)
-		return usage_error("info takes one name at most");
+		return usage_error("info takes at most one name");
 	if (guest && argc)
 		device = device_named(argv[0]);
 	if (argc && !device)

@@ -2,13 +2,15 @@
 /*
  * One JSON value to stdout, on one line.
  *
- * A name is bytes and JSON is Unicode: a byte that belongs to no UTF-8
- * character becomes the lone surrogate U+DCxx, as Python has it, whose
- * os.fsencode() gives the byte back.
+ * Names are bytes and JSON is Unicode: a byte that is not part of a UTF-8
+ * character becomes the lone surrogate U+DCxx, as in Python, whose
+ * os.fsencode() returns the byte.
  */
 #include <inttypes.h>
+#include <stdio.h>
 
-#include "vmshm.h"
+#include "json.h"
+#include "print.h"
 
 static unsigned int depth;
 static bool first = true;

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "list.h"
+#include "print.h"
 
 static int by_name(const void *a, const void *b)
 {
@@ -18,7 +19,28 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Takes the next object; false at the end, with errno if it is not the end. */
+/* A file system of a guest shows what the host tells, which may be anything. */
+uint64_t object_size(const struct stat *st)
+{
+	return st->st_size;
+}
+
+uint64_t object_memory(const struct stat *st)
+{
+	return (uint64_t)st->st_blocks * 512;
+}
+
+void mode_text(const struct stat *st, char text[10])
+{
+	int i;
+
+	strcpy(text, "rwxrwxrwx");
+	for (i = 0; i < 9; i++)
+		if (!(st->st_mode & (0400 >> i)))
+			text[i] = '-';
+}
+
+/* The next object; false at the end, or with errno after a failure */
 static bool next_object(const struct place *place, DIR *dir, struct entry *e)
 {
 	struct dirent *d;
@@ -28,7 +50,7 @@ static bool next_object(const struct place *place, DIR *dir, struct entry *e)
 		d = readdir(dir);
 		if (!d)
 			return false;
-		/* What is gone by now was not there. */
+		/* It may have been removed since. */
 		if (fstatat(place->fd, d->d_name, &e->st,
 			    AT_SYMLINK_NOFOLLOW) < 0 ||
 		    !S_ISREG(e->st.st_mode))
@@ -38,7 +60,7 @@ static bool next_object(const struct place *place, DIR *dir, struct entry *e)
 	}
 }
 
-/* Doubled each time, because there may be a hundred thousand. */
+/* Doubles the list: a directory may have 100,000 objects. */
 static bool reserve(struct entry **entries, size_t count, size_t *room)
 {
 	struct entry *more;

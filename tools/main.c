@@ -9,7 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "commands.h"
+#include "hint.h"
+#include "macros.h"
+#include "parse.h"
+#include "print.h"
 
 /* Options that have no letter */
 enum { OPT_JSON = 256, OPT_SPARSE };
@@ -40,52 +44,57 @@ struct command {
 #define OPTIONS(...) ((const int[]){ __VA_ARGS__, 0 })
 
 static const struct command commands[] = {
-	{ "ls", cmd_ls, "[--json]", "list the objects", OPTIONS('d', OPT_JSON),
-	  "Lists the objects that there are: on a host all, in a guest those "
-	  "that it may use." },
+	{ "ls", cmd_ls, "[--json] [PATTERN...]", "list the objects",
+	  OPTIONS('d', OPT_JSON),
+	  "Lists the objects: on a host all, in a guest those that the policy "
+	  "of its device allows. With patterns, such as 'frames*', it lists "
+	  "the objects whose names match one of them; quote them for the "
+	  "shell." },
 	{ "info", cmd_info, "[--json] [NAME|DEVICE]",
-	  "tell about an object or a device", OPTIONS('d', OPT_JSON),
-	  "Tells about an object; in a guest about a device, such as vmshm0; "
-	  "without a name about this machine: /dev/shm of a host, all devices "
-	  "of a guest." },
+	  "show an object, a device, or this machine", OPTIONS('d', OPT_JSON),
+	  "Shows an object or, in a guest, a device, such as vmshm0. Without "
+	  "an argument it shows /dev/shm of a host, or all devices of a "
+	  "guest." },
 	{ "create", cmd_create, "[-m MODE] [--sparse] NAME SIZE",
-	  "make an object", OPTIONS('d', 'm', OPT_SPARSE),
-	  "Makes an object of SIZE bytes (4096, 64K, 1M, 2G), all of them "
-	  "zero. MODE is who may use it, as for chmod; without, 600: only you. "
-	  "With --sparse its memory is taken when it is used, not now." },
+	  "create an object", OPTIONS('d', 'm', OPT_SPARSE),
+	  "Creates an object of SIZE bytes (4096, 64K, 1M, 2G), filled with "
+	  "zeros. MODE is its permission bits, as for chmod; the default is "
+	  "600: only its owner. With --sparse, memory is allocated on first "
+	  "use instead of now." },
 	{ "rm", cmd_rm, "NAME...", "remove objects", OPTIONS('d'),
-	  "Removes the names. Who has an object open keeps it." },
-	{ "cat", cmd_cat, "NAME", "print an object's bytes", OPTIONS('d'),
+	  "Removes the names. Programs that have an object open keep it." },
+	{ "cat", cmd_cat, "NAME", "print the bytes of an object", OPTIONS('d'),
 	  "Writes all bytes of the object to the standard output." },
 	{ "write", cmd_write, "NAME [OFFSET]",
-	  "put the input's bytes into an object", OPTIONS('d'),
-	  "Puts the standard input into the object, from OFFSET on (without: "
-	  "from its beginning). The object keeps its size: what does not fit "
-	  "is an error." },
+	  "copy the standard input into an object", OPTIONS('d'),
+	  "Copies the standard input into the object, from OFFSET (default: 0) "
+	  "on. The object keeps its size: input that does not fit is an "
+	  "error." },
 	{ "run", cmd_run, "[-d DEVICE] [-o OPTIONS] PROGRAM [ARGUMENT...]",
 	  "start a program whose /dev/shm is the host's", OPTIONS('d', 'o'),
-	  "In a guest: starts PROGRAM where /dev/shm is the host's, for it and "
-	  "what it starts, and for nobody else. Needs root, or that the device "
-	  "is mounted somewhere already. OPTIONS are those of the mount, such "
-	  "as uid=1000." },
-	{ "send", cmd_send, "[-m MODE] NAME", "send the input to a vmshm recv",
-	  OPTIONS('d', 'm'),
+	  "In a guest: starts PROGRAM with a /dev/shm that is the host's, for "
+	  "this program and its children only. Requires root, or that the "
+	  "device is mounted already. OPTIONS are those of the mount, such as "
+	  "uid=1000." },
+	{ "send", cmd_send, "[-m MODE] NAME",
+	  "send the standard input to a vmshm recv", OPTIONS('d', 'm'),
 	  "Sends the standard input to 'vmshm recv NAME' in a guest or on the "
-	  "host. Either can be started first. It is done when all has arrived "
-	  "and is written there." },
-	{ "recv", cmd_recv, "[-m MODE] NAME", "print what a vmshm send sends",
-	  OPTIONS('d', 'm'),
-	  "Writes what 'vmshm send NAME' sends to the standard output. MODE is "
-	  "who may use the object, as for create; without, 600." },
-	{ "pipe", cmd_pipe, "[-m MODE] NAME", "both at once, to a vmshm pipe",
-	  OPTIONS('d', 'm'),
+	  "host. The two can be started in any order. It ends when the "
+	  "receiver has written all data." },
+	{ "recv", cmd_recv, "[-m MODE] NAME",
+	  "print the data from a vmshm send", OPTIONS('d', 'm'),
+	  "Writes the data from 'vmshm send NAME' to the standard output. MODE "
+	  "is the permission bits of the object, as for create; the default "
+	  "is 600." },
+	{ "pipe", cmd_pipe, "[-m MODE] NAME",
+	  "send and receive, to and from a vmshm pipe", OPTIONS('d', 'm'),
 	  "Sends the standard input to 'vmshm pipe NAME' on the other side, "
-	  "and writes what comes from there to the standard output, until both "
-	  "have ended." },
-	{ "doctor", cmd_doctor, "[--json]", "say what is missing",
+	  "and writes the data from there to the standard output, until both "
+	  "inputs have ended." },
+	{ "doctor", cmd_doctor, "[--json]", "find problems of this machine",
 	  OPTIONS(OPT_JSON),
-	  "Looks at what VMShm needs on this machine, and says what is missing "
-	  "and what to type." },
+	  "Checks what VMShm needs on this machine, and prints the problems "
+	  "and the commands that solve them." },
 };
 
 static const struct command *find_command(const char *name)
@@ -116,12 +125,13 @@ static void print_help(const struct command *c)
 	printf("\n"
 	       "  -H, --host           this machine is the host, not a guest\n"
 	       "  -G, --guest          this machine is the guest\n"
-	       "  -d, --device DEVICE  which device of a guest, as vmshm0\n"
-	       "  -h, --help           this text; after a command, about it\n"
+	       "  -d, --device DEVICE  the device of a guest, such as vmshm0\n"
+	       "  -h, --help           this text; after a command, its help\n"
 	       "  -V, --version        the version\n\n"
-	       "NAME is an object's, /frames or frames. Exit codes: 0 done, 1 "
-	       "failed, 2 wrong\nuse; run: the program's, 126 or 127 if it "
-	       "cannot be started. More: man vmshm\n");
+	       "NAME is the name of an object: /frames or frames. Exit codes: "
+	       "0 success, 1\nfailure, 2 wrong usage; run: that of the "
+	       "program, 126 or 127 if it cannot be\nstarted. More: man "
+	       "vmshm\n");
 }
 
 static int see_help(const struct command *c)
@@ -149,10 +159,10 @@ static int wrong_option(const struct command *c, int found, const char *word)
 	if (found == ':')
 		error("%s: %s needs a value", what, escaped(word));
 	else if (letter && letter < 256 && strncmp(word, "--", 2) != 0)
-		error("%s: there is no option -%s here", what,
+		error("%s: unknown option -%s", what,
 		      escaped((char[]){ letter, '\0' }));
 	else
-		error("%s: there is no option %s here", what, escaped(word));
+		error("%s: unknown option %s", what, escaped(word));
 	return see_help(c);
 }
 
@@ -170,7 +180,7 @@ static bool parse_option(int found, struct options *o)
 		o->device = strncmp(optarg, "/dev/", 5) ? optarg : optarg + 5;
 		if (*o->device && !strchr(o->device, '/'))
 			break;
-		error("'%s' is no device, as vmshm0 is", escaped(optarg));
+		error("'%s' is not a device, such as vmshm0", escaped(optarg));
 		return false;
 	case 'm':
 		return parse_mode(optarg, &o->mode);
@@ -187,11 +197,11 @@ static bool parse_option(int found, struct options *o)
 	return true;
 }
 
-/* -1: go on with argv[optind]; else the exit code */
+/* -1: the words begin at argv[optind]; else the exit code */
 static int parse_options(const struct command *c, int argc, char **argv,
 			 struct options *o)
 {
-	/* What follows a command, or run's program, is not ours to parse. */
+	/* Words after a command or the program of run are not parsed. */
 	const char *letters = !c || c->run == cmd_run ? "+:hVHGd:m:o:"
 						      : ":hVHGd:m:o:";
 	int found;
@@ -218,7 +228,7 @@ static int parse_options(const struct command *c, int argc, char **argv,
 	return -1;
 }
 
-static int vmshm(int argc, char **argv)
+static int run_command_line(int argc, char **argv)
 {
 	struct options o = { .mode = 0600 };
 	const struct command *c;
@@ -227,15 +237,16 @@ static int vmshm(int argc, char **argv)
 	code = parse_options(NULL, argc, argv, &o);
 	if (code >= 0)
 		return code;
+	hint_command_line(argc, argv, optind);
 	argc -= optind;
 	argv += optind;
 	if (!argc) {
-		error("what is to be done?");
+		error("no command given");
 		return see_help(NULL);
 	}
 	c = find_command(argv[0]);
 	if (!c) {
-		error("there is no command %s", escaped(argv[0]));
+		error("unknown command %s", escaped(argv[0]));
 		return see_help(NULL);
 	}
 	code = parse_options(c, argc, argv, &o);
@@ -246,9 +257,9 @@ static int vmshm(int argc, char **argv)
 }
 
 /*
- * As after "<&-": an object that is opened would become the input or output. In
- * the wrong direction, so that using it is an error as before; a program that
- * is run gets them closed.
+ * Opens /dev/null for a closed standard stream, as after "<&-": otherwise the
+ * next object that is opened would become the input or output. The direction is
+ * the wrong one, so that using the stream is still an error.
  */
 static bool fill_closed(void)
 {
@@ -272,7 +283,7 @@ int main(int argc, char **argv)
 		error("/dev/null: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
-	code = vmshm(argc, argv);
+	code = run_command_line(argc, argv);
 	/* A full disk shows only now. */
 	if (ferror(stdout) || fclose(stdout)) {
 		error("the output: %s", strerror(errno));

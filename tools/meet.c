@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The channel of a name, with somebody at its other end. Either of the two may
- * come first. Who can makes the object, and removes its name again when both
- * are there: a third one then makes another, and nothing is left over.
+ * The channel of a name, with a peer at its other end. The two programs may
+ * start in any order. The first one that can creates the object, and removes
+ * its name when both are connected: a third program then creates another
+ * object, and no object is left behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,25 +12,32 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vmshm.h"
 #include <vmshm/channel.h>
 
-/* In each direction; two of them fit into what /dev/vmshmN shows, 1 MiB. */
+#include "hint.h"
+#include "macros.h"
+#include "meet.h"
+#include "parse.h"
+#include "place.h"
+#include "print.h"
+#include "progress.h"
+
+/* In each direction; both fit into the 1 MiB of the device node. */
 #define RING (256 << 10)
-/* With what a channel has besides its rings */
+/* With the first page of a channel */
 #define SIZE (4096 + 2 * RING)
 
-/* Milliseconds: how often to look again, and how long for what passes soon */
+/* Milliseconds between two tries, and until a state counts as permanent */
 enum { PAUSE_FIRST = 5, PAUSE_MOST = 500, PASSES_SOON = 1000 };
 
-/* What a signal has to remove, and which object it was; empty: nothing */
+/* The object that a signal handler has to remove; "": none */
 static char made_path[PATH_MAX + NAME_BYTES];
 static struct stat made_is;
 
 static const int ending[] = { SIGHUP, SIGINT, SIGTERM };
 static struct sigaction before[ARRAY_SIZE(ending)];
 
-/* Not what others have made by that name after somebody removed it. */
+/* Not an object that another program has created under that name since. */
 static void unlink_made(void)
 {
 	struct stat st;
@@ -47,7 +55,7 @@ static void on_signal(int number)
 	raise(number);
 }
 
-/* Not what is ignored, as by nohup(1) */
+/* An ignored signal stays ignored, as after nohup(1). */
 static void catch_signals(void)
 {
 	size_t i;
@@ -72,7 +80,7 @@ static void block_signals(sigset_t *old)
 	sigprocmask(SIG_BLOCK, &all, old);
 }
 
-/* No handler of ours is called once it is removed. */
+/* Also restores the previous signal handlers. */
 static void remove_made(void)
 {
 	sigset_t old;
@@ -88,7 +96,7 @@ static void remove_made(void)
 	sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
-/* No signal comes between the object and the note of it. */
+/* No signal is handled before made_path is set. */
 static int make(const char *where, const char *name, mode_t mode)
 {
 	struct vmshm *shm;
@@ -111,7 +119,7 @@ static int make(const char *where, const char *name, mode_t mode)
 	return err;
 }
 
-/* For who made it and was killed before it had a size */
+/* In the place of a creator that was killed before it did so */
 static int give_size(const char *where, const char *name)
 {
 	struct vmshm *shm;
@@ -134,29 +142,31 @@ static void open_error(const char *name, int err)
 
 	switch (-err) {
 	case EACCES:
-		why = "you may not write to it: by its mode (see --mode), or "
-		      "because the device is for reading only";
+		why = "no permission to write: by the mode of the object (see "
+		      "--mode), or because the device is read-only";
 		break;
 	case EBUSY:
-		why = "two others use it";
+		why = "two other programs use the channel";
 		break;
 	case EINVAL:
-		why = "it has something else in it than a channel";
+		why = "the object contains other data than a channel; remove "
+		      "it if no program needs it";
 		break;
 	case ENODATA:
-		why = "it is too small for a channel";
+		why = "the object is too small for a channel; remove it if no "
+		      "program needs it";
 		break;
 	case EOPNOTSUPP:
-		why = "nothing here can wait for the other side";
+		why = "the device cannot wait for the other side";
 		break;
 	case ENOSPC:
-		why = made() ? "there is no memory left for it on the host"
-			     : "this guest has too many channels open";
+		why = made() ? "the host has no memory for the object"
+			     : "this guest has too many open channels";
 		break;
 	}
 	error("%s: %s", escaped(name), why);
 	if (-err == EINVAL || -err == ENODATA)
-		hint("vmshm rm %s    if nobody needs it", escaped(name));
+		hint("vmshm rm %s", quoted(name));
 	if (-err == EOPNOTSUPP || -err == ENOENT)
 		hint("vmshm doctor");
 }
@@ -169,7 +179,7 @@ static int64_t now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A little longer each time */
+/* Back-off: twice as long each time */
 static void pause_ms(int *ms)
 {
 	struct timespec t = { .tv_nsec = *ms * 1000000L };
@@ -179,8 +189,8 @@ static void pause_ms(int *ms)
 }
 
 /*
- * A guest that may not make objects waits for its host to do so. The maker may
- * not be done yet, and those who were here before not gone.
+ * A guest that cannot create objects waits until its host does. The object may
+ * not have its size yet, and earlier users may not have closed it yet.
  */
 static struct vmshm_channel *take_seat(const char *where, const char *name,
 				       mode_t mode)
@@ -192,7 +202,7 @@ static struct vmshm_channel *take_seat(const char *where, const char *name,
 	int err, cannot;
 
 	for (;;) {
-		/* With a mode it would make what is not noted here. */
+		/* Without a mode it does not create the object. */
 		err = vmshm_channel_open(&ch, where, name, RING, 0);
 		if (!err)
 			return ch;

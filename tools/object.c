@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vmshm create, vmshm rm
+ * vmshm create and vmshm rm
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,12 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "commands.h"
+#include "hint.h"
+#include "macros.h"
+#include "parse.h"
+#include "place.h"
+#include "print.h"
 
 static volatile sig_atomic_t interrupted;
 
@@ -18,7 +23,7 @@ static void on_signal(int number)
 	interrupted = number;
 }
 
-/* So that an object that is half made does not stay. */
+/* So that no object without its memory is left behind */
 static void catch_signals(void)
 {
 	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
@@ -30,8 +35,9 @@ static void catch_signals(void)
 }
 
 /*
- * Its memory at once, unless it is to be sparse: without, a full /dev/shm
- * shows when somebody writes, and ends that process, be it a QEMU.
+ * Allocates the memory now, unless the object is to be sparse: in a full
+ * /dev/shm, the first access to a page without memory kills the process, which
+ * may be QEMU.
  */
 static bool give_size(int fd, uint64_t size, bool sparse)
 {
@@ -52,18 +58,19 @@ static void size_error(const struct place *place, const char *name,
 	switch (errno) {
 	case ENOSPC:
 		if (place->side == SIDE_GUEST || fstatvfs(place->fd, &st) < 0)
-			error("%s: the host has no room for %s", escaped(name),
-			      human_size(size));
+			error("%s: the host has no memory for %s",
+			      escaped(name), human_size(size));
 		else
-			error("%s: %s has %s free, and it needs %s",
-			      escaped(name), place->path,
+			error("%s: %s has %s free, and the object needs %s",
+			      escaped(name), escaped(place->path),
 			      human_size((uint64_t)st.f_bavail * st.f_frsize),
 			      human_size(size));
-		hint("vmshm create --sparse ...    to do without, for now");
+		error("a sparse object gets its memory when it is used");
+		hint_again("", "--sparse");
 		break;
 	case EDQUOT:
 	case EFBIG:
-		error("%s: %s is over a limit (%s)", escaped(name),
+		error("%s: %s exceeds a limit (%s)", escaped(name),
 		      human_size(size), strerror(errno));
 		break;
 	default:
@@ -82,8 +89,9 @@ static int create(const struct place *place, const char *name, uint64_t size,
 		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		    o->mode);
 	if (fd < 0 && errno == EEXIST) {
-		error("%s: it is there already", escaped(name));
-		hint("vmshm rm %s    if nobody needs it", escaped(name));
+		error("%s: the object exists already; remove it if no program "
+		      "needs it", escaped(name));
+		hint("vmshm rm %s", quoted(name));
 		return EXIT_FAILED;
 	}
 	if (fd < 0) {
@@ -111,8 +119,7 @@ int cmd_create(const struct options *o, int argc, char **argv)
 	if (!parse_name(argv[0], name) || !parse_size(argv[1], "size", &size))
 		return EXIT_USAGE;
 	if (!size)
-		return usage_error("an object of no bytes is of no use: give "
-				   "a size of 1 or more");
+		return usage_error("the size is at least 1");
 	if (!place_open(o, &place))
 		return EXIT_FAILED;
 	code = create(&place, name, size, o);
@@ -127,8 +134,8 @@ int cmd_rm(const struct options *o, int argc, char **argv)
 	int i, code = EXIT_OK;
 
 	if (argc < 1)
-		return usage_error("rm takes one name or more");
-	/* All or nothing, as far as the words go */
+		return usage_error("rm takes one or more names");
+	/* Nothing is removed if one of the names is wrong. */
 	for (i = 0; i < argc; i++)
 		if (!parse_name(argv[i], name))
 			return EXIT_USAGE;

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmshm.h"
+#include "options.h"
+#include "parse.h"
+#include "print.h"
 
 /*
- * "frames" is "/frames", as for shm_open(). Stricter than that one with more
- * slashes, because the device is, too.
+ * "frames" is "/frames", as for shm_open(). Other slashes are refused, as the
+ * device does.
  */
 bool parse_name(const char *arg, char name[NAME_BYTES])
 {
@@ -19,11 +21,11 @@ bool parse_name(const char *arg, char name[NAME_BYTES])
 	const char *why = NULL;
 
 	if (!*tail)
-		why = "there is no name in it";
+		why = "the name is empty";
 	else if (strchr(tail, '/'))
-		why = "a name has one '/', at its beginning";
+		why = "a name has only one '/', at its beginning";
 	else if (strcmp(tail, ".") == 0 || strcmp(tail, "..") == 0)
-		why = "that is no name of an object";
+		why = "not a name of an object";
 	else if (strlen(tail) > NAME_MAX)
 		why = "a name has at most 255 bytes after the '/'";
 	if (why) {
@@ -61,7 +63,7 @@ bool parse_size(const char *arg, const char *what, uint64_t *size)
 			goto bad;
 	}
 	if (errno || n > (uint64_t)INT64_MAX >> shift) {
-		usage_error("%s '%s': there are no files that large", what,
+		usage_error("%s '%s': larger than any file can be", what,
 			    escaped(arg));
 		return false;
 	}

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Where objects are: a folder, on both sides. On a host it is the one that
- * shm_open() of every Linux C library uses; to list them it is needed anyway.
+ * The directory of the objects. On a host it is the one that shm_open() of
+ * every C library for Linux uses.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "files.h"
+#include "guest.h"
+#include "hint.h"
+#include "place.h"
+#include "print.h"
 
 #define SHM "/dev/shm"
 
-/* A device or a mount makes it a guest, even if it has guests of its own. */
+/* A machine with a device or a mount is a guest, though it may run QEMU. */
 enum side this_side(const struct options *o)
 {
 	struct device *devices;
@@ -33,13 +38,40 @@ static bool fits(const struct options *o, const struct mount *mount)
 	return !o->device || strcmp(mount->device, o->device) == 0;
 }
 
+const char *device_to_use(const struct options *o)
+{
+	static char name[NAME_MAX + 1] = "vmshm0";
+	struct device *devices;
+	size_t count, i;
+
+	if (o->device)
+		return o->device;
+	count = find_devices(&devices);
+	for (i = 0; i < count; i++) {
+		if (!*devices[i].name)
+			continue;
+		strcpy(name, devices[i].name);
+		break;
+	}
+	free(devices);
+	return name;
+}
+
 static void say_not_mounted(const struct options *o)
 {
-	const char *device = o->device ? escaped(o->device) : NULL;
+	error("%s is not mounted",
+	      o->device ? escaped(o->device) : "the file system vmshm");
+	hint("%smount -t vmshm %s /dev/shm", sudo(),
+	     quoted(device_to_use(o)));
+	hint("vmshm doctor");
+}
 
-	error("%s is not mounted", device ? device : "the file system vmshm");
-	hint("sudo mount -t vmshm %s /dev/shm", device ? device : "vmshm0");
-	hint("vmshm doctor    if that does not work");
+static void hint_device(const char *device)
+{
+	char option[NAME_MAX + 16];
+
+	snprintf(option, sizeof(option), "--device %s", quoted(device));
+	hint_again("", option);
 }
 
 static const struct mount *choose(const struct options *o,
@@ -49,9 +81,10 @@ static const struct mount *choose(const struct options *o,
 
 	chosen = mounts_choose(mounts, count, o->device, &other);
 	if (other) {
-		error("%s and %s are both mounted: say which one",
+		error("%s and %s are both mounted: select one with --device",
 		      escaped(chosen->device), escaped(other->device));
-		hint("vmshm --device %s ...", escaped(chosen->device));
+		hint_device(chosen->device);
+		hint_device(other->device);
 		return NULL;
 	}
 	if (!chosen)
@@ -77,25 +110,6 @@ static bool find_place(const struct options *o, char path[PATH_MAX])
 	return mount;
 }
 
-const char *device_to_use(const struct options *o)
-{
-	static char name[NAME_MAX + 1] = "vmshm0";
-	struct device *devices;
-	size_t count, i;
-
-	if (o->device)
-		return o->device;
-	count = find_devices(&devices);
-	for (i = 0; i < count; i++) {
-		if (!*devices[i].name)
-			continue;
-		strcpy(name, devices[i].name);
-		break;
-	}
-	free(devices);
-	return name;
-}
-
 static bool is_mounted(const struct options *o)
 {
 	struct mount *mounts;
@@ -114,7 +128,7 @@ static bool check_side(const struct options *o)
 {
 	if (this_side(o) == SIDE_GUEST || !o->device)
 		return true;
-	error("--device is for guests, and this is a host");
+	error("--device is for guests; this machine is a host");
 	return false;
 }
 
@@ -163,27 +177,28 @@ void object_error(const struct place *place, const char *name)
 
 	switch (errno) {
 	case ENOENT:
-		why = guest ? "no such object on the host, or its policy does "
-			      "not let this guest use it"
-			    : "there is no such object";
+		why = guest ? "no such object on the host, or the policy of "
+			      "the device denies it to this guest"
+			    : "no such object";
 		break;
 	case EROFS:
 		if (guest)
-			why = "this guest may not change what objects there "
-			      "are; on the host QEMU needs -device "
-			      "vmshm,create=on, and here a mount with rw";
+			why = "this guest cannot create or remove objects: "
+			      "that requires -device vmshm,create=on on the "
+			      "host, and a mount with rw here";
 		break;
 	case ELOOP:
-		why = "it is a symbolic link, and no object";
+		why = "a symbolic link, not a shared memory object";
 		break;
 	case EISDIR:
-		why = "it is a folder, and no object";
+		why = "a directory, not a shared memory object";
 		break;
 	case ENXIO:
-		why = "it is no object";
+		why = "not a shared memory object";
 		break;
 	case ENODATA:
-		why = "it is empty: who made it has not given it a size yet";
+		why = "the object is empty: its creator has not set its size "
+		      "yet";
 		break;
 	}
 	error("%s: %s", escaped(name), why);
@@ -198,11 +213,13 @@ int object_open(const struct place *place, const char *name, int flags,
 
 	if (fd < 0 || fstat(fd, st) < 0) {
 		object_error(place, name);
+		if (fd >= 0)
+			close(fd);
 		return -1;
 	}
 	if (S_ISREG(st->st_mode))
 		return fd;
-	error("%s: it is no object", escaped(name));
+	error("%s: not a shared memory object", escaped(name));
 	close(fd);
 	return -1;
 }

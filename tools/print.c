@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "options.h"
+#include "print.h"
 
-#define COLUMNS 80
 #define PREFIX "vmshm: "
 
 /* Room for a name of NAME_MAX bytes that are all escaped */
@@ -49,17 +49,37 @@ size_t utf8_length(const char *s)
 	return continuation(u[3]) ? 4 : 0;
 }
 
-/* Bytes to show as they are; 0: the first one could move the cursor. */
-static size_t printable_length(const char *s)
+/*
+ * Not what moves the cursor (U+0080 to U+009F are control characters, too), and
+ * not what changes the order of a line: the marks, embeddings and isolates of
+ * bidirectional text.
+ */
+bool printable(const char *s)
 {
 	const unsigned char *u = (const unsigned char *)s;
 
-	if (u[0] < 0x20 || u[0] == 0x7f || u[0] == '\\')
-		return 0;
-	/* U+0080 to U+009F are control characters, too. */
+	if (u[0] < 0x20 || u[0] == 0x7f)
+		return false;
 	if (u[0] == 0xc2 && u[1] < 0xa0)
-		return 0;
-	return utf8_length(s);
+		return false;
+	if (u[0] == 0xe2 && u[1] == 0x80 &&
+	    (u[2] == 0x8e || u[2] == 0x8f || (u[2] >= 0xa8 && u[2] <= 0xae)))
+		return false;
+	return !(u[0] == 0xe2 && u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9);
+}
+
+static size_t text_width_of(const char *text, size_t len)
+{
+	size_t width = 0, i;
+
+	for (i = 0; i < len; i++)
+		width += !continuation(text[i]);
+	return width;
+}
+
+size_t text_width(const char *text)
+{
+	return text_width_of(text, strlen(text));
 }
 
 const char *escaped(const char *bytes)
@@ -69,9 +89,9 @@ const char *escaped(const char *bytes)
 
 	/* Always room for one more character and "..." */
 	while (*bytes && out < buffer + BUFFER_SIZE - 8) {
-		size_t len = printable_length(bytes);
+		size_t len = utf8_length(bytes);
 
-		if (len) {
+		if (len && printable(bytes) && *bytes != '\\') {
 			memcpy(out, bytes, len);
 			out += len;
 			bytes += len;
@@ -108,30 +128,43 @@ const char *human_size(uint64_t bytes)
 	return buffer;
 }
 
-/*
- * Breaks at spaces; a word that is longer than a line is not broken. @first
- * is as wide as @next, though it may have colours in it.
- */
+const char *local_time(time_t t, bool seconds)
+{
+	char *buffer = next_buffer();
+	struct tm tm;
+
+	/* A year may have more digits than an int. */
+	if (!localtime_r(&t, &tm) ||
+	    !strftime(buffer, BUFFER_SIZE,
+		      seconds ? "%Y-%m-%d %H:%M:%S" : "%Y-%m-%d %H:%M", &tm))
+		snprintf(buffer, BUFFER_SIZE, "@%jd", (intmax_t)t);
+	return buffer;
+}
+
+/* A word that is longer than a line is not broken. */
 void print_wrapped(FILE *out, const char *first, const char *next,
 		   const char *text)
 {
-	size_t column = strlen(next);
-	const char *blank = "";
+	size_t indent = text_width(next);
+	size_t column = indent;
 
 	fputs(first, out);
 	while (*text) {
-		size_t len = strcspn(text, " ");
+		size_t blanks = strspn(text, " ");
+		size_t len = blanks + strcspn(text + blanks, " ");
+		size_t width = text_width_of(text, len);
 
-		if (*blank && column + 1 + len > COLUMNS) {
+		if (blanks && column > indent && column + width > COLUMNS) {
 			fprintf(out, "\n%s", next);
-			column = strlen(next);
-			blank = "";
+			column = indent;
+			/* The line break stands for one of them. */
+			text++;
+			len--;
+			width--;
 		}
-		fprintf(out, "%s%.*s", blank, (int)len, text);
-		column += strlen(blank) + len;
-		blank = " ";
+		fprintf(out, "%.*s", (int)len, text);
+		column += width;
 		text += len;
-		text += strspn(text, " ");
 	}
 	fputc('\n', out);
 }
@@ -165,18 +198,6 @@ int usage_error(const char *fmt, ...)
 	verror(fmt, args);
 	va_end(args);
 	return EXIT_USAGE;
-}
-
-/* Not wrapped, because it is to be copied. */
-void hint(const char *fmt, ...)
-{
-	va_list args;
-
-	fputs(PREFIX "type: ", stderr);
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
 }
 
 bool use_colour(FILE *out)

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A line on the terminal that says how far a transfer is. A thread of its own
- * writes it, so that it goes on while nothing arrives.
+ * The progress of a transfer, on a line of the terminal. A thread of its own
+ * writes it, so that the line is updated while no data arrives.
  */
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "print.h"
+#include "progress.h"
 
-#define COLUMNS 79
+/* The last column stays free: some terminals wrap after it. */
+#define WIDTH (COLUMNS - 1)
 #define TICK_NS 250000000
 
 static atomic_uint_fast64_t counted[2];
@@ -61,7 +64,7 @@ static double seconds_since(const struct timespec *then)
 
 static const char *amount(void)
 {
-	static char text[COLUMNS];
+	static char text[WIDTH];
 
 	if (!two_ways)
 		return human_size(all_bytes());
@@ -71,18 +74,18 @@ static const char *amount(void)
 	return text;
 }
 
-/* Over the line before, of which nothing is left */
+/* Overwrites all of the previous line. */
 static void rewrite(const char *fmt, ...) PRINTF(1, 2);
 
 static void rewrite(const char *fmt, ...)
 {
-	char text[COLUMNS + 1];
+	char text[WIDTH + 1];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	fprintf(stderr, "\r%-*s", shown ? COLUMNS : 0, text);
+	fprintf(stderr, "\r%-*s", shown ? WIDTH : 0, text);
 	shown = true;
 }
 
@@ -91,7 +94,7 @@ static void tick(double rate)
 	unsigned int seconds = seconds_since(&start);
 	pid_t foreground = tcgetpgrp(STDERR_FILENO);
 
-	/* Not into what somebody types, after "&" or Ctrl-Z and bg */
+	/* Not as a background job, where the user types something else */
 	if (foreground >= 0 && foreground != getpgrp())
 		return;
 	rewrite("vmshm: %s  %s/s  %u:%02u", amount(), human_size(rate),

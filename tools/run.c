@@ -2,9 +2,9 @@
 /*
  * vmshm run: a program whose /dev/shm is the host's.
  *
- * It gets a mount namespace of its own, so that nobody else sees the change.
- * Who may not mount can still bind what is mounted elsewhere, in a user
- * namespace; the kernel lets no new vmshm be mounted in one.
+ * The program gets a mount namespace of its own, so that no other process sees
+ * the change. A user without the right to mount can still bind an existing
+ * mount, in a user namespace; a new vmshm cannot be mounted in one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,19 +15,25 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include "vmshm.h"
+#include "commands.h"
+#include "files.h"
+#include "guest.h"
+#include "hint.h"
+#include "macros.h"
+#include "place.h"
+#include "print.h"
 
 #define SHM "/dev/shm"
 
-/* As env(1) and the shells have it */
+/* The same as in env(1) and in shells */
 enum { EXIT_CANNOT = 126, EXIT_NOT_FOUND };
 
-/* Nothing that is mounted here is to get out. */
+/* No mount of this namespace propagates to another one. */
 static bool make_private(void)
 {
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
 		return true;
-	error("cannot keep the mount to this program: %s", strerror(errno));
+	error("cannot make the mounts private: %s", strerror(errno));
 	return false;
 }
 
@@ -40,18 +46,18 @@ static bool mount_device(const struct options *o)
 		return true;
 	switch (errno) {
 	case ENODEV:
-		error("this kernel does not know the file system vmshm");
-		hint("sudo modprobe vmshm");
+		error("the kernel does not have the file system vmshm");
+		hint("%smodprobe vmshm", sudo());
 		break;
 	case EINVAL:
 		if (o->mount_options && exists("/sys/class/vmshm/%s", device))
-			error("a mount option is not right: %s",
+			error("wrong mount option: %s",
 			      escaped(o->mount_options));
 		else
-			error("there is no device %s", escaped(device));
+			error("no device %s found", escaped(device));
 		break;
 	case EPERM:
-		error("root of a container or user namespace may not mount the "
+		error("root of a container or user namespace cannot mount the "
 		      "device");
 		break;
 	case EOPNOTSUPP:
@@ -62,7 +68,7 @@ static bool mount_device(const struct options *o)
 		error("cannot mount %s on " SHM ": %s", escaped(device),
 		      strerror(errno));
 	}
-	hint("vmshm doctor    to see what is missing");
+	hint("vmshm doctor");
 	return false;
 }
 
@@ -84,7 +90,7 @@ static bool write_file(const char *path, const char *fmt, ...)
 	return good;
 }
 
-/* Where the device is mounted, in @path */
+/* The path of the mounted device */
 static bool find_mounted(const struct options *o, char path[PATH_MAX])
 {
 	struct mount *mounts;
@@ -102,28 +108,33 @@ static bool find_mounted(const struct options *o, char path[PATH_MAX])
 	return found;
 }
 
-/* As the same user, who may do there what is done here and nothing else. */
-static bool bind_mounted(const struct options *o, char **argv)
+static void hint_as_root(void)
+{
+	if (geteuid())
+		hint_again("sudo ", "");
+}
+
+/* In a user namespace in which the user has the same user and group ID */
+static bool bind_mounted(const struct options *o)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	char path[PATH_MAX];
 
 	if (o->mount_options || !find_mounted(o, path)) {
-		error("only root may mount the device (CAP_SYS_ADMIN; a user "
-		      "namespace will not do)%s",
+		error("only root can mount the device (CAP_SYS_ADMIN outside "
+		      "of user namespaces)%s",
 		      o->mount_options ? "" :
-		      ", and it is not mounted anywhere yet");
-		hint("sudo vmshm run %s ...", escaped(argv[0]));
+		      ", and it is not mounted yet");
+		hint_as_root();
 		return false;
 	}
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
 	    !write_file("/proc/self/setgroups", "deny") ||
 	    !write_file("/proc/self/uid_map", "%u %u 1", uid, uid) ||
 	    !write_file("/proc/self/gid_map", "%u %u 1", gid, gid)) {
-		error("neither root nor allowed a user namespace: %s",
-		      strerror(errno));
-		hint("sudo vmshm run %s ...", escaped(argv[0]));
+		error("not root, and no user namespace: %s", strerror(errno));
+		hint_as_root();
 		return false;
 	}
 	if (!make_private())
@@ -134,13 +145,13 @@ static bool bind_mounted(const struct options *o, char **argv)
 	return false;
 }
 
-static bool enter(const struct options *o, char **argv)
+static bool enter(const struct options *o)
 {
 	if (unshare(CLONE_NEWNS) == 0)
 		return make_private() && mount_device(o);
 	if (errno == EPERM)
-		return bind_mounted(o, argv);
-	error("no mount namespace: %s", strerror(errno));
+		return bind_mounted(o);
+	error("cannot create a mount namespace: %s", strerror(errno));
 	return false;
 }
 
@@ -151,12 +162,12 @@ int cmd_run(const struct options *o, int argc, char **argv)
 	if (argc < 1)
 		return usage_error("run takes a program and its arguments");
 	if (this_side(o) == SIDE_HOST) {
-		error("this is no guest with VMShm: its /dev/shm is the host's "
-		      "already");
-		hint("vmshm --guest doctor    if it should be one");
+		error("this machine is not a guest with VMShm; if it should be "
+		      "one, check it");
+		hint("vmshm --guest doctor");
 		return EXIT_FAILED;
 	}
-	if (!enter(o, argv))
+	if (!enter(o))
 		return EXIT_FAILED;
 	execvp(argv[0], argv);
 	code = errno == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT;

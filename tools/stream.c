@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vmshm send, vmshm recv, vmshm pipe: what is on the standard input comes out
- * at the other end of a channel, on the other side of the border or on this
- * one.
+ * vmshm send, vmshm recv, vmshm pipe: the standard input of one program becomes
+ * the standard output of another one, through a channel between guest and host
+ * or within one of them.
  *
- * Success is only what has arrived: who receives gives memory back when it is
- * written, and closes when all of it is. Who fails goes without closing, so
- * that it is no end to the other one, but a failure, too. A pipe cannot
- * wait for the other one to close, who waits as well: it sends an empty message
- * last, whose memory comes back when the output is known to be good.
+ * The exit code is 0 only if all data has arrived: the receiver releases a
+ * message when it is written, and closes the channel when all are. A program
+ * that fails exits without closing, so that the peer fails as well. A pipe
+ * cannot wait until its peer closes, which waits, too: it sends an empty
+ * message last, which the peer releases when its output is known to be good.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,16 +16,23 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "vmshm.h"
 #include <vmshm/channel.h>
+
+#include "commands.h"
+#include "macros.h"
+#include "meet.h"
+#include "parse.h"
+#include "print.h"
+#include "progress.h"
 
 #define CHUNK 65536
 
-/* The first to fail ends the program, whatever the other thread waits for. */
+/* Ends the program while the other thread may be waiting. */
 static void fail(const char *fmt, ...) PRINTF(1, 2) __attribute__((noreturn));
 
 static void fail(const char *fmt, ...)
@@ -52,13 +59,13 @@ static void peer_failed(int err, const char *what)
 			 progress_bytes(RECEIVED));
 	switch (-err) {
 	case EPIPE:
-		fail("the other end has closed before it had all of the input");
+		fail("the other end has closed before it received all data");
 	case ECONNRESET:
-		fail("the other end has failed%s: its input or output has, or "
-		     "it was killed, or its virtual machine was", so_far);
+		fail("the other end has failed%s: its input or output failed, "
+		     "or it was killed, or its virtual machine was", so_far);
 	case EPROTO:
-		fail("the other end has written something else than a channel "
-		     "has");
+		fail("the other end has written invalid data into the "
+		     "channel");
 	case ENODEV:
 		fail("the device was unplugged");
 	default:
@@ -98,7 +105,7 @@ static int drain(struct vmshm_channel *ch)
 
 static size_t chunk_of(const struct vmshm_channel *ch)
 {
-	/* So that one is written while another one is read */
+	/* So that one message is written while another one is read */
 	size_t size = vmshm_channel_max(ch) / 4;
 
 	return size < CHUNK ? size : CHUNK;
@@ -170,7 +177,7 @@ static void write_output(const char *data, size_t size)
 	}
 }
 
-/* Some file systems say only at a close() that they could not write. */
+/* Some file systems report a failed write only at close(). */
 static void check_output(void)
 {
 	int copy = dup(STDOUT_FILENO);
@@ -179,7 +186,7 @@ static void check_output(void)
 		fail("the output: %s", strerror(errno));
 }
 
-/* Whoever reads it sees the end now; dup2() would hide an error. */
+/* A reader of the output sees its end now; dup2() would hide an error. */
 static void end_output(void)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -211,7 +218,7 @@ static void receive_output(struct vmshm_channel *ch)
 	end_output();
 }
 
-/* Until the other end has closed; it has nothing to say before. */
+/* Waits until the other end has closed; it sends nothing before. */
 static void *receive_nothing(void *channel)
 {
 	struct vmshm_channel *ch = channel;
@@ -221,8 +228,8 @@ static void *receive_nothing(void *channel)
 
 	err = peek(ch, &data, &size);
 	if (!err)
-		fail("the other end is sending, too: one of the two is to be "
-		     "'vmshm recv', or both 'vmshm pipe'");
+		fail("the other end is sending, too: use 'vmshm recv' on one "
+		     "side, or 'vmshm pipe' on both");
 	if (err != -EPIPE)
 		peer_failed(err, "sending");
 	return NULL;
@@ -233,7 +240,7 @@ static void send_only(struct vmshm_channel *ch)
 	pthread_t other;
 
 	if (pthread_create(&other, NULL, receive_nothing, ch))
-		fail("no thread can be made");
+		fail("cannot create a thread");
 	send_input(ch);
 	end_input(ch);
 	pthread_join(other, NULL);
@@ -244,12 +251,12 @@ static void send_and_receive(struct vmshm_channel *ch)
 	pthread_t other;
 
 	if (pthread_create(&other, NULL, send_for_pipe, ch))
-		fail("no thread can be made");
+		fail("cannot create a thread");
 	receive_output(ch);
 	pthread_join(other, NULL);
 }
 
-/* Shows how far it is, unless the bytes themselves go to the terminal. */
+/* Shows the progress, unless the data itself goes to the terminal. */
 static int transfer(const struct options *o, int argc, char **argv,
 		    void (*run)(struct vmshm_channel *ch))
 {
@@ -259,7 +266,7 @@ static int transfer(const struct options *o, int argc, char **argv,
 	char name[NAME_BYTES];
 
 	if (argc != 1)
-		return usage_error("give one name of a channel");
+		return usage_error("give exactly one name of a channel");
 	if (!parse_name(argv[0], name))
 		return EXIT_USAGE;
 	ch = meet(o, name);

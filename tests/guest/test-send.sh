@@ -246,9 +246,9 @@ test_errors()
 	fails '/dev/vmshm9: No such file' vmshm -d vmshm9 send "$object"
 	mounted vmshm2
 	host create "$object" 1048576
-	fails "device is for reading only" vmshm send "$object"
+	fails "device is read-only" vmshm send "$object"
 	umount $m
 	mount -t vmshm vmshm0 $m
 	host write "$object" 0 736f6d657468696e67
-	fails 'something else' vmshm send "$object"
+	fails 'other data' vmshm send "$object"
 }

@@ -111,7 +111,7 @@ test_create_and_rm()
 	[ "$(host size "$object")" = 3145728 ] || fail "$(host size "$object")"
 	vmshm info --json "$object" >/tmp/out
 	has '"allocated": 3145728, "mode": "0640"'
-	fails 1 'there already' vmshm create "$object" 1
+	fails 1 'exists already' vmshm create "$object" 1
 	vmshm rm "$object"
 	fails 1 'no such object' vmshm rm "$object"
 	vmshm create --sparse "$object" 1G
@@ -146,7 +146,7 @@ test_two_mounted()
 	mkdir -p $m-2
 	mount -t vmshm vmshm5 $m-2
 	trap 'umount $m $m-2' EXIT
-	fails 1 'vmshm --device' vmshm ls
+	fails 1 'type: vmshm ls --device vmshm5' vmshm ls
 	for d in vmshm5 /dev/vmshm5; do
 		vmshm create -d $d tool-made 1
 		[ "$(host size "$(name in-tool-made)")" = 1 ] || fail $d
@@ -237,7 +237,7 @@ test_run_exit_codes()
 	fails 127 'No such file' vmshm run /nothing
 	fails 126 'Permission denied' vmshm run /tmp
 	fails 1 'no device vmshm9' vmshm run -d vmshm9 true
-	fails 1 'option is not right' vmshm run -o what=1 true
+	fails 1 'wrong mount option' vmshm run -o what=1 true
 	fails 2 'run takes a program' vmshm run
 	vmshm run -- echo --json >/tmp/out
 	has --json
@@ -250,7 +250,7 @@ test_run_as_user()
 	host create "$object" 10 666
 	host create "$theirs" 10 600
 	user vmshm run true 2>/tmp/err && fail "not root"
-	grep -q 'sudo vmshm run true' /tmp/err || fail "$(cat /tmp/err)"
+	grep -q 'type: sudo vmshm run true$' /tmp/err || fail "$(cat /tmp/err)"
 	user vmshm run -o uid=0 true 2>/tmp/err && fail "not root"
 	grep -q 'only root' /tmp/err || fail "$(cat /tmp/err)"
 	mounted -o gid=1000 vmshm0
@@ -273,7 +273,7 @@ test_doctor()
 {
 	vmshm doctor >/tmp/out || fail "$(cat /tmp/out)"
 	has 'note  vmshm0 is not mounted'
-	has 'ok    The kernel knows the file system'
+	has 'ok    The kernel has the file system'
 	mounted vmshm0
 	vmshm doctor >/tmp/out || fail "$(cat /tmp/out)"
 	has "ok    vmshm0 is mounted on $m."

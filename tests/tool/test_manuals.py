@@ -117,7 +117,8 @@ def test_install():
         files = sorted(os.path.relpath(f, here) for f in
                        glob.glob(here + "/**", recursive=True)
                        if os.path.isfile(f))
-        equal(files, ["opt/x/bin/vmshm"] +
+        equal(files, ["opt/x/bin/vmshm",
+                      "opt/x/share/bash-completion/completions/vmshm"] +
               [f"opt/x/share/man/man{n}/vmshm.{n}" for n in "145"])
         equal(os.access(here + "/opt/x/bin/vmshm", os.X_OK), True)
         with open(here + "/opt/x/bin/vmshm", "rb") as a, \

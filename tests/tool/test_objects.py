@@ -48,7 +48,61 @@ def test_ls():
         contains(lines[b.name], "68.3 KiB", "rw-------")
         for name in others.values():
             equal(name in lines or name in entries, False, name)
-    equal(list(entries), sorted(entries), "order")
+    equal(list(entries), sorted(entries, key=os.fsencode), "order")
+
+
+def test_ls_pattern():
+    """With and without the slash, several, and one that matches nothing."""
+    with Object(1) as a, Object(2) as b:
+        def listed(*patterns, code=0):
+            return [e["name"] for e in
+                    vmshm("ls", "--json", *patterns, code=code).json]
+        equal(listed(a.name), [a.name])
+        equal(listed(a.name[1:4] + "?" + a.name[5:]), [a.name])
+        equal(listed(f"/{shm.PREFIX}*"), sorted([a.name, b.name]))
+        equal(listed(b.name, a.name, a.name), sorted([a.name, b.name]))
+        equal(listed(a.name, fresh_name(), code=1), [a.name])
+        lines = vmshm("ls", b.name).out.splitlines()
+        equal(len(lines), 2)
+        contains(vmshm("ls", "no[thing", code=1).err, "no[thing",
+                 "no object matches")
+
+
+def test_times():
+    """Of any year; the calendar of the C library ends before that of tmpfs."""
+    for when in (-(1 << 55), -62167219201, -1, 0, 253402300800,
+                 67768036191676799, 67768036191676800, 1 << 56):
+        with Object(1) as o:
+            try:
+                os.utime(o.path, (when, when))
+            except OverflowError:
+                subprocess.run(["touch", "-d", f"@{when}", o.path], check=True)
+            when = int(os.stat(o.path).st_mtime_ns // 10 ** 9)
+            told = [vmshm(*args).out for args in
+                    (("ls", o.name), ("info", o.name))]
+            equal(vmshm("ls", "--json", o.name).json[0]["modified"], when)
+            equal(vmshm("info", "--json", o.name).json["modified"], when)
+            header, line = told[0].splitlines()
+            equal(header.index("NAME"), line.index(o.name), "columns")
+            if when > 67768036191676799:
+                contains(told[1], f"modified @{when}")
+
+
+def test_ls_long_owner():
+    """Columns are as wide as the longest owner; control bytes do nothing."""
+    script = ("mount -t tmpfs none /dev/shm\ntouch /dev/shm/a /dev/shm/b\n"
+              "chown 4242 /dev/shm/a\nchown 4243 /dev/shm/b\n"
+              "mount -t tmpfs none /mnt\n"
+              "printf '%s:x:4242:1::/:\\n\033[31m:x:4243:1::/:\\n' "
+              + "o" * 60 + " >/mnt/p\nmount --bind /mnt/p /etc/passwd")
+    if os.geteuid():
+        raise Skip("not root")
+    text = vmshm("ls", before=with_mounts(script)).out
+    header, first, second = text.splitlines()
+    equal("\033" in text, False, "control bytes")
+    equal((first.index("/a"), second.index("/b")),
+          (header.index("NAME"), header.index("NAME")), text)
+    contains(first, "o" * 60)
 
 
 def test_ls_empty():
@@ -92,7 +146,7 @@ def test_not_objects():
                 contains(vmshm(*args, name, code=1).err, name,
                          "symbolic link" if kind == "link" and
                          args != ("info",) else "")
-        contains(vmshm("rm", others["dir"], code=1).err, "folder")
+        contains(vmshm("rm", others["dir"], code=1).err, "directory")
 
 
 def test_missing():
@@ -125,7 +179,7 @@ def test_create():
     st = os.stat(path(name))
     equal((st.st_size, st.st_blocks * 512), (1 << 20, 1 << 20))
     equal(vmshm("cat", name).raw, bytes(1 << 20))
-    contains(vmshm("create", name, "1", code=1).err, "there already",
+    contains(vmshm("create", name, "1", code=1).err, "exists already",
              f"type: vmshm rm {name}")
     equal(os.stat(path(name)).st_size, 1 << 20)
     vmshm("rm", name)
@@ -150,7 +204,8 @@ def test_create_no_room():
                    before=[*with_shm("1M"), "sh", "-ec",
                            script + ' && exec "$@"', "sh"])
     equal([e["name"] for e in result.json], ["/a"])
-    contains(result.err, "/b", "124 KiB free", "it needs 1 MiB", "--sparse")
+    contains(result.err, "/b", "124 KiB free", "needs 1 MiB",
+             "type: vmshm create --sparse /b 1M")
 
 
 def test_create_interrupted():
@@ -212,18 +267,19 @@ def test_write_too_long():
         with open(file, "rb") as data:
             said = vmshm("write", o.name, code=1, stdin=data).err
         contains(said, "100 bytes", "101", "nothing was written",
-                 "type: truncate -s SIZE")
+                 f"type: truncate -s 101 {path(o.name)}")
         equal(o.read(0, 200), b"o" * 100)
         with open(file, "rb") as data:
             data.seek(1)
             vmshm("write", o.name, stdin=data)
         equal(o.read(0, 200), b"n" * 100)
         said = vmshm("write", o.name, "90", data=b"p" * 11, code=1).err
-        contains(said, "10 bytes were written", "truncate")
+        contains(said, "10 bytes were written")
+        equal("type: " in said, False, "a size that is not known")
         equal(o.read(0, 200), b"n" * 90 + b"p" * 10)
         for offset in ("101", "1G", "8388607T"):
             said = vmshm("write", o.name, offset, code=1).err
-            contains(said, "ends at 100", "truncate")
+            contains(said, "ends at 100", "type: truncate -s ")
         equal(o.size, 100)
 
 
@@ -235,9 +291,10 @@ def test_sides():
         for args in (("-G", "ls"), ("cat", "-G", o.name),
                      ("--guest", "info", o.name)):
             contains(vmshm(*args, code=1).err, "not mounted",
-                     "type: sudo mount -t vmshm vmshm0 /dev/shm")
+                     "mount -t vmshm vmshm0 /dev/shm", "type: vmshm doctor")
         contains(vmshm("ls", "-H", "-d", "vmshm0", code=1).err, "guests")
-    contains(vmshm("-H", "run", "true", code=1).err, "no guest")
+    contains(vmshm("-H", "run", "true", code=1).err, "not a guest",
+             "type: vmshm --guest doctor")
     contains(vmshm("-G", "info", "--device", "vmshm7", code=1).err, "vmshm7")
     equal(vmshm("-G", "info", "--json").json, [])
 

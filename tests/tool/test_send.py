@@ -339,7 +339,8 @@ def test_three():
             sender.put(b"x")
             other.get(1)
             for command in ("send", "recv", "pipe"):
-                contains(vmshm(command, o.name, code=1).err, "two others")
+                contains(vmshm(command, o.name, code=1).err,
+                         "two other programs")
             sender.end(b"y")
             equal(other.end().raw, b"y")
         # Who did not make the object does not remove it.
@@ -365,7 +366,7 @@ def test_names_free_again():
 
 def test_other_content():
     with Object(data=b"something else" * 1000) as o:
-        contains(vmshm("send", o.name, code=1).err, "something else in it",
+        contains(vmshm("send", o.name, code=1).err, "other data than a channel",
                  "type: vmshm rm")
     with Object(data=b"x") as o:
         contains(vmshm("recv", o.name, code=1).err, "too small")
@@ -465,7 +466,7 @@ def test_wrong_use():
 def test_no_memory():
     """A /dev/shm that is too small for the object."""
     contains(vmshm("recv", fresh_name(), code=1, before=with_shm("64k")).err,
-             "there is no memory left for it")
+             "no memory for the object")
 
 
 def read_until(fd, text):

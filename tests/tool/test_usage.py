@@ -6,8 +6,9 @@ import pty
 import re
 import subprocess
 
-from shm import Object, fresh_name
-from tool import COLUMNS, ROOT, VMSHM, Skip, contains, equal, vmshm
+from shm import Object, fresh_name, path
+from tool import (COLUMNS, ROOT, VMSHM, Skip, contains, equal, folder,
+                  vmshm)
 
 COMMANDS = ("ls", "info", "create", "rm", "cat", "write", "run", "send",
             "recv", "pipe", "doctor")
@@ -35,7 +36,7 @@ def test_help():
 def test_wrong_use():
     """Exit code 2, a reason, and where to read more."""
     for args in ((), ("nothing",), ("--nothing",), ("-x",), ("ls", "-x"),
-                 ("ls", "/a"), ("ls", "-m", "600"), ("ls", "--sparse"),
+                 ("ls", "-m", "600"), ("ls", "--sparse"),
                  ("info", "/a", "/b"), ("create",), ("create", "/a"),
                  ("create", "/a", "1", "2"), ("create", "/a", "1", "--json"),
                  ("create", "-m"), ("rm",), ("cat",), ("cat", "/a", "/b"),
@@ -43,7 +44,7 @@ def test_wrong_use():
                  ("doctor", "x"), ("doctor", "-d", "vmshm0"), ("-d",),
                  ("--device", "", "ls"), ("-d", "/dev/a/b", "ls"),
                  ("ls", "--json=1"), ("-\x1b[31m",), ("\x1b[31m",),
-                 ("ls", "--\x1b[31m"), ("x" * 100000,), ("ls", "x" * 100000)):
+                 ("ls", "--\x1b[31m"), ("x" * 100000,), ("info", "x" * 100000)):
         contains(vmshm(*args, code=2, wide=True).err, "type: vmshm")
 
 
@@ -123,6 +124,41 @@ def test_strange_names():
             vmshm("rm", name)
     for name in (fresh_name() + "-\x1b[31m", fresh_name() + "-\xff"):
         vmshm("cat", name.encode("latin-1"), code=1)
+
+
+def test_blanks_in_names():
+    """They are kept in all output; a line break replaces at most one."""
+    name = fresh_name() + "  two   three  "
+    vmshm("create", name, "1")
+    lines = vmshm("ls").out.splitlines()
+    equal([s for s in lines if s.endswith("  " + name)] != [], True, lines)
+    told = vmshm("info", name).out.splitlines()
+    equal(told[0], "name         " + name)
+    equal(told[1], "path         /dev/shm" + name)
+    said = vmshm("create", name, "1", code=1).err
+    equal(name + ": " in said, True, said)
+    vmshm("rm", name)
+
+
+def test_hints_can_be_pasted():
+    """A shell gets back the name, whatever is in it, and nothing else."""
+    with folder() as bin_folder:
+        os.symlink(VMSHM, os.path.join(bin_folder, "vmshm"))
+        env = {**os.environ, "PATH": bin_folder + ":" + os.environ["PATH"]}
+        for tail in (b"", b" if nobody needs it", b"'", b'"', b"$HOME", b"`x`",
+                     b"\\", b"\n", b"\x1b[31m", b"\xff", b"*", b"~", b"#",
+                     b"a;true", b"!!", b"\xe2\x80\xae", "ä€".encode()):
+            name = fresh_name().encode() + b"-" + tail
+            vmshm("create", name, "1")
+            hints = vmshm("create", name, "1", code=1, wide=True).hints
+            equal(len(hints), 1, hints)
+            with Object(1, name=name.decode(errors="surrogateescape")
+                        .split(" ")[0] + "x") as other:
+                done = subprocess.run(["bash", "-c", hints[0]], check=False,
+                                      env=env, stderr=subprocess.PIPE)
+                equal((done.returncode, done.stderr), (0, b""), hints[0])
+                equal(os.path.exists(other.path), True, hints[0])
+            equal(os.path.lexists(path(name)), False, hints[0])
 
 
 def test_longest_name():

@@ -4,6 +4,8 @@
 import functools
 import json
 import os
+import re
+import shlex
 import subprocess
 import tempfile
 
@@ -28,10 +30,30 @@ def equal(found, wanted, what="value"):
 
 def contains(text, *parts):
     """Each part is there, whatever the line breaks."""
-    flat = " ".join(text.replace("vmshm: ", "").split())
+    text = text.replace("vmshm: ", "").replace(VMSHM, "vmshm")
+    flat = " ".join(text.split())
     for part in parts:
         if part not in flat:
             raise AssertionError(f"there is no {part!r} in: {flat}")
+
+
+# What a hint may start. Pipes are known ones only.
+PROGRAMS = {"apt", "chmod", "dmesg", "echo", "make", "mkdir", "modprobe",
+            "mokutil", "mount", "setfacl", "systemctl", "truncate", "udevadm",
+            "usermod", "vmshm", "vmshm-device"}
+PIPES = re.compile(r" \| (grep vmshm|(sudo )?tee /\S+)$")
+
+
+def check_hint(command):
+    """A hint is one command: nothing to fill in, and no prose behind it."""
+    words = shlex.split(PIPES.sub("", command).replace("$'", "'"))
+    if words[0] == "sudo":
+        words.pop(0)
+    program = "vmshm" if words[0] == VMSHM else os.path.basename(words[0])
+    prose = re.search(r"\.\.\.|   |[;|&<>]",
+                      re.sub(r"'[^']*'", "", PIPES.sub("", command)))
+    if prose or not (program in PROGRAMS or "--version" in words):
+        raise AssertionError(f"not one command: {command!r}")
 
 
 class Result:
@@ -57,6 +79,15 @@ class Result:
         for line in [] if wide else lines:
             if len(line) > COLUMNS and "type: " not in line:
                 raise AssertionError(f"too wide: {line}")
+        for command in self.hints:
+            check_hint(command)
+
+    @property
+    def hints(self):
+        """The commands that the messages suggest."""
+        start = "vmshm: type: "
+        return [line[len(start):] for line in self.err.splitlines()
+                if line.startswith(start)]
 
 
 def vmshm(*args, code=0, data=b"", env=None, before=(), wide=False,

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Completion of vmshm(1) for bash: commands, options, and names of objects.
+# `make install` puts it where bash-completion finds it.
+
+# Names of objects that begin with $1, with or without the slash; none with
+# bytes that "vmshm ls" escapes. Column and row of a name: behind the heading.
+_vmshm_objects()
+{
+	local line start='' name slash=/
+
+	[[ $1 == /* ]] || slash=''
+	while IFS= read -r line; do
+		if [ -z "$start" ]; then
+			start=${line%NAME}
+			continue
+		fi
+		name=$slash${line:${#start}+1}
+		[[ $name == *\\* || $name != "$1"* ]] || printf '%q\n' "$name"
+	done < <(vmshm ls 2>/dev/null)
+}
+
+_vmshm_devices()
+{
+	local path
+
+	for path in /sys/class/vmshm/*; do
+		[ ! -e "$path" ] || echo "${path##*/}"
+	done
+}
+
+# The command, which is the first word that is neither an option nor its value
+_vmshm_command()
+{
+	local i
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-d | --device) ((i++)) ;;
+		-*) ;;
+		*) echo "${COMP_WORDS[i]}" && return ;;
+		esac
+	done
+}
+
+# From the help text, which names each of them once
+_vmshm_commands()
+{
+	vmshm --help | sed -n 's/^  \([a-z]*\) .*/\1/p'
+}
+
+_vmshm_options()
+{
+	case $1 in
+	'') echo --device ;;
+	ls | info) echo --device --json ;;
+	create) echo --device --mode --sparse ;;
+	send | recv | pipe) echo --device --mode ;;
+	rm | cat | write) echo --device ;;
+	run) echo --device --options ;;
+	doctor) echo --json ;;
+	esac
+	echo --host --guest --help
+	[ -n "$1" ] || echo --version
+}
+
+_vmshm()
+{
+	local word=${COMP_WORDS[COMP_CWORD]} command
+
+	command=$(_vmshm_command)
+	case ${COMP_WORDS[COMP_CWORD - 1]} in
+	-d | --device)
+		mapfile -t COMPREPLY < <(compgen -W "$(_vmshm_devices)" \
+			-- "$word")
+		return
+		;;
+	-m | --mode | -o | --options)
+		COMPREPLY=()
+		return
+		;;
+	esac
+	if [[ $word == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen \
+			-W "$(_vmshm_options "$command")" -- "$word")
+		return
+	fi
+	case $command in
+	'')
+		mapfile -t COMPREPLY < <(compgen -W "$(_vmshm_commands)" \
+			-- "$word")
+		;;
+	ls | info | rm | cat | write | send | recv | pipe)
+		mapfile -t COMPREPLY < <(_vmshm_objects "${word//\\/}")
+		;;
+	run)
+		mapfile -t COMPREPLY < <(compgen -c -- "$word")
+		;;
+	*)
+		COMPREPLY=()
+		;;
+	esac
+}
+
+complete -F _vmshm vmshm
