@@ -10,62 +10,77 @@ from exchange import BULK_SIZES
 from form import KIB, MIB, digits, size_text
 from results import Results
 
-BLUE, ORANGE, GREY, DARK, GREEN = ("#1b6ca8", "#d1802b", "#9aa5b1", "#5b6570",
-                                   "#4c9a5b")
+BLUE, ORANGE, GREY, DARK, GREEN = (0x1b6ca8, 0xd1802b, 0x9aa5b1, 0x5b6570,
+                                   0x4c9a5b)
 
+# (title of a group, what its rows have in common, (name, peer, colour)s)
+PEERS = (("TCP, user mode", "tcp-user", GREY), ("TCP, tap", "tcp-tap", GREY),
+         ("virtio-serial", "serial", GREY),
+         ("ivshmem-doorbell", "doorbell", ORANGE),
+         ("VMShm wait, wake", "words", BLUE),
+         ("VMShm channel", "channel", BLUE))
 TRIPS = (
-    ("TCP, user mode", "tcp-user", "sleep", GREY),
-    ("TCP, tap", "tcp-tap", "sleep", GREY),
-    ("virtio-serial", "serial", "sleep", GREY),
-    ("ivshmem-doorbell", "doorbell", "sleep", ORANGE),
-    ("VMShm channel", "channel", "sleep", BLUE),
-    ("VMShm wait and wake", "words", "sleep", BLUE),
-    ("ivshmem, spinning", "ivshmem", "spin", ORANGE),
-    ("VMShm channel, spinning", "channel", "spin", BLUE),
+    ("one after the other:", {"name": "trip", "how": "sleep"}, PEERS),
+    ("now and then:", {"name": "trip", "how": "rest"}, PEERS),
+    ("spinning:", {"name": "trip", "how": "spin"}, (
+        ("VMShm channel", "channel", BLUE),
+        ("ivshmem-plain", "ivshmem", ORANGE))),
 )
-ATTACHED = (
-    ("hot-plug, 64 MiB", 64 * MIB, "ivshmem", ORANGE),
-    ("VMShm, 64 MiB", 64 * MIB, "vmshm", BLUE),
-    ("hot-plug, 4 KiB", 4 * KIB, "ivshmem", ORANGE),
-    ("VMShm, 4 KiB", 4 * KIB, "vmshm", BLUE),
-    ("tmpfs, 4 KiB", 4 * KIB, "tmpfs", GREY),
-)
+OPENED = (("ivshmem, hot-plug", "ivshmem", ORANGE), ("VMShm", "vmshm", BLUE),
+          ("tmpfs of the guest", "tmpfs", GREY))
 # Names as in the legend, with the kind of line
 BULK = (("memcpy in the guest", "memcpy", DARK, 2),
         ("VMShm channel", "channel", BLUE, 1),
-        ("ivshmem ring", "ivshmem", ORANGE, 1),
+        ("ivshmem ring buffer", "ivshmem", ORANGE, 1),
         ("virtio-serial", "serial", GREEN, 1),
         ("TCP, tap", "tcp-tap", GREY, 1),
         ("TCP, user mode", "tcp-user", GREY, 2))
 
 SCRIPT = """
-set terminal {terminal} size 900,740 font "sans-serif,12" \\
+set terminal {terminal} size 900,820 font "sans-serif,12" \\
     background "white"
 set output "{out}"
-set multiplot layout 2,2
+set multiplot title "Emulated guest (TCG), {cpus} CPUs; median of {rounds} \\
+rounds, lines from minimum to maximum" font ",13"
 set border 3
 set tics nomirror
-set style fill solid noborder
 
+set tmargin at screen 0.9
+set bmargin at screen 0.48
+set lmargin at screen 0.2
+set rmargin at screen 0.47
 {trips}
+set lmargin at screen 0.68
+set rmargin at screen 0.97
 {attach}
+unset tmargin
+unset bmargin
+unset lmargin
+unset rmargin
+set size 0.5,0.4
 set key below center horizontal samplen 1 maxrows 2 font ",11" width -2
 set logscale xy
 unset mytics
 set xrange [48:1400000]
-set xlabel "bytes of a message" offset 0,0.5
-set yrange [3:*]
-set xtics rotate by 0 ({sizes})
+set xlabel "size of a message in bytes" offset 0,0.5
+set yrange [1:30000]
+set xtics rotate by 0 ({sizes}) font ",12"
+set ytics ("1" 1, "10" 10, "100" 100, "1000" 1000, "10000" 10000)
 set ylabel "MB/s (more is better)"
-set format y "%.0f"
 set grid ytics lc rgb "#dddddd"
-set title "Messages to the host"
+set origin 0,0
+set title "Messages to the host, throughput"
 {out_lines}
-set title "Messages to the guest"
+set origin 0.5,0
+set title "Messages to the guest, throughput"
 {in_lines}
 """
 
-BARS = """
+# A dot for each median, so that the logarithmic axis needs no origin
+DOTS = """
+${block} << EOD
+{data}
+EOD
 set title "{title}"
 unset key
 set logscale x
@@ -73,47 +88,58 @@ set xrange [{least}:{most}]
 set yrange [-0.6:{top}]
 unset ytics
 set ytics nomirror scale 0 ({names})
-set xtics ({ticks})
+set xtics ({ticks}) font ",10"
 unset mxtics
-set xlabel "microseconds (less is better)"
+set xlabel "time, logarithmic (less is better)"
 set grid xtics lc rgb "#dddddd"
-plot {boxes}
+plot ${block} using 1:2:3:4:5 with xerrorbars pt 7 ps 0.7 lw 1.5 \\
+    lc rgb variable, ${block} using 4:2:6 \\
+    with labels left offset 0.5,0 font ",11"
 unset xlabel
 unset logscale x
 unset grid
 set ytics autofreq
 """
 
-
-def bars(title, rows, least, most):
-    """Horizontal bars, the first one at the bottom. rows: (name, value,
-    colour)."""
-    boxes = [f"'+' every ::::0 using ({least}):({y}):({least}):({value}):"
-             f"({y - 0.36}):({y + 0.36}) with boxxyerror lc rgb '{colour}', "
-             f"'+' every ::::0 using ({value}):({y}):('{digits(value)}') "
-             "with labels left offset 0.5,0"
-             for y, (_, value, colour) in enumerate(rows)]
-    return BARS.format(
-        title=title, least=least, most=most,
-        ticks=", ".join(str(least * 10 ** n) for n in range(0, 8, 2)),
-        top=len(rows) - 0.4, boxes=", ".join(boxes),
-        names=", ".join(f'"{row[0]}" {y}' for y, row in enumerate(rows)))
+TICKS = ((0.1, "0.1 us"), (1, "1 us"), (10, "10 us"), (100, "100 us"),
+         (1000, "1 ms"), (10000, "10 ms"), (100000, "100 ms"))
 
 
-def trips(results):
-    found = [(name, results.find(name="trip", peer=peer, how=how), colour)
-             for name, peer, how, colour in TRIPS]
-    return bars("Round trip of 64 bytes",
-                [(n, r["median"], c) for n, r, c in found if r], 0.1, 2000)
+def time_text(us):
+    """With its unit"""
+    return f"{digits(us / 1000)} ms" if us >= 1000 else f"{digits(us)} us"
 
 
-def attach(results):
-    rows = [(name, results.find(name="attach", size=size, touch="first",
-                                others=0, part="touched",
-                                peer=peer)["median"], colour)
-            for name, size, peer, colour in ATTACHED]
-    return bars("Open by name to first byte", rows, 10,
-                200000)
+def rows_of(results, groups):
+    """(name, result or None, colour) from the top to the bottom; a group has a
+    row of its own for its title."""
+    for title, keys, peers in groups:
+        found = [(name, results.find(peer=peer, **keys), colour)
+                 for name, peer, colour in peers]
+        if any(r for _, r, _ in found):
+            yield title, None, 0
+            yield from (row for row in found if row[1])
+
+
+def dots(block, title, rows, least, most):
+    """Horizontal dots with their spread"""
+    rows = list(rows)[::-1]
+    return DOTS.format(
+        block=block, title=title, least=least, most=most, top=len(rows) - 0.4,
+        data="\n".join(f"{r['median']} {y} {r['least']} {r['most']} {colour} "
+                       f'"{time_text(r["median"])}"'
+                       for y, (_, r, colour) in enumerate(rows) if r),
+        names=", ".join(f'"{row[0]}" {y}' for y, row in enumerate(rows)),
+        ticks=", ".join(f'"{text}" {us}' for us, text in TICKS
+                        if least <= us <= most))
+
+
+def attach_groups():
+    for part, title in (("touched", "to first byte"), ("whole", "and close")):
+        for size in (4 * KIB, 64 * MIB):
+            yield (f"{title}, {size_text(size)}:",
+                   {"name": "attach", "size": size, "touch": "first",
+                    "others": 0, "part": part}, OPENED)
 
 
 def lines(results, way):
@@ -127,8 +153,8 @@ def lines(results, way):
         data.append("\n".join([f"{block} << EOD",
                                *(f"{s} {r['median']}" for s, r in found),
                                "EOD"]))
-        plots.append(f"{block} with lines lw 2 dt {dash} "
-                     f"lc rgb '{colour}' title '{name}'")
+        plots.append(f"{block} with linespoints lw 2 pt 7 ps 0.4 dt {dash} "
+                     f"lc rgb {colour} title '{name}'")
     return "\n".join([*data, "plot " + ", ".join(plots)])
 
 
@@ -141,10 +167,15 @@ def tick(size):
 def script(data, path, terminal):
     results = Results(data)
     sizes = ", ".join(f'"{tick(s)}" {s}' for s in BULK_SIZES)
+    trip = results.find(name="trip", how="sleep", peer="channel")
     return SCRIPT.format(
-        terminal=terminal, out=path, sizes=sizes, trips=trips(results),
-        attach=attach(results), out_lines=lines(results, "out"),
-        in_lines=lines(results, "in"))
+        terminal=terminal, out=path, sizes=sizes, cpus=data["machine"]["cpus"],
+        rounds=len(trip["values"]),
+        trips=dots("trips", "Round trip of 64 bytes",
+                   rows_of(results, TRIPS), 0.1, 6000),
+        attach=dots("attach", "Opening an object by name",
+                    rows_of(results, attach_groups()), 20, 1000000),
+        out_lines=lines(results, "out"), in_lines=lines(results, "in"))
 
 
 def tidy(path):
