@@ -139,6 +139,25 @@ def test_tool():
     return None
 
 
+def test_doctor():
+    """The tool has the sentences of the sample in the operator's guide."""
+    sample = re.search(r"^ {4}\$ vmshm doctor\n((?: {4}.*\n)+)",
+                       read("docs/operator.md"), re.M)
+    if not sample:
+        return "docs/operator.md has no sample"
+    # Strings that the compiler joins
+    source = "".join(read(os.path.relpath(path, ROOT)) for path in
+                     glob.glob(os.path.join(ROOT, "tools", "*.[ch]")))
+    source = re.sub(r'"\s*"', "", source)
+    found = re.findall(r"(?:ok|FAIL|note|\d) +(\S.*)", sample.group(1))
+    for text in found:
+        # What stands between values
+        for part in re.split(r"\S*\d\S*", text):
+            if part.strip() not in source:
+                return f"the tool has no {part.strip()!r}"
+    return None if len(found) > 2 else f"only these were found: {found}"
+
+
 def test_libvirt():
     """The XML is well-formed, and QEMU takes the device in it."""
     text = re.search(r"^ {4}<domain.*?</domain>", read("docs/operator.md"),
