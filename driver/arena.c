@@ -17,12 +17,13 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
-#include "vmshm.h"
+#include "arena.h"
+#include "compat.h"
 
 #define VMSHM_BLOCK_SIZE SZ_2M
 
 /* Struct pages for some blocks in a row. */
-struct vmshm_run {
+struct vmshm_arena_run {
 	struct dev_pagemap pgmap;
 	size_t first;
 	size_t count;
@@ -38,12 +39,13 @@ struct vmshm_arena {
 	/* Protects run[]. */
 	struct mutex lock;
 	/* Which run a block belongs to, or NULL if it has no pages yet */
-	struct vmshm_run *run[];
+	struct vmshm_arena_run *run[];
 };
 
-static int vmshm_run_add(struct vmshm_arena *arena, size_t first, size_t count)
+static int vmshm_arena_add_run(struct vmshm_arena *arena, size_t first,
+			       size_t count)
 {
-	struct vmshm_run *run;
+	struct vmshm_arena_run *run;
 	void *addr;
 	size_t i;
 
@@ -55,8 +57,8 @@ static int vmshm_run_add(struct vmshm_arena *arena, size_t first, size_t count)
 	run->pgmap.type = MEMORY_DEVICE_GENERIC;
 	run->pgmap.nr_range = 1;
 	run->pgmap.range.start = arena->base + first * VMSHM_BLOCK_SIZE;
-	run->pgmap.range.end = run->pgmap.range.start +
-			       count * VMSHM_BLOCK_SIZE - 1;
+	run->pgmap.range.end =
+		run->pgmap.range.start + count * VMSHM_BLOCK_SIZE - 1;
 	addr = memremap_pages(&run->pgmap, dev_to_node(arena->dev));
 	if (IS_ERR(addr)) {
 		kfree(run);
@@ -81,7 +83,7 @@ static int vmshm_arena_populate(struct vmshm_arena *arena, u64 place, u64 size)
 		while (next < end && !arena->run[next])
 			next++;
 		if (next > first)
-			err = vmshm_run_add(arena, first, next - first);
+			err = vmshm_arena_add_run(arena, first, next - first);
 		else
 			next++;
 	}
@@ -90,7 +92,7 @@ static int vmshm_arena_populate(struct vmshm_arena *arena, u64 place, u64 size)
 }
 
 /* Huge pages need the alignment of their own size. */
-static unsigned long vmshm_pool_alloc(struct gen_pool *pool, u64 size)
+static unsigned long vmshm_arena_pool_alloc(struct gen_pool *pool, u64 size)
 {
 	struct genpool_data_align data = {
 		.align = size >= PMD_SIZE ? PMD_SIZE : PAGE_SIZE,
@@ -99,15 +101,22 @@ static unsigned long vmshm_pool_alloc(struct gen_pool *pool, u64 size)
 	return gen_pool_alloc_algo(pool, size, gen_pool_first_fit_align, &data);
 }
 
-/*
- * Finds a place of @size bytes, whole pages, and gives it struct pages.
- * -ENOSPC: the span has no room for it. vmshm_arena_free() gives it back.
+/**
+ * vmshm_arena_alloc() - find a place and give it struct pages
+ * @arena: the arena
+ * @size: bytes, a multiple of the page size
+ * @readonly: in the span for reading only
+ * @place: bytes into BAR4
+ *
+ * vmshm_arena_free() gives it back.
+ *
+ * Return: 0; -ENOSPC if the span has no room; or the error of memremap_pages().
  */
 int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 		      u64 *place)
 {
 	struct gen_pool *pool = readonly ? arena->ro : arena->rw;
-	unsigned long addr = vmshm_pool_alloc(pool, size);
+	unsigned long addr = vmshm_arena_pool_alloc(pool, size);
 	int err;
 
 	if (!addr)
@@ -119,41 +128,70 @@ int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 	return err;
 }
 
+/**
+ * vmshm_arena_free() - give back a place
+ * @arena: the arena
+ * @place: of vmshm_arena_alloc()
+ * @size: the same as there
+ */
 void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size)
 {
 	unsigned long addr = arena->base + place;
 
-	gen_pool_free(gen_pool_has_addr(arena->rw, addr, size) ? arena->rw
-							       : arena->ro,
+	gen_pool_free(gen_pool_has_addr(arena->rw, addr, size) ? arena->rw :
+								 arena->ro,
 		      addr, size);
 }
 
-/* The page at @place, which vmshm_arena_alloc() has given out. */
+/**
+ * vmshm_arena_page() - the struct page of a place
+ * @arena: the arena
+ * @place: bytes into BAR4, of vmshm_arena_alloc()
+ *
+ * Return: the page; its reference count is not changed.
+ */
 struct page *vmshm_arena_page(struct vmshm_arena *arena, u64 place)
 {
 	return pfn_to_page((arena->base + place) >> PAGE_SHIFT);
 }
 
-/*
+/**
+ * vmshm_arena_allows_pmd() - whether huge entries have the right memory type
+ * @arena: the arena
+ *
  * Huge entries follow the MTRRs, other than those of single pages, and for
- * device space below 4 GiB firmware has the MTRRs say "uncached".
+ * device space below 4 GiB firmware sets the MTRRs to uncached.
+ *
+ * Return: true if huge entries can be used.
  */
 bool vmshm_arena_allows_pmd(struct vmshm_arena *arena)
 {
 	return arena->base >= SZ_4G;
 }
 
+/**
+ * vmshm_arena_size() - bytes of the writable span
+ * @arena: the arena
+ *
+ * Return: bytes.
+ */
 size_t vmshm_arena_size(struct vmshm_arena *arena)
 {
 	return gen_pool_size(arena->rw);
 }
 
+/**
+ * vmshm_arena_avail() - free bytes of the writable span
+ * @arena: the arena
+ *
+ * Return: bytes.
+ */
 size_t vmshm_arena_avail(struct vmshm_arena *arena)
 {
 	return gen_pool_avail(arena->rw);
 }
 
-static struct gen_pool *vmshm_pool_new(phys_addr_t base, u64 size)
+static struct gen_pool *vmshm_arena_pool_new(phys_addr_t base, u64 size)
 {
 	struct gen_pool *pool = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
 
@@ -164,13 +202,16 @@ static struct gen_pool *vmshm_pool_new(phys_addr_t base, u64 size)
 	return pool;
 }
 
-/* No page of the arena may be in use any more, nor any place. */
+/**
+ * vmshm_arena_destroy() - free an arena
+ * @arena: an arena; no page and no place of it is in use
+ */
 void vmshm_arena_destroy(struct vmshm_arena *arena)
 {
 	size_t i = 0;
 
 	while (i < arena->blocks) {
-		struct vmshm_run *run = arena->run[i];
+		struct vmshm_arena_run *run = arena->run[i];
 
 		if (!run) {
 			i++;
@@ -188,9 +229,17 @@ void vmshm_arena_destroy(struct vmshm_arena *arena)
 	kvfree(arena);
 }
 
-/*
- * The arena at @base with spans of @rw_size and @ro_size bytes. The first
- * block gets its pages at once, to see whether this kernel can do that there.
+/**
+ * vmshm_arena_new() - make an arena
+ * @dev: the PCI function
+ * @base: physical address of BAR4
+ * @rw_size: bytes of the writable span
+ * @ro_size: bytes of the span for reading only
+ *
+ * The first block gets its struct pages at once, to see whether this kernel can
+ * do that there.
+ *
+ * Return: the arena, or ERR_PTR().
  */
 struct vmshm_arena *vmshm_arena_new(struct device *dev, phys_addr_t base,
 				    u64 rw_size, u64 ro_size)
@@ -199,7 +248,7 @@ struct vmshm_arena *vmshm_arena_new(struct device *dev, phys_addr_t base,
 	struct vmshm_arena *arena;
 	int err = -ENOMEM;
 
-	if (base + rw_size + ro_size > vmshm_direct_map_size())
+	if (base + rw_size + ro_size > vmshm_compat_direct_map_size())
 		return ERR_PTR(-E2BIG);
 	arena = kvzalloc(struct_size(arena, run, blocks), GFP_KERNEL);
 	if (!arena)
@@ -208,8 +257,8 @@ struct vmshm_arena *vmshm_arena_new(struct device *dev, phys_addr_t base,
 	arena->base = base;
 	arena->blocks = blocks;
 	mutex_init(&arena->lock);
-	arena->rw = vmshm_pool_new(base, rw_size);
-	arena->ro = vmshm_pool_new(base + rw_size, ro_size);
+	arena->rw = vmshm_arena_pool_new(base, rw_size);
+	arena->ro = vmshm_arena_pool_new(base + rw_size, ro_size);
 	if (arena->rw && arena->ro)
 		err = vmshm_arena_populate(arena, 0, VMSHM_BLOCK_SIZE);
 	if (err) {

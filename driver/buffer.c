@@ -25,17 +25,20 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "buffer.h"
+#include "compat.h"
+#include "regs.h"
 #include "vmshm.h"
 
-struct vmshm_frames {
+struct vmshm_buffer_frames {
 	struct mm_struct *mm;
 	unsigned long pfn;
 	pgprot_t prot;
 };
 
-static int vmshm_set_pte(pte_t *pte, unsigned long addr, void *data)
+static int vmshm_buffer_set_pte(pte_t *pte, unsigned long addr, void *data)
 {
-	struct vmshm_frames *frames = data;
+	struct vmshm_buffer_frames *frames = data;
 
 	if (pte_none(ptep_get(pte)))
 		set_pte_at(frames->mm, addr, pte,
@@ -45,11 +48,11 @@ static int vmshm_set_pte(pte_t *pte, unsigned long addr, void *data)
 }
 
 /* One fault fills the whole mapping: it is at most 1 MiB. */
-static vm_fault_t vmshm_fault(struct vm_fault *vmf)
+static vm_fault_t vmshm_buffer_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct vmshm_dev *vdev = vma->vm_private_data;
-	struct vmshm_frames frames = {
+	struct vmshm_buffer_frames frames = {
 		.mm = vma->vm_mm,
 		.pfn = vdev->buffer_pfn + vma->vm_pgoff,
 		/* of the host, hence never encrypted with a guest's key */
@@ -62,22 +65,28 @@ static vm_fault_t vmshm_fault(struct vm_fault *vmf)
 	if (vdev->gone)
 		ret = VM_FAULT_SIGBUS;
 	else if (apply_to_page_range(vma->vm_mm, vma->vm_start, size,
-				     vmshm_set_pte, &frames))
+				     vmshm_buffer_set_pte, &frames))
 		ret = VM_FAULT_OOM;
 	mutex_unlock(&vdev->lock);
 	return ret;
 }
 
-static const struct vm_operations_struct vmshm_vm_ops = {
-	.fault = vmshm_fault,
+static const struct vm_operations_struct vmshm_buffer_vm_ops = {
+	.fault = vmshm_buffer_fault,
 };
 
-/* The buffer cannot go: the mapping will hold a reference to the file. */
+/**
+ * vmshm_buffer_mmap() - map BAR1
+ * @vdev: the device
+ * @vma: a mapping of a part of the 1 MiB
+ *
+ * The mapping holds the file, which holds the buffer.
+ */
 void vmshm_buffer_mmap(struct vmshm_dev *vdev, struct vm_area_struct *vma)
 {
 	vm_flags_set(vma, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_private_data = vdev;
-	vma->vm_ops = &vmshm_vm_ops;
+	vma->vm_ops = &vmshm_buffer_vm_ops;
 }
 
 /* The buffer shows one object: its name again shares it, another is busy. */
@@ -86,13 +95,21 @@ static struct vmshm_buffer *vmshm_buffer_share(struct vmshm_buffer *buffer,
 {
 	if (strcmp(buffer->name, name))
 		return ERR_PTR(-EBUSY);
-	buffer->users++;
+	refcount_inc(&buffer->users);
 	return buffer;
 }
 
-/*
- * A file keeps it until its last reference is dropped, and each mapping holds
- * one. So fork(), close() before munmap() and kill -9 need no code here.
+/**
+ * vmshm_buffer_get() - show an object in BAR1
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ *
+ * A file keeps the buffer until its last reference is dropped, and each mapping
+ * holds a reference to its file. So fork(2), close(2) before munmap(2) and
+ * SIGKILL need no code here.
+ *
+ * Return: the buffer; or ERR_PTR(): -EBUSY if it shows another object, -ENODEV,
+ * -ENOMEM, or the error of the device.
  */
 struct vmshm_buffer *vmshm_buffer_get(struct vmshm_dev *vdev, const char *name)
 {
@@ -113,16 +130,21 @@ struct vmshm_buffer *vmshm_buffer_get(struct vmshm_dev *vdev, const char *name)
 		kfree(buffer);
 		return ERR_PTR(err);
 	}
-	buffer->users = 1;
+	refcount_set(&buffer->users, 1);
 	strscpy(buffer->name, name, sizeof(buffer->name));
 	vdev->buffer = buffer;
 	return buffer;
 }
 
+/**
+ * vmshm_buffer_put() - give back the buffer
+ * @vdev: the device, locked
+ * @buffer: of vmshm_buffer_get()
+ */
 void vmshm_buffer_put(struct vmshm_dev *vdev, struct vmshm_buffer *buffer)
 {
 	lockdep_assert_held(&vdev->lock);
-	if (--buffer->users)
+	if (!refcount_dec_and_test(&buffer->users))
 		return;
 	if (!vdev->gone)
 		vmshm_regs_close(vdev);

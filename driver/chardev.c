@@ -10,13 +10,39 @@
 #include <linux/uaccess.h>
 
 #include <vmshm/ioctl.h>
+#include <vmshm/regs.h>
 
+#include "buffer.h"
+#include "chardev.h"
+#include "content.h"
+#include "hold.h"
+#include "ioctl.h"
+#include "mmap.h"
+#include "poll.h"
+#include "regs.h"
 #include "vmshm.h"
+#include "vnode.h"
 
-static int vmshm_open(struct inode *inode, struct file *file)
+/**
+ * struct vmshm_chardev_file - an open file of /dev/vmshmN
+ * @vdev: the device
+ * @wfile: what the file does with words
+ * @buffer: what it has attached on a device without an arena, or NULL
+ * @vnode: what it has attached on a device with an arena, or NULL
+ */
+struct vmshm_chardev_file {
+	struct vmshm_dev *vdev;
+	struct vmshm_word_file *wfile;
+	/** @lock: serialises requests to attach */
+	struct mutex lock;
+	struct vmshm_buffer *buffer;
+	struct vmshm_vnode *vnode;
+};
+
+static int vmshm_chardev_open(struct inode *inode, struct file *file)
 {
 	struct vmshm_dev *vdev;
-	struct vmshm_file *vfile;
+	struct vmshm_chardev_file *vfile;
 
 	vdev = container_of(inode->i_cdev, struct vmshm_dev, cdev);
 	if (READ_ONCE(vdev->gone))
@@ -25,8 +51,8 @@ static int vmshm_open(struct inode *inode, struct file *file)
 	vfile = kzalloc(sizeof(*vfile), GFP_KERNEL);
 	if (!vfile)
 		return -ENOMEM;
-	vfile->words = vmshm_words_new(vdev);
-	if (!vfile->words) {
+	vfile->wfile = vmshm_ioctl_open(vdev);
+	if (!vfile->wfile) {
 		kfree(vfile);
 		return -ENOMEM;
 	}
@@ -37,28 +63,28 @@ static int vmshm_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static int vmshm_flush(struct file *file, fl_owner_t id)
+static int vmshm_chardev_flush(struct file *file, fl_owner_t id)
 {
-	struct vmshm_file *vfile = file->private_data;
+	struct vmshm_chardev_file *vfile = file->private_data;
 
-	vmshm_words_flush(vfile->words, id);
+	vmshm_hold_flush(vfile->wfile, id);
 	return 0;
 }
 
-static int vmshm_release(struct inode *inode, struct file *file)
+static int vmshm_chardev_release(struct inode *inode, struct file *file)
 {
-	struct vmshm_file *vfile = file->private_data;
+	struct vmshm_chardev_file *vfile = file->private_data;
 	struct vmshm_dev *vdev = vfile->vdev;
 
-	vmshm_words_free(vfile->words);
+	vmshm_ioctl_release(vfile->wfile);
 	if (vfile->buffer) {
 		mutex_lock(&vdev->lock);
 		vmshm_buffer_put(vdev, vfile->buffer);
 		mutex_unlock(&vdev->lock);
 	}
-	if (vfile->object) {
-		vmshm_object_close(vfile->object);
-		vmshm_object_put(vfile->object);
+	if (vfile->vnode) {
+		vmshm_content_close(vfile->vnode);
+		vmshm_vnode_put(vfile->vnode);
 	}
 	mutex_destroy(&vfile->lock);
 	kfree(vfile);
@@ -66,7 +92,8 @@ static int vmshm_release(struct inode *inode, struct file *file)
 }
 
 /* A file has one object for life: the same name again is fine. */
-static int vmshm_attach_buffer(struct vmshm_file *vfile, const char *name)
+static int vmshm_chardev_attach_buffer(struct vmshm_chardev_file *vfile,
+				       const char *name)
 {
 	struct vmshm_dev *vdev = vfile->vdev;
 	struct vmshm_buffer *buffer;
@@ -85,22 +112,23 @@ static int vmshm_attach_buffer(struct vmshm_file *vfile, const char *name)
 }
 
 /* An object that cannot be written is refused: the users of 2010 write. */
-static int vmshm_open_object(struct vmshm_object *object, u64 size, bool write)
+static int vmshm_chardev_open_vnode(struct vmshm_vnode *vnode, u64 size,
+				    bool write)
 {
-	int err = vmshm_object_open(object, size, write);
+	int err = vmshm_content_open(vnode, size, write);
 
-	if (!err && !object->size) {
-		vmshm_object_close(object);
+	if (!err && !vnode->size) {
+		vmshm_content_close(vnode);
 		err = -ENODATA;
 	}
 	return err;
 }
 
-static int vmshm_attach_object(struct file *file, const char *name)
+static int vmshm_chardev_attach_vnode(struct file *file, const char *name)
 {
-	struct vmshm_file *vfile = file->private_data;
+	struct vmshm_chardev_file *vfile = file->private_data;
 	struct vmshm_dev *vdev = vfile->vdev;
-	struct vmshm_object *object;
+	struct vmshm_vnode *vnode;
 	struct vmshm_stat st;
 	int err;
 
@@ -109,37 +137,38 @@ static int vmshm_attach_object(struct file *file, const char *name)
 	mutex_unlock(&vdev->lock);
 	if (err)
 		return err;
-	object = vmshm_object_get(vdev, name, &st);
-	if (IS_ERR(object))
-		return PTR_ERR(object);
-	if (vfile->object)
-		err = object == vfile->object ? 0 : -EBUSY;
+	vnode = vmshm_vnode_lookup(vdev, name, &st);
+	if (IS_ERR(vnode))
+		return PTR_ERR(vnode);
+	if (vfile->vnode)
+		err = vnode == vfile->vnode ? 0 : -EBUSY;
 	else
-		err = vmshm_open_object(object, st.size,
-					file->f_mode & FMODE_WRITE);
-	if (err || vfile->object) {
-		vmshm_object_put(object);
+		err = vmshm_chardev_open_vnode(vnode, st.size,
+					       file->f_mode & FMODE_WRITE);
+	if (err || vfile->vnode) {
+		vmshm_vnode_put(vnode);
 		return err;
 	}
-	file->f_mapping = object->inode->i_mapping;
+	file->f_mapping = vnode->inode->i_mapping;
 	/* mmap() looks at the object first and then uses the other. */
-	smp_store_release(&vfile->object, object);
+	smp_store_release(&vfile->vnode, vnode);
 	return 0;
 }
 
-static int vmshm_attach(struct file *file, const char *name)
+static int vmshm_chardev_attach(struct file *file, const char *name)
 {
-	struct vmshm_file *vfile = file->private_data;
+	struct vmshm_chardev_file *vfile = file->private_data;
 	int err;
 
 	mutex_lock(&vfile->lock);
-	err = vfile->vdev->arena ? vmshm_attach_object(file, name)
-				 : vmshm_attach_buffer(vfile, name);
+	err = vfile->vdev->arena ? vmshm_chardev_attach_vnode(file, name) :
+				   vmshm_chardev_attach_buffer(vfile, name);
 	mutex_unlock(&vfile->lock);
 	return err;
 }
 
-static long vmshm_ioctl_attach(struct file *file, const char __user *arg)
+static long vmshm_chardev_ioctl_attach(struct file *file,
+				       const char __user *arg)
 {
 	char *name;
 	long len;
@@ -151,66 +180,73 @@ static long vmshm_ioctl_attach(struct file *file, const char __user *arg)
 	if (len == VMSHM_NAME_SIZE)
 		len = -ENAMETOOLONG;
 	if (len >= 0)
-		len = vmshm_attach(file, name);
+		len = vmshm_chardev_attach(file, name);
 	kfree(name);
 	return len;
 }
 
-static long vmshm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static long vmshm_chardev_ioctl(struct file *file, unsigned int cmd,
+				unsigned long arg)
 {
-	struct vmshm_file *vfile = file->private_data;
-	/* Pairs with the release in vmshm_attach_object() */
-	struct vmshm_object *object = smp_load_acquire(&vfile->object);
+	struct vmshm_chardev_file *vfile = file->private_data;
+	/* Pairs with the release in vmshm_chardev_attach_vnode() */
+	struct vmshm_vnode *vnode = smp_load_acquire(&vfile->vnode);
 
 	if (cmd == VMSHM_IOC_ATTACH)
-		return vmshm_ioctl_attach(file, (const char __user *)arg);
-	return vmshm_words_ioctl(vfile->words, object, file, cmd, arg);
+		return vmshm_chardev_ioctl_attach(file,
+						  (const char __user *)arg);
+	return vmshm_ioctl_dispatch(vfile->wfile, vnode, file, cmd, arg);
 }
 
-static __poll_t vmshm_poll(struct file *file, struct poll_table_struct *wait)
+static __poll_t vmshm_chardev_poll(struct file *file,
+				   struct poll_table_struct *wait)
 {
-	struct vmshm_file *vfile = file->private_data;
+	struct vmshm_chardev_file *vfile = file->private_data;
 
-	return vmshm_words_poll(vfile->words, file, wait);
+	return vmshm_poll_mask(vfile->wfile, file, wait);
 }
 
-static int vmshm_mmap(struct file *file, struct vm_area_struct *vma)
+static int vmshm_chardev_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	const unsigned long pages = VMSHM_BUFFER_SIZE >> PAGE_SHIFT;
-	struct vmshm_file *vfile = file->private_data;
+	struct vmshm_chardev_file *vfile = file->private_data;
 
 	/* What is attached stays so: no lock is needed to look. */
-	struct vmshm_object *object = smp_load_acquire(&vfile->object);
+	struct vmshm_vnode *vnode = smp_load_acquire(&vfile->vnode);
 
 	if (READ_ONCE(vfile->vdev->gone))
 		return -ENODEV;
-	if (!object && !READ_ONCE(vfile->buffer))
+	if (!vnode && !READ_ONCE(vfile->buffer))
 		return -ENXIO;
 	/* What is private to a process cannot be shared with the host. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)
 		return -EINVAL;
-	if (object)
-		vmshm_object_mmap_buffer(object, vma);
+	if (vnode)
+		vmshm_mmap_vnode_buffer(vnode, vma);
 	else
 		vmshm_buffer_mmap(vfile->vdev, vma);
 	return 0;
 }
 
-static const struct file_operations vmshm_fops = {
+static const struct file_operations vmshm_chardev_fops = {
 	.owner = THIS_MODULE,
-	.open = vmshm_open,
-	.flush = vmshm_flush,
-	.release = vmshm_release,
-	.unlocked_ioctl = vmshm_ioctl,
+	.open = vmshm_chardev_open,
+	.flush = vmshm_chardev_flush,
+	.release = vmshm_chardev_release,
+	.unlocked_ioctl = vmshm_chardev_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.poll = vmshm_poll,
-	.mmap = vmshm_mmap,
+	.poll = vmshm_chardev_poll,
+	.mmap = vmshm_chardev_mmap,
 };
 
+/**
+ * vmshm_chardev_init() - prepare a character device
+ * @cdev: of a struct vmshm_dev
+ */
 void vmshm_chardev_init(struct cdev *cdev)
 {
-	cdev_init(cdev, &vmshm_fops);
+	cdev_init(cdev, &vmshm_chardev_fops);
 	cdev->owner = THIS_MODULE;
 }

@@ -28,13 +28,14 @@ static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-#define vmshm_splice_read generic_file_splice_read
+#define vmshm_compat_splice_read generic_file_splice_read
 #else
-#define vmshm_splice_read copy_splice_read
+#define vmshm_compat_splice_read copy_splice_read
 #endif
 
-static inline void vmshm_fillattr(struct mnt_idmap *idmap, u32 mask,
-				  struct inode *inode, struct kstat *stat)
+static inline void
+vmshm_compat_fillattr(struct mnt_idmap *idmap, u32 mask, struct inode *inode,
+		      struct kstat *stat)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 	generic_fillattr(idmap, inode, stat);
@@ -43,8 +44,8 @@ static inline void vmshm_fillattr(struct mnt_idmap *idmap, u32 mask,
 #endif
 }
 
-static inline void vmshm_inode_set_times(struct inode *inode,
-					 struct timespec64 time)
+static inline void vmshm_compat_inode_set_times(struct inode *inode,
+						struct timespec64 time)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 	inode->i_atime = time;
@@ -57,21 +58,21 @@ static inline void vmshm_inode_set_times(struct inode *inode,
 #endif
 }
 
-static inline void vmshm_inode_set_times_now(struct inode *inode)
+static inline void vmshm_compat_inode_set_times_now(struct inode *inode)
 {
-	vmshm_inode_set_times(inode, current_time(inode));
+	vmshm_compat_inode_set_times(inode, current_time(inode));
 }
 
 /* d_revalidate() got the folder and the name. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
 #define VMSHM_D_REVALIDATE(fn)						\
-static int vmshm_d_revalidate(struct dentry *dentry, unsigned int flags) \
+static int vmshm_fs_d_revalidate(struct dentry *dentry, unsigned int flags) \
 {									\
 	return fn(dentry, flags);					\
 }
 #else
 #define VMSHM_D_REVALIDATE(fn)						\
-static int vmshm_d_revalidate(struct inode *dir, const struct qstr *name, \
+static int vmshm_fs_d_revalidate(struct inode *dir, const struct qstr *name, \
 			      struct dentry *dentry, unsigned int flags) \
 {									\
 	return fn(dentry, flags);					\
@@ -81,22 +82,23 @@ static int vmshm_d_revalidate(struct inode *dir, const struct qstr *name, \
 /* create() lost "excl": it is true for all but some network file systems. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define VMSHM_CREATE(fn)						\
-static int vmshm_create(struct mnt_idmap *idmap, struct inode *dir,	\
+static int vmshm_fs_create(struct mnt_idmap *idmap, struct inode *dir,	\
 			struct dentry *dentry, umode_t mode)		\
 {									\
 	return fn(dir, dentry, mode, true);				\
 }
 #else
 #define VMSHM_CREATE(fn)						\
-static int vmshm_create(struct mnt_idmap *idmap, struct inode *dir,	\
+static int vmshm_fs_create(struct mnt_idmap *idmap, struct inode *dir,	\
 			struct dentry *dentry, umode_t mode, bool excl)	\
 {									\
 	return fn(dir, dentry, mode, excl);				\
 }
 #endif
 
-static inline void vmshm_set_dentry_ops(struct super_block *sb,
-					const struct dentry_operations *ops)
+static inline void
+vmshm_compat_set_dentry_ops(struct super_block *sb,
+			    const struct dentry_operations *ops)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 	sb->s_d_op = ops;
@@ -105,7 +107,7 @@ static inline void vmshm_set_dentry_ops(struct super_block *sb,
 #endif
 }
 
-static inline bool vmshm_inode_is_new(struct inode *inode)
+static inline bool vmshm_compat_inode_is_new(struct inode *inode)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
 	return inode->i_state & I_NEW;
@@ -116,12 +118,12 @@ static inline bool vmshm_inode_is_new(struct inode *inode)
 
 /* Inodes are kept by their names, and not beyond. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
-#define vmshm_drop_inode generic_delete_inode
+#define vmshm_compat_drop_inode generic_delete_inode
 #else
-#define vmshm_drop_inode inode_just_drop
+#define vmshm_compat_drop_inode inode_just_drop
 #endif
 
-static inline void vmshm_page_set_index(struct page *page, pgoff_t index)
+static inline void vmshm_compat_page_set_index(struct page *page, pgoff_t index)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
 	page->index = index;
@@ -141,13 +143,13 @@ static inline void vmshm_page_set_index(struct page *page, pgoff_t index)
 	defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_FS_DAX)
 #define VMSHM_HAS_PMD
 
-static inline bool vmshm_pmd_is_huge(pmd_t pmd)
+static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 {
 	return pmd_trans_huge(pmd) || pmd_devmap(pmd);
 }
 
-static inline vm_fault_t vmshm_insert_pmd(struct vm_fault *vmf,
-					  struct page *page, bool write)
+static inline vm_fault_t vmshm_compat_insert_pmd(struct vm_fault *vmf,
+						 struct page *page, bool write)
 {
 	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(page_to_pfn(page),
 						      PFN_DEV | PFN_MAP),
@@ -155,26 +157,26 @@ static inline vm_fault_t vmshm_insert_pmd(struct vm_fault *vmf,
 }
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
-#define vmshm_fault_order enum page_entry_size
+#define vmshm_compat_fault_order enum page_entry_size
 #define VMSHM_FAULT_PMD PE_SIZE_PMD
 #else
-#define vmshm_fault_order unsigned int
+#define vmshm_compat_fault_order unsigned int
 #define VMSHM_FAULT_PMD PMD_ORDER
 #endif
 
 /* What makes the kernel ask for them: it takes us for a DAX device. */
-static inline void vmshm_inode_allow_pmd(struct inode *inode)
+static inline void vmshm_compat_inode_allow_pmd(struct inode *inode)
 {
 	inode->i_mode = S_IFCHR | 0600;
 	inode->i_flags |= S_DAX;
 }
 #else
-static inline bool vmshm_pmd_is_huge(pmd_t pmd)
+static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 {
 	return false;
 }
 
-static inline void vmshm_inode_allow_pmd(struct inode *inode)
+static inline void vmshm_compat_inode_allow_pmd(struct inode *inode)
 {
 }
 #endif
@@ -184,7 +186,7 @@ static inline void vmshm_inode_allow_pmd(struct inode *inode)
  * Older kernels do not check: with KASLR they would map a BAR that is beyond
  * over something else.
  */
-static inline phys_addr_t vmshm_direct_map_size(void)
+static inline phys_addr_t vmshm_compat_direct_map_size(void)
 {
 #ifdef CONFIG_X86_64
 	return VMALLOC_START - PAGE_OFFSET;
@@ -194,7 +196,7 @@ static inline phys_addr_t vmshm_direct_map_size(void)
 }
 
 /* Whether the kernel's own mapping of a page is write-back */
-static inline bool vmshm_page_is_cached(struct page *page)
+static inline bool vmshm_compat_page_is_cached(struct page *page)
 {
 #ifdef CONFIG_X86_64
 	unsigned int level;

@@ -2,9 +2,9 @@
 /*
  * VMShm extents: parts of objects that are attached to the arena.
  *
- * A page of an extent can be in use when nothing maps it any more: in a pipe
- * after vmsplice(), or as the buffer of a transfer. Its count tells. Such an
- * extent lingers, attached as it was, until the last page is dropped; only
+ * A page of an extent can be in use although nothing maps it: in a pipe after
+ * vmsplice(2), or as the buffer of a transfer. Its reference count tells. Such
+ * an extent lingers: it stays attached until the last page is dropped. Only
  * then its place can become another object's.
  */
 #include <linux/delay.h>
@@ -15,16 +15,19 @@
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 
+#include "arena.h"
+#include "compat.h"
+#include "extent.h"
 #include "vmshm.h"
 
-/* How often to look whether a lingering extent is free. */
-#define VMSHM_LINGER_DELAY (HZ / 10)
+/* The interval at which lingering extents are examined */
+#define VMSHM_EXTENT_LINGER (HZ / 10)
 
 static struct page *vmshm_extent_nth(struct vmshm_extent *extent,
 				     unsigned long n)
 {
-	return vmshm_arena_page(extent->object->vdev->arena,
-				extent->place + ((u64)n << PAGE_SHIFT));
+	return vmshm_arena_page(extent->vdev->arena,
+				extent->range.place + ((u64)n << PAGE_SHIFT));
 }
 
 /* Any use of a page, a mapping too, holds a reference beside the pagemap's. */
@@ -38,7 +41,7 @@ static bool vmshm_extent_busy(struct vmshm_extent *extent)
 	return false;
 }
 
-/* The pages forget the object; nobody uses them any more. */
+/* The pages, which are not in use, no longer name the inode. */
 static void vmshm_extent_forget(struct vmshm_extent *extent)
 {
 	unsigned long n;
@@ -47,10 +50,10 @@ static void vmshm_extent_forget(struct vmshm_extent *extent)
 		vmshm_extent_nth(extent, n)->mapping = NULL;
 }
 
-/* Detaches a part that is not busy. */
+/* Detaches and frees an extent that is not busy. */
 static void vmshm_extent_detach(struct vmshm_extent *extent)
 {
-	struct vmshm_dev *vdev = extent->object->vdev;
+	struct vmshm_dev *vdev = extent->vdev;
 	int err;
 
 	vmshm_extent_forget(extent);
@@ -58,97 +61,183 @@ static void vmshm_extent_detach(struct vmshm_extent *extent)
 	err = vmshm_regs_detach(vdev, extent->handle);
 	mutex_unlock(&vdev->lock);
 	/*
-	 * What the device could not detach is a place that stays taken. A
-	 * device that is gone gives up all soon, and its places have to be free
-	 * for that.
+	 * A place that the device could not detach stays taken. A device that
+	 * is gone gives up all its attachments soon, and the places have to be
+	 * free for that.
 	 */
-	if (err && err != -ENODEV)
-		dev_warn(&vdev->dev, "cannot detach %s: error %d\n",
-			 extent->object->name, err);
-	else
-		vmshm_arena_free(vdev->arena, extent->place, extent->length);
-	kfree(extent);
+	if (err && err != -ENODEV) {
+		dev_warn(&vdev->dev, "cannot detach handle %u: error %d\n",
+			 extent->handle, err);
+		kfree(extent);
+	} else {
+		vmshm_extent_free(extent);
+	}
 }
 
-int vmshm_extent_attach(struct vmshm_object *object, u64 offset, u64 length)
+/**
+ * vmshm_extent_new() - find a place for a part of an object
+ * @vdev: the device
+ * @inode: the pages will belong to its i_mapping
+ * @offset: bytes into the object, a multiple of the page size
+ * @length: bytes, a multiple of the page size
+ * @readonly: attach for reading only
+ *
+ * Return: an extent, which is not attached yet; or ERR_PTR(): -ENOSPC no room
+ * in the arena, -ENOMEM.
+ */
+struct vmshm_extent *vmshm_extent_new(struct vmshm_dev *vdev,
+				      struct inode *inode, u64 offset,
+				      u64 length, bool readonly)
 {
-	struct vmshm_dev *vdev = object->vdev;
 	struct vmshm_extent *extent;
-	u64 ident, size;
 	int err;
 
 	extent = kzalloc(sizeof(*extent), GFP_KERNEL);
 	if (!extent)
-		return -ENOMEM;
-	extent->object = object;
-	extent->offset = offset;
-	extent->length = length;
-	extent->readonly = object->readonly;
-	err = vmshm_arena_alloc(vdev->arena, length, extent->readonly,
-				&extent->place);
-	if (err)
-		goto err_free;
-
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_attach(vdev, object->name, vmshm_object_handle(object),
-				extent, &ident, &size);
-	if (!err && ident != object->ident) {
-		/* The name is another object's by now. */
-		err = vmshm_regs_detach(vdev, extent->handle) ?: -ESTALE;
+		return ERR_PTR(-ENOMEM);
+	extent->vdev = vdev;
+	extent->inode = inode;
+	extent->range.offset = offset;
+	extent->range.length = length;
+	extent->range.readonly = readonly;
+	err = vmshm_arena_alloc(vdev->arena, length, readonly,
+				&extent->range.place);
+	if (err) {
+		kfree(extent);
+		return ERR_PTR(err);
 	}
-	mutex_unlock(&vdev->lock);
-	if (err)
-		goto err_place;
-	list_add_tail(&extent->node, &object->extents);
-	object->size = size;
-	return 0;
-
-err_place:
-	vmshm_arena_free(vdev->arena, extent->place, length);
-err_free:
-	kfree(extent);
-	return err;
+	return extent;
 }
 
-/* Detaches it, now or when its last page is dropped. It maps nowhere. */
+/**
+ * vmshm_extent_free() - give back the place of an extent that is not attached
+ * @extent: an extent in no list
+ */
+void vmshm_extent_free(struct vmshm_extent *extent)
+{
+	vmshm_arena_free(extent->vdev->arena, extent->range.place,
+			 extent->range.length);
+	kfree(extent);
+}
+
+/**
+ * vmshm_extent_attach() - have the device show the extent
+ * @extent: an extent of vmshm_extent_new()
+ * @name: a name of the object
+ * @handle: a handle of the object, or 0: then @name is used
+ * @ident: identity of the object
+ * @size: bytes of the object, updated
+ *
+ * Return: 0; -ESTALE if @name belongs to another object by now; or the error of
+ * the device.
+ */
+int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
+			u32 handle, u64 ident, u64 *size)
+{
+	struct vmshm_dev *vdev = extent->vdev;
+	struct vmshm_handle answer;
+	int err;
+
+	mutex_lock(&vdev->lock);
+	err = vmshm_regs_attach(vdev, name, handle, &extent->range, &answer);
+	if (!err && answer.ident != ident)
+		err = vmshm_regs_detach(vdev, answer.handle) ?: -ESTALE;
+	mutex_unlock(&vdev->lock);
+	if (err)
+		return err;
+	extent->handle = answer.handle;
+	*size = answer.size;
+	return 0;
+}
+
+/**
+ * vmshm_extent_release() - detach an extent, now or when its last page is
+ *	dropped
+ * @extent: an extent that nothing maps; it is taken from its list
+ */
 void vmshm_extent_release(struct vmshm_extent *extent)
 {
-	struct vmshm_object *object = extent->object;
-	struct vmshm_dev *vdev = object->vdev;
+	struct vmshm_dev *vdev = extent->vdev;
 
 	list_del(&extent->node);
 	if (!vmshm_extent_busy(extent)) {
 		vmshm_extent_detach(extent);
 		return;
 	}
-	/* Its pages still name the object's address space. */
-	vmshm_object_hold(object);
-	mutex_lock(&vdev->objects_lock);
+	/* Its pages still name the inode. */
+	ihold(extent->inode);
+	mutex_lock(&vdev->vnodes_lock);
 	list_add_tail(&extent->node, &vdev->lingering);
-	mutex_unlock(&vdev->objects_lock);
-	schedule_delayed_work(&vdev->linger_work, VMSHM_LINGER_DELAY);
+	mutex_unlock(&vdev->vnodes_lock);
+	schedule_delayed_work(&vdev->linger_work, VMSHM_EXTENT_LINGER);
 }
 
-struct vmshm_extent *vmshm_extent_find(struct vmshm_object *object, u64 offset)
+/**
+ * vmshm_extent_idle() - whether no page of an extent is in use
+ * @extent: an extent that may be mapped
+ *
+ * Huge entries do not show in the reference counts of pages, so such mappings
+ * are removed first; a fault makes them again. Private copies stay, because
+ * they are nowhere else.
+ *
+ * Return: true if it can be detached now.
+ */
+bool vmshm_extent_idle(struct vmshm_extent *extent)
+{
+	if (extent->huge) {
+		unmap_mapping_range(extent->inode->i_mapping,
+				    extent->range.offset, extent->range.length,
+				    0);
+		extent->huge = false;
+	}
+	return !vmshm_extent_busy(extent);
+}
+
+/**
+ * vmshm_extent_find() - the extent at an offset
+ * @extents: extents of one object
+ * @offset: bytes into the object
+ *
+ * Return: the extent, or NULL.
+ */
+struct vmshm_extent *vmshm_extent_find(struct list_head *extents, u64 offset)
 {
 	struct vmshm_extent *extent;
 
-	list_for_each_entry(extent, &object->extents, node)
-		if (offset >= extent->offset &&
-		    offset - extent->offset < extent->length)
+	list_for_each_entry(extent, extents, node)
+		if (offset >= extent->range.offset &&
+		    offset - extent->range.offset < extent->range.length)
 			return extent;
 	return NULL;
 }
 
-/* The page of the object at @offset, which is in the extent. */
+/**
+ * vmshm_extent_place() - where the arena shows an offset
+ * @extent: an extent
+ * @offset: bytes into the object, in the extent
+ *
+ * Return: bytes into BAR4.
+ */
+u64 vmshm_extent_place(struct vmshm_extent *extent, u64 offset)
+{
+	return extent->range.place + (offset - extent->range.offset);
+}
+
+/**
+ * vmshm_extent_page() - the page of an extent at an offset
+ * @extent: an extent
+ * @offset: bytes into the object, in the extent
+ *
+ * Return: the page; its reference count is not changed.
+ */
 struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset)
 {
-	unsigned long n = (offset - extent->offset) >> PAGE_SHIFT;
+	unsigned long n = (offset - extent->range.offset) >> PAGE_SHIFT;
 	struct page *page = vmshm_extent_nth(extent, n);
 
 	if (!page->mapping) {
-		page->mapping = extent->object->inode->i_mapping;
-		vmshm_page_set_index(page, offset >> PAGE_SHIFT);
+		page->mapping = extent->inode->i_mapping;
+		vmshm_compat_page_set_index(page, offset >> PAGE_SHIFT);
 	}
 	if (extent->touched_end == 0) {
 		extent->touched_first = n;
@@ -160,9 +249,14 @@ struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset)
 	return page;
 }
 
-/*
- * The first of the PMD_SIZE bytes of pages at @offset, which are all in the
- * extent, for a huge entry. That holds no references; see busy_mapped().
+/**
+ * vmshm_extent_huge_page() - the first page for a huge entry
+ * @extent: an extent
+ * @offset: bytes into the object; PMD_SIZE bytes from here are in the extent
+ *
+ * A huge entry holds no references; see vmshm_extent_idle().
+ *
+ * Return: the page; its reference count is not changed.
  */
 struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset)
 {
@@ -174,42 +268,8 @@ struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset)
 	return vmshm_extent_page(extent, offset);
 }
 
-/*
- * Whether a part that may be mapped is in use. Huge entries do not show in the
- * counts of pages, so such mappings go first; who needs them comes again. (Not
- * private copies, which are nowhere else.)
- */
-static bool vmshm_extent_busy_mapped(struct vmshm_extent *extent)
-{
-	if (!extent->huge)
-		return vmshm_extent_busy(extent);
-	unmap_mapping_range(extent->object->inode->i_mapping, extent->offset,
-			    extent->length, 0);
-	extent->huge = false;
-	return vmshm_extent_busy(extent);
-}
-
-/*
- * Detaches what nobody uses now. So that the device still knows the object
- * then, it gets a handle that shows nothing; without one, one extent stays.
- */
-void vmshm_extent_reclaim(struct vmshm_object *object)
-{
-	struct vmshm_extent *extent, *next;
-
-	list_for_each_entry_safe(extent, next, &object->extents, node) {
-		if (vmshm_extent_busy_mapped(extent))
-			continue;
-		if (list_is_singular(&object->extents) &&
-		    vmshm_object_keep(object))
-			break;
-		list_del(&extent->node);
-		vmshm_extent_detach(extent);
-	}
-}
-
 /* Takes what is free by now off the list of lingering extents. */
-static void vmshm_linger_work(struct work_struct *work)
+static void vmshm_extent_linger_work(struct work_struct *work)
 {
 	struct vmshm_dev *vdev = container_of(to_delayed_work(work),
 					      struct vmshm_dev, linger_work);
@@ -217,102 +277,81 @@ static void vmshm_linger_work(struct work_struct *work)
 	LIST_HEAD(done);
 	bool more;
 
-	mutex_lock(&vdev->objects_lock);
+	mutex_lock(&vdev->vnodes_lock);
 	list_for_each_entry_safe(extent, next, &vdev->lingering, node)
 		if (!vmshm_extent_busy(extent))
 			list_move(&extent->node, &done);
 	more = !list_empty(&vdev->lingering);
-	mutex_unlock(&vdev->objects_lock);
+	mutex_unlock(&vdev->vnodes_lock);
 
 	list_for_each_entry_safe(extent, next, &done, node) {
-		struct vmshm_object *object = extent->object;
+		struct inode *inode = extent->inode;
 
 		list_del(&extent->node);
 		vmshm_extent_detach(extent);
-		vmshm_object_put(object);
+		iput(inode);
 	}
 	if (more)
-		schedule_delayed_work(&vdev->linger_work, VMSHM_LINGER_DELAY);
+		schedule_delayed_work(&vdev->linger_work, VMSHM_EXTENT_LINGER);
 }
 
-void vmshm_extents_init(struct vmshm_dev *vdev)
+/**
+ * vmshm_extent_init() - prepare a new device
+ * @vdev: the device
+ */
+void vmshm_extent_init(struct vmshm_dev *vdev)
 {
 	INIT_LIST_HEAD(&vdev->lingering);
-	INIT_DELAYED_WORK(&vdev->linger_work, vmshm_linger_work);
-}
-
-/* Takes all extents from all objects; a fault that comes later is SIGBUS. */
-static void vmshm_extents_take(struct vmshm_dev *vdev, struct list_head *taken)
-{
-	struct vmshm_object *object;
-	struct hlist_node *next;
-	int bucket;
-
-	mutex_lock(&vdev->objects_lock);
-	hash_for_each(vdev->objects, bucket, object, node)
-		object->refs++;
-	mutex_unlock(&vdev->objects_lock);
-
-	/* No object comes or goes: each has our reference, and gone is set. */
-	hash_for_each_safe(vdev->objects, bucket, next, object, node) {
-		struct vmshm_extent *extent;
-
-		mutex_lock(&object->lock);
-		object->gone = true;
-		list_for_each_entry(extent, &object->extents, node)
-			vmshm_object_hold(object);
-		list_splice_tail_init(&object->extents, taken);
-		mutex_unlock(&object->lock);
-		unmap_mapping_range(object->inode->i_mapping, 0, 0, 1);
-		vmshm_object_put(object);
-	}
-
-	/* Nothing begins to linger any more. */
-	cancel_delayed_work_sync(&vdev->linger_work);
-	mutex_lock(&vdev->objects_lock);
-	list_splice_tail_init(&vdev->lingering, taken);
-	mutex_unlock(&vdev->objects_lock);
+	INIT_DELAYED_WORK(&vdev->linger_work, vmshm_extent_linger_work);
 }
 
 /* A fault that was under way may have mapped a page after the first look. */
-static bool vmshm_extents_busy(struct list_head *taken)
+static bool vmshm_extent_any_busy(struct list_head *taken)
 {
 	struct vmshm_extent *extent;
 
 	list_for_each_entry(extent, taken, node) {
 		if (!vmshm_extent_busy(extent))
 			continue;
-		unmap_mapping_range(extent->object->inode->i_mapping, 0, 0, 1);
+		unmap_mapping_range(extent->inode->i_mapping, 0, 0, 1);
 		if (vmshm_extent_busy(extent))
 			return true;
 	}
 	return false;
 }
 
-/*
- * The device is gone. Waits until no page of the arena is in use: its struct
- * pages go away, and its addresses may become another device's.
+/**
+ * vmshm_extent_stop() - wait until no page of the arena is in use
+ * @vdev: a device that is gone
+ * @taken: all its extents, each with a reference to its inode; they are freed
+ *
+ * The struct pages go away afterwards, and the addresses may become another
+ * device's.
  */
-void vmshm_extents_stop(struct vmshm_dev *vdev)
+void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken)
 {
 	unsigned long warn = jiffies + 5 * HZ;
 	struct vmshm_extent *extent, *next;
-	LIST_HEAD(taken);
 
-	vmshm_extents_take(vdev, &taken);
-	while (vmshm_extents_busy(&taken)) {
+	/* No extent begins to linger any more. */
+	cancel_delayed_work_sync(&vdev->linger_work);
+	mutex_lock(&vdev->vnodes_lock);
+	list_splice_tail_init(&vdev->lingering, taken);
+	mutex_unlock(&vdev->vnodes_lock);
+
+	while (vmshm_extent_any_busy(taken)) {
 		if (time_after(jiffies, warn)) {
-			dev_warn(&vdev->dev, "waiting for pages in use by pipes or transfers\n");
+			dev_warn(&vdev->dev,
+				 "waiting for pages in use by pipes or transfers\n");
 			warn = jiffies + 60 * HZ;
 		}
 		msleep(20);
 	}
-	list_for_each_entry_safe(extent, next, &taken, node) {
-		struct vmshm_object *object = extent->object;
+	list_for_each_entry_safe(extent, next, taken, node) {
+		struct inode *inode = extent->inode;
 
 		vmshm_extent_forget(extent);
-		vmshm_arena_free(vdev->arena, extent->place, extent->length);
-		kfree(extent);
-		vmshm_object_put(object);
+		vmshm_extent_free(extent);
+		iput(inode);
 	}
 }

@@ -8,6 +8,9 @@
 #include <linux/sched.h>
 #include <uapi/linux/futex.h>
 
+#include "hold.h"
+#include "slot.h"
+#include "vmshm.h"
 #include "word.h"
 
 /*
@@ -34,48 +37,66 @@ static int vmshm_hold_begin(struct vmshm_dev *vdev, unsigned int n,
 	    expected)
 		return -EAGAIN;
 	get_page(word->page);
-	vdev->waits->slot[n].page = word->page;
+	vdev->slots->slot[n].page = word->page;
 	return 0;
 }
 
-int vmshm_hold_word(struct vmshm_words *words, struct vmshm_word *word,
+/**
+ * vmshm_hold_word() - begin to hold a word
+ * @wfile: of the file, locked
+ * @word: the word
+ * @expected: the value it has to have
+ *
+ * Return: 0, or an error as <vmshm/ioctl.h> says.
+ */
+int vmshm_hold_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 		    u32 expected)
 {
-	struct vmshm_dev *vdev = words->vdev;
+	struct vmshm_dev *vdev = wfile->vdev;
 	int n, err;
 
-	if (words->holding >= 0)
+	if (wfile->holding >= 0)
 		return -EBUSY;
 	/* Most often so; it saves asking the device. */
 	if (vmshm_word_read(word) != expected)
 		return -EAGAIN;
-	n = vmshm_slot_get(vdev->waits, VMSHM_SLOT_HOLDS, NULL);
+	n = vmshm_slot_get(vdev->slots, VMSHM_SLOT_HOLDS, NULL);
 	if (n < 0)
 		return n;
 	mutex_lock(&vdev->lock);
 	err = vmshm_hold_begin(vdev, n, word, expected);
 	mutex_unlock(&vdev->lock);
-	words->holding = n;
-	words->holder = current->files;
+	wfile->holding = n;
+	wfile->holder = current->files;
 	if (err)
-		vmshm_hold_end(words);
+		vmshm_hold_end(wfile);
 	return err;
 }
 
-/* Its process closes the file, or ends; others may have the file still. */
-void vmshm_words_flush(struct vmshm_words *words, fl_owner_t id)
+/**
+ * vmshm_hold_flush() - end a hold if its process closes the file
+ * @wfile: of the file
+ * @id: the open files of the process that closes
+ *
+ * Other processes may still have the file.
+ */
+void vmshm_hold_flush(struct vmshm_word_file *wfile, fl_owner_t id)
 {
-	mutex_lock(&words->lock);
-	if (words->holding >= 0 && words->holder == id)
-		vmshm_hold_end(words);
-	mutex_unlock(&words->lock);
+	mutex_lock(&wfile->lock);
+	if (wfile->holding >= 0 && wfile->holder == id)
+		vmshm_hold_end(wfile);
+	mutex_unlock(&wfile->lock);
 }
 
-void vmshm_hold_end(struct vmshm_words *words)
+/**
+ * vmshm_hold_end() - end a hold
+ * @wfile: of the file
+ */
+void vmshm_hold_end(struct vmshm_word_file *wfile)
 {
-	if (words->holding < 0)
+	if (wfile->holding < 0)
 		return;
-	vmshm_slot_stop(words->vdev, words->holding, false);
-	vmshm_slot_put(words->vdev->waits, words->holding);
-	words->holding = -1;
+	vmshm_slot_stop(wfile->vdev, wfile->holding, false);
+	vmshm_slot_put(wfile->vdev->slots, wfile->holding);
+	wfile->holding = -1;
 }

@@ -1,43 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm inodes: address spaces of our own for user mappings to hang on.
- *
- * A device node's inode will not do. There may be several nodes for one
- * device, and one node may outlive the device it belonged to.
+ * VMShm file system: attributes of inodes.
  */
-#include <linux/err.h>
 #include <linux/fs.h>
-#include <linux/mount.h>
-#include <linux/pseudo_fs.h>
+#include <linux/spinlock.h>
 
-#include "vmshm.h"
+#include "compat.h"
+#include "inode.h"
+#include "regs.h"
+#include "vnode.h"
 
-static struct vfsmount *vmshm_mount;
-
-static int vmshm_init_fs_context(struct fs_context *fc)
+/**
+ * vmshm_fs_inode_update() - take over what the device reports
+ * @inode: a file
+ * @st: the report
+ */
+void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
 {
-	return init_pseudo(fc, VMSHM_FS_MAGIC) ? 0 : -ENOMEM;
+	struct vmshm_fs_sb *vsb = vmshm_fs_sb(inode->i_sb);
+	struct inode *host = inode->i_mapping->host;
+
+	spin_lock(&inode->i_lock);
+	/* The host's programs with other rights are not this system's. */
+	inode->i_mode = S_IFREG | (vsb->has_mode ? vsb->mode : st->mode & 0777);
+	inode->i_uid = vsb->has_uid ? vsb->uid :
+				      make_kuid(&init_user_ns, st->uid);
+	inode->i_gid = vsb->has_gid ? vsb->gid :
+				      make_kgid(&init_user_ns, st->gid);
+	inode->i_blocks = st->blocks;
+	vmshm_compat_inode_set_times(inode, st->mtime);
+	i_size_write(inode, st->size);
+	spin_unlock(&inode->i_lock);
+
+	/* The kernel's helpers ask the inode of the mapping for the size. */
+	spin_lock(&host->i_lock);
+	i_size_write(host, st->size);
+	spin_unlock(&host->i_lock);
 }
 
-/* No .owner: the mount is ours and would keep the module from unloading. */
-static struct file_system_type vmshm_inode_fs = {
-	.name = "vmshm_inode",
-	.init_fs_context = vmshm_init_fs_context,
-	.kill_sb = kill_anon_super,
-};
-
-struct inode *vmshm_inode_new(void)
+/**
+ * vmshm_fs_inode_refresh() - ask the device, and take over what it reports
+ * @inode: a file; it stays as it is if the device reports nothing
+ */
+void vmshm_fs_inode_refresh(struct inode *inode)
 {
-	return alloc_anon_inode(vmshm_mount->mnt_sb);
-}
+	struct vmshm_stat st;
 
-int vmshm_inode_init(void)
-{
-	vmshm_mount = kern_mount(&vmshm_inode_fs);
-	return PTR_ERR_OR_ZERO(vmshm_mount);
-}
-
-void vmshm_inode_exit(void)
-{
-	kern_unmount(vmshm_mount);
+	if (!vmshm_vnode_stat(vmshm_fs_inode_vnode(inode), &st))
+		vmshm_fs_inode_update(inode, &st);
 }

@@ -10,9 +10,17 @@
 #include <linux/pci.h>
 #include <linux/sizes.h>
 
+#include <vmshm/regs.h>
+
+#include "arena.h"
+#include "dev.h"
+#include "regs.h"
+#include "slot.h"
+#include "super.h"
 #include "vmshm.h"
 
-static int vmshm_check_bar(struct pci_dev *pdev, int bar, resource_size_t size)
+static int vmshm_pci_check_bar(struct pci_dev *pdev, int bar,
+			       resource_size_t size)
 {
 	if ((pci_resource_flags(pdev, bar) & IORESOURCE_MEM) &&
 	    pci_resource_len(pdev, bar) >= size)
@@ -21,18 +29,19 @@ static int vmshm_check_bar(struct pci_dev *pdev, int bar, resource_size_t size)
 	return -ENODEV;
 }
 
-static int vmshm_check_bars(struct pci_dev *pdev)
+static int vmshm_pci_check_bars(struct pci_dev *pdev)
 {
 	int err;
 
 	/* A device of 2010 may have fewer than VMSHM_REGS_SIZE bytes. */
-	err = vmshm_check_bar(pdev, VMSHM_BAR_REGS,
-			      VMSHM_REG_CLOSE + sizeof(u32));
+	err = vmshm_pci_check_bar(pdev, VMSHM_BAR_REGS,
+				  VMSHM_REG_CLOSE + sizeof(u32));
 	if (!err)
-		err = vmshm_check_bar(pdev, VMSHM_BAR_BUFFER,
-				      VMSHM_BUFFER_SIZE);
+		err = vmshm_pci_check_bar(pdev, VMSHM_BAR_BUFFER,
+					  VMSHM_BUFFER_SIZE);
 	if (!err)
-		err = vmshm_check_bar(pdev, VMSHM_BAR_NAME, VMSHM_NAME_SIZE);
+		err = vmshm_pci_check_bar(pdev, VMSHM_BAR_NAME,
+					  VMSHM_NAME_SIZE);
 	return err;
 }
 
@@ -40,7 +49,7 @@ static int vmshm_check_bars(struct pci_dev *pdev)
  * The arena is a plus. Without its pages there is still the buffer, as on a
  * device of 2010.
  */
-static void vmshm_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
+static void vmshm_pci_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
 	struct vmshm_arena *arena;
 	u64 rw_size, ro_size;
@@ -48,31 +57,33 @@ static void vmshm_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	if (pci_resource_len(pdev, VMSHM_BAR_REGS) < VMSHM_REGS_SIZE ||
 	    vmshm_regs_read(vdev, VMSHM_REG_ID) != VMSHM_ID ||
 	    vmshm_regs_read(vdev, VMSHM_REG_VERSION) >> 16 !=
-	    VMSHM_VERSION_MAJOR)
+		    VMSHM_VERSION_MAJOR)
 		return;
 	vdev->features = vmshm_regs_read(vdev, VMSHM_REG_FEATURES);
 	rw_size = vmshm_regs_read64(vdev, VMSHM_REG_RW_SIZE_LO);
 	ro_size = vmshm_regs_read64(vdev, VMSHM_REG_RO_SIZE_LO);
 	if (!(vdev->features & VMSHM_F_ARENA) || !rw_size ||
-	    !IS_ALIGNED(rw_size | ro_size, SZ_2M) ||
-	    rw_size > SIZE_MAX / 2 || ro_size > SIZE_MAX / 2)
+	    !IS_ALIGNED(rw_size | ro_size, SZ_2M) || rw_size > SIZE_MAX / 2 ||
+	    ro_size > SIZE_MAX / 2)
 		return;
 	if (!pci_resource_start(pdev, VMSHM_BAR_ARENA) ||
 	    pci_resource_len(pdev, VMSHM_BAR_ARENA) < rw_size + ro_size) {
-		dev_warn(&pdev->dev, "BAR4 has no address, so there is only the 1 MiB buffer; give the bridge a larger pref64-reserve, or the device a smaller arena\n");
+		dev_warn(&pdev->dev,
+			 "BAR4 has no address, so there is only the 1 MiB buffer; give the bridge a larger pref64-reserve, or the device a smaller arena\n");
 		return;
 	}
 	arena = vmshm_arena_new(&pdev->dev,
 				pci_resource_start(pdev, VMSHM_BAR_ARENA),
 				rw_size, ro_size);
 	if (IS_ERR(arena))
-		dev_warn(&pdev->dev, "no pages for BAR4 (error %ld), so there is only the 1 MiB buffer\n",
+		dev_warn(&pdev->dev,
+			 "no pages for BAR4 (error %ld), so there is only the 1 MiB buffer\n",
 			 PTR_ERR(arena));
 	else
 		vdev->arena = arena;
 }
 
-static int vmshm_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
+static int vmshm_pci_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
 	resource_size_t buffer = pci_resource_start(pdev, VMSHM_BAR_BUFFER);
 
@@ -88,26 +99,26 @@ static int vmshm_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	return 0;
 }
 
-static void vmshm_unmap_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
+static void vmshm_pci_unmap_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
 	pci_iounmap(pdev, vdev->name);
 	pci_iounmap(pdev, vdev->regs);
 }
 
 /* A kernel that crashed may have left something attached. */
-static void vmshm_release_stale(struct vmshm_dev *vdev)
+static void vmshm_pci_release_stale(struct vmshm_dev *vdev)
 {
 	mutex_lock(&vdev->lock);
 	vmshm_regs_release(vdev);
 	mutex_unlock(&vdev->lock);
 }
 
-static int vmshm_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+static int vmshm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct vmshm_dev *vdev;
 	int err;
 
-	err = vmshm_check_bars(pdev);
+	err = vmshm_pci_check_bars(pdev);
 	if (err)
 		return err;
 	err = pci_enable_device_mem(pdev);
@@ -121,12 +132,12 @@ static int vmshm_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		err = PTR_ERR(vdev);
 		goto err_regions;
 	}
-	err = vmshm_map_bars(vdev, pdev);
+	err = vmshm_pci_map_bars(vdev, pdev);
 	if (err)
 		goto err_put;
-	vmshm_find_arena(vdev, pdev);
-	vmshm_release_stale(vdev);
-	vmshm_waits_init(vdev, pdev);
+	vmshm_pci_find_arena(vdev, pdev);
+	vmshm_pci_release_stale(vdev);
+	vmshm_slots_init(vdev, pdev);
 	pci_set_drvdata(pdev, vdev);
 	err = vmshm_dev_add(vdev);
 	if (err)
@@ -134,10 +145,10 @@ static int vmshm_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 
 err_unmap:
-	vmshm_waits_exit(vdev);
+	vmshm_slots_exit(vdev);
 	if (vdev->arena)
 		vmshm_arena_destroy(vdev->arena);
-	vmshm_unmap_bars(vdev, pdev);
+	vmshm_pci_unmap_bars(vdev, pdev);
 err_put:
 	put_device(&vdev->dev);
 err_regions:
@@ -147,71 +158,71 @@ err_disable:
 	return err;
 }
 
-static void vmshm_remove(struct pci_dev *pdev)
+static void vmshm_pci_remove(struct pci_dev *pdev)
 {
 	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
 
 	vmshm_dev_del(vdev);
 	vmshm_dev_stop(vdev);
-	vmshm_waits_exit(vdev);
+	vmshm_slots_exit(vdev);
 	if (vdev->arena)
 		vmshm_arena_destroy(vdev->arena);
-	vmshm_unmap_bars(vdev, pdev);
+	vmshm_pci_unmap_bars(vdev, pdev);
 	put_device(&vdev->dev);
 	pci_release_regions(pdev);
 	pci_disable_device(pdev);
 }
 
 /* Before kexec and power-off: the next kernel finds the device closed. */
-static void vmshm_shutdown(struct pci_dev *pdev)
+static void vmshm_pci_shutdown(struct pci_dev *pdev)
 {
 	vmshm_dev_shutdown(pci_get_drvdata(pdev));
 }
 
-static const struct pci_device_id vmshm_ids[] = {
+static const struct pci_device_id vmshm_pci_ids[] = {
 	{ PCI_DEVICE(VMSHM_PCI_VENDOR_ID, VMSHM_PCI_DEVICE_ID) },
 	{}
 };
-MODULE_DEVICE_TABLE(pci, vmshm_ids);
+MODULE_DEVICE_TABLE(pci, vmshm_pci_ids);
 
-static struct pci_driver vmshm_driver = {
+static struct pci_driver vmshm_pci_driver = {
 	.name = "vmshm",
-	.id_table = vmshm_ids,
-	.probe = vmshm_probe,
-	.remove = vmshm_remove,
-	.shutdown = vmshm_shutdown,
+	.id_table = vmshm_pci_ids,
+	.probe = vmshm_pci_probe,
+	.remove = vmshm_pci_remove,
+	.shutdown = vmshm_pci_shutdown,
 };
 
-static int __init vmshm_init(void)
+static int __init vmshm_module_init(void)
 {
 	int err;
 
 	err = vmshm_dev_init();
 	if (err)
 		return err;
-	err = vmshm_super_init();
+	err = vmshm_fs_init();
 	if (err)
 		goto err_dev;
-	err = pci_register_driver(&vmshm_driver);
+	err = pci_register_driver(&vmshm_pci_driver);
 	if (err)
 		goto err_super;
 	return 0;
 
 err_super:
-	vmshm_super_exit();
+	vmshm_fs_exit();
 err_dev:
 	vmshm_dev_exit();
 	return err;
 }
-module_init(vmshm_init);
+module_init(vmshm_module_init);
 
-static void __exit vmshm_exit(void)
+static void __exit vmshm_module_exit(void)
 {
-	pci_unregister_driver(&vmshm_driver);
-	vmshm_super_exit();
+	pci_unregister_driver(&vmshm_pci_driver);
+	vmshm_fs_exit();
 	vmshm_dev_exit();
 }
-module_exit(vmshm_exit);
+module_exit(vmshm_module_exit);
 
 MODULE_DESCRIPTION("VMShm: POSIX shared memory of the host");
 MODULE_AUTHOR("The VMShm authors");

@@ -5,22 +5,25 @@
 #include <linux/mm.h>
 #include <linux/poll.h>
 
+#include "poll.h"
+#include "slot.h"
+#include "vmshm.h"
 #include "word.h"
 
-static int vmshm_poll_arm(struct vmshm_words *words, struct vmshm_word *word,
-			  u32 expected)
+static int vmshm_poll_arm(struct vmshm_word_file *wfile,
+			  struct vmshm_word *word, u32 expected)
 {
-	struct vmshm_dev *vdev = words->vdev;
+	struct vmshm_dev *vdev = wfile->vdev;
 	int err = 0;
 
 	mutex_lock(&vdev->lock);
 	if (vdev->gone) {
 		err = -ENODEV;
 	} else {
-		vmshm_slot_start(vdev, words->polling, word->place,
+		vmshm_slot_start(vdev, wfile->polling, word->place,
 				 VMSHM_SLOT_ARM | expected);
 		get_page(word->page);
-		vdev->waits->slot[words->polling].page = word->page;
+		vdev->slots->slot[wfile->polling].page = word->page;
 	}
 	mutex_unlock(&vdev->lock);
 	return err;
@@ -30,73 +33,93 @@ static int vmshm_poll_arm(struct vmshm_words *words, struct vmshm_word *word,
  * A wake-up that this file got and nobody here knows of is another waiter's.
  * When the file is closed that may be so even after poll() has told epoll.
  */
-static void vmshm_poll_disarm(struct vmshm_words *words, bool closed)
+static void vmshm_poll_disarm(struct vmshm_word_file *wfile, bool closed)
 {
-	if (words->armed)
-		vmshm_slot_stop(words->vdev, words->polling,
-				closed || !READ_ONCE(words->waiter.seen));
-	words->armed = false;
+	if (wfile->armed)
+		vmshm_slot_stop(wfile->vdev, wfile->polling,
+				closed || !READ_ONCE(wfile->waiter.seen));
+	wfile->armed = false;
 }
 
-static void vmshm_poll_set_ready(struct vmshm_words *words, bool ready)
+static void vmshm_poll_set_ready(struct vmshm_word_file *wfile, bool ready)
 {
-	struct vmshm_waits *waits = words->vdev->waits;
+	struct vmshm_slots *slots = wfile->vdev->slots;
 
-	spin_lock_irq(&waits->lock);
-	WRITE_ONCE(words->waiter.fired, ready);
-	words->waiter.seen = false;
-	spin_unlock_irq(&waits->lock);
+	spin_lock_irq(&slots->lock);
+	WRITE_ONCE(wfile->waiter.fired, ready);
+	wfile->waiter.seen = false;
+	spin_unlock_irq(&slots->lock);
 	if (ready)
-		wake_up_poll(&words->waiter.wait, EPOLLIN | EPOLLRDNORM);
+		wake_up_poll(&wfile->waiter.wait, EPOLLIN | EPOLLRDNORM);
 }
 
-int vmshm_poll_word(struct vmshm_words *words, struct vmshm_word *word,
+/**
+ * vmshm_poll_word() - begin to poll a word
+ * @wfile: of the file, locked
+ * @word: the word
+ * @expected: the value it has to have
+ *
+ * Return: 0; -ENOSPC if all slots are in use; -ENODEV.
+ */
+int vmshm_poll_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 		    u32 expected)
 {
 	bool ready = vmshm_word_read(word) != expected;
 	int err;
 
-	if (words->polling < 0) {
-		int n = vmshm_slot_get(words->vdev->waits, VMSHM_SLOT_POLLS,
-				       &words->waiter);
+	if (wfile->polling < 0) {
+		int n = vmshm_slot_get(wfile->vdev->slots, VMSHM_SLOT_POLLS,
+				       &wfile->waiter);
 
 		if (n < 0)
 			return n;
-		WRITE_ONCE(words->polling, n);
+		WRITE_ONCE(wfile->polling, n);
 	}
-	vmshm_poll_disarm(words, false);
-	vmshm_poll_set_ready(words, ready);
+	vmshm_poll_disarm(wfile, false);
+	vmshm_poll_set_ready(wfile, ready);
 	if (ready)
 		return 0;
-	err = vmshm_poll_arm(words, word, expected);
-	words->armed = !err;
+	err = vmshm_poll_arm(wfile, word, expected);
+	wfile->armed = !err;
 	return err;
 }
 
-void vmshm_poll_end(struct vmshm_words *words)
+/**
+ * vmshm_poll_end() - end polling, because the file is closed
+ * @wfile: of the file
+ */
+void vmshm_poll_end(struct vmshm_word_file *wfile)
 {
-	if (words->polling < 0)
+	if (wfile->polling < 0)
 		return;
-	vmshm_poll_disarm(words, true);
-	vmshm_slot_put(words->vdev->waits, words->polling);
-	words->polling = -1;
+	vmshm_poll_disarm(wfile, true);
+	vmshm_slot_put(wfile->vdev->slots, wfile->polling);
+	wfile->polling = -1;
 }
 
-__poll_t vmshm_words_poll(struct vmshm_words *words, struct file *file,
-			  struct poll_table_struct *wait)
+/**
+ * vmshm_poll_mask() - poll(2) for a file
+ * @wfile: of the file
+ * @file: the file
+ * @wait: for poll_wait()
+ *
+ * Return: EPOLL*.
+ */
+__poll_t vmshm_poll_mask(struct vmshm_word_file *wfile, struct file *file,
+			 struct poll_table_struct *wait)
 {
-	struct vmshm_waits *waits = words->vdev->waits;
-	bool gone = READ_ONCE(words->vdev->gone);
+	struct vmshm_slots *slots = wfile->vdev->slots;
+	bool gone = READ_ONCE(wfile->vdev->gone);
 	__poll_t mask = gone ? EPOLLERR | EPOLLHUP : 0;
 
-	poll_wait(file, &words->waiter.wait, wait);
-	if (READ_ONCE(words->polling) < 0)
+	poll_wait(file, &wfile->waiter.wait, wait);
+	if (READ_ONCE(wfile->polling) < 0)
 		return gone ? mask : DEFAULT_POLLMASK;
-	spin_lock_irq(&waits->lock);
-	if (words->waiter.fired) {
-		words->waiter.seen = true;
+	spin_lock_irq(&slots->lock);
+	if (wfile->waiter.fired) {
+		wfile->waiter.seen = true;
 		mask |= EPOLLIN | EPOLLRDNORM;
 	}
-	spin_unlock_irq(&waits->lock);
+	spin_unlock_irq(&slots->lock);
 	return mask;
 }

@@ -3,10 +3,14 @@
  * VMShm registers: the contract of <vmshm/regs.h>, and nothing else.
  */
 #include <linux/errno.h>
+#include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/lockdep.h>
 #include <linux/string.h>
 
+#include <vmshm/regs.h>
+
+#include "regs.h"
 #include "vmshm.h"
 
 /*
@@ -15,7 +19,7 @@
  */
 #define VMSHM_ERRNO_END 512
 
-static int vmshm_errno(u32 value)
+static int vmshm_regs_errno(u32 value)
 {
 	return value < VMSHM_ERRNO_END ? -(int)value : -EIO;
 }
@@ -40,30 +44,55 @@ static int vmshm_regs_name(struct vmshm_dev *vdev, const char *name,
 	return 0;
 }
 
+/**
+ * vmshm_regs_open() - show an object in the buffer
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ *
+ * Return: 0; -ENAMETOOLONG; or the error of the device.
+ */
 int vmshm_regs_open(struct vmshm_dev *vdev, const char *name)
 {
 	int err;
 
 	lockdep_assert_held(&vdev->lock);
 	err = vmshm_regs_name(vdev, name, 0, VMSHM_NAME_SIZE);
-	return err ?: vmshm_errno(ioread32(vdev->regs + VMSHM_REG_OPEN));
+	return err ?: vmshm_regs_errno(ioread32(vdev->regs + VMSHM_REG_OPEN));
 }
 
+/**
+ * vmshm_regs_close() - show nothing in the buffer
+ * @vdev: the device, locked
+ */
 void vmshm_regs_close(struct vmshm_dev *vdev)
 {
 	lockdep_assert_held(&vdev->lock);
 	ioread32(vdev->regs + VMSHM_REG_CLOSE);
 }
 
+/**
+ * vmshm_regs_read() - read a register of 32 bits
+ * @vdev: the device
+ * @reg: VMSHM_REG_*
+ *
+ * Return: the value.
+ */
 u32 vmshm_regs_read(struct vmshm_dev *vdev, unsigned int reg)
 {
 	return ioread32(vdev->regs + reg);
 }
 
+/**
+ * vmshm_regs_read64() - read a pair of registers
+ * @vdev: the device
+ * @reg: VMSHM_REG_*_LO
+ *
+ * Return: the value.
+ */
 u64 vmshm_regs_read64(struct vmshm_dev *vdev, unsigned int reg)
 {
-	return vmshm_regs_read(vdev, reg) |
-	       (u64)vmshm_regs_read(vdev, reg + 4) << 32;
+	return vmshm_regs_read(vdev, reg) | (u64)vmshm_regs_read(vdev, reg + 4)
+						    << 32;
 }
 
 static void vmshm_regs_write(struct vmshm_dev *vdev, unsigned int reg, u32 v)
@@ -80,7 +109,7 @@ static void vmshm_regs_write64(struct vmshm_dev *vdev, unsigned int reg, u64 v)
 static int vmshm_regs_command(struct vmshm_dev *vdev, u32 command)
 {
 	vmshm_regs_write(vdev, VMSHM_REG_COMMAND, command);
-	return vmshm_errno(vmshm_regs_read(vdev, VMSHM_REG_STATUS));
+	return vmshm_regs_errno(vmshm_regs_read(vdev, VMSHM_REG_STATUS));
 }
 
 /* What the command is about: @handle, or where that is 0, @name. */
@@ -113,15 +142,26 @@ static void vmshm_regs_result(struct vmshm_dev *vdev, struct vmshm_stat *st)
 	st->mtime.tv_nsec = min_t(long, st->mtime.tv_nsec, NSEC_PER_SEC - 1);
 }
 
-/* What has to be looked at after each way to the object. */
-static void vmshm_regs_result_ident(struct vmshm_dev *vdev, u64 *ident,
-				    u64 *size)
+static void vmshm_regs_answer(struct vmshm_dev *vdev,
+			      struct vmshm_handle *answer)
 {
-	*ident = vmshm_regs_read64(vdev, VMSHM_REG_RES_IDENT_LO);
-	*size = vmshm_regs_read64(vdev, VMSHM_REG_RES_SIZE_LO);
-	*size = min_t(u64, *size, MAX_LFS_FILESIZE);
+	u64 size;
+
+	answer->handle = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
+	answer->ident = vmshm_regs_read64(vdev, VMSHM_REG_RES_IDENT_LO);
+	size = vmshm_regs_read64(vdev, VMSHM_REG_RES_SIZE_LO);
+	answer->size = min_t(u64, size, MAX_LFS_FILESIZE);
 }
 
+/**
+ * vmshm_regs_stat() - ask about an object
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @st: the answer
+ *
+ * Return: 0; -ENODEV; -ENAMETOOLONG; or the error of the device.
+ */
 int vmshm_regs_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 		    struct vmshm_stat *st)
 {
@@ -134,40 +174,64 @@ int vmshm_regs_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 	return err;
 }
 
+/**
+ * vmshm_regs_attach() - show a part of an object in the arena
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @range: the part and its place
+ * @answer: the new handle, to be detached
+ *
+ * Return: as vmshm_regs_stat().
+ */
 int vmshm_regs_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
-		      struct vmshm_extent *extent, u64 *ident, u64 *size)
+		      const struct vmshm_range *range,
+		      struct vmshm_handle *answer)
 {
-	int err = vmshm_regs_target(vdev, name, handle, extent->readonly ?
-				    VMSHM_RQ_READONLY : 0);
+	int err = vmshm_regs_target(vdev, name, handle,
+				    range->readonly ? VMSHM_RQ_READONLY : 0);
 
 	if (err)
 		return err;
-	vmshm_regs_write64(vdev, VMSHM_REG_OFFSET_LO, extent->offset);
-	vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, extent->length);
-	vmshm_regs_write64(vdev, VMSHM_REG_PLACE_LO, extent->place);
+	vmshm_regs_write64(vdev, VMSHM_REG_OFFSET_LO, range->offset);
+	vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, range->length);
+	vmshm_regs_write64(vdev, VMSHM_REG_PLACE_LO, range->place);
 	err = vmshm_regs_command(vdev, VMSHM_CMD_ATTACH);
-	if (err)
-		return err;
-	extent->handle = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
-	vmshm_regs_result_ident(vdev, ident, size);
-	return 0;
+	if (!err)
+		vmshm_regs_answer(vdev, answer);
+	return err;
 }
 
-int vmshm_regs_hold(struct vmshm_dev *vdev, const char *name, u32 handle,
-		    bool readonly, u32 *held, u64 *ident, u64 *size)
+/**
+ * vmshm_regs_get_handle() - get a handle without an extent
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @readonly: open the object for reading only
+ * @answer: the new handle, to be detached
+ *
+ * Return: as vmshm_regs_stat().
+ */
+int vmshm_regs_get_handle(struct vmshm_dev *vdev, const char *name, u32 handle,
+			  bool readonly, struct vmshm_handle *answer)
 {
 	int err = vmshm_regs_target(vdev, name, handle,
 				    readonly ? VMSHM_RQ_READONLY : 0);
 
 	if (!err)
 		err = vmshm_regs_command(vdev, VMSHM_CMD_HOLD);
-	if (err)
-		return err;
-	*held = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
-	vmshm_regs_result_ident(vdev, ident, size);
-	return 0;
+	if (!err)
+		vmshm_regs_answer(vdev, answer);
+	return err;
 }
 
+/**
+ * vmshm_regs_detach() - give back a handle
+ * @vdev: the device, locked
+ * @handle: of vmshm_regs_attach() or vmshm_regs_get_handle()
+ *
+ * Return: 0; -ENODEV; or the error of the device.
+ */
 int vmshm_regs_detach(struct vmshm_dev *vdev, u32 handle)
 {
 	lockdep_assert_held(&vdev->lock);
@@ -177,7 +241,10 @@ int vmshm_regs_detach(struct vmshm_dev *vdev, u32 handle)
 	return vmshm_regs_command(vdev, VMSHM_CMD_DETACH);
 }
 
-/* Detaches everything, also on the way out, when gone is set. */
+/**
+ * vmshm_regs_release() - detach everything, also when gone is set
+ * @vdev: the device, locked
+ */
 void vmshm_regs_release(struct vmshm_dev *vdev)
 {
 	lockdep_assert_held(&vdev->lock);
@@ -187,9 +254,13 @@ void vmshm_regs_release(struct vmshm_dev *vdev)
 		vmshm_regs_close(vdev);
 }
 
-/*
- * Names from number @first on into @names (VMSHM_NAME_SIZE bytes), each with
- * its NUL. Returns how many they are, 0 at the end.
+/**
+ * vmshm_regs_list() - read a part of the list of names
+ * @vdev: the device, locked
+ * @first: number of the first name
+ * @names: VMSHM_NAME_SIZE bytes; names, each with its NUL, not validated
+ *
+ * Return: number of names, 0 at the end; or a negative errno.
  */
 int vmshm_regs_list(struct vmshm_dev *vdev, u64 first, char *names)
 {
@@ -210,6 +281,15 @@ int vmshm_regs_list(struct vmshm_dev *vdev, u64 first, char *names)
 	return min_t(u32, count, VMSHM_NAME_SIZE);
 }
 
+/**
+ * vmshm_regs_create() - create an object
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ * @mode: permission bits
+ * @st: what the device reports about the new object
+ *
+ * Return: 0; -EEXIST; or as vmshm_regs_stat().
+ */
 int vmshm_regs_create(struct vmshm_dev *vdev, const char *name, u32 mode,
 		      struct vmshm_stat *st)
 {
@@ -224,13 +304,29 @@ int vmshm_regs_create(struct vmshm_dev *vdev, const char *name, u32 mode,
 	return err;
 }
 
+/**
+ * vmshm_regs_unlink() - remove a name
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ *
+ * Return: as vmshm_regs_stat().
+ */
 int vmshm_regs_unlink(struct vmshm_dev *vdev, const char *name)
 {
 	return vmshm_regs_target(vdev, name, 0, 0) ?:
-	       vmshm_regs_command(vdev, VMSHM_CMD_UNLINK);
+		       vmshm_regs_command(vdev, VMSHM_CMD_UNLINK);
 }
 
-/* RENAME and LINK */
+/**
+ * vmshm_regs_second_name() - rename or link an object
+ * @vdev: the device, locked
+ * @command: VMSHM_CMD_RENAME or VMSHM_CMD_LINK
+ * @from: "/" and the name
+ * @to: "/" and the new name
+ * @flags: VMSHM_RQ_NOREPLACE or 0
+ *
+ * Return: as vmshm_regs_stat().
+ */
 int vmshm_regs_second_name(struct vmshm_dev *vdev, u32 command,
 			   const char *from, const char *to, u32 flags)
 {
@@ -244,6 +340,16 @@ int vmshm_regs_second_name(struct vmshm_dev *vdev, u32 command,
 	return err ?: vmshm_regs_command(vdev, command);
 }
 
+/**
+ * vmshm_regs_resize() - set the size of an object
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @size: bytes
+ * @st: what the device reports afterwards
+ *
+ * Return: as vmshm_regs_stat().
+ */
 int vmshm_regs_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
 		      u64 size, struct vmshm_stat *st)
 {
@@ -258,6 +364,19 @@ int vmshm_regs_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
 	return err;
 }
 
+/**
+ * vmshm_regs_allocate() - have the host allocate a part of an object
+ * @vdev: the device, locked
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @offset: bytes into the object
+ * @length: bytes, at most VMSHM_ALLOCATE_MAX
+ * @st: what the device reports afterwards
+ *
+ * The object grows if it has to, and never shrinks.
+ *
+ * Return: as vmshm_regs_stat().
+ */
 int vmshm_regs_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
 			u64 offset, u64 length, struct vmshm_stat *st)
 {

@@ -10,24 +10,32 @@
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
-#include "fs.h"
+#include "arena.h"
+#include "compat.h"
+#include "dev.h"
+#include "dir.h"
+#include "inode.h"
+#include "super.h"
+#include "vmshm.h"
+#include "vnode.h"
 
 enum { Opt_uid, Opt_gid, Opt_mode };
 
-static const struct fs_parameter_spec vmshm_parameters[] = {
+static const struct fs_parameter_spec vmshm_fs_parameters[] = {
 	fsparam_u32("uid", Opt_uid),
 	fsparam_u32("gid", Opt_gid),
 	fsparam_u32oct("mode", Opt_mode),
 	{}
 };
 
-static int vmshm_parse_param(struct fs_context *fc, struct fs_parameter *param)
+static int vmshm_fs_parse_param(struct fs_context *fc,
+				struct fs_parameter *param)
 {
-	struct vmshm_sb *vsb = fc->s_fs_info;
+	struct vmshm_fs_sb *vsb = fc->s_fs_info;
 	struct fs_parse_result result;
 	int opt;
 
-	opt = fs_parse(fc, vmshm_parameters, param, &result);
+	opt = fs_parse(fc, vmshm_fs_parameters, param, &result);
 	if (opt < 0)
 		return opt;
 	switch (opt) {
@@ -53,17 +61,17 @@ static int vmshm_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	return 0;
 }
 
-static void vmshm_evict_inode(struct inode *inode)
+static void vmshm_fs_evict_inode(struct inode *inode)
 {
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	if (inode->i_private)
-		vmshm_object_put(inode->i_private);
+		vmshm_vnode_put(inode->i_private);
 }
 
-static int vmshm_statfs(struct dentry *dentry, struct kstatfs *buf)
+static int vmshm_fs_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
-	struct vmshm_dev *vdev = vmshm_sb(dentry->d_sb)->vdev;
+	struct vmshm_dev *vdev = vmshm_fs_sb(dentry->d_sb)->vdev;
 	int err = 0;
 
 	buf->f_type = VMSHM_FS_MAGIC;
@@ -82,29 +90,29 @@ static int vmshm_statfs(struct dentry *dentry, struct kstatfs *buf)
 	return err;
 }
 
-static int vmshm_show_options(struct seq_file *m, struct dentry *root)
+static int vmshm_fs_show_options(struct seq_file *m, struct dentry *root)
 {
-	struct vmshm_sb *vsb = vmshm_sb(root->d_sb);
+	struct vmshm_fs_sb *vsb = vmshm_fs_sb(root->d_sb);
 
 	if (vsb->has_uid)
-		seq_printf(m, ",uid=%u", from_kuid_munged(&init_user_ns,
-							  vsb->uid));
+		seq_printf(m, ",uid=%u",
+			   from_kuid_munged(&init_user_ns, vsb->uid));
 	if (vsb->has_gid)
-		seq_printf(m, ",gid=%u", from_kgid_munged(&init_user_ns,
-							  vsb->gid));
+		seq_printf(m, ",gid=%u",
+			   from_kgid_munged(&init_user_ns, vsb->gid));
 	if (vsb->has_mode)
 		seq_printf(m, ",mode=%03o", vsb->mode);
 	return 0;
 }
 
-static const struct super_operations vmshm_super_ops = {
-	.drop_inode = vmshm_drop_inode,
-	.evict_inode = vmshm_evict_inode,
-	.statfs = vmshm_statfs,
-	.show_options = vmshm_show_options,
+static const struct super_operations vmshm_fs_super_ops = {
+	.drop_inode = vmshm_compat_drop_inode,
+	.evict_inode = vmshm_fs_evict_inode,
+	.statfs = vmshm_fs_statfs,
+	.show_options = vmshm_fs_show_options,
 };
 
-static int vmshm_fill_super(struct super_block *sb, struct fs_context *fc)
+static int vmshm_fs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct inode *root;
 
@@ -115,18 +123,18 @@ static int vmshm_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_gran = 1;
 	sb->s_flags |= SB_NOATIME;
 	sb->s_iflags |= SB_I_NODEV;
-	sb->s_op = &vmshm_super_ops;
-	vmshm_set_dentry_ops(sb, &vmshm_dentry_ops);
-	root = vmshm_root_new(sb);
+	sb->s_op = &vmshm_fs_super_ops;
+	vmshm_compat_set_dentry_ops(sb, &vmshm_fs_dentry_ops);
+	root = vmshm_fs_root_new(sb);
 	if (!root)
 		return -ENOMEM;
 	sb->s_root = d_make_root(root);
 	return sb->s_root ? 0 : -ENOMEM;
 }
 
-static int vmshm_get_tree(struct fs_context *fc)
+static int vmshm_fs_get_tree(struct fs_context *fc)
 {
-	struct vmshm_sb *vsb = fc->s_fs_info;
+	struct vmshm_fs_sb *vsb = fc->s_fs_info;
 
 	if (!fc->source)
 		return invalf(fc, "vmshm: no device given, such as vmshm0");
@@ -138,61 +146,69 @@ static int vmshm_get_tree(struct fs_context *fc)
 		errorf(fc, "vmshm: the device has no arena");
 		return -EOPNOTSUPP;
 	}
-	return get_tree_nodev(fc, vmshm_fill_super);
+	return get_tree_nodev(fc, vmshm_fs_fill_super);
 }
 
-static void vmshm_sb_free(struct vmshm_sb *vsb)
+static void vmshm_fs_sb_free(struct vmshm_fs_sb *vsb)
 {
 	if (vsb && vsb->vdev)
 		put_device(&vsb->vdev->dev);
 	kfree(vsb);
 }
 
-static void vmshm_free_fc(struct fs_context *fc)
+static void vmshm_fs_free_fc(struct fs_context *fc)
 {
-	vmshm_sb_free(fc->s_fs_info);
+	vmshm_fs_sb_free(fc->s_fs_info);
 }
 
-static const struct fs_context_operations vmshm_context_ops = {
-	.parse_param = vmshm_parse_param,
-	.get_tree = vmshm_get_tree,
-	.free = vmshm_free_fc,
+static const struct fs_context_operations vmshm_fs_context_ops = {
+	.parse_param = vmshm_fs_parse_param,
+	.get_tree = vmshm_fs_get_tree,
+	.free = vmshm_fs_free_fc,
 };
 
-static int vmshm_init_fs_context(struct fs_context *fc)
+static int vmshm_fs_init_fs_context(struct fs_context *fc)
 {
-	struct vmshm_sb *vsb = kzalloc(sizeof(*vsb), GFP_KERNEL);
+	struct vmshm_fs_sb *vsb = kzalloc(sizeof(*vsb), GFP_KERNEL);
 
 	if (!vsb)
 		return -ENOMEM;
 	fc->s_fs_info = vsb;
-	fc->ops = &vmshm_context_ops;
+	fc->ops = &vmshm_fs_context_ops;
 	return 0;
 }
 
-static void vmshm_kill_sb(struct super_block *sb)
+static void vmshm_fs_kill_sb(struct super_block *sb)
 {
-	struct vmshm_sb *vsb = vmshm_sb(sb);
+	struct vmshm_fs_sb *vsb = vmshm_fs_sb(sb);
 
 	kill_anon_super(sb);
-	vmshm_sb_free(vsb);
+	vmshm_fs_sb_free(vsb);
 }
 
 static struct file_system_type vmshm_fs_type = {
 	.owner = THIS_MODULE,
 	.name = "vmshm",
-	.init_fs_context = vmshm_init_fs_context,
-	.parameters = vmshm_parameters,
-	.kill_sb = vmshm_kill_sb,
+	.init_fs_context = vmshm_fs_init_fs_context,
+	.parameters = vmshm_fs_parameters,
+	.kill_sb = vmshm_fs_kill_sb,
 };
 MODULE_ALIAS_FS("vmshm");
 
-int vmshm_super_init(void)
+/**
+ * vmshm_fs_init() - register the file system
+ *
+ * Return: 0 or a negative errno.
+ */
+int vmshm_fs_init(void)
 {
 	return register_filesystem(&vmshm_fs_type);
 }
 
-void vmshm_super_exit(void)
+/**
+ * vmshm_fs_exit() - undo vmshm_fs_init()
+ */
+void vmshm_fs_exit(void)
 {
 	unregister_filesystem(&vmshm_fs_type);
 }

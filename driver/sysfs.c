@@ -7,9 +7,12 @@
 #include <linux/mm.h>
 #include <linux/sysfs.h>
 
+#include "arena.h"
+#include "compat.h"
+#include "sysfs.h"
 #include "vmshm.h"
 
-static struct vmshm_dev *to_vmshm_dev(struct device *dev)
+static struct vmshm_dev *vmshm_sysfs_dev(struct device *dev)
 {
 	return container_of(dev, struct vmshm_dev, dev);
 }
@@ -18,7 +21,7 @@ static struct vmshm_dev *to_vmshm_dev(struct device *dev)
 static ssize_t arena_size_show(struct device *dev,
 			       struct device_attribute *attr, char *buf)
 {
-	struct vmshm_arena *arena = to_vmshm_dev(dev)->arena;
+	struct vmshm_arena *arena = vmshm_sysfs_dev(dev)->arena;
 
 	return sysfs_emit(buf, "%zu\n", arena ? vmshm_arena_size(arena) : 0);
 }
@@ -27,7 +30,7 @@ static DEVICE_ATTR_RO(arena_size);
 static ssize_t arena_free_show(struct device *dev,
 			       struct device_attribute *attr, char *buf)
 {
-	struct vmshm_arena *arena = to_vmshm_dev(dev)->arena;
+	struct vmshm_arena *arena = vmshm_sysfs_dev(dev)->arena;
 
 	return sysfs_emit(buf, "%zu\n", arena ? vmshm_arena_avail(arena) : 0);
 }
@@ -37,7 +40,7 @@ static DEVICE_ATTR_RO(arena_free);
 static ssize_t features_show(struct device *dev, struct device_attribute *attr,
 			     char *buf)
 {
-	return sysfs_emit(buf, "0x%x\n", to_vmshm_dev(dev)->features);
+	return sysfs_emit(buf, "0x%x\n", vmshm_sysfs_dev(dev)->features);
 }
 static DEVICE_ATTR_RO(features);
 
@@ -49,32 +52,33 @@ static DEVICE_ATTR_RO(features);
 static ssize_t memory_type_show(struct device *dev,
 				struct device_attribute *attr, char *buf)
 {
-	struct page *page = vmshm_arena_page(to_vmshm_dev(dev)->arena, 0);
+	struct page *page = vmshm_arena_page(vmshm_sysfs_dev(dev)->arena, 0);
 
-	if (vmshm_page_is_cached(page))
+	if (vmshm_compat_page_is_cached(page))
 		return sysfs_emit(buf, "write-back\n");
 	return sysfs_emit(buf, "uncached\n");
 }
 static DEVICE_ATTR_RO(memory_type);
 
-static struct attribute *vmshm_attributes[] = {
+static struct attribute *vmshm_sysfs_attributes[] = {
 	&dev_attr_arena_size.attr, &dev_attr_arena_free.attr,
 	&dev_attr_features.attr, &dev_attr_memory_type.attr, NULL
 };
 
 /* Nobody knows that of BAR1. */
-static umode_t vmshm_is_visible(struct kobject *kobj, struct attribute *attr,
-				int index)
+static umode_t vmshm_sysfs_is_visible(struct kobject *kobj,
+				      struct attribute *attr, int index)
 {
 	if (attr == &dev_attr_memory_type.attr &&
-	    !to_vmshm_dev(kobj_to_dev(kobj))->arena)
+	    !vmshm_sysfs_dev(kobj_to_dev(kobj))->arena)
 		return 0;
 	return attr->mode;
 }
 
-static const struct attribute_group vmshm_group = {
-	.attrs = vmshm_attributes,
-	.is_visible = vmshm_is_visible,
+static const struct attribute_group vmshm_sysfs_group = {
+	.attrs = vmshm_sysfs_attributes,
+	.is_visible = vmshm_sysfs_is_visible,
 };
 
-const struct attribute_group *vmshm_dev_groups[] = { &vmshm_group, NULL };
+const struct attribute_group *vmshm_sysfs_groups[] = { &vmshm_sysfs_group,
+						       NULL };

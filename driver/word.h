@@ -1,69 +1,65 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Words of objects, and what files do with them: see <vmshm/ioctl.h>.
+ * VMShm words: 32-bit words of objects, and what files do with them.
  */
 #ifndef VMSHM_WORD_H
 #define VMSHM_WORD_H
 
+#include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
 
 #include "slot.h"
 
-/* An aligned 32-bit word; the page, which has a reference, keeps its place. */
+struct page;
+struct vmshm_dev;
+struct vmshm_vnode;
+
+/**
+ * struct vmshm_word - an aligned 32-bit word
+ * @page: the page it is in; the reference keeps @place
+ * @index: of the word in the page
+ * @place: bytes into BAR4
+ */
 struct vmshm_word {
 	struct page *page;
-	/* Of the word in the page */
 	unsigned int index;
-	/* Bytes into BAR4 */
 	u64 place;
 };
 
-/* What an open file polls and holds */
-struct vmshm_words {
+/**
+ * struct vmshm_word_file - what an open file does with words
+ * @vdev: the device
+ * @node: in vdev->word_files
+ * @polling: number of the slot that polls, or negative
+ * @holding: number of the slot that holds, or negative
+ * @holder: the open files of the process that holds; its close() ends the hold
+ * @waiter: of the slot that polls
+ * @armed: the slot that polls was armed
+ * @skip: so many waits do not busy-poll
+ * @next_skip: so many waits did not busy-poll last time
+ */
+struct vmshm_word_file {
 	struct vmshm_dev *vdev;
-	/* Of vdev->words */
 	struct list_head node;
-	/* Protects all below but the last two; not taken by poll(2) */
+	/**
+	 * @lock: protects all members below but @skip and @next_skip; poll(2)
+	 * does not take it
+	 */
 	struct mutex lock;
-	/* A slot each, or negative */
 	int polling;
 	int holding;
-	/* Whose close() ends the hold: the files of the process that asked */
 	fl_owner_t holder;
-	struct vmshm_waiter waiter;
-	/* The slot was armed. */
+	struct vmshm_slot_waiter waiter;
 	bool armed;
-	/* wait.c: so many waits do not look; so many did not before a look */
 	unsigned int skip;
 	unsigned int next_skip;
 };
 
-/*
- * word.c: the word at @offset of the object, which may be NULL. The caller puts
- * the page. Errors: see <vmshm/ioctl.h>.
- */
-int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_object *object,
+int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		   u64 offset, struct vmshm_word *word);
 u32 vmshm_word_read(struct vmshm_word *word);
-/* What it was; if that is @old, it is @new now. */
 u32 vmshm_word_exchange(struct vmshm_word *word, u32 old, u32 new);
-
-/* wait.c */
-long vmshm_ioctl_wait(struct vmshm_words *words, struct vmshm_object *object,
-		      void __user *arg);
-long vmshm_ioctl_wake(struct vmshm_dev *vdev, struct vmshm_object *object,
-		      void __user *arg);
-
-/* poll.c, with words->lock held */
-int vmshm_poll_word(struct vmshm_words *words, struct vmshm_word *word,
-		    u32 expected);
-void vmshm_poll_end(struct vmshm_words *words);
-
-/* hold.c, the same */
-int vmshm_hold_word(struct vmshm_words *words, struct vmshm_word *word,
-		    u32 expected);
-void vmshm_hold_end(struct vmshm_words *words);
 
 #endif /* VMSHM_WORD_H */

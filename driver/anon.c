@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm inodes: address spaces of our own for user mappings to hang on.
+ *
+ * A device node's inode will not do. There may be several nodes for one
+ * device, and one node may outlive the device it belonged to.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/mount.h>
+#include <linux/pseudo_fs.h>
+
+#include "anon.h"
+#include "vmshm.h"
+
+static struct vfsmount *vmshm_anon_mount;
+
+static int vmshm_anon_init_fs_context(struct fs_context *fc)
+{
+	return init_pseudo(fc, VMSHM_FS_MAGIC) ? 0 : -ENOMEM;
+}
+
+/* No .owner: the mount is ours and would keep the module from unloading. */
+static struct file_system_type vmshm_anon_fs = {
+	.name = "vmshm_inode",
+	.init_fs_context = vmshm_anon_init_fs_context,
+	.kill_sb = kill_anon_super,
+};
+
+/**
+ * vmshm_anon_new() - make an inode with an address space
+ *
+ * Return: an inode for iput(), or ERR_PTR().
+ */
+struct inode *vmshm_anon_new(void)
+{
+	return alloc_anon_inode(vmshm_anon_mount->mnt_sb);
+}
+
+/**
+ * vmshm_anon_init() - prepare for vmshm_anon_new()
+ *
+ * Return: 0 or a negative errno.
+ */
+int vmshm_anon_init(void)
+{
+	vmshm_anon_mount = kern_mount(&vmshm_anon_fs);
+	return PTR_ERR_OR_ZERO(vmshm_anon_mount);
+}
+
+/**
+ * vmshm_anon_exit() - undo vmshm_anon_init()
+ */
+void vmshm_anon_exit(void)
+{
+	kern_unmount(vmshm_anon_mount);
+}

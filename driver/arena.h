@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * VMShm arena: places in BAR4 and their struct pages.
+ */
+#ifndef VMSHM_ARENA_H
+#define VMSHM_ARENA_H
+
+#include <linux/types.h>
+
+struct device;
+struct page;
+struct vmshm_arena;
+
+struct vmshm_arena *vmshm_arena_new(struct device *dev, phys_addr_t base,
+				    u64 rw_size, u64 ro_size);
+void vmshm_arena_destroy(struct vmshm_arena *arena);
+int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
+		      u64 *place);
+void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size);
+struct page *vmshm_arena_page(struct vmshm_arena *arena, u64 place);
+bool vmshm_arena_allows_pmd(struct vmshm_arena *arena);
+size_t vmshm_arena_size(struct vmshm_arena *arena);
+size_t vmshm_arena_avail(struct vmshm_arena *arena);
+
+#endif /* VMSHM_ARENA_H */

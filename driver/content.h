@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * VMShm content: the pages and the size of a vnode.
+ */
+#ifndef VMSHM_CONTENT_H
+#define VMSHM_CONTENT_H
+
+#include <linux/types.h>
+
+struct page;
+struct vmshm_dev;
+struct vmshm_stat;
+struct vmshm_vnode;
+
+int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write);
+void vmshm_content_close(struct vmshm_vnode *vnode);
+int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
+			 struct vmshm_stat *st);
+int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
+			   struct vmshm_stat *st);
+struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset);
+struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset);
+void vmshm_content_stop(struct vmshm_dev *vdev);
+
+#endif /* VMSHM_CONTENT_H */

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * VMShm extents: parts of objects that are attached to the arena.
+ */
+#ifndef VMSHM_EXTENT_H
+#define VMSHM_EXTENT_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "regs.h"
+
+struct inode;
+struct page;
+struct vmshm_dev;
+
+/**
+ * struct vmshm_extent - a part of an object that the arena shows
+ * @node: in the list of the vnode, or in vdev->lingering
+ * @vdev: the device
+ * @inode: the pages belong to its i_mapping
+ * @range: whole pages of the object, and their place
+ * @handle: names the attachment in commands
+ * @huge: page tables may have huge entries for it
+ * @touched_first: first page, counted in the extent, that was ever given out
+ * @touched_end: the page behind the last one that was ever given out
+ */
+struct vmshm_extent {
+	struct list_head node;
+	struct vmshm_dev *vdev;
+	struct inode *inode;
+	struct vmshm_range range;
+	u32 handle;
+	bool huge;
+	unsigned long touched_first;
+	unsigned long touched_end;
+};
+
+struct vmshm_extent *vmshm_extent_new(struct vmshm_dev *vdev,
+				      struct inode *inode, u64 offset,
+				      u64 length, bool readonly);
+void vmshm_extent_free(struct vmshm_extent *extent);
+int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
+			u32 handle, u64 ident, u64 *size);
+void vmshm_extent_release(struct vmshm_extent *extent);
+bool vmshm_extent_idle(struct vmshm_extent *extent);
+struct vmshm_extent *vmshm_extent_find(struct list_head *extents, u64 offset);
+struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset);
+struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset);
+u64 vmshm_extent_place(struct vmshm_extent *extent, u64 offset);
+void vmshm_extent_init(struct vmshm_dev *vdev);
+void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken);
+
+#endif /* VMSHM_EXTENT_H */

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm ioctls on words: see <vmshm/ioctl.h>.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <vmshm/ioctl.h>
+
+#include "hold.h"
+#include "ioctl.h"
+#include "poll.h"
+#include "vmshm.h"
+#include "wait.h"
+#include "word.h"
+
+/**
+ * vmshm_ioctl_open() - for a file that is opened
+ * @vdev: the device
+ *
+ * Return: what vmshm_ioctl_release() frees, or NULL.
+ */
+struct vmshm_word_file *vmshm_ioctl_open(struct vmshm_dev *vdev)
+{
+	struct vmshm_word_file *wfile = kzalloc(sizeof(*wfile), GFP_KERNEL);
+
+	if (!wfile)
+		return NULL;
+	wfile->vdev = vdev;
+	mutex_init(&wfile->lock);
+	wfile->polling = -1;
+	wfile->holding = -1;
+	vmshm_slot_waiter_init(&wfile->waiter);
+	spin_lock(&vdev->word_files_lock);
+	list_add(&wfile->node, &vdev->word_files);
+	spin_unlock(&vdev->word_files_lock);
+	return wfile;
+}
+
+/**
+ * vmshm_ioctl_gone() - wake all files that poll: the device is gone
+ * @vdev: the device
+ */
+void vmshm_ioctl_gone(struct vmshm_dev *vdev)
+{
+	struct vmshm_word_file *wfile;
+
+	spin_lock(&vdev->word_files_lock);
+	list_for_each_entry(wfile, &vdev->word_files, node)
+		wake_up_all(&wfile->waiter.wait);
+	spin_unlock(&vdev->word_files_lock);
+}
+
+/**
+ * vmshm_ioctl_release() - for a file that is closed
+ * @wfile: of vmshm_ioctl_open()
+ */
+void vmshm_ioctl_release(struct vmshm_word_file *wfile)
+{
+	struct vmshm_dev *vdev = wfile->vdev;
+
+	spin_lock(&vdev->word_files_lock);
+	list_del(&wfile->node);
+	spin_unlock(&vdev->word_files_lock);
+	vmshm_poll_end(wfile);
+	vmshm_hold_end(wfile);
+	mutex_destroy(&wfile->lock);
+	kfree(wfile);
+}
+
+static long vmshm_ioctl_begin(struct vmshm_word_file *wfile,
+			      struct vmshm_vnode *vnode, void __user *arg,
+			      int (*begin)(struct vmshm_word_file *wfile,
+					   struct vmshm_word *word,
+					   u32 expected))
+{
+	struct vmshm_ioc_word ioc;
+	struct vmshm_word word;
+	int err;
+
+	if (copy_from_user(&ioc, arg, sizeof(ioc)))
+		return -EFAULT;
+	if (ioc.reserved)
+		return -EINVAL;
+	err = vmshm_word_get(wfile->vdev, vnode, ioc.offset, &word);
+	if (err)
+		return err;
+	mutex_lock(&wfile->lock);
+	err = begin(wfile, &word, ioc.expected);
+	mutex_unlock(&wfile->lock);
+	put_page(word.page);
+	return err;
+}
+
+/**
+ * vmshm_ioctl_dispatch() - an ioctl on words
+ * @wfile: of the file
+ * @vnode: the object of the file, or NULL
+ * @file: the file
+ * @cmd: VMSHM_IOC_*
+ * @arg: its argument
+ *
+ * Return: 0 or a negative errno; -ENOTTY for another @cmd.
+ */
+long vmshm_ioctl_dispatch(struct vmshm_word_file *wfile,
+			  struct vmshm_vnode *vnode, struct file *file,
+			  unsigned int cmd, unsigned long arg)
+{
+	void __user *user = (void __user *)arg;
+
+	switch (cmd) {
+	case VMSHM_IOC_WAIT:
+		return vmshm_wait_ioctl(wfile, vnode, user);
+	case VMSHM_IOC_WAKE:
+		return vmshm_wait_ioctl_wake(wfile->vdev, vnode, user);
+	case VMSHM_IOC_POLL:
+		return vmshm_ioctl_begin(wfile, vnode, user, vmshm_poll_word);
+	case VMSHM_IOC_HOLD:
+		if (!(file->f_mode & FMODE_WRITE))
+			return -EBADF;
+		return vmshm_ioctl_begin(wfile, vnode, user, vmshm_hold_word);
+	default:
+		return -ENOTTY;
+	}
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm vnodes: their life, and what the device reports about their objects.
+ */
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/lockdep.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "anon.h"
+#include "compat.h"
+#include "extent.h"
+#include "vmshm.h"
+#include "vnode.h"
+
+/* As vmshm_vnode_lookup(), but the vnode is in no list yet. */
+static struct vmshm_vnode *vmshm_vnode_new(struct vmshm_dev *vdev,
+					   const char *name, u64 ident)
+{
+	struct vmshm_vnode *vnode;
+	struct inode *inode;
+
+	vnode = kzalloc(sizeof(*vnode), GFP_KERNEL);
+	if (!vnode)
+		return ERR_PTR(-ENOMEM);
+	inode = vmshm_anon_new();
+	if (IS_ERR(inode)) {
+		kfree(vnode);
+		return ERR_CAST(inode);
+	}
+	get_device(&vdev->dev);
+	vnode->vdev = vdev;
+	kref_init(&vnode->kref);
+	vnode->ident = ident;
+	vnode->inode = inode;
+	vmshm_compat_inode_allow_pmd(inode);
+	mutex_init(&vnode->lock);
+	INIT_LIST_HEAD(&vnode->extents);
+	xa_init(&vnode->tail);
+	strscpy(vnode->name, name, sizeof(vnode->name));
+	return vnode;
+}
+
+static void vmshm_vnode_free(struct vmshm_vnode *vnode)
+{
+	struct vmshm_dev *vdev = vnode->vdev;
+
+	iput(vnode->inode);
+	mutex_destroy(&vnode->lock);
+	kfree(vnode);
+	put_device(&vdev->dev);
+}
+
+static struct vmshm_vnode *vmshm_vnode_find(struct vmshm_dev *vdev, u64 ident)
+{
+	struct vmshm_vnode *vnode;
+
+	hash_for_each_possible(vdev->vnodes, vnode, node, ident)
+		if (vnode->ident == ident)
+			return vnode;
+	return NULL;
+}
+
+/*
+ * The vnode of that identity with another reference. If there is none, @fresh,
+ * which may be NULL, becomes it.
+ */
+static struct vmshm_vnode *vmshm_vnode_share(struct vmshm_dev *vdev, u64 ident,
+					     struct vmshm_vnode *fresh)
+{
+	struct vmshm_vnode *vnode;
+
+	mutex_lock(&vdev->vnodes_lock);
+	vnode = vmshm_vnode_find(vdev, ident);
+	if (READ_ONCE(vdev->gone)) {
+		vnode = ERR_PTR(-ENODEV);
+	} else if (vnode) {
+		kref_get(&vnode->kref);
+	} else if (fresh) {
+		vnode = fresh;
+		hash_add(vdev->vnodes, &vnode->node, ident);
+	}
+	mutex_unlock(&vdev->vnodes_lock);
+	return vnode;
+}
+
+static void vmshm_vnode_set_name(struct vmshm_vnode *vnode, const char *name)
+{
+	mutex_lock(&vnode->lock);
+	strscpy(vnode->name, name, sizeof(vnode->name));
+	mutex_unlock(&vnode->lock);
+}
+
+/**
+ * vmshm_vnode_lookup() - find or make the vnode of an object
+ * @vdev: the device
+ * @name: a name that the object has now
+ * @st: what the device reports about the object
+ *
+ * Nothing is attached yet.
+ *
+ * Return: a vnode, which vmshm_vnode_put() gives back; or ERR_PTR(-ENODEV),
+ * ERR_PTR(-ENOMEM).
+ */
+struct vmshm_vnode *vmshm_vnode_lookup(struct vmshm_dev *vdev, const char *name,
+				       const struct vmshm_stat *st)
+{
+	struct vmshm_vnode *vnode, *fresh;
+
+	vnode = vmshm_vnode_share(vdev, st->ident, NULL);
+	if (!vnode) {
+		/* Without the lock: an allocation may evict inodes. */
+		fresh = vmshm_vnode_new(vdev, name, st->ident);
+		if (IS_ERR(fresh))
+			return fresh;
+		vnode = vmshm_vnode_share(vdev, st->ident, fresh);
+		if (vnode != fresh)
+			vmshm_vnode_free(fresh);
+	}
+	/* An object with several names is known by the latest one. */
+	if (!IS_ERR(vnode))
+		vmshm_vnode_set_name(vnode, name);
+	return vnode;
+}
+
+/**
+ * vmshm_vnode_get() - take another reference
+ * @vnode: a vnode that the caller has a reference to
+ */
+void vmshm_vnode_get(struct vmshm_vnode *vnode)
+{
+	kref_get(&vnode->kref);
+}
+
+static void vmshm_vnode_release(struct kref *kref)
+{
+	struct vmshm_vnode *vnode =
+		container_of(kref, struct vmshm_vnode, kref);
+	struct vmshm_dev *vdev = vnode->vdev;
+
+	hash_del(&vnode->node);
+	mutex_unlock(&vdev->vnodes_lock);
+	vmshm_vnode_free(vnode);
+}
+
+/**
+ * vmshm_vnode_put() - give back a reference
+ * @vnode: a vnode; the last reference frees it
+ */
+void vmshm_vnode_put(struct vmshm_vnode *vnode)
+{
+	kref_put_mutex(&vnode->kref, vmshm_vnode_release,
+		       &vnode->vdev->vnodes_lock);
+}
+
+/**
+ * vmshm_vnode_any_handle() - a handle by which the device knows the object
+ * @vnode: a vnode, locked
+ *
+ * Return: the handle; 0 if the device knows the object by its name only.
+ */
+u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode)
+{
+	struct vmshm_extent *extent;
+
+	lockdep_assert_held(&vnode->lock);
+	if (vnode->handle)
+		return vnode->handle;
+	extent = list_first_entry_or_null(&vnode->extents, struct vmshm_extent,
+					  node);
+	return extent ? extent->handle : 0;
+}
+
+/**
+ * vmshm_vnode_get_handle() - have a handle that depends on no extent
+ * @vnode: a vnode, locked
+ *
+ * An object without an extent needs such a handle: its name is often unlinked
+ * before its first byte exists.
+ *
+ * Return: 0, also if there was one; -ESTALE if the name belongs to another
+ * object by now; or the error of the device.
+ */
+int vmshm_vnode_get_handle(struct vmshm_vnode *vnode)
+{
+	struct vmshm_dev *vdev = vnode->vdev;
+	struct vmshm_handle answer;
+	int err;
+
+	lockdep_assert_held(&vnode->lock);
+	if (vnode->handle)
+		return 0;
+	mutex_lock(&vdev->lock);
+	err = vmshm_regs_get_handle(vdev, vnode->name,
+				    vmshm_vnode_any_handle(vnode),
+				    vnode->readonly, &answer);
+	if (!err && answer.ident != vnode->ident)
+		err = vmshm_regs_detach(vdev, answer.handle) ?: -ESTALE;
+	mutex_unlock(&vdev->lock);
+	if (err)
+		return err;
+	vnode->handle = answer.handle;
+	vnode->size = answer.size;
+	return 0;
+}
+
+/**
+ * vmshm_vnode_put_handle() - give back what vmshm_vnode_get_handle() got
+ * @vnode: a vnode, locked
+ */
+void vmshm_vnode_put_handle(struct vmshm_vnode *vnode)
+{
+	struct vmshm_dev *vdev = vnode->vdev;
+
+	lockdep_assert_held(&vnode->lock);
+	if (!vnode->handle)
+		return;
+	mutex_lock(&vdev->lock);
+	vmshm_regs_detach(vdev, vnode->handle);
+	mutex_unlock(&vdev->lock);
+	vnode->handle = 0;
+}
+
+/**
+ * vmshm_vnode_refresh() - ask the device about a locked vnode
+ * @vnode: a vnode, locked; its size is updated
+ * @st: the answer
+ *
+ * Return: 0; -ENODEV; -ESTALE if the name belongs to another object by now; or
+ * the error of the device.
+ */
+int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st)
+{
+	struct vmshm_dev *vdev = vnode->vdev;
+	int err;
+
+	lockdep_assert_held(&vnode->lock);
+	if (vnode->gone)
+		return -ENODEV;
+	mutex_lock(&vdev->lock);
+	err = vmshm_regs_stat(vdev, vnode->name, vmshm_vnode_any_handle(vnode),
+			      st);
+	mutex_unlock(&vdev->lock);
+	if (!err && st->ident != vnode->ident)
+		err = -ESTALE;
+	if (!err)
+		vnode->size = st->size;
+	return err;
+}
+
+/**
+ * vmshm_vnode_stat() - ask the device about a vnode
+ * @vnode: a vnode; its size is updated
+ * @st: the answer
+ *
+ * Return: as vmshm_vnode_refresh().
+ */
+int vmshm_vnode_stat(struct vmshm_vnode *vnode, struct vmshm_stat *st)
+{
+	int err;
+
+	mutex_lock(&vnode->lock);
+	err = vmshm_vnode_refresh(vnode, st);
+	mutex_unlock(&vnode->lock);
+	return err;
+}
+
+/**
+ * vmshm_vnode_stat_name() - ask the device about a name of a vnode
+ * @vnode: a vnode
+ * @name: the name
+ * @st: the answer
+ *
+ * Return: 0 if the object has that name; -ESTALE if another object has it; or
+ * the error of the device.
+ */
+int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,
+			  struct vmshm_stat *st)
+{
+	struct vmshm_dev *vdev = vnode->vdev;
+	int err;
+
+	/* vnode->name and the names on the host must not cross. */
+	mutex_lock(&vnode->lock);
+	mutex_lock(&vdev->lock);
+	err = vmshm_regs_stat(vdev, name, 0, st);
+	mutex_unlock(&vdev->lock);
+	if (!err && st->ident != vnode->ident)
+		err = -ESTALE;
+	if (!err)
+		strscpy(vnode->name, name, sizeof(vnode->name));
+	mutex_unlock(&vnode->lock);
+	return err;
+}
+
+/**
+ * vmshm_vnode_second_name() - rename or link an object
+ * @vnode: a vnode
+ * @command: VMSHM_CMD_RENAME or VMSHM_CMD_LINK
+ * @from: the name it has
+ * @to: the new name
+ * @flags: VMSHM_RQ_NOREPLACE or 0
+ *
+ * Return: 0, or the error of the device.
+ */
+int vmshm_vnode_second_name(struct vmshm_vnode *vnode, u32 command,
+			    const char *from, const char *to, u32 flags)
+{
+	struct vmshm_dev *vdev = vnode->vdev;
+	int err;
+
+	mutex_lock(&vnode->lock);
+	mutex_lock(&vdev->lock);
+	err = vmshm_regs_second_name(vdev, command, from, to, flags);
+	mutex_unlock(&vdev->lock);
+	if (!err)
+		strscpy(vnode->name, to, sizeof(vnode->name));
+	mutex_unlock(&vnode->lock);
+	return err;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * VMShm vnodes: what the driver knows of objects of the host.
+ */
+#ifndef VMSHM_VNODE_H
+#define VMSHM_VNODE_H
+
+#include <linux/kref.h>
+#include <linux/limits.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+#include "regs.h"
+
+struct inode;
+struct vmshm_dev;
+
+/**
+ * struct vmshm_vnode - an object of the host, as the driver sees it
+ * @vdev: the device; the vnode holds a reference
+ * @node: in vdev->vnodes
+ * @kref: the last reference is dropped under vdev->vnodes_lock
+ * @ident: identity of the object
+ * @inode: pages and user mappings belong to its i_mapping
+ * @gone: the device is gone, and with it the pages
+ * @users: open files; the extents stay as long as there are any
+ * @readonly: attached for reading only; valid while there are @users
+ * @size: bytes, as the device reported last
+ * @handle: a handle without an extent, or 0
+ * @extents: struct vmshm_extent
+ * @tail: zero pages behind the end, for mappings that reach beyond it
+ * @name: "/" and one of the object's names
+ *
+ * There is one vnode for each identity, whatever way the object is opened, so
+ * that all users of an object share one address space, and a futex in it is the
+ * same for all of them.
+ */
+struct vmshm_vnode {
+	struct vmshm_dev *vdev;
+	struct hlist_node node;
+	struct kref kref;
+	u64 ident;
+	struct inode *inode;
+
+	/** @lock: protects all members below */
+	struct mutex lock;
+	bool gone;
+	refcount_t users;
+	bool readonly;
+	u64 size;
+	u32 handle;
+	struct list_head extents;
+	struct xarray tail;
+	char name[NAME_MAX + 2];
+};
+
+struct vmshm_vnode *vmshm_vnode_lookup(struct vmshm_dev *vdev, const char *name,
+				       const struct vmshm_stat *st);
+void vmshm_vnode_get(struct vmshm_vnode *vnode);
+void vmshm_vnode_put(struct vmshm_vnode *vnode);
+u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode);
+int vmshm_vnode_get_handle(struct vmshm_vnode *vnode);
+void vmshm_vnode_put_handle(struct vmshm_vnode *vnode);
+int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st);
+int vmshm_vnode_stat(struct vmshm_vnode *vnode, struct vmshm_stat *st);
+int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,
+			  struct vmshm_stat *st);
+int vmshm_vnode_second_name(struct vmshm_vnode *vnode, u32 command,
+			    const char *from, const char *to, u32 flags);
+
+#endif /* VMSHM_VNODE_H */
