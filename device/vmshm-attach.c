@@ -9,18 +9,23 @@
 #include "qemu/timer.h"
 #include "qapi/error.h"
 #include "vmshm-attach.h"
+#include "vmshm-budget.h"
 #include "vmshm-compat.h"
 #include "vmshm/regs.h"
 
 /* Detaches between two sweeps; see sweep(). */
 #define SWEEP_AFTER 4096
 
+static QLIST_HEAD(, VMShmAttachments) tables = QLIST_HEAD_INITIALIZER(tables);
+
+static const uint8_t *first_byte(const VMShmAttachment *a)
+{
+    return a->window->host + a->place;
+}
+
 static bool ends_before(const VMShmAttachment *a, const VMShmAttachment *b)
 {
-    if (a->window != b->window) {
-        return (uintptr_t)a->window < (uintptr_t)b->window;
-    }
-    return a->place + a->length <= b->place;
+    return first_byte(a) + a->length <= first_byte(b);
 }
 
 /* Attachments are disjoint, so two that overlap are "equal" to the tree. */
@@ -37,20 +42,83 @@ static void attachment_free(gpointer p)
     VMShmAttachment *a = p;
 
     close(a->fd);
+    vmshm_budget_give_file();
     g_free(a->name);
     g_free(a);
 }
 
-void vmshm_attachments_init(VMShmAttachments *t)
+void vmshm_attachments_init(VMShmAttachments *t, QEMUBHFunc *loss,
+                            void *opaque)
 {
     t->by_handle = g_hash_table_new_full(NULL, NULL, NULL, attachment_free);
     t->by_place = g_tree_new_full(compare_places, NULL, NULL, NULL);
+    t->loss_bh = qemu_bh_new(loss, opaque);
+    vmshm_window_lock();
+    QLIST_INSERT_HEAD(&tables, t, next);
+    vmshm_window_unlock();
 }
 
 void vmshm_attachments_destroy(VMShmAttachments *t)
 {
+    if (!t->by_place) {
+        return;
+    }
+    vmshm_window_lock();
+    QLIST_REMOVE(t, next);
+    vmshm_window_unlock();
+    g_clear_pointer(&t->loss_bh, qemu_bh_delete);
     g_clear_pointer(&t->by_place, g_tree_destroy);
     g_clear_pointer(&t->by_handle, g_hash_table_destroy);
+}
+
+/* For g_tree_search(): where @host lies relative to an attachment */
+static gint compare_host(gconstpointer key, gconstpointer host)
+{
+    const VMShmAttachment *a = key;
+
+    if ((const uint8_t *)host < first_byte(a)) {
+        return -1;
+    }
+    return (const uint8_t *)host >= first_byte(a) + a->length ? 1 : 0;
+}
+
+VMShmAttachment *vmshm_attachments_at(const void *host, VMShmAttachments **t)
+{
+    QLIST_FOREACH(*t, &tables, next) {
+        VMShmAttachment *a = g_tree_search((*t)->by_place, compare_host, host);
+
+        if (a) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+typedef struct Each {
+    VMShmAttachments *table;
+    VMShmAttachmentFunc *fn;
+    void *opaque;
+    bool ended;
+} Each;
+
+static gboolean each_one(gpointer key, gpointer value, gpointer opaque)
+{
+    Each *each = opaque;
+
+    each->ended = each->fn(each->table, value, each->opaque);
+    return each->ended;
+}
+
+void vmshm_attachments_each(VMShmAttachmentFunc *fn, void *opaque)
+{
+    Each each = { .fn = fn, .opaque = opaque };
+
+    QLIST_FOREACH(each.table, &tables, next) {
+        g_tree_foreach(each.table->by_place, each_one, &each);
+        if (each.ended) {
+            return;
+        }
+    }
 }
 
 /* An object on this host cannot follow the guest to another one. */
@@ -92,39 +160,6 @@ static uint32_t new_handle(VMShmAttachments *t)
     return t->last_handle;
 }
 
-int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
-                          uint32_t *handle)
-{
-    VMShmAttachment *a;
-    int ret;
-
-    if (want->window && g_tree_lookup(t->by_place, want)) {
-        return -EBUSY;
-    }
-    ret = block_migration(t);
-    if (ret < 0) {
-        return ret;
-    }
-    if (want->window) {
-        ret = vmshm_window_map(want->window, want->place, want->length,
-                               want->fd, want->offset, want->readonly);
-    }
-    if (ret < 0) {
-        unblock_migration_if_empty(t);
-        return ret;
-    }
-    a = g_memdup2(want, sizeof(*want));
-    a->handle = new_handle(t);
-    a->since = qemu_clock_get_ms(QEMU_CLOCK_HOST);
-    g_hash_table_insert(t->by_handle, GUINT_TO_POINTER(a->handle), a);
-    if (a->window) {
-        g_tree_insert(t->by_place, a, a);
-    }
-    t->bytes += a->length;
-    *handle = a->handle;
-    return 0;
-}
-
 typedef struct Sweep {
     VMShmWindow *window;
     uint64_t gap;       /* where the gap before the next attachment begins */
@@ -159,28 +194,118 @@ static void sweep(VMShmAttachments *t, VMShmWindow *window)
 {
     Sweep s = { .window = window };
 
+    vmshm_budget_give_mappings(window->cleared);
     window->cleared = 0;
     g_tree_foreach(t->by_place, sweep_before, &s);
     sweep_gap(&s, window->size);
 }
 
-int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a)
+/* Mappings for one more attachment of @t in @window; 0 or -ENOMEM. */
+static int take_mappings(VMShmAttachments *t, VMShmWindow *window)
+{
+    if (vmshm_budget_take_mappings(VMSHM_BUDGET_ATTACHMENT)) {
+        return 0;
+    }
+    if (window->cleared) {
+        sweep(t, window);
+    }
+    return vmshm_budget_take_mappings(VMSHM_BUDGET_ATTACHMENT) ? 0 : -ENOMEM;
+}
+
+/* Puts the object of @a into its window, where the handler finds it. */
+static int map_and_enter(VMShmAttachments *t, VMShmAttachment *a)
+{
+    int ret = take_mappings(t, a->window);
+
+    if (ret < 0) {
+        return ret;
+    }
+    a->pieces = VMSHM_BUDGET_ATTACHMENT;
+    a->shown = a->length;
+    vmshm_window_lock();
+    ret = vmshm_window_map(a->window, a->place, a->length, a->fd, a->offset,
+                           a->readonly, false);
+    if (ret == 0) {
+        g_tree_insert(t->by_place, a, a);
+    }
+    vmshm_window_unlock();
+    if (ret < 0) {
+        vmshm_budget_give_mappings(a->pieces);
+        return ret;
+    }
+    vmshm_window_forget_code(a->window, a->place, a->length);
+    return 0;
+}
+
+int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
+                          uint32_t *handle)
+{
+    VMShmAttachment *a;
+    int ret;
+
+    if (want->window && g_tree_lookup(t->by_place, want)) {
+        return -EBUSY;
+    }
+    if (!vmshm_budget_take_file()) {
+        return -EMFILE;
+    }
+    ret = block_migration(t);
+    if (ret < 0) {
+        vmshm_budget_give_file();
+        return ret;
+    }
+    a = g_memdup2(want, sizeof(*want));
+    a->page = a->page ?: VMSHM_PAGE_SIZE;
+    ret = a->window ? map_and_enter(t, a) : 0;
+    if (ret < 0) {
+        g_free(a);
+        vmshm_budget_give_file();
+        unblock_migration_if_empty(t);
+        return ret;
+    }
+    a->handle = new_handle(t);
+    a->since = qemu_clock_get_ms(QEMU_CLOCK_HOST);
+    g_hash_table_insert(t->by_handle, GUINT_TO_POINTER(a->handle), a);
+    t->bytes += a->length;
+    *handle = a->handle;
+    return 0;
+}
+
+/* Takes @a from its window; 0 or -errno. */
+static int unmap_and_leave(VMShmAttachments *t, VMShmAttachment *a)
 {
     VMShmWindow *window = a->window;
+    int ret;
 
-    if (window) {
-        int ret = vmshm_window_clear(window, a->place, a->length);
+    vmshm_window_lock();
+    ret = vmshm_window_clear(window, a->place, a->length);
+    if (ret == 0) {
+        g_tree_remove(t->by_place, a);
+    }
+    vmshm_window_unlock();
+    if (ret < 0) {
+        return ret;
+    }
+    vmshm_window_forget_code(window, a->place, a->length);
+    /* What is left is one piece of zero memory, until the next sweep. */
+    vmshm_budget_give_mappings(a->pieces - 1);
+    if (++window->cleared >= SWEEP_AFTER) {
+        sweep(t, window);
+    }
+    return 0;
+}
+
+int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a)
+{
+    if (a->window) {
+        int ret = unmap_and_leave(t, a);
 
         if (ret < 0) {
             return ret;
         }
-        g_tree_remove(t->by_place, a);
     }
     t->bytes -= a->length;
     g_hash_table_remove(t->by_handle, GUINT_TO_POINTER(a->handle));
-    if (window && ++window->cleared >= SWEEP_AFTER) {
-        sweep(t, window);
-    }
     unblock_migration_if_empty(t);
     return 0;
 }
@@ -234,28 +359,56 @@ uint64_t vmshm_attachments_nameless(VMShmAttachments *t)
     return bytes;
 }
 
+int vmshm_attachment_drop(VMShmAttachment *a, uint64_t keep)
+{
+    int ret;
+
+    if (keep >= a->shown) {
+        return 0;
+    }
+    /* What it costs once, however often more is dropped */
+    if (keep && a->shown == a->length) {
+        if (!vmshm_budget_take_mappings(1)) {
+            return -ENOMEM;
+        }
+        a->pieces++;
+    }
+    ret = vmshm_window_clear(a->window, a->place + keep, a->shown - keep);
+    if (ret == 0) {
+        a->shown = keep;
+    }
+    return ret;
+}
+
 int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,
                           uint64_t size)
 {
-    uint64_t end = QEMU_ALIGN_UP(size, VMSHM_PAGE_SIZE);
     GHashTableIter iter;
     gpointer value;
 
     g_hash_table_iter_init(&iter, t->by_handle);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         VMShmAttachment *a = value;
-        uint64_t keep = end > a->offset ? end - a->offset : 0;
+        uint64_t end, keep;
         struct stat other;
         int ret;
 
-        if (keep >= a->length || fstat(a->fd, &other) < 0 ||
+        if (!a->window || fstat(a->fd, &other) < 0 ||
             other.st_dev != st->st_dev || other.st_ino != st->st_ino) {
             continue;
         }
-        ret = vmshm_window_clear(a->window, a->place + keep, a->length - keep);
+        end = QEMU_ALIGN_UP(size, a->page);
+        keep = end > a->offset ? end - a->offset : 0;
+        if (keep >= a->length) {
+            continue;
+        }
+        vmshm_window_lock();
+        ret = vmshm_attachment_drop(a, keep);
+        vmshm_window_unlock();
         if (ret < 0) {
             return ret;
         }
+        vmshm_window_forget_code(a->window, a->place + keep, a->length - keep);
     }
     return 0;
 }

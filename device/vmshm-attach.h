@@ -6,31 +6,54 @@
 #ifndef VMSHM_ATTACH_H
 #define VMSHM_ATTACH_H
 
+#include "block/aio.h"
+#include "qemu/queue.h"
 #include "vmshm-window.h"
 
-/* One object, or a part of one, in a window; or just held, with length 0. */
+/* Bits for what happened to the memory of an attachment; see vmshm-loss.h */
+#define VMSHM_LOST_END      (1u << 0)   /* the object was truncated */
+#define VMSHM_LOST_PAGE     (1u << 1)   /* the host had no memory for a page */
+#define VMSHM_LOST_WRITE    (1u << 2)   /* a debugger wrote, readonly */
+
+/*
+ * One object, or a part of one, in a window; or just held, with length 0.
+ * What follows fd is the table's; the lock of the windows protects shown,
+ * pieces, unreported and untold.
+ */
 typedef struct VMShmAttachment {
     VMShmWindow *window;    /* NULL if it is just held */
     uint64_t place;         /* bytes into the window, page aligned */
     uint64_t length;        /* bytes, whole pages */
     uint64_t offset;        /* bytes into the object, page aligned */
+    uint64_t page;          /* bytes of the object's pages; 0: the host's */
     bool readonly;
     uint32_t handle;        /* not 0 */
     int fd;                 /* of the object; owned */
     char *name;             /* as the guest calls it; owned */
     int64_t since;          /* ms since 1970, host clock */
+    uint64_t shown;         /* bytes from its start that are the object's */
+    unsigned pieces;        /* mappings taken from the budget for it */
+    unsigned unreported;    /* VMSHM_LOST_*: for the operator's log */
+    bool untold;            /* the guest does not know of a loss yet */
 } VMShmAttachment;
 
 /* All of a device's attachments. Not thread safe: under the big lock. */
 typedef struct VMShmAttachments {
     GHashTable *by_handle;      /* owns the attachments */
-    GTree *by_place;            /* VMShmAttachment, the same ones */
+    GTree *by_place;            /* the same ones; changed under both locks */
+    QEMUBH *loss_bh;            /* scheduled when something was lost; or NULL */
+    uint64_t lost_ends;         /* how often; under the windows' lock */
+    uint64_t lost_pages;
+    uint64_t lost_writes;
+    QLIST_ENTRY(VMShmAttachments) next;
     uint32_t last_handle;
     uint64_t bytes;             /* mapped by all of them */
     Error *migration_blocker;   /* not NULL while there are any */
 } VMShmAttachments;
 
-void vmshm_attachments_init(VMShmAttachments *t);
+/* @loss, with @opaque, is called in the main loop after a loss. */
+void vmshm_attachments_init(VMShmAttachments *t, QEMUBHFunc *loss,
+                            void *opaque);
 
 /*
  * Frees the table; vmshm_attachments_remove_all() comes first. Twice is
@@ -42,7 +65,9 @@ void vmshm_attachments_destroy(VMShmAttachments *t);
  * Maps the object as *@want says (all but handle and since are filled in) and
  * enters it. On success *@handle is set, and fd and name are the table's; on
  * failure they stay the caller's. -EBUSY: the place is taken, or migration is
- * under way; -EACCES: -only-migratable; or what mmap(2) says.
+ * under way; -EACCES: -only-migratable; -ENOMEM or -EMFILE: the devices of
+ * this QEMU have all the mappings or descriptors that they may have; or what
+ * mmap(2) says.
  */
 int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
                           uint32_t *handle);
@@ -61,6 +86,20 @@ uint64_t vmshm_attachments_sum(uint64_t one, uint64_t other);
 
 /* Bytes of the attached objects that have no name any more, each once. */
 uint64_t vmshm_attachments_nameless(VMShmAttachments *t);
+
+/*
+ * Calls @fn for each attachment of every device until it returns true. Under
+ * the windows' lock; async-signal-safe if @fn is. *@t is its table.
+ */
+typedef bool VMShmAttachmentFunc(VMShmAttachments *t, VMShmAttachment *a,
+                                 void *opaque);
+void vmshm_attachments_each(VMShmAttachmentFunc *fn, void *opaque);
+
+/* The attachment that shows @host, and its table; or NULL. As above. */
+VMShmAttachment *vmshm_attachments_at(const void *host, VMShmAttachments **t);
+
+/* Drops the part from @keep bytes on; 0 or -errno. Under the windows' lock. */
+int vmshm_attachment_drop(VMShmAttachment *a, uint64_t keep);
 
 /*
  * Puts private zero memory over what lies beyond @size bytes of the object of

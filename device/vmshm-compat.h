@@ -58,6 +58,15 @@
 #else
 #include "sysemu/kvm.h"
 #endif
+#if __has_include("system/runstate.h")
+#include "system/address-spaces.h"
+#include "system/iothread.h"
+#include "system/runstate.h"
+#else
+#include "exec/address-spaces.h"
+#include "sysemu/iothread.h"
+#include "sysemu/runstate.h"
+#endif
 #include "qemu/main-loop.h"
 #include "migration/blocker.h"
 #include "migration/vmstate.h"

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "vmshm-describe.h"
+#include "vmshm-resume.h"
 
 QList *vmshm_describe_attachments(VMShmState *s)
 {
@@ -44,5 +45,19 @@ QDict *vmshm_describe_refusals(VMShmState *s)
         qdict_put_int(dict, vmshm_policy_refusal_name(kind),
                       s->policy.refused[kind]);
     }
+    return dict;
+}
+
+QDict *vmshm_describe_losses(VMShmState *s)
+{
+    VMShmAttachments *t = &s->attachments;
+    QDict *dict = qdict_new();
+
+    vmshm_window_lock();
+    qdict_put_int(dict, "truncated", t->lost_ends);
+    qdict_put_int(dict, "no-memory", t->lost_pages);
+    qdict_put_int(dict, "written-read-only", t->lost_writes);
+    vmshm_window_unlock();
+    qdict_put_int(dict, "resumed", vmshm_resume_count());
     return dict;
 }

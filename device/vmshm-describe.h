@@ -11,5 +11,6 @@
 /* The caller unrefs what they return. */
 QList *vmshm_describe_attachments(VMShmState *s);
 QDict *vmshm_describe_refusals(VMShmState *s);
+QDict *vmshm_describe_losses(VMShmState *s);
 
 #endif /* VMSHM_DESCRIBE_H */

@@ -138,15 +138,14 @@ static const char *refusal_text(VMShmRefusal kind)
     return texts[kind];
 }
 
-/* Whether one more line may be logged now. */
-static bool log_allowed(VMShmPolicy *p)
+bool vmshm_policy_may_log(VMShmPolicy *p)
 {
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_HOST);
 
     if (now - p->log_period_start >= LOG_PERIOD_MS ||
         now < p->log_period_start) {
         if (p->log_dropped) {
-            warn_report("vmshm: %" PRIu64 " more refusals were not logged",
+            warn_report("vmshm: %" PRIu64 " more lines were not logged",
                         p->log_dropped);
         }
         p->log_period_start = now;
@@ -165,7 +164,7 @@ int vmshm_policy_refuse(VMShmPolicy *p, VMShmRefusal kind, const char *name,
                         int err)
 {
     p->refused[kind]++;
-    if (log_allowed(p)) {
+    if (vmshm_policy_may_log(p)) {
         g_autofree char *shown = g_strescape(name ?: "", NULL);
 
         warn_report("vmshm: refused \"%.80s\": %s (%s)", shown,

@@ -60,6 +60,12 @@ char *vmshm_policy_guest_name(const VMShmPolicy *p, const char *entry);
 int vmshm_policy_refuse(VMShmPolicy *p, VMShmRefusal kind, const char *name,
                         int err);
 
+/*
+ * Whether one more line may be logged now. If not, it is counted, and the
+ * number is logged later. For each line that a guest or a host process causes.
+ */
+bool vmshm_policy_may_log(VMShmPolicy *p);
+
 /* The property name of @kind in the record. */
 const char *vmshm_policy_refusal_name(VMShmRefusal kind);
 

@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include "vmshm-host.h"
+#include "vmshm-loss.h"
 #include "vmshm-request.h"
 
 uint32_t vmshm_request_get(VMShmState *s, unsigned reg)
@@ -127,6 +128,9 @@ static int open_attached(VMShmState *s, bool readonly, char **name,
 
     if (!a || (a->readonly && !readonly)) {
         return vmshm_request_refuse(s, "handle", -EBADF);
+    }
+    if (vmshm_loss_tell(a)) {
+        return -EIO;
     }
     fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0) {

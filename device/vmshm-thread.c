@@ -22,9 +22,10 @@ bool vmshm_thread_start(pthread_t *thread, const char *name,
         return false;
     }
     pthread_attr_setstacksize(&attr, STACK_SIZE);
-    /* Signals are for QEMU's own threads, but for those of a crash. */
+    /* Signals are for QEMU's own threads, but for those of an access. */
     sigfillset(&all);
     sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &old);

@@ -6,16 +6,36 @@
 #include "qemu/osdep.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
+#include "vmshm-budget.h"
+#include "vmshm-compat.h"
 #include "vmshm-window.h"
 
 /* An object's huge pages need the same alignment on both sides. */
 #define WINDOW_ALIGN (2 * MiB)
 
-static void *zero_memory(void *where, size_t length)
+static pthread_mutex_t window_mutex = PTHREAD_MUTEX_INITIALIZER;
+static QLIST_HEAD(, VMShmWindow) windows = QLIST_HEAD_INITIALIZER(windows);
+
+void vmshm_window_lock(void)
 {
-    return mmap(where, length, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-                -1, 0);
+    pthread_mutex_lock(&window_mutex);
+}
+
+void vmshm_window_unlock(void)
+{
+    pthread_mutex_unlock(&window_mutex);
+}
+
+bool vmshm_window_contains(const void *host)
+{
+    VMShmWindow *w;
+
+    QLIST_FOREACH(w, &windows, next) {
+        if ((uintptr_t)host - (uintptr_t)w->host < w->size) {
+            return true;
+        }
+    }
+    return false;
 }
 
 VMShmWindow *vmshm_window_new(uint64_t size, Error **errp)
@@ -23,6 +43,7 @@ VMShmWindow *vmshm_window_new(uint64_t size, Error **errp)
     VMShmWindow *w;
     size_t reserved_size;
     void *reserved;
+    int ret;
 
     if (size > SIZE_MAX - WINDOW_ALIGN) {
         error_setg(errp, "a window of %" PRIu64 " bytes is too large for the "
@@ -43,65 +64,156 @@ VMShmWindow *vmshm_window_new(uint64_t size, Error **errp)
     w->reserved_size = reserved_size;
     w->host = QEMU_ALIGN_PTR_UP(reserved, WINDOW_ALIGN);
     w->size = size;
-    if (zero_memory(w->host, size) == MAP_FAILED) {
-        error_setg_errno(errp, errno, "no memory for a window of "
+    w->spare = -1;
+    ret = vmshm_window_clear(w, 0, size);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "no memory for a window of "
                          "%" PRIu64 " bytes", size);
         munmap(reserved, reserved_size);
         g_free(w);
         return NULL;
     }
+    vmshm_window_lock();
+    QLIST_INSERT_HEAD(&windows, w, next);
+    vmshm_window_unlock();
     return w;
 }
 
-int vmshm_window_map(VMShmWindow *w, uint64_t offset, uint64_t length,
-                     int fd, uint64_t fd_offset, bool readonly)
+/*
+ * What QEMU asks for its own RAM, except that idle memory has no use for huge
+ * pages: a byte that the guest writes there would cost 2 MiB. A kernel without
+ * one of them needs no such advice, so the results are not looked at.
+ */
+static void advise(void *host, size_t length, bool idle)
+{
+    madvise(host, length, MADV_DONTFORK);
+    madvise(host, length, MADV_DONTDUMP);
+    if (idle) {
+        madvise(host, length, MADV_NOHUGEPAGE);
+    }
+}
+
+/*
+ * A replacement of a range that fails must change nothing: mmap(MAP_FIXED) can
+ * drop what was there and fail then, and a hole in a window ends QEMU. So new
+ * memory is mapped aside, and moved over the range by mremap().
+ */
+static int move_over(VMShmWindow *w, uint64_t offset, uint64_t length,
+                     void *aside)
+{
+    int err;
+
+    if (mremap(aside, length, length, MREMAP_MAYMOVE | MREMAP_FIXED,
+               w->host + offset) != MAP_FAILED) {
+        return 0;
+    }
+    err = errno;
+    munmap(aside, length);
+    return -err;
+}
+
+/*
+ * Zero memory from a memfd. The kernel does not count it as committed memory
+ * before it is written, so this works where private memory is refused.
+ */
+static int clear_by_spare(VMShmWindow *w, uint64_t offset, uint64_t length)
 {
     void *where = w->host + offset;
     void *aside;
 
-    assert(offset <= w->size && length <= w->size - offset);
-    /*
-     * mmap(MAP_FIXED) drops what was there before it finds out that the file
-     * cannot be mapped, and a hole in a window kills the VM. So map the object
-     * aside, where failing is harmless, and then move it over its place.
-     */
-    aside = mmap(NULL, length, readonly ? PROT_READ : PROT_READ | PROT_WRITE,
-                 MAP_SHARED, fd, fd_offset);
-    if (aside == MAP_FAILED) {
+    if (w->spare < 0) {
+        w->spare = memfd_create("vmshm-spare", MFD_CLOEXEC);
+        if (w->spare < 0 || ftruncate(w->spare, w->size) < 0) {
+            return -errno;
+        }
+    }
+    if (fallocate(w->spare, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  offset, length) < 0) {
         return -errno;
     }
-    if (mremap(aside, length, length, MREMAP_MAYMOVE | MREMAP_FIXED,
-               where) == MAP_FAILED) {
-        int err = errno;
-
-        munmap(aside, length);
-        if (zero_memory(where, length) == MAP_FAILED) {
-            /* Both failed: the kernel is out of memory for page tables. */
-            return -ENOMEM;
-        }
-        return -err;
+    aside = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, w->spare,
+                 offset);
+    if (aside != MAP_FAILED) {
+        advise(aside, length, true);
+        return move_over(w, offset, length, aside);
     }
+    /* There are no addresses left for it. This does not need any. */
+    if (mmap(where, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+             w->spare, offset) == MAP_FAILED) {
+        return -errno;
+    }
+    advise(where, length, true);
     return 0;
 }
 
 int vmshm_window_clear(VMShmWindow *w, uint64_t offset, uint64_t length)
 {
+    void *aside;
+
     assert(offset <= w->size && length <= w->size - offset);
-    if (length && zero_memory(w->host + offset, length) == MAP_FAILED) {
+    if (!length) {
+        return 0;
+    }
+    aside = mmap(NULL, length, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (aside == MAP_FAILED) {
+        return clear_by_spare(w, offset, length);
+    }
+    advise(aside, length, true);
+    return move_over(w, offset, length, aside);
+}
+
+int vmshm_window_map(VMShmWindow *w, uint64_t offset, uint64_t length,
+                     int fd, uint64_t fd_offset, bool readonly, bool private)
+{
+    void *aside;
+    int ret;
+
+    assert(offset <= w->size && length <= w->size - offset);
+    aside = mmap(NULL, length, readonly ? PROT_READ : PROT_READ | PROT_WRITE,
+                 private ? MAP_PRIVATE : MAP_SHARED, fd, fd_offset);
+    if (aside == MAP_FAILED) {
         return -errno;
     }
-    return 0;
+    advise(aside, length, false);
+    ret = move_over(w, offset, length, aside);
+    if (ret < 0) {
+        vmshm_window_clear(w, offset, length);
+    }
+    return ret;
+}
+
+void vmshm_window_forget_code(VMShmWindow *w, uint64_t offset, uint64_t length)
+{
+    void *host = w->host + offset;
+    ram_addr_t unused;
+    MemoryRegion *mr;
+
+    RCU_READ_LOCK_GUARD();
+    mr = memory_region_from_host(host, &unused);
+    if (mr) {
+        /* As after a DMA write to the range; it drops a reference. */
+        memory_region_ref(mr);
+        address_space_unmap(&address_space_memory, host, length, true, length);
+    }
 }
 
 static void window_reclaim(VMShmWindow *w)
 {
     munmap(w->reserved, w->reserved_size);
+    if (w->spare >= 0) {
+        close(w->spare);
+    }
     g_free(w);
 }
 
 void vmshm_window_free(VMShmWindow *w)
 {
     if (w) {
+        vmshm_budget_give_mappings(w->cleared);
+        vmshm_window_lock();
+        QLIST_REMOVE(w, next);
+        vmshm_window_unlock();
         /*
          * A vCPU thread may still run on addresses that it looked up before
          * the memory region went away; it does so inside a read section.

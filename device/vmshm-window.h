@@ -6,16 +6,17 @@
 #ifndef VMSHM_WINDOW_H
 #define VMSHM_WINDOW_H
 
+#include "qemu/queue.h"
 #include "qemu/rcu.h"
 
 /*
  * A fixed range of host addresses. What no object is mapped over is private
  * zero memory that costs nothing until it is written. Objects come and go in
- * place (MAP_FIXED), so the addresses that QEMU, KVM or TCG hold stay valid
- * for the whole life of the window, whatever another thread is doing.
+ * place, so the addresses that QEMU, KVM or TCG hold stay valid for the whole
+ * life of the window, whatever another thread is doing.
  *
  * All offsets and lengths are in bytes and multiples of the page size.
- * Not thread safe: callers hold the big lock.
+ * Callers hold the big lock, or the lock below.
  */
 typedef struct VMShmWindow {
     struct rcu_head rcu;   /* first, as call_rcu() wants it */
@@ -24,7 +25,20 @@ typedef struct VMShmWindow {
     void *reserved;        /* what mmap() gave: host lies within */
     size_t reserved_size;
     unsigned cleared;      /* pieces cleared since all gaps were laid anew */
+    int spare;             /* a memfd with zero memory, or -1; see zero() */
+    QLIST_ENTRY(VMShmWindow) next;
 } VMShmWindow;
+
+/*
+ * Serializes changes of mappings that hold an object with the handler of
+ * SIGBUS. A thread that holds this lock never accesses the memory of a window,
+ * hence the handler never runs in it and can take the lock.
+ */
+void vmshm_window_lock(void);
+void vmshm_window_unlock(void);
+
+/* Whether @host belongs to a window of any device. Under the lock. */
+bool vmshm_window_contains(const void *host);
 
 /* NULL and *errp when there is no address space for it. */
 VMShmWindow *vmshm_window_new(uint64_t size, Error **errp);
@@ -32,13 +46,23 @@ VMShmWindow *vmshm_window_new(uint64_t size, Error **errp);
 /*
  * Shows @length bytes of @fd from @fd_offset at @offset; 0 or -errno. On
  * failure the range is private zero memory, or what it was before.
- * @fd can be closed afterwards.
+ * @fd can be closed afterwards. With @private, writes go to a copy.
  */
 int vmshm_window_map(VMShmWindow *w, uint64_t offset, uint64_t length,
-                     int fd, uint64_t fd_offset, bool readonly);
+                     int fd, uint64_t fd_offset, bool readonly, bool private);
 
-/* Makes the range fresh private zero memory; 0 or -errno (nothing changed). */
+/*
+ * Makes the range fresh zero memory; 0 or -errno (nothing changed). It is
+ * async-signal-safe, and does not depend on memory that the host may commit.
+ */
 int vmshm_window_clear(VMShmWindow *w, uint64_t offset, uint64_t length);
+
+/*
+ * Drops the code that TCG has translated from the range, because its contents
+ * were replaced. Under the big lock; the range lies within one memory region.
+ */
+void vmshm_window_forget_code(VMShmWindow *w, uint64_t offset,
+                              uint64_t length);
 
 /*
  * Gives the addresses back once no thread of QEMU can be using them any more.

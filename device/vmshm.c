@@ -7,7 +7,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <sys/resource.h>
 #include "hw/pci/msi.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
@@ -18,7 +17,11 @@
 #include "vmshm-command.h"
 #include "vmshm-compat.h"
 #include "vmshm-describe.h"
+#include "vmshm-budget.h"
+#include "vmshm-loss.h"
 #include "vmshm-mmio.h"
+#include "vmshm-resume.h"
+#include "vmshm-sigbus.h"
 #include "vmshm-state.h"
 
 /* One span of the arena must be a power of two from here to there, or 0. */
@@ -114,6 +117,10 @@ static void vmshm_pci_init_ram(MemoryRegion *mr, Object *owner,
 {
     memory_region_init_ram_ptr(mr, owner, name, size, w->host + offset);
     mr->ram_block->flags |= RAM_PROTECTED;
+    /* A dump of the guest's memory is not to contain the whole window. */
+    memory_region_set_nonvolatile(mr, true);
+    /* QEMU has asked for huge pages. On failure they cost memory, no more. */
+    vmshm_window_clear(w, offset, size);
 }
 
 /*
@@ -121,20 +128,10 @@ static void vmshm_pci_init_ram(MemoryRegion *mr, Object *owner,
  * guest's write to a read-only mapping must end at the memory region, where it
  * is ignored, because in the host's page tables it would stop the VM.
  */
-static bool vmshm_pci_init_arena(VMShmState *s, Error **errp)
+static void vmshm_pci_init_arena(VMShmState *s)
 {
     Object *owner = OBJECT(s);
 
-    if (!is_power_of_2(s->arena_size) || s->arena_size < ARENA_MIN ||
-        s->arena_size > ARENA_MAX) {
-        error_setg(errp, "arena= takes a power of two from 2M to 1T, such as "
-                   "256M or 4G, or 0 for the device of 2010");
-        return false;
-    }
-    s->arena_window = vmshm_window_new(2 * s->arena_size, errp);
-    if (!s->arena_window) {
-        return false;
-    }
     memory_region_init(&s->arena, owner, "vmshm-arena", 2 * s->arena_size);
     vmshm_pci_init_ram(&s->arena_rw, owner, "vmshm-arena-rw",
                        s->arena_window, 0, s->arena_size);
@@ -143,20 +140,52 @@ static bool vmshm_pci_init_arena(VMShmState *s, Error **errp)
     memory_region_set_readonly(&s->arena_ro, true);
     memory_region_add_subregion(&s->arena, 0, &s->arena_rw);
     memory_region_add_subregion(&s->arena, s->arena_size, &s->arena_ro);
-    return true;
 }
 
-/* Each attachment keeps its object open; QEMU may need as many for itself. */
-static void vmshm_pci_raise_open_files(VMShmState *s)
+/* All that can fail. What there is already is freed with the device. */
+static bool vmshm_pci_init_windows(VMShmState *s, Error **errp)
 {
-    rlim_t want = s->policy.max_objects + 1024;
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < want) {
-        limit.rlim_cur = MIN(want, limit.rlim_max);
-        /* If it fails, the attachments that are too many get EMFILE. */
-        setrlimit(RLIMIT_NOFILE, &limit);
+    if (s->arena_size) {
+        if (!is_power_of_2(s->arena_size) || s->arena_size < ARENA_MIN ||
+            s->arena_size > ARENA_MAX) {
+            error_setg(errp, "arena= takes a power of two from 2M to 1T, such "
+                       "as 256M or 4G, or 0 for the device of 2010");
+            return false;
+        }
+        s->arena_window = vmshm_window_new(2 * s->arena_size, errp);
+        if (!s->arena_window) {
+            return false;
+        }
     }
+    s->buffer_window = vmshm_window_new(VMSHM_BUFFER_SIZE, errp);
+    return s->buffer_window;
+}
+
+static void vmshm_pci_log_loss(void *opaque, const VMShmAttachment *a,
+                               unsigned lost)
+{
+    VMShmState *s = opaque;
+    g_autofree char *shown = g_strescape(a->name, NULL);
+
+    if (lost & VMSHM_LOST_END && vmshm_policy_may_log(&s->policy)) {
+        warn_report("vmshm: \"%.80s\" was truncated while it is attached; the "
+                    "guest sees zeros there", shown);
+    }
+    if (lost & VMSHM_LOST_PAGE && vmshm_policy_may_log(&s->policy)) {
+        warn_report("vmshm: the host has no memory for a page of \"%.80s\"; "
+                    "the guest sees zeros there", shown);
+    }
+    if (lost & VMSHM_LOST_WRITE && vmshm_policy_may_log(&s->policy)) {
+        warn_report("vmshm: \"%.80s\" is attached read-only; a debugger's "
+                    "write to it was dropped", shown);
+    }
+}
+
+static void vmshm_pci_loss(void *opaque)
+{
+    VMShmState *s = opaque;
+
+    vmshm_loss_report(&s->attachments, vmshm_pci_log_loss, s);
 }
 
 static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
@@ -164,19 +193,18 @@ static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
     VMShmState *s = VMSHM(pci);
     Object *owner = OBJECT(s);
 
-    if (!vmshm_policy_validate(&s->policy, errp)) {
+    if (!vmshm_policy_validate(&s->policy, errp) ||
+        !vmshm_pci_init_windows(s, errp)) {
         return;
     }
-    if (s->arena_size && !vmshm_pci_init_arena(s, errp)) {
-        return;
-    }
-    s->buffer_window = vmshm_window_new(VMSHM_BUFFER_SIZE, errp);
-    if (!s->buffer_window) {
-        return;
-    }
-    vmshm_pci_raise_open_files(s);
-    vmshm_attachments_init(&s->attachments);
+    vmshm_budget_add_device(s->policy.max_objects);
+    vmshm_sigbus_init();
+    vmshm_resume_init();
+    vmshm_attachments_init(&s->attachments, vmshm_pci_loss, s);
 
+    if (s->arena_window) {
+        vmshm_pci_init_arena(s);
+    }
     vmshm_pci_init_ram(&s->buffer, owner, "vmshm-buffer", s->buffer_window, 0,
                        VMSHM_BUFFER_SIZE);
     memory_region_set_readonly(&s->buffer, s->policy.readonly);
@@ -211,6 +239,7 @@ static void vmshm_pci_exit(PCIDevice *pci)
         vmshm_compat_migration_unblock(&s->attachments.migration_blocker);
     }
     vmshm_attachments_destroy(&s->attachments);
+    vmshm_budget_remove_device(s->policy.max_objects);
     if (s->arena_window) {
         /* Each holds a reference to the device, which would never end. */
         memory_region_del_subregion(&s->arena, &s->arena_rw);
@@ -243,6 +272,16 @@ static void vmshm_pci_get_refusals(Object *obj, Visitor *v, const char *name,
 {
     VMShmState *s = VMSHM(obj);
     QObject *dict = QOBJECT(vmshm_describe_refusals(s));
+
+    visit_type_any(v, name, &dict, errp);
+    qobject_unref(dict);
+}
+
+static void vmshm_pci_get_losses(Object *obj, Visitor *v, const char *name,
+                                 void *opaque, Error **errp)
+{
+    VMShmState *s = VMSHM(obj);
+    QObject *dict = QOBJECT(vmshm_describe_losses(s));
 
     visit_type_any(v, name, &dict, errp);
     qobject_unref(dict);
@@ -329,6 +368,10 @@ static void vmshm_pci_class_init(ObjectClass *klass, VMSHM_CLASS_DATA data)
                               NULL, NULL, NULL);
     object_class_property_set_description(klass, "refusals",
         "how many requests were refused, by kind");
+    object_class_property_add(klass, "losses", "any", vmshm_pci_get_losses,
+                              NULL, NULL, NULL);
+    object_class_property_set_description(klass, "losses",
+        "how often the host took away memory of an attached object, by kind");
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 

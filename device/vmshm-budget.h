@@ -1,0 +1,39 @@
+/*
+ * VMShm: what all devices of this QEMU may take of the process's limits
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VMSHM_BUDGET_H
+#define VMSHM_BUDGET_H
+
+/*
+ * The kernel limits the mappings of a process (vm.max_map_count); glib aborts
+ * QEMU when there is none left. The devices together take at most three
+ * quarters. Each function is thread safe and async-signal-safe.
+ */
+
+/* Mappings that one attachment can cost: itself, and the gap that it splits */
+#define VMSHM_BUDGET_ATTACHMENT 2
+
+/* Takes @count mappings; false if that would be too many. */
+bool vmshm_budget_take_mappings(unsigned count);
+
+/* Gives them back. */
+void vmshm_budget_give_mappings(unsigned count);
+
+/*
+ * A device that keeps up to @objects objects open comes, or goes. The soft
+ * limit of open files is raised for the sum, as far as the hard limit allows.
+ * Under the big lock.
+ */
+void vmshm_budget_add_device(unsigned objects);
+void vmshm_budget_remove_device(unsigned objects);
+
+/*
+ * One descriptor that stays open; false if QEMU would have too few left for
+ * itself. Thread safe.
+ */
+bool vmshm_budget_take_file(void);
+void vmshm_budget_give_file(void);
+
+#endif /* VMSHM_BUDGET_H */

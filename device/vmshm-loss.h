@@ -1,0 +1,51 @@
+/*
+ * VMShm: attached objects whose memory the host takes away
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VMSHM_LOSS_H
+#define VMSHM_LOSS_H
+
+#include "vmshm-attach.h"
+
+/*
+ * A host process can truncate an object that is attached, and a file system
+ * can run out of memory for a page that nobody has touched yet. The kernel
+ * then answers an access with SIGBUS. The functions here put private zero
+ * memory there, so that the access goes on: from the object's end to the end
+ * of the attachment as one mapping, or in place of the one page. What was lost
+ * stays so until the guest attaches the object again.
+ */
+
+/*
+ * An access to @host got SIGBUS. True: it can be repeated. False: the address
+ * is not ours. Async-signal-safe; for any thread.
+ */
+bool vmshm_loss_bus_error(const void *host);
+
+/*
+ * The same for a write to memory that cannot be written. Only a debugger does
+ * that, through QEMU's gdbstub: its write goes to a private copy, which lasts
+ * until the main loop comes to vmshm_loss_report().
+ */
+bool vmshm_loss_write_fault(const void *host);
+
+/* Repairs all attachments of objects that are shorter now. Thread safe. */
+void vmshm_loss_repair(void);
+
+/* How many losses there were, of all devices. Thread safe. */
+uint64_t vmshm_loss_count(void);
+
+/*
+ * Calls @report for each attachment of @t that has lost something since the
+ * last call, with VMSHM_LOST_* and without a lock. In the main loop.
+ */
+void vmshm_loss_report(VMShmAttachments *t,
+                       void (*report)(void *opaque, const VMShmAttachment *a,
+                                      unsigned lost),
+                       void *opaque);
+
+/* Whether @a has lost memory since this was asked last. */
+bool vmshm_loss_tell(VMShmAttachment *a);
+
+#endif /* VMSHM_LOSS_H */

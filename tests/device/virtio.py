@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A virtio block device that reads into any memory, driven through qtest.
+
+The backend is null-co with read-zeroes=on: QEMU itself writes zeros into the
+guest's memory, in its main loop or in an I/O thread.
+"""
+
+import struct
+
+from vmshm import equal, until
+
+PORT = 0xc000
+QUEUE = 0x100000        # in RAM: descriptors, then the two rings
+HEADER, STATUS = QUEUE + 0x4000, QUEUE + 0x4010
+SIZE = 256              # of the queue, as QEMU has it
+
+GUEST_FEATURES, PFN, SELECT, NOTIFY, STATE = 0x04, 0x08, 0x0e, 0x10, 0x12
+NEXT, WRITE = 1, 2
+
+
+def arguments(slot, iothread=None):
+    extra = f",iothread={iothread}" if iothread else ""
+    return ("-blockdev", "null-co,node-name=null0,read-zeroes=on,size=1048576",
+            "-device", f"virtio-blk-pci,drive=null0,addr={slot:#x}{extra}")
+
+
+class Disk:
+    """The disk of arguments(), at the same slot."""
+
+    def __init__(self, vm, slot):
+        self.vm, self.count = vm, 0
+        pci = vm.function(slot)
+        pci.set(0x10, PORT | 1)
+        pci.set(4, 7, 2)
+        vm.outb(PORT + STATE, 0)
+        vm.outb(PORT + STATE, 3)
+        vm.outl(PORT + GUEST_FEATURES, 0)
+        vm.qtest(f"outw {PORT + SELECT:#x} 0")
+        vm.outl(PORT + PFN, QUEUE // 4096)
+        vm.outb(PORT + STATE, 7)
+
+    def read(self, address, size):
+        """Have zeros written there; returns when it is done."""
+        self.vm.store(HEADER, struct.pack("<IIQ", 0, 0, 0))
+        self.vm.store(STATUS, b"\xff")
+        self.vm.store(QUEUE, struct.pack(
+            "<QIHHQIHHQIHH", HEADER, 16, NEXT, 1, address, size,
+            NEXT | WRITE, 2, STATUS, 1, WRITE, 0))
+        avail, used = QUEUE + SIZE * 16, QUEUE + 8192
+        self.vm.write(avail + 4 + self.count % SIZE * 2, 2, 0)
+        self.count += 1
+        self.vm.write(avail + 2, 2, self.count & 0xffff)
+        self.vm.qtest(f"outw {PORT + NOTIFY:#x} 0")
+        until(lambda: self.vm.read(used + 2, 2) == self.count & 0xffff,
+              "the disk does not answer")
+        equal(self.vm.read(STATUS, 1), 0, "the disk's status")
