@@ -67,13 +67,14 @@ def rows(results):
     sleepers = ("channel", "doorbell", "serial", "tcp-tap")
     return [
         *HEAD,
-        trip(results, "64 bytes there and back", "sleep", sleepers),
-        trip(results, "the same, now and then", "rest", sleepers),
-        trip(results, "the same, spinning", "spin",
+        trip(results, "round trip of 64 bytes, one after the other", "sleep",
+             sleepers),
+        trip(results, "round trip of 64 bytes, now and then", "rest", sleepers),
+        trip(results, "round trip of 64 bytes, spinning", "spin",
              ("channel", "ivshmem", None, None)),
         bulk(results, "messages of 64 KiB to the host", "out"),
         bulk(results, "messages of 64 KiB to the guest", "in"),
-        attach(results, "an object, from its name to its first byte")]
+        attach(results, "open an object by name, to the first byte")]
 
 
 def replace(path, text):
