@@ -156,7 +156,7 @@ static void *fault_on_and_on(void *arg)
 	return NULL;
 }
 
-/* Whatever a fault meets, what it maps is the object's. */
+/* A fault during a truncation maps a page of the object. */
 T_TEST(faults_while_it_is_cut)
 {
 	const char *name = fs_new("a", 16 * PAGE);
@@ -204,7 +204,7 @@ T_TEST(largest)
 	T_ASSERT(!strcmp(buf, "begin"));
 }
 
-/* Who makes a file can write it, whatever its mode says then. */
+/* The creator of a file can write to it, also with mode 444. */
 T_TEST(read_only_for_all_others)
 {
 	const char *name = fs_none("a");

@@ -139,7 +139,7 @@ static void on_sigbus(int sig)
 	siglongjmp(gone, 1);
 }
 
-/* Whatever it gets, until it is told to stop */
+/* Repeats all calls, with any result, until *stop is set */
 static void hammer(int i, const char *name, volatile int *stop,
 		   volatile int *rounds)
 {

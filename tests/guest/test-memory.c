@@ -58,7 +58,7 @@ static void *dev_map(const char *name)
 	return fs_map_at(fd, 0, MIB);
 }
 
-/* Whoever maps the object by whatever way, it is the same futex. */
+/* All mappings of an object share its futexes. */
 T_TEST(futex_in_any_mapping)
 {
 	const char *name = fs_new("a", SIZE);

@@ -118,7 +118,7 @@ T_TEST(one_word_a_file)
 	T_ERRNO(hold(fd, 1, 0), EBUSY);
 	T_ERRNO(hold(other, 0, 0), EAGAIN);
 	T_EQ(words[1], 0);
-	/* Who takes over is not disturbed by the end of the other. */
+	/* The end of the first owner does not affect the second one. */
 	T_EQ(hold(other, 0, words[0]), 0);
 	check_held(words[0]);
 	munmap((void *)words, WORDS_SIZE);

@@ -315,7 +315,7 @@ T_TEST(no_more_than_48)
 		T_EQ(arm(file[i], i, 0), 0);
 	T_ERRNO(arm(file[POLLS], 0, 0), ENOSPC);
 	T_EQ(ready(file[POLLS], -1), POLLIN | POLLOUT);
-	/* Who has one keeps it. */
+	/* A file that has a slot keeps it. */
 	T_EQ(arm(file[0], 50, 0), 0);
 	close(file[1]);
 	T_EQ(arm(file[POLLS], 0, 0), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who may do what: read-only files, mappings, objects, devices and mounts;
+ * Permissions: read-only files, mappings, objects, devices and mounts;
  * owners and modes; and what the device's policy hides.
  *
  * qemu: files

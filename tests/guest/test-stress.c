@@ -30,7 +30,7 @@ static void on_fault(int sig)
 	siglongjmp(jump, 1);
 }
 
-/* Whatever one does with memory; a signal is one of the answers. */
+/* Accesses memory in several ways; a signal is a valid result. */
 static void use(char *p, size_t size, unsigned int *seed)
 {
 	size_t i, at = rand_r(seed) % size, len = rand_r(seed) % (size - at);

@@ -372,7 +372,7 @@ T_TEST(another_first_one_while_it_opens_second)
 	T_ASSERT(n > 5);
 }
 
-/* Who cannot be the second one has never been there. */
+/* A party that fails to be the second one leaves no mark of a death. */
 T_TEST(no_memory_for_the_second_one)
 {
 	/* For the object and one of the rings */

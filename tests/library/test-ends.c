@@ -134,7 +134,7 @@ static void all_ends(int64_t spin)
 
 	for (call = 0; call < CALLS; call++)
 		for (way = 0; way < WAYS; way++)
-			/* Who does not receive is not told of a shutdown. */
+			/* A shutdown ends the calls that receive only. */
 			if (way != SHUTDOWN || receives(call))
 				one_end(call, way, spin);
 }

@@ -52,7 +52,7 @@ static uint64_t size_at(const char *where, const char *name)
 	return size;
 }
 
-/* The program finds it in this folder. */
+/* The tool finds the object in this directory. */
 static void tool_uses(const char *folder, const char *option, const char *name)
 {
 	T_EQ(t_system("vmshm %s info %s | grep -qF '%s%s'", option, name,
@@ -113,7 +113,7 @@ T_TEST(a_mount_that_is_hidden)
 	tool_uses(M "/a", "", name);
 }
 
-/* By another device, and by what is on a folder above */
+/* By another device, and by a mount on a directory above */
 T_TEST(hidden_in_other_ways)
 {
 	const char *name = begin();

@@ -117,7 +117,7 @@ T_TEST(objects_that_are_there_and_not)
 	vmshm_close(shm);
 	L_OK(vmshm_unlink(NULL, name));
 	L_ERR(vmshm_open(&shm, NULL, name, O_RDWR, 0), ENOENT);
-	/* Who has it open keeps it. */
+	/* An open object remains after its name was removed. */
 	strcpy(l_map(kept), "hello");
 	T_ASSERT(!strcmp(l_map(kept), "hello"));
 	vmshm_close(kept);

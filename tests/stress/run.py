@@ -189,7 +189,7 @@ def check_tokens(board, total):
             return f"{side} was never woken"
     killed = board.sum("killed")
     for what, first in (("taken", 0), ("made", 1)):
-        # Who was killed may have had no time to count its last one.
+        # A killed worker may not have counted its last token.
         count = board.sum("tokens", first=first, step=2)
         if not total - killed <= count <= total:
             return (f"workers say that they have {what} {count} of {total}, "

@@ -161,7 +161,7 @@ def test_no_permission():
     nobody = ("setpriv", "--reuid", "65534", "--clear-groups")
     with Object(10) as o:
         for args in (("cat", o.name), ("write", o.name)):
-            # The build folder may be closed to others
+            # Other users may have no access to the build directory
             with open(VMSHM, "rb") as f:
                 done = subprocess.run(
                     [*nobody, f"/proc/self/fd/{f.fileno()}", *args],

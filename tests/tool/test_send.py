@@ -343,7 +343,7 @@ def test_three():
                          "two other programs")
             sender.end(b"y")
             equal(other.end().raw, b"y")
-        # Who did not make the object does not remove it.
+        # Only the creator of the object removes it.
         equal(exists(o.name), True)
         with Running("send", o.name) as sender, \
                 Running("recv", o.name) as other:
