@@ -15,6 +15,7 @@ int cmd_rm(const struct options *o, int argc, char **argv);
 int cmd_cat(const struct options *o, int argc, char **argv);
 int cmd_write(const struct options *o, int argc, char **argv);
 int cmd_run(const struct options *o, int argc, char **argv);
+int cmd_top(const struct options *o, int argc, char **argv);
 int cmd_doctor(const struct options *o, int argc, char **argv);
 int cmd_send(const struct options *o, int argc, char **argv);
 int cmd_recv(const struct options *o, int argc, char **argv);

@@ -59,6 +59,7 @@ _vmshm_options()
 	send | recv | pipe) echo --device --mode ;;
 	rm | cat | write) echo --device ;;
 	run) echo --device --options ;;
+	top) echo --device --json --interval ;;
 	doctor) echo --json ;;
 	esac
 	echo --host --guest --help
@@ -76,7 +77,7 @@ _vmshm()
 			-- "$word")
 		return
 		;;
-	-m | --mode | -o | --options)
+	-m | --mode | -o | --options | --interval)
 		COMPREPLY=()
 		return
 		;;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One JSON value to stdout, on one line.
+ * JSON values to stdout, each on one line.
  *
  * Names are bytes and JSON is Unicode: a byte that is not part of a UTF-8
  * character becomes the lone surrogate U+DCxx, as in Python, whose
@@ -60,8 +60,8 @@ void json_begin(const char *key, char bracket)
 void json_end(char bracket)
 {
 	putchar(bracket);
-	first = false;
-	if (--depth == 0)
+	first = --depth == 0;
+	if (!depth)
 		putchar('\n');
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One JSON value to stdout, piece by piece; @key is NULL in a list.
+ * JSON values to stdout, piece by piece; @key is NULL in a list.
  */
 #ifndef VMSHM_TOOL_JSON_H
 #define VMSHM_TOOL_JSON_H

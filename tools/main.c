@@ -16,7 +16,7 @@
 #include "print.h"
 
 /* Options that have no letter */
-enum { OPT_JSON = 256, OPT_SPARSE };
+enum { OPT_JSON = 256, OPT_SPARSE, OPT_INTERVAL };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -28,6 +28,7 @@ static const struct option long_options[] = {
 	{ "options", required_argument, NULL, 'o' },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "sparse", no_argument, NULL, OPT_SPARSE },
+	{ "interval", required_argument, NULL, OPT_INTERVAL },
 	{}
 };
 
@@ -91,6 +92,13 @@ static const struct command commands[] = {
 	  "Sends the standard input to 'vmshm pipe NAME' on the other side, "
 	  "and writes the data from there to the standard output, until both "
 	  "inputs have ended." },
+	{ "top", cmd_top, "[--json] [--interval SECONDS]",
+	  "show which VM and which process has which object",
+	  OPTIONS('d', OPT_JSON, OPT_INTERVAL),
+	  "Shows each object that a process has open or mapped, with the "
+	  "process; on a host, the QEMU of a virtual machine has what the "
+	  "guest has attached. On a terminal it repeats every 2 seconds, with "
+	  "--interval also elsewhere." },
 	{ "doctor", cmd_doctor, "[--json]", "find problems of this machine",
 	  OPTIONS(OPT_JSON),
 	  "Checks what VMShm needs on this machine, and prints the problems "
@@ -190,6 +198,8 @@ static bool parse_option(int found, struct options *o)
 	case OPT_JSON:
 		o->json = true;
 		break;
+	case OPT_INTERVAL:
+		return parse_seconds(optarg, &o->interval);
 	case OPT_SPARSE:
 		o->sparse = true;
 		break;

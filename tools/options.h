@@ -21,6 +21,8 @@ struct options {
 	mode_t mode;
 	bool sparse;
 	const char *mount_options;
+	/* Seconds between two looks of top; 0: not given */
+	double interval;
 };
 
 #endif /* VMSHM_TOOL_OPTIONS_H */

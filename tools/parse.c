@@ -86,3 +86,17 @@ bool parse_mode(const char *arg, mode_t *mode)
 	*mode = strtoul(arg, NULL, 8);
 	return true;
 }
+
+/* With digits first, as strtod() takes "nan" and "inf", too. */
+bool parse_seconds(const char *arg, double *seconds)
+{
+	char *end = NULL;
+
+	if (isdigit((unsigned char)*arg) && !arg[strspn(arg, "0123456789.")])
+		*seconds = strtod(arg, &end);
+	if (end && !*end && *seconds >= 0.1 && *seconds <= 86400)
+		return true;
+	usage_error("interval '%s': give seconds, from 0.1 to 86400",
+		    escaped(arg));
+	return false;
+}

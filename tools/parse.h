@@ -16,5 +16,7 @@
 bool parse_name(const char *arg, char name[NAME_BYTES]);
 bool parse_size(const char *arg, const char *what, uint64_t *size);
 bool parse_mode(const char *arg, mode_t *mode);
+/* 0.1 to 86400 */
+bool parse_seconds(const char *arg, double *seconds);
 
 #endif /* VMSHM_TOOL_PARSE_H */

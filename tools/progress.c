@@ -54,12 +54,16 @@ static uint64_t all_bytes(void)
 	return progress_bytes(SENT) + progress_bytes(RECEIVED);
 }
 
+/* At least a millisecond, because rates are divided by it */
 static double seconds_since(const struct timespec *then)
 {
 	struct timespec now;
+	double seconds;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec - then->tv_sec + (now.tv_nsec - then->tv_nsec) / 1e9;
+	seconds = now.tv_sec - then->tv_sec +
+		  (now.tv_nsec - then->tv_nsec) / 1e9;
+	return seconds < 1e-3 ? 1e-3 : seconds;
 }
 
 static const char *amount(void)

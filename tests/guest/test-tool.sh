@@ -281,3 +281,26 @@ test_doctor()
 	vmshm doctor --json >/tmp/out
 	has '"healthy": true'
 }
+
+# Processes of the guest that have an object open or mapped
+test_top()
+{
+	object=$(name tool-top)
+	mounted vmshm0
+	host create "$object" 65536
+	vmshm top >/tmp/out
+	if grep -q "$object" /tmp/out; then fail "$(cat /tmp/out)"; fi
+	exec 3<"$m$object"
+	vmshm top --json >/tmp/out
+	exec 3<&-
+	has "{\"name\": \"$object\", \"removed\": false, "
+	has "\"size\": 65536, \"users\": [{\"pid\": "
+	has '"vm": null, "mapped": 0, "descriptors": 1, "writable": false}'
+	made=$(name tool-top-recv)
+	vmshm recv "$made" >/tmp/received &
+	until vmshm top --json >/tmp/out && grep -q \
+		"\"name\": \"$made\".*\"mapped\": [1-9].*\"writable\": true" \
+		/tmp/out; do :; done
+	kill $!
+	wait $! || :
+}

@@ -52,7 +52,7 @@ def test_commands_and_options():
     text = page("vmshm.1")
     helped = vmshm("--help").out
     commands = re.findall(r"^  ([a-z]+) ", helped, re.M)
-    equal(len(commands), 11)
+    equal(len(commands), 12)
     for command in commands:
         equal(re.search(rf"^\.(It |)Cm {command}\b", text, re.M) is None,
               False, command)

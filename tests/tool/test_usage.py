@@ -11,7 +11,7 @@ from tool import (COLUMNS, ROOT, VMSHM, Skip, contains, equal, folder,
                   vmshm)
 
 COMMANDS = ("ls", "info", "create", "rm", "cat", "write", "run", "send",
-            "recv", "pipe", "doctor")
+            "recv", "pipe", "top", "doctor")
 
 
 def test_version():
@@ -41,7 +41,12 @@ def test_wrong_use():
                  ("create", "/a", "1", "2"), ("create", "/a", "1", "--json"),
                  ("create", "-m"), ("rm",), ("cat",), ("cat", "/a", "/b"),
                  ("write",), ("write", "/a", "1", "2"), ("run",),
-                 ("doctor", "x"), ("doctor", "-d", "vmshm0"), ("-d",),
+                 ("doctor", "x"),
+                 ("top", "x"), ("top", "--interval"),
+                 ("top", "--interval", "0"), ("top", "--interval", "nan"),
+                 ("top", "--interval", "1e9"), ("top", "--interval", "-1"),
+                 ("top", "--interval", "1.2.3"),
+                 ("doctor", "-d", "vmshm0"), ("-d",),
                  ("--device", "", "ls"), ("-d", "/dev/a/b", "ls"),
                  ("ls", "--json=1"), ("-\x1b[31m",), ("\x1b[31m",),
                  ("ls", "--\x1b[31m"), ("x" * 100000,), ("info", "x" * 100000)):
