@@ -7,6 +7,8 @@ QEMU ?= qemu-system-x86_64
 KERNELS ?= 6.1 6.12
 KVER ?= 6.1
 
+PREFIX ?= /usr/local
+
 export QEMU KERNELS
 
 help: ## list these commands
@@ -14,7 +16,11 @@ help: ## list these commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | \
 		column -t -s '|'
 
-deps: ## install missing Debian packages (root or sudo)
+deps: ## install the Debian packages of a host (root or sudo)
+	@scripts/deps host
+
+# What the tests need, too
+deps-check:
 	@scripts/deps
 
 demo: ## a guest uses an object of the host; builds all parts
@@ -33,37 +39,54 @@ tool: ## build/vmshm, the program for host and guest
 lib: ## build/lib/libvmshm.so and .a, for programs on both sides
 	@$(MAKE) --no-print-directory -s -C lib
 
-install: ## program, library, manuals (PREFIX), and Python module
+install: ## tool, library, Python module (PREFIX)
 	@$(MAKE) --no-print-directory -C tools install
 	@$(MAKE) --no-print-directory -C lib install
 	@$(MAKE) --no-print-directory -C python install
 
+install-device: ## for a host: the loader, a device for each QEMU
+	@$(MAKE) --no-print-directory -C device install
+	@test -n "$(DESTDIR)" || $(PREFIX)/sbin/vmshm-device build
+
+install-driver: ## for a guest: the module for its kernel
+	@$(MAKE) --no-print-directory -C driver install
+
+uninstall: ## what the three commands above installed
+	@$(MAKE) --no-print-directory -C tools uninstall
+	@$(MAKE) --no-print-directory -C lib uninstall
+	@$(MAKE) --no-print-directory -C python uninstall
+	@$(MAKE) --no-print-directory -C device uninstall
+	@$(MAKE) --no-print-directory -C driver uninstall-all
+
+dist: ## build/vmshm-VERSION.tar.gz, the sources
+	@scripts/dist
+
 check: ## all tests
 	@tests/run
 
-check-device: deps device ## the device's tests only, in the stock QEMU
+check-device: deps-check device ## the device's tests only, in the stock QEMU
 	@tests/device/run.py
 
-check-bare: deps device ## the bare-metal guest only, under TCG and KVM
+check-bare: deps-check device ## the bare-metal guest only, under TCG and KVM
 	@tests/bare/run.py
 
-check-guest: deps device ## the Linux guests only (KERNELS="6.1 6.12")
+check-guest: deps-check device ## the Linux guests only (KERNELS="6.1 6.12")
 	@tests/guest/run.py
 
-check-tool: deps ## the program on this host only
+check-tool: deps-check ## the program on this host only
 	@tests/tool/run.py
 
-check-library: deps ## libvmshm on this host only
+check-library: deps-check ## libvmshm on this host only
 	@tests/library/run.py
 
-check-stress: deps device ## a million tokens between host and two guests
+check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py
 
 check-model: ## all interleavings of waiting, waking, opening, with spin
 	@scripts/deps model
 	@tests/model/run.py
 
-bench: deps device ## performance beside that of peers: table and picture
+bench: deps-check device ## performance beside that of peers: table and picture
 	@scripts/deps bench
 	@bench/run.py
 
@@ -71,7 +94,7 @@ qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
 	@device/qemu-patch.sh
 
 check-patch: ## build a patched QEMU and run the device's tests on it
-	@scripts/deps demo check patch
+	@scripts/deps host demo check patch
 	@device/qemu-patch.sh check
 
 check-matrix: ## QEMU 7.2, 10.0, 11.1 with Linux 6.1, 6.12, 7.x (root)
@@ -84,6 +107,7 @@ style: ## checkpatch, sparse, clang-format, shellcheck, codespell
 clean: ## remove everything generated
 	rm -rf build
 
-.PHONY: help deps demo bench device driver tool lib install check check-device \
+.PHONY: help deps deps-check demo bench device driver tool lib install \
+	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-tool check-library check-model check-stress \
 	qemu-patch check-patch check-matrix style clean

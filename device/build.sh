@@ -15,36 +15,15 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-top=$(dirname "$here")
-# Sets these three where VMShm is installed (see Makefile)
-loader=$top/build/vmshm.so
-cache=$top/build
-command="make -C $top device QEMU="
-# shellcheck source=/dev/null
-[ ! -e "$top/installed" ] || . "$top/installed"
+# shellcheck source=device/common.sh
+. "$here/common.sh"
 
 qemu=${QEMU:-qemu-system-x86_64}
-loader=${LOADER:-$loader}
-devices=$(dirname "$loader")/vmshm-devices
 # Every .c file here but the loader and what makes the device a part of QEMU
 sources=$(cd "$here" && printf '%s\n' *.c |
 	sed -e '/^builtin/d' -e '/^loader/d' -e 's/\.c$//')
-export LC_ALL=C VMSHM_CACHE=$cache
 
 die() { echo "device: $*" >&2; exit 1; }
-
-build_id() { readelf -n "$1" 2>/dev/null | sed -n 's/^ *Build ID: //p'; }
-
-version_of() { "$1" --version | sed -n 's/^QEMU emulator version //p'; }
-
-# What a device can be loaded into: a QEMU that exports its functions
-is_loadable() {
-	readelf -W --dyn-syms "$1" 2>/dev/null |
-		grep -c ' register_module_init$' > /dev/null
-}
-
-# FILE's line "NAME=..."; nothing if it is not there
-info() { sed -n "s/^$2=//p" "$1" 2>/dev/null || true; }
 
 # Whether QEMU $1 has a device of these sources
 is_built() {
@@ -156,6 +135,15 @@ configure_source() {
 	) || { tail -n 20 "$gen/vmshm.log" >&2
 	       die "QEMU's configure failed, see $gen/vmshm.log"; }
 	touch "$gen/.complete"
+	[ ! -e "$top/installed" ] || keep_headers
+}
+
+# Of QEMU's source, 800 MB, an installation keeps what a build needs.
+keep_headers() {
+	find "$src" -type f ! -name '*.h' ! -name '*.inc' ! -name VERSION \
+		! -name .complete -delete
+	find "$src" -type l -delete
+	find "$src" -type d -empty -delete
 }
 
 compile() {
@@ -180,12 +168,12 @@ compile() {
 qemu_path=$(command -v "$qemu") ||
 	die "no $qemu here; install QEMU (Debian: qemu-system-x86) first"
 qemu_path=$(readlink -f "$qemu_path")
-stamp=$(version_of "$qemu_path")
-[ -n "$stamp" ] || die "cannot read the version of $qemu_path"
 is_loadable "$qemu_path" ||
 	die "$qemu_path is no program that can load plugins"
 [ -n "$(build_id "$qemu_path")" ] ||
 	die "$qemu_path has no build ID: link it with -Wl,--build-id"
+stamp=$(version_of "$qemu_path")
+[ -n "$stamp" ] || die "cannot read the version of $qemu_path"
 
 # The loader comes with an installation.
 [ -e "$top/installed" ] || make -s -C "$here" OUT="$(dirname "$loader")"
@@ -194,8 +182,7 @@ mkdir -p "$devices" "$cache"
 exec 9> "$devices/.lock"
 flock 9
 rm -f "$devices"/.new.*
-sum=$(cat "$here"/*.[ch] "$here/build.sh" "$top/include/vmshm/regs.h" |
-	sha256sum | cut -c1-16)
+sum=$(source_sum)
 if is_built "$qemu_path"; then
 	exit 0
 fi

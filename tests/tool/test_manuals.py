@@ -9,7 +9,7 @@ import subprocess
 
 from tool import BUILD, ROOT, VMSHM, Skip, equal, folder, vmshm
 
-PAGES = ("vmshm.1", "vmshm.3", "vmshm.4", "vmshm.5")
+PAGES = ("vmshm.1", "vmshm.3", "vmshm.4", "vmshm.5", "vmshm-device.8")
 
 
 def read(path):

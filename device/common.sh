@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash disable=SC2034 # used by the files that include this
+#
+# What build.sh and vmshm-device share. They set $here, the directory of these
+# files, before they include this.
+
+top=$(dirname "$here")
+# Where VMShm is installed, a file sets these three (see Makefile).
+loader=$top/build/vmshm.so
+cache=$top/build
+command="make -C $top device QEMU="
+# shellcheck source=/dev/null
+[ ! -e "$top/installed" ] || . "$top/installed"
+loader=${LOADER:-$loader}
+# As the kernel shows it in /proc/PID/maps
+devices=$(readlink -m "$(dirname "$loader")")/vmshm-devices
+export LC_ALL=C VMSHM_CACHE=$cache
+
+build_id() { readelf -n "$1" 2>/dev/null | sed -n 's/^ *Build ID: //p'; }
+
+version_of() { "$1" --version | sed -n 's/^QEMU emulator version //p'; }
+
+# What a device can be loaded into: a QEMU that exports its functions
+is_loadable() {
+	readelf -W --dyn-syms "$1" 2>/dev/null |
+		grep -c ' register_module_init$' > /dev/null
+}
+
+# The line NAME= of FILE; nothing if it is not there
+info() { sed -n "s/^$2=//p" "$1" 2>/dev/null || true; }
+
+# A sum of all that a device is made of
+source_sum() {
+	find "$here" "$top/include/vmshm/regs.h" -name '*.[ch]' \
+		! -name loader.c -type f -print0 | sort -z | xargs -0 cat |
+		sha256sum | cut -c1-16
+}
