@@ -212,7 +212,7 @@ def test_shm_forbidden():
     if os.geteuid():
         raise Skip("not root")
     before = [*with_mounts("mount -t tmpfs -o mode=755 none /dev/shm\n"
-                           # Other users may have no access to the build directory
+                           # Others may have no access to the build directory
                            "mount -t tmpfs none /mnt\n"
                            "cp build/tool/vmshm /mnt/vmshm"),
               "setpriv", "--reuid", "65534", "--clear-groups",
