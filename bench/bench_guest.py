@@ -13,7 +13,7 @@ ROOT = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 from guest.boot import Guest                # noqa: E402
-from guest.host import SHM, Host, Refused   # noqa: E402
+from guest.host import Host, Refused        # noqa: E402
 from guest.program import Program           # noqa: E402
 from qemu import Lost, QmpError, die_with_parent        # noqa: E402
 from shm import Object                      # noqa: E402
@@ -43,7 +43,7 @@ class BenchHost(Host):
     def do_object(self, name, size):
         """Creates an object with all its memory, unless it exists."""
         left = int(size)
-        if SHM + name in self.made and os.path.exists(SHM + name):
+        if os.path.exists(self.path(name)):
             return
         self.do_create(name, size)
         with open(self.path(name), "r+b", buffering=0) as f:

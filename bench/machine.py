@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The VM in which VMShm and its peers are measured side by side."""
 
-import os
 import tempfile
 
 import net

@@ -28,7 +28,6 @@ from guest.kernel import Kernel
 from machine import MODULES, Machine
 from results import summarize
 from qemu import BUILTIN, VMSHM_SO, QmpError, package
-from shm import Object
 
 ROUNDS = 7
 

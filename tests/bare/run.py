@@ -9,7 +9,6 @@ and, when it has ended, checked.
 
 import mmap
 import os
-import signal
 import socket
 import struct
 import subprocess
@@ -19,10 +18,12 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+sys.dont_write_bytecode = True
 
 import futex   # noqa: E402
 import qemu    # noqa: E402
-import report  # noqa: E402
+import shm     # noqa: E402
+import tier    # noqa: E402
 
 GUEST = os.path.join(qemu.ROOT, "build", "bare", "guest.elf")
 
@@ -90,7 +91,7 @@ class Objects:
     """The host's objects for one guest; removed at the end."""
 
     def __init__(self):
-        prefix = f"/vmshm-test-{os.getpid()}-bare-"
+        prefix = f"/{shm.PREFIX}bare-"
         self.names = {k: prefix + k for k in ("text", "a", "b", "missing")}
         self.made = []
 
@@ -348,30 +349,21 @@ def kvm_refusal():
     return None
 
 
-def stop(number, frame):
-    del frame
-    sys.exit(128 + number)
-
-
-def main():
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, stop)
+def run_tests(report):
     subprocess.run(["make", "-s", "-C", HERE, f"OUT={os.path.dirname(GUEST)}"],
                    check=True)
-    out = report.Report()
     no_kvm = kvm_refusal()
     for accel in ACCELERATORS:
         for machine in MACHINES:
             prefix = f"bare/{accel}-{machine}/"
             names = [prefix + n for n in TESTS + HOST_TESTS + KVM_TESTS]
-            if not any(out.wanted(n) for n in names):
+            if not any(report.wanted(n) for n in names):
                 continue
             if accel == "kvm" and no_kvm:
-                out.skip(prefix + "all", no_kvm)
+                report.skip(prefix + "all", no_kvm)
                 continue
-            Run(out, prefix).run(machine, accel)
-    return out.finish()
+            Run(report, prefix).run(machine, accel)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tier.main("bare", run_tests)

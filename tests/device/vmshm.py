@@ -8,12 +8,9 @@ import time
 
 import contract as c
 from qemu import BUILTIN, DEADLINE, QEMU, VMSHM_SO, Qemu, string_bytes
+from tier import Skip
 
 SLOT = 4
-
-
-class Skip(Exception):
-    """This test cannot run here; the text says why."""
 
 
 def equal(got, want, what):

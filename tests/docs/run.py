@@ -17,8 +17,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 sys.dont_write_bytecode = True
 
+import shm                          # noqa: E402
+import tier                         # noqa: E402
 from qemu import ROOT, Qemu         # noqa: E402
-from report import Report           # noqa: E402
 
 # Seconds for make demo, whose kernel may have to be fetched
 DEMO_LIMIT = 240
@@ -238,7 +239,7 @@ def test_count():
                   enumerate(blocks(read("docs/programmer.md"), "c"))
                   if "int main(" in block)
     program = os.path.join(OUT, f"block-{number}")
-    name = f"/vmshm-test-{os.getpid()}-count"
+    name = shm.fresh_name()
     ups = 0
     try:
         with subprocess.Popen([program, name], text=True,
@@ -254,30 +255,15 @@ def test_count():
             waiter.kill()
             said = waiter.stdout.read()
     finally:
-        os.unlink("/dev/shm" + name)
+        os.unlink(shm.path(name))
     if not said.strip().isdigit() or not 1 <= int(said) <= ups:
         return f"it says {said!r} after {ups}"
     return None
 
 
-def main():
-    report = Report()
-    for name, function in list(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        name = "docs/" + name[5:].replace("_", "-")
-        if not report.wanted(name):
-            continue
-        try:
-            why = function()
-        except Exception as e:      # noqa: BLE001
-            why = f"{type(e).__name__}: {e}"
-        if why:
-            report.fail(name, why)
-        else:
-            report.ok(name)
-    return report.finish()
+def run_tests(report):
+    tier.each(report, tier.in_module(globals(), "docs"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tier.main("docs", run_tests)

@@ -15,19 +15,18 @@ build/guest/KERNEL/ afterwards: boot-N.log, the console of the N-th guest.
 
 import fcntl
 import os
-import signal
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 sys.dont_write_bytecode = True
 
+import tier                             # noqa: E402
 from guest.boot import Guest            # noqa: E402
 from guest.build import FOLDER, Build   # noqa: E402
 from guest.kernel import Kernel         # noqa: E402
 from guest.program import all_programs  # noqa: E402
-from qemu import BUILTIN, VMSHM_SO, Lost    # noqa: E402
-from report import Report               # noqa: E402
+from qemu import Lost, need_device      # noqa: E402
 
 
 def run_kernel(report, kernel, programs, build):
@@ -85,40 +84,30 @@ def run_kernel(report, kernel, programs, build):
                [x for x in todo if x[0].guest != guest_kind]
 
 
-def main():
-    # Leave by way of every "finally"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    report = Report()
-    programs = all_programs()
+def run(report):
     versions = os.environ.get("KERNELS", "6.1 6.12").split()
-    programs = [p for p in programs
+    programs = [p for p in all_programs()
                 if any(report.wanted(f"{v}/{p.name}/{t}")
                        for v in versions for t in p.tests)]
+    need_device()
     # Two runs at once would write the same files, and slow each other down
     os.makedirs(FOLDER, exist_ok=True)
-    lock = open(os.path.join(FOLDER, ".lock"), "w", encoding="ascii")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print("waiting for another run.py", file=sys.stderr)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    try:
-        if not BUILTIN and not os.path.exists(VMSHM_SO):
-            raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
-        build = Build(programs)
-    except Lost as e:
-        report.fail("build", e)
-        versions = []
-    for version in versions:
-        kernel = Kernel(version)
+    with open(os.path.join(FOLDER, ".lock"), "w", encoding="ascii") as lock:
         try:
-            kernel.prepare()
-        except Lost as e:
-            report.fail(f"{version}/boot", e)
-            continue
-        run_kernel(report, kernel, programs, build)
-    sys.exit(report.finish())
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another run.py", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        build = Build(programs)
+        for version in versions:
+            try:
+                kernel = Kernel(version)
+                kernel.prepare()
+            except Lost as e:
+                report.fail(f"{version}/boot", e)
+                continue
+            run_kernel(report, kernel, programs, build)
 
 
 if __name__ == "__main__":
-    main()
+    tier.main("guest", run)

@@ -6,15 +6,33 @@
 # qemu: -device vmshm,id=vmshm0
 # qemu 2010: -device vmshm,id=vmshm0,arena=0
 
-test_runs_as_printed()
+# The program has the name of its object built in. A device with prefix= keeps
+# it apart from objects of others, and its node is what the program opens.
+runs_as_printed()
 {
-	host create /shared-with-qemu 1048576
+	object=$(name shared-with-qemu)
+	host create "$object" 1048576
+	host device_add "vmshm,id=old,bus=rp0,prefix=${T_PREFIX#/}$1"
+	until [ -c /dev/vmshm1 ]; do :; done
+	ln -sf vmshm1 /dev/vshm0
 	program-2010 &
 	pid=$!
 	wait $pid
-	text=$(host text /shared-with-qemu)
-	host unlink /shared-with-qemu
+	host device_del old
+	ln -sf vmshm0 /dev/vshm0
+	text=$(host text "$object")
+	host unlink "$object"
 	[ "$text" = "I was here: $pid" ] || fail "the host reads: $text"
+}
+
+test_runs_as_printed()
+{
+	runs_as_printed ""
+}
+
+test_runs_with_three_bars()
+{
+	runs_as_printed ,arena=0
 }
 
 test_example()

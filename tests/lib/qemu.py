@@ -44,9 +44,9 @@ class QmpError(Exception):
     """A command that QEMU refused; the text is QEMU's reason."""
 
 
-def die_with_parent():
+def die_with_parent(number=signal.SIGKILL):
     """For preexec_fn: no QEMU outlives a test program that was killed."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc.prctl(PR_SET_PDEATHSIG, number)
 
 
 def load_args():
@@ -65,6 +65,12 @@ def device_file():
     """The device that the loader VMSHM_SO has for QEMU."""
     return os.path.join(os.path.dirname(VMSHM_SO), "vmshm-devices",
                         build_id(shutil.which(QEMU)) + ".so")
+
+
+def need_device():
+    """Lost, if there is no device to load."""
+    if not BUILTIN and not os.path.exists(VMSHM_SO):
+        raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device")
 
 
 def package():

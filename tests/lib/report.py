@@ -8,33 +8,39 @@
 """
 
 import sys
+import threading
 
 RED, GREEN, YELLOW = "31", "32", "33"
 
 
 class Report:
     """Counts results and prints them. The arguments of the program are
-    substrings of test names; without any, every test is wanted."""
+    substrings of test names; without any, every test is wanted. Threads may
+    share one."""
 
     def __init__(self, patterns=None, out=None):
         self.patterns = sys.argv[1:] if patterns is None else list(patterns)
         self.out = sys.stdout if out is None else out
         self.passed = self.failed = self.skipped = 0
+        self.lock = threading.Lock()
 
     def wanted(self, name):
         return not self.patterns or any(p in name for p in self.patterns)
 
     def ok(self, name):
-        self.passed += 1
-        self._line("ok", GREEN, name)
+        with self.lock:
+            self.passed += 1
+            self._line("ok", GREEN, name)
 
     def fail(self, name, why):
-        self.failed += 1
-        self._line("FAIL", RED, name, why)
+        with self.lock:
+            self.failed += 1
+            self._line("FAIL", RED, name, why)
 
     def skip(self, name, why):
-        self.skipped += 1
-        self._line("skip", YELLOW, name, why)
+        with self.lock:
+            self.skipped += 1
+            self._line("skip", YELLOW, name, why)
 
     def finish(self):
         """Print the total; the result is the exit code of the program.

@@ -2,7 +2,8 @@
 """POSIX shared memory objects on the host, for tests.
 
 They are named /vmshm-test-PID-N, N counting up, and live in /dev/shm, where
-the C library's shm_open() puts them.
+the C library's shm_open() puts them. PID is that of the tier's first process,
+whose parent may then remove all of them (tests/run).
 """
 
 import glob
@@ -10,7 +11,9 @@ import itertools
 import os
 
 FOLDER = "/dev/shm"
-PREFIX = f"vmshm-test-{os.getpid()}-"
+PREFIX_OF = "vmshm-test-{}-"
+# Read before the tier forks: see tier.main()
+PREFIX = PREFIX_OF.format(os.getpid())
 _count = itertools.count(1)
 
 
@@ -75,18 +78,19 @@ def path(name):
 
 
 def names():
-    """All names in use, as bytes, but for those of other test programs that
-    run now."""
-    return sorted(
-        name for name in os.listdir(FOLDER.encode())
-        if name.startswith(PREFIX.encode()) or
-        not name.startswith(b"vmshm-test-"))
+    """All names of this test program's objects, as bytes. Other programs use
+    the folder meanwhile."""
+    return sorted(name for name in os.listdir(FOLDER.encode())
+                  if name.startswith(PREFIX.encode()))
 
 
-def remove_all():
-    """Remove whatever this process left, on the way out."""
-    for left in glob.glob(f"{FOLDER}/{PREFIX}*"):
-        if os.path.isdir(left) and not os.path.islink(left):
-            os.rmdir(left)
-        else:
-            os.unlink(left)
+def remove_all(prefix=PREFIX):
+    """Remove all objects and semaphores whose names begin with that."""
+    for start in (prefix, "sem." + prefix):
+        for left in glob.glob(f"{FOLDER}/{glob.escape(start)}*"):
+            try:
+                os.unlink(left)
+            except IsADirectoryError:
+                os.rmdir(left)
+            except FileNotFoundError:
+                pass            # A guest's, which ends now, too

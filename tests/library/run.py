@@ -16,7 +16,6 @@ of a file's first comment says what it is built with here, once for each word:
 import concurrent.futures
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -32,8 +31,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 sys.dont_write_bytecode = True
 
 from guest.host import Host             # noqa: E402
-from qemu import die_with_parent        # noqa: E402
-from report import Report               # noqa: E402
+import tier                             # noqa: E402
+from qemu import Lost, die_with_parent  # noqa: E402
 
 # The thread sanitizer knows no fences. It need not: what they are for is
 # between processes, where it sees nothing.
@@ -193,10 +192,7 @@ class Run:
             self.report.ok(self.full_name(test))
 
 
-def main():
-    # Leave by way of every "finally"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    report = Report()
+def run_tests(report):
     todo = []
     for file in sources(HERE, ".c"):
         for program in Program.all_of(file):
@@ -206,16 +202,14 @@ def main():
                 todo.append((program, tests))
     why = build([program for program, _ in todo])
     if why:
-        report.fail("library/build", why)
-        return report.finish()
+        raise Lost(why)
     for program, tests in todo:
         failed = report.failed
         run = Run(report, program, tests)
         run.go()
         if report.failed > failed and run.said:
             print("    " + "\n    ".join(run.said.splitlines()[-60:]))
-    return report.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tier.main("library", run_tests)

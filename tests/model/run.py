@@ -21,7 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 sys.dont_write_bytecode = True
 
-from report import Report       # noqa: E402
+import tier                     # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "model")
 MEMORY = 1000       # MiB, for each of two at a time
@@ -112,27 +112,27 @@ def search(model, *defines):
     return True, int(found[2])
 
 
-def main():
-    report = Report()
+def test(case, job):
+    """(name, function) for tier.each()"""
+    name, bug = name_of(*case), case in BUGS
+
+    def judge():
+        fault, states = job.result()
+        print(f"   {name}: {states} states", flush=True)
+        if fault and not bug:
+            return ("somebody is left asleep, or misled, see "
+                    f"build/model/{name}/steps")
+        return "the mistake is not found" if bug and not fault else None
+
+    return name, judge
+
+
+def run_tests(report):
     wanted = [c for c in RIGHT + BUGS if report.wanted(name_of(*c))]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        jobs = [(c, pool.submit(search, *c)) for c in wanted]
-        for case, job in jobs:
-            name, bug = name_of(*case), case in BUGS
-            try:
-                fault, states = job.result()
-            except Broken as e:
-                report.fail(name, e)
-                continue
-            if fault == bug:
-                report.ok(f"{name}, {states} states")
-            elif fault:
-                report.fail(name, "somebody is left asleep, or misled, see "
-                            f"build/model/{name}/steps")
-            else:
-                report.fail(name, "the mistake is not found")
-    return report.finish()
+        tier.each(report, [test(case, pool.submit(search, *case))
+                           for case in wanted])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tier.main("model", run_tests)

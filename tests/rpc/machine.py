@@ -35,8 +35,11 @@ class KillingHost(Host):
 
 
 class Guest(boot.Guest):
+    # Its end does not remove the object of the test.
+    prefix = Host.PREFIX + "machine-"
+
     def make_host(self, vm):
-        return KillingHost(vm)
+        return KillingHost(vm, prefix=self.prefix)
 
     def result(self, line):
         if not line.startswith("run "):

@@ -19,12 +19,12 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "lib")]
 sys.dont_write_bytecode = True
 
 import shm                                  # noqa: E402
-from qemu import ROOT, die_with_parent      # noqa: E402
-from report import Report                   # noqa: E402
+import tier                                 # noqa: E402
+from qemu import ROOT, Lost, die_with_parent    # noqa: E402
 
 EXAMPLE = os.path.join(ROOT, "examples", "rpc")
 # As programs are, and checked at each step
@@ -260,10 +260,8 @@ def test_machine_killed():
     """With the client in it"""
     import machine
 
-    # Not one of those that end with the guest
-    name = f"/vmshm-test-rpc-{os.getpid()}"
-    with shm.Object(TINY, name=name), \
-            service("vmshm:" + name) as (_, addresses):
+    with shm.Object(TINY) as tiny, \
+            service("vmshm:" + tiny.name) as (_, addresses):
         why = machine.call_and_be_killed(addresses[0])
         if why:
             raise AssertionError(why)
@@ -350,30 +348,13 @@ def test_object_cut():
         run("products", "5", "1", "20", address=addresses[0])
 
 
-def main():
-    # So that the objects go away on this exit path, too
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    report = Report()
+def run_tests(report):
     try:
         build()
-        for name, function in list(globals().items()):
-            if not name.startswith("test_"):
-                continue
-            name = "rpc/" + name[5:].replace("_", "-")
-            if not report.wanted(name):
-                continue
-            try:
-                function()
-            except Exception as e:      # noqa: BLE001
-                report.fail(name, f"{type(e).__name__}: {e}")
-            else:
-                report.ok(name)
     except AssertionError as e:
-        report.fail("rpc/build", e)
-    finally:
-        shm.remove_all()
-    return report.finish()
+        raise Lost(e) from e
+    tier.each(report, tier.in_module(globals(), "rpc"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tier.main("rpc", run_tests)

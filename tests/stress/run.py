@@ -12,9 +12,9 @@ See party.c for what the parties do. A wake-up that is lost leaves all asleep:
 then nothing changes any more, and it is said who waits for what.
 """
 
+import functools
 import mmap
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -25,14 +25,14 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 sys.dont_write_bytecode = True
 
 import futex                                # noqa: E402
+import tier                                 # noqa: E402
 from board import CROWD, END, SIDES, TURNS, WORKERS, Board  # noqa: E402
 from guest.boot import BackgroundGuest      # noqa: E402
 from guest.build import Build               # noqa: E402
 from guest.host import SHM, Host            # noqa: E402
 from guest.kernel import Kernel             # noqa: E402
 from guest.program import DEFAULT_QEMU, Program     # noqa: E402
-from qemu import BUILTIN, VMSHM_SO, Lost, die_with_parent   # noqa: E402
-from report import Report                   # noqa: E402
+from qemu import Lost, die_with_parent, need_device     # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "stress")
 PARTY = os.path.join(BUILD, "party")
@@ -242,8 +242,7 @@ def compile_party():
 
 def prepare(stress):
     """Both guests are on their way then."""
-    if not BUILTIN and not os.path.exists(VMSHM_SO):
-        raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")
+    need_device()
     versions = os.environ.get("KERNELS", "6.1 6.12").split()
     kernels = [Kernel(v) for v in (versions[0], versions[-1])]
     for kernel in kernels:
@@ -253,33 +252,35 @@ def prepare(stress):
     stress.start(kernels, program, build)
 
 
-def main():
-    # Leave by way of every "finally"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    report = Report()
+class Sequence:
+    """Tests that need those before them: once somebody is lost, so are all."""
+
+    def __init__(self, stress):
+        self.stress, self.lost = stress, False
+
+    def __call__(self, test):
+        if self.lost:
+            return "not run, somebody was lost before"
+        self.lost = True
+        why = test(self.stress)
+        self.lost = bool(why)
+        return why
+
+
+def run_tests(report):
     wanted = [(name, test) for name, test in TESTS if report.wanted(name)]
     if not wanted:
-        return report.finish()
+        return
     os.makedirs(BUILD, exist_ok=True)
     stress = Stress()
     try:
-        why = prepare(stress)
-        for name, test in wanted:
-            try:
-                why = why or test(stress)
-            except Lost as e:
-                why = e
-            if why:
-                report.fail(name, why)
-                why = "not run, somebody was lost before"
-            else:
-                report.ok(name)
-    except Lost as e:
-        report.fail("stress/prepare", e)
+        prepare(stress)
+        run = Sequence(stress)
+        tier.each(report, [(name, functools.partial(run, test))
+                           for name, test in wanted])
     finally:
         stress.close()
-    return report.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tier.main("stress", run_tests)

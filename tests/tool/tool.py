@@ -9,6 +9,8 @@ import shlex
 import subprocess
 import tempfile
 
+from tier import Skip
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build", "tool")
@@ -17,10 +19,6 @@ COLUMNS = 80
 
 # A program that is silent for so long is lost. Seconds.
 DEADLINE = 60
-
-
-class Skip(Exception):
-    """This machine does not have what the test needs; the text says what."""
 
 
 def equal(found, wanted, what="value"):

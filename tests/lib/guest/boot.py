@@ -11,7 +11,6 @@ import threading
 
 from qemu import ROOT, Lost, Qemu
 
-from . import python
 from .host import Host, OtherHost
 from .program import DEFAULT_QEMU
 
@@ -45,6 +44,9 @@ class Guest:
     # A guest that says nothing for so long is lost; a test may take T_TIMEOUT.
     silence = 90
 
+    # What the names of its objects begin with
+    prefix = Host.PREFIX
+
     def __init__(self, report, kernel, number, guest, plan, build):
         self.report, self.kernel, self.build = report, kernel, build
         self.plan = plan            # [(program, [test])]
@@ -60,7 +62,7 @@ class Guest:
 
     def make_host(self, vm):
         """Does what the guest asks for."""
-        return Host(vm, lambda words: OtherGuest(self, words))
+        return Host(vm, lambda words: OtherGuest(self, words), self.prefix)
 
     def to_do(self):
         """Lines of its plan, when all is loaded; see init."""
@@ -72,7 +74,7 @@ class Guest:
         plan = [f"prefix {prefix}"]
         files = list(self.build.files)
         for program in sorted({f for p, _ in self.plan for f in p.python}):
-            files += python.files(program, self.build.folder)
+            files += self.build.python(program)
         for module in self.modules:
             name = os.path.basename(module).split(".ko")[0] + ".ko"
             files.append(("modules/" + name, module))
@@ -115,7 +117,7 @@ class Guest:
             with open(os.path.join(folder, "disk"), "wb") as disk:
                 disk.truncate(DISK)
             qemu_args = self.qemu_args.replace("@FOLDER@", folder)
-            qemu_args = qemu_args.replace("@PREFIX@", Host.PREFIX[1:])
+            qemu_args = qemu_args.replace("@PREFIX@", self.prefix[1:])
             listener.bind(os.path.join(folder, "channel"))
             listener.listen(1)
             with Qemu("-cpu", CPU, "-smp", "2", "-no-reboot",
@@ -134,7 +136,7 @@ class Guest:
                       "-device", "pcie-root-port,id=rp2,chassis=3,"
                       "pref64-reserve=4G",
                       "-kernel", os.path.join(self.kernel.folder, "vmlinuz"),
-                      "-initrd", self.initramfs(Host.PREFIX),
+                      "-initrd", self.initramfs(self.prefix),
                       # no_timer_check: on a busy host it finds the timer
                       # broken, which ends the boot.
                       "-append", "console=ttyS0 loglevel=5 oops=panic "

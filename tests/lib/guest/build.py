@@ -4,6 +4,7 @@
 import concurrent.futures
 import os
 import subprocess
+import threading
 
 from qemu import ROOT, Lost
 
@@ -41,6 +42,7 @@ class Build:
 
     def __init__(self, programs, folder=FOLDER):
         self.folder = folder
+        self.lock = threading.Lock()
         os.makedirs(folder, exist_ok=True)
         subprocess.run(["make", "-s", "-C", "lib"], cwd=ROOT, check=True)
         self.files = [("init", os.path.join(HARNESS, "init")),
@@ -54,6 +56,11 @@ class Build:
             self.files.append(("lib/libvmshm.so.0", python.LIBRARY))
         if any(p.rpc for p in programs):
             self.files += host_rpc.files()
+
+    def python(self, program):
+        """What runs a Python program in a guest; may be none."""
+        with self.lock:
+            return python.files(program, self.folder)
 
     def _compile(self, wanted):
         """The wanted tests, and all helper programs."""

@@ -2,7 +2,6 @@
 """The host's side of t_host(): t.h has the list of requests."""
 
 import array
-import glob
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ import time
 import zlib
 
 import futex
+import shm
 from qemu import QmpError, die_with_parent
 
 from . import python
@@ -20,9 +20,6 @@ from .host_tool import HostTool
 from .program import HELPERS
 
 SHM = "/dev/shm"
-
-# The name that program-2010.c has built in
-NAME_2010 = "/shared-with-qemu"
 
 
 # Seconds for a guest to let an unplugged device go: ACPI needs milliseconds
@@ -49,14 +46,13 @@ def fill_bytes(length, seed):
 class Host(HostRpc, HostTool):
     """Does what a guest asks for. Objects end with it."""
 
-    # What the names of this run's objects begin with
-    PREFIX = f"/vmshm-test-{os.getpid()}-"
+    # What the names of a run's objects begin with, unless it has more guests
+    PREFIX = "/" + shm.PREFIX
 
-    def __init__(self, vm, other=None):
-        self.vm = vm
+    def __init__(self, vm, other=None, prefix=PREFIX):
+        self.vm, self.prefix = vm, prefix
         # A function that starts another machine, and the machine
         self.start_other, self.other = other, None
-        self.made = set()
         self.children = []
         self.waiters = {}
 
@@ -72,15 +68,7 @@ class Host(HostRpc, HostTool):
             child.wait()
         if self.other:
             self.other.kill()
-        own = glob.glob(SHM + self.PREFIX + "*")
-        own += glob.glob(f"{SHM}/sem.{self.PREFIX[1:]}*")
-        for path in self.made.union(own):
-            try:
-                os.unlink(path)
-            except IsADirectoryError:
-                os.rmdir(path)
-            except FileNotFoundError:
-                pass
+        shm.remove_all(self.prefix[1:])
 
     def answer(self, line):
         """The answer to a line, which is what follows "host "."""
@@ -96,24 +84,23 @@ class Host(HostRpc, HostTool):
 
     def path(self, name):
         """Where an object is. Only those of this run can be named."""
-        if not name.startswith(self.PREFIX) and name != NAME_2010:
-            raise Refused(f"{name} does not begin with {self.PREFIX}")
+        if not name.startswith(self.prefix):
+            raise Refused(f"{name} does not begin with {self.prefix}")
         if "/" in name[1:]:
             raise Refused(f"{name} is not an object's name")
         return SHM + name
 
-    def made_path(self, name):
+    def free_path(self, name):
         """The same, of an object that did not exist before."""
         path = self.path(name)
         if os.path.lexists(path):
             raise Refused(f"{name} exists")
-        self.made.add(path)
         return path
 
     # Objects
 
     def do_create(self, name, size, mode="600"):
-        fd = os.open(self.made_path(name),
+        fd = os.open(self.free_path(name),
                      os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.ftruncate(fd, int(size))
@@ -186,7 +173,7 @@ class Host(HostRpc, HostTool):
     def do_python(self, verb, name, *text):
         self.path(name)
         if verb in ("create", "newlist"):
-            self.made_path(name)
+            self.free_path(name)
         done = subprocess.run(
             [sys.executable, "-I", "-S",
              os.path.join(HELPERS, "shared_memory.py"), verb, name[1:],
@@ -199,16 +186,16 @@ class Host(HostRpc, HostTool):
         return said
 
     def do_mkdir(self, name):
-        os.mkdir(self.made_path(name))
+        os.mkdir(self.free_path(name))
 
     def do_mkfifo(self, name):
-        os.mkfifo(self.made_path(name))
+        os.mkfifo(self.free_path(name))
 
     def do_link(self, name, second):
-        os.link(self.path(name), self.made_path(second))
+        os.link(self.path(name), self.free_path(second))
 
     def do_symlink(self, name, target):
-        os.symlink(self.path(target)[len(SHM) + 1:], self.made_path(name))
+        os.symlink(self.path(target)[len(SHM) + 1:], self.free_path(name))
 
     def _mapped(self):
         """The files of QEMU's mappings."""
@@ -222,7 +209,7 @@ class Host(HostRpc, HostTool):
         return str(self._mapped().count(self.path(name)))
 
     def do_mapped_all(self):
-        return str(sum(f.startswith(SHM + self.PREFIX)
+        return str(sum(f.startswith(SHM + self.prefix)
                        for f in self._mapped()))
 
     # Waiting and waking

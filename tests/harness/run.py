@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What all tiers rely on: the main program, and what is left in /dev/shm.
+
+usage: run.py [PART-OF-A-TEST'S-NAME...]
+
+The harness of guests is tested in guests: tests/lib/guest/test-harness.c.
+"""
+
+import glob
+import importlib.machinery
+import importlib.util
+import io
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+LIB = os.path.join(os.path.dirname(HERE), "lib")
+sys.path.insert(0, LIB)
+sys.dont_write_bytecode = True
+
+import shm                          # noqa: E402
+import tier                         # noqa: E402
+from report import Report           # noqa: E402
+
+# Seconds after which a tier is lost
+DEADLINE = 30
+
+# A tier with an object and a semaphore; what it does then is END.
+TIER = f"""#!/usr/bin/env python3
+import os, signal, sys, time
+sys.path.insert(0, {LIB!r})
+sys.dont_write_bytecode = True
+import shm, tier
+
+def test_leaves_things():
+    shm.Object(4096)
+    open(shm.path("/sem." + shm.PREFIX + "x"), "x").close()
+    os.mkdir(shm.path(shm.fresh_name()))
+    print("ready", flush=True)
+    END
+
+tier.main("t", lambda report: tier.each(
+    report, tier.in_module(globals(), "t")))
+"""
+WAIT = "signal.pause()"
+
+
+def left(pid):
+    prefix = shm.PREFIX_OF.format(pid)
+    return [f for start in (prefix, "sem." + prefix)
+            for f in glob.glob(f"{shm.FOLDER}/{start}*")]
+
+
+def start(end):
+    return subprocess.Popen(
+        [sys.executable, "-c", TIER.replace("END", end)], text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        start_new_session=True)
+
+
+def ended(process, code):
+    """What is wrong with its end, or None. Its last process closes stdout."""
+    said = process.communicate(timeout=DEADLINE)[0]
+    if process.returncode != code:
+        return f"exit code {process.returncode}, not {code}: {said}"
+    if left(process.pid):
+        return f"it leaves {left(process.pid)}"
+    return None
+
+
+def ready(process):
+    if process.stdout.readline() != "ready\n":
+        raise AssertionError("it does not begin")
+    if len(left(process.pid)) != 3:
+        raise AssertionError(f"it has only {left(process.pid)}")
+
+
+def test_a_tier_that_passes_leaves_nothing():
+    process = start("pass")
+    return ended(process, 0)
+
+
+def test_a_tier_that_fails_leaves_nothing():
+    return ended(start("raise OSError"), 1)
+
+
+def test_tests_that_kill_themselves_leave_nothing():
+    return ended(start("os.kill(os.getpid(), signal.SIGKILL)"),
+                 128 + signal.SIGKILL)
+
+
+def test_signals_leave_nothing():
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        process = start(WAIT)
+        ready(process)
+        process.send_signal(number)
+        why = ended(process, 128 + number)
+        if why:
+            return f"{number.name}: {why}"
+    return None
+
+
+def test_interrupt_from_a_terminal_leaves_nothing():
+    process = start(WAIT)
+    ready(process)
+    os.killpg(process.pid, signal.SIGINT)
+    return ended(process, 130)
+
+
+def test_kill_9_of_the_first_process_leaves_nothing():
+    process = start(WAIT)
+    ready(process)
+    process.kill()
+    return ended(process, -signal.SIGKILL)
+
+
+def test_kill_9_of_the_whole_tier_leaves_nothing():
+    """tests/run is what is left then."""
+    path = os.path.join(os.path.dirname(HERE), "run")
+    loader = importlib.machinery.SourceFileLoader("runner", path)
+    runner = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader("runner", loader))
+    loader.exec_module(runner)
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, "t"))
+        script = os.path.join(folder, "t", "run.py")
+        pid = os.path.join(folder, "pid")
+        with open(script, "w", encoding="ascii") as f:
+            f.write(TIER.replace("END", f"""
+    print(os.getpgid(0), file=open({pid!r}, "w"), flush=True)
+    os.killpg(0, signal.SIGKILL)"""))
+        os.chmod(script, 0o755)
+        runner.HERE = folder
+        report = Report([], io.StringIO())
+        output, sys.stdout = sys.stdout, io.StringIO()
+        try:
+            runner.Tier(report, "t").run()
+        finally:
+            sys.stdout = output
+        with open(pid, encoding="ascii") as f:
+            remains = left(f.read().strip())
+    if report.failed != 1:
+        return f"{report.failed} failures are told"
+    return f"it leaves {remains}" if remains else None
+
+
+def test_results():
+    """What a function can do, and what becomes of it"""
+    def skips():
+        raise tier.Skip("no time")
+
+    def raises():
+        raise ValueError("wrong")
+
+    out = io.StringIO()
+    report = Report(["t/"], out)
+    tier.each(report, [("t/passes", lambda: None), ("t/skips", skips),
+                       ("t/raises", raises), ("t/says", lambda: "why\nnot"),
+                       ("unwanted", raises)])
+    code = report.finish()
+    wanted = ["ok t/passes", "skip t/skips: no time",
+              "FAIL t/raises: ValueError: wrong", "FAIL t/says: why not",
+              "1 passed, 2 failed, 1 skipped"]
+    if (out.getvalue().splitlines(), code) != (wanted, 1):
+        return f"exit code {code}: {out.getvalue()}"
+    return None
+
+
+def test_nothing_wanted_is_a_failure():
+    if Report(["misspelt"], io.StringIO()).finish() != 1:
+        return "it has passed"
+    return None
+
+
+def test_names_of_others_are_not_seen():
+    """Whatever else is in /dev/shm, tests compare what is theirs."""
+    before = shm.names()
+    others = [shm.PREFIX.replace("vmshm-test", "other") + "x",
+              shm.PREFIX_OF.format(1) + f"of-{os.getpid()}"]
+    with shm.Object(name="/" + others[0]), shm.Object(name="/" + others[1]), \
+            shm.Object() as own:
+        if shm.names() != sorted([*before, own.name[1:].encode()]):
+            return f"it sees {shm.names()}"
+    return None
+
+
+def run(report):
+    tier.each(report, tier.in_module(globals(), "harness"))
+
+
+if __name__ == "__main__":
+    tier.main("harness", run)
