@@ -11,6 +11,7 @@
 #include "vmshm-attach.h"
 #include "vmshm-budget.h"
 #include "vmshm-compat.h"
+#include "vmshm-worker.h"
 #include "vmshm/regs.h"
 
 /* Detaches between two sweeps; see sweep(). */
@@ -41,7 +42,9 @@ static void attachment_free(gpointer p)
 {
     VMShmAttachment *a = p;
 
-    close(a->fd);
+    if (a->fd >= 0) {
+        vmshm_worker_close(a->fd);
+    }
     vmshm_budget_give_file();
     g_free(a->name);
     g_free(a);
@@ -295,7 +298,7 @@ static int unmap_and_leave(VMShmAttachments *t, VMShmAttachment *a)
     return 0;
 }
 
-int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a)
+int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a, int *fd)
 {
     if (a->window) {
         int ret = unmap_and_leave(t, a);
@@ -303,6 +306,10 @@ int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a)
         if (ret < 0) {
             return ret;
         }
+    }
+    if (fd) {
+        *fd = a->fd;
+        a->fd = -1;
     }
     t->bytes -= a->length;
     g_hash_table_remove(t->by_handle, GUINT_TO_POINTER(a->handle));
@@ -317,7 +324,7 @@ int vmshm_attachments_remove_all(VMShmAttachments *t)
     int first = 0;
 
     for (item = all; item; item = item->next) {
-        int ret = vmshm_attachments_remove(t, item->data);
+        int ret = vmshm_attachments_remove(t, item->data, NULL);
 
         if (ret < 0 && !first) {
             first = ret;

@@ -28,7 +28,7 @@ typedef struct VMShmAttachment {
     uint64_t page;          /* bytes of the object's pages; 0: the host's */
     bool readonly;
     uint32_t handle;        /* not 0 */
-    int fd;                 /* of the object; owned */
+    int fd;                 /* of the object, owned; or -1 */
     char *name;             /* as the guest calls it; owned */
     int64_t since;          /* ms since 1970, host clock */
     uint64_t shown;         /* bytes from its start that are the object's */
@@ -75,8 +75,11 @@ int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
 /* NULL if there is none. */
 VMShmAttachment *vmshm_attachments_find(VMShmAttachments *t, uint32_t handle);
 
-/* 0, or -errno and it is still attached (the host is out of memory). */
-int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a);
+/*
+ * 0, or -errno and it is still attached (the host is out of memory). With @fd
+ * the descriptor becomes the caller's, who closes it; otherwise it is closed.
+ */
+int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a, int *fd);
 
 /* Detaches everything; the first error, if any, after trying all. */
 int vmshm_attachments_remove_all(VMShmAttachments *t);

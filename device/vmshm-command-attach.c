@@ -6,83 +6,116 @@
 #include "qemu/osdep.h"
 #include "vmshm-command.h"
 #include "vmshm-command-parts.h"
-#include "vmshm-request.h"
+#include "vmshm-worker.h"
 
-static int check_limits(VMShmState *s, const char *name, uint64_t length)
+int vmshm_command_check_limits(VMShmJob *job, uint64_t length)
 {
-    VMShmPolicy *p = &s->policy;
+    VMShmAttachments *t = &job->s->attachments;
+    VMShmPolicy *p = &job->s->policy;
 
-    if (g_hash_table_size(s->attachments.by_handle) >= p->max_objects) {
-        return vmshm_policy_refuse(p, VMSHM_REFUSED_LIMIT, name, -ENFILE);
+    if (g_hash_table_size(t->by_handle) >= p->max_objects) {
+        return vmshm_policy_refuse(p, VMSHM_REFUSED_LIMIT, job->name, -ENFILE);
     }
-    if (p->max_bytes && (s->attachments.bytes > p->max_bytes ||
-                         length > p->max_bytes - s->attachments.bytes)) {
-        return vmshm_policy_refuse(p, VMSHM_REFUSED_LIMIT, name, -EDQUOT);
+    if (p->max_bytes && (t->bytes > p->max_bytes ||
+                         length > p->max_bytes - t->bytes)) {
+        return vmshm_policy_refuse(p, VMSHM_REFUSED_LIMIT, job->name, -EDQUOT);
     }
     return 0;
 }
 
-/*
- * Attaches the object of @fd as *@want says: window, place, offset, readonly,
- * and length, where 0 is all there is but not more than @most. On success fd
- * and name are the attachment's; else they stay the caller's.
- */
-static int attach_opened(VMShmState *s, VMShmAttachment *want, uint64_t most,
-                         int fd, char *name, const struct stat *st)
+/* On success descriptor and name are the table's. */
+static int add(VMShmJob *job, VMShmAttachment *want)
 {
-    uint64_t pages;
     int ret;
 
+    want->fd = job->fd;
+    want->name = job->name;
+    ret = vmshm_attachments_add(&job->s->attachments, want, &want->handle);
+    if (ret == 0) {
+        vmshm_command_set_attr(job);
+        job->result.handle = want->handle;
+        job->fd = -1;
+        job->name = NULL;
+    }
+    return ret;
+}
+
+void vmshm_command_add_hold(VMShmJob *job, bool readonly)
+{
+    VMShmAttachment want = { .readonly = readonly };
+
+    job->ret = vmshm_command_check_limits(job, 0);
+    if (job->ret == 0) {
+        job->ret = add(job, &want);
+    }
+}
+
+/*
+ * Attaches the object as *@want says: window, place, offset, readonly, and
+ * length, where 0 is all there is but not more than @most.
+ */
+static void attach_opened(VMShmJob *job, VMShmAttachment *want, uint64_t most)
+{
+    uint64_t pages;
+
     /* Never map what the object does not have: touching it raises SIGBUS. */
-    pages = QEMU_ALIGN_UP((uint64_t)st->st_size, VMSHM_PAGE_SIZE);
+    pages = QEMU_ALIGN_UP((uint64_t)job->st.st_size, VMSHM_PAGE_SIZE);
     if (want->offset >= pages || want->length > pages - want->offset) {
-        return -ENODATA;
+        job->ret = -ENODATA;
+        return;
     }
     if (!want->length) {
         want->length = MIN(pages - want->offset, most);
     }
     if (want->length > most) {
-        return vmshm_request_refuse(s, name, -EINVAL);
+        vmshm_command_refuse(job, job->name, -EINVAL);
+        return;
     }
-    ret = check_limits(s, name, want->length);
-    if (ret < 0) {
-        return ret;
+    job->ret = vmshm_command_check_limits(job, want->length);
+    if (job->ret == 0) {
+        job->ret = add(job, want);
     }
-    want->fd = fd;
-    want->name = name;
-    return vmshm_attachments_add(&s->attachments, want, &want->handle);
+}
+
+static void buffer_opened(VMShmJob *job)
+{
+    VMShmState *s = job->s;
+    VMShmAttachment want = {
+        .window = s->buffer_window,
+        .readonly = job->readonly,
+    };
+
+    attach_opened(job, &want, VMSHM_BUFFER_SIZE);
+    if (job->ret < 0) {
+        return;
+    }
+    s->open_handle = want.handle;
+    /* Drop what the guest wrote behind it while nothing was open. */
+    job->ret = vmshm_window_clear(s->buffer_window, want.length,
+                                  VMSHM_BUFFER_SIZE - want.length);
+    if (job->ret < 0) {
+        vmshm_buffer_close(s);
+    }
+}
+
+static void buffer_open(VMShmJob *job)
+{
+    vmshm_command_open_named(job, job->s->policy.readonly, buffer_opened);
 }
 
 int vmshm_buffer_open(VMShmState *s)
 {
-    VMShmAttachment want = {
-        .window = s->buffer_window,
-        .readonly = s->policy.readonly,
-    };
-    g_autofree char *name = NULL;
-    struct stat st;
-    int fd, ret;
+    VMShmJob *job;
+    int ret;
 
     if (s->open_handle) {
         return -EBUSY;
     }
-    fd = vmshm_request_open_named(s, want.readonly, &name, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    ret = attach_opened(s, &want, VMSHM_BUFFER_SIZE, fd, name, &st);
-    if (ret < 0) {
-        close(fd);
-        return ret;
-    }
-    g_steal_pointer(&name);
-    s->open_handle = want.handle;
-    /* Drop what the guest wrote behind it while nothing was open. */
-    ret = vmshm_window_clear(s->buffer_window, want.length,
-                             VMSHM_BUFFER_SIZE - want.length);
-    if (ret < 0) {
-        vmshm_buffer_close(s);
-    }
+    job = vmshm_job_new(s);
+    memcpy(job->request.names, s->name, sizeof(s->name));
+    job->then = buffer_open;
+    ret = vmshm_job_run_now(job);
+    vmshm_job_free(job);
     return ret;
 }
 
@@ -90,7 +123,7 @@ int vmshm_buffer_close(VMShmState *s)
 {
     VMShmAttachment *a = vmshm_attachments_find(&s->attachments,
                                                 s->open_handle);
-    int ret = a ? vmshm_attachments_remove(&s->attachments, a) : 0;
+    int ret = a ? vmshm_attachments_remove(&s->attachments, a, NULL) : 0;
 
     if (ret < 0) {
         return ret;
@@ -104,102 +137,111 @@ static bool page_aligned(uint64_t value)
     return QEMU_IS_ALIGNED(value, VMSHM_PAGE_SIZE);
 }
 
-int vmshm_command_attach(VMShmState *s)
+static void attach(VMShmJob *job)
 {
-    bool readonly = vmshm_request_get(s, VMSHM_REG_FLAGS) & VMSHM_RQ_READONLY;
-    uint64_t length = vmshm_request_get64(s, VMSHM_REG_LENGTH_LO);
-    uint64_t place = vmshm_request_get64(s, VMSHM_REG_PLACE_LO);
-    uint64_t first = readonly ? s->arena_size : 0;
+    VMShmState *s = job->s;
+    VMShmRequest *rq = &job->request;
+    uint64_t room = s->arena_size - rq->place % s->arena_size;
     VMShmAttachment want = {
         .window = s->arena_window,
-        .place = place,
-        .offset = vmshm_request_get64(s, VMSHM_REG_OFFSET_LO),
-        .readonly = readonly,
+        .place = rq->place,
+        .offset = rq->offset,
+        .length = QEMU_ALIGN_UP(rq->length, VMSHM_PAGE_SIZE),
+        .readonly = job->readonly,
     };
-    g_autofree char *name = NULL;
-    struct stat st;
-    int fd, ret;
 
-    if (vmshm_request_get(s, VMSHM_REG_FLAGS) &
-        ~(VMSHM_RQ_READONLY | VMSHM_RQ_HANDLE)) {
-        return vmshm_request_refuse(s, "attach: flags", -EINVAL);
+    if (rq->flags & VMSHM_RQ_LIMIT) {
+        uint64_t pages = QEMU_ALIGN_UP((uint64_t)job->st.st_size,
+                                       VMSHM_PAGE_SIZE);
+
+        if (want.length > room) {
+            vmshm_command_refuse(job, job->name, -EINVAL);
+            return;
+        }
+        if (want.offset >= pages) {
+            vmshm_command_add_hold(job, job->readonly);
+            return;
+        }
+        want.length = MIN(want.length, pages - want.offset);
     }
-    if (s->policy.readonly && !readonly) {
-        return vmshm_policy_refuse(&s->policy, VMSHM_REFUSED_READONLY,
-                                   "attach", -EROFS);
+    attach_opened(job, &want, room);
+}
+
+/* Fails if the device does not let the guest have writable objects. */
+static bool may_write(VMShmJob *job, const char *what)
+{
+    VMShmPolicy *p = &job->s->policy;
+
+    if (p->readonly && !(job->request.flags & VMSHM_RQ_READONLY)) {
+        job->ret = vmshm_policy_refuse(p, VMSHM_REFUSED_READONLY, what,
+                                       -EROFS);
+        return false;
     }
-    if (!page_aligned(want.offset) || !page_aligned(place)) {
-        return vmshm_request_refuse(s, "attach: alignment", -EINVAL);
+    return true;
+}
+
+void vmshm_command_attach(VMShmJob *job)
+{
+    VMShmRequest *rq = &job->request;
+    bool readonly = rq->flags & VMSHM_RQ_READONLY;
+    uint64_t size = job->s->arena_size;
+    uint64_t first = readonly ? size : 0;
+
+    if (!vmshm_command_flags(job, VMSHM_RQ_READONLY | VMSHM_RQ_HANDLE |
+                             VMSHM_RQ_LIMIT, "attach: flags") ||
+        !may_write(job, "attach")) {
+        return;
     }
-    if (place < first || place - first >= s->arena_size ||
-        length > s->arena_size) {
-        return vmshm_request_refuse(s, "attach: place", -EINVAL);
+    if (!page_aligned(rq->offset) || !page_aligned(rq->place)) {
+        vmshm_command_refuse(job, "attach: alignment", -EINVAL);
+    } else if (rq->place < first || rq->place - first >= size ||
+               rq->length > size) {
+        vmshm_command_refuse(job, "attach: place", -EINVAL);
+    } else if (rq->flags & VMSHM_RQ_LIMIT && !rq->length) {
+        vmshm_command_refuse(job, "attach: length", -EINVAL);
+    } else {
+        vmshm_command_open(job, readonly, attach);
     }
-    want.length = QEMU_ALIGN_UP(length, VMSHM_PAGE_SIZE);
-    fd = vmshm_request_open(s, readonly, &name, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    ret = attach_opened(s, &want, s->arena_size - (place - first), fd, name,
-                        &st);
-    if (ret < 0) {
-        close(fd);
-        return ret;
-    }
-    g_steal_pointer(&name);
-    vmshm_request_set(s, VMSHM_REG_RES_HANDLE, want.handle);
-    vmshm_request_set_stat(s, want.fd, &st);
-    return 0;
+}
+
+static void hold(VMShmJob *job)
+{
+    vmshm_command_add_hold(job, job->readonly);
 }
 
 /* A handle for an object that need not have any bytes yet. */
-int vmshm_command_hold(VMShmState *s)
+void vmshm_command_hold(VMShmJob *job)
 {
-    VMShmAttachment want = {
-        .readonly = vmshm_request_get(s, VMSHM_REG_FLAGS) & VMSHM_RQ_READONLY,
-    };
-    g_autofree char *name = NULL;
-    struct stat st;
-    int fd, ret;
-
-    if (vmshm_request_get(s, VMSHM_REG_FLAGS) &
-        ~(VMSHM_RQ_READONLY | VMSHM_RQ_HANDLE)) {
-        return vmshm_request_refuse(s, "hold: flags", -EINVAL);
+    if (vmshm_command_flags(job, VMSHM_RQ_READONLY | VMSHM_RQ_HANDLE,
+                            "hold: flags") && may_write(job, "hold")) {
+        vmshm_command_open(job, job->request.flags & VMSHM_RQ_READONLY, hold);
     }
-    if (s->policy.readonly && !want.readonly) {
-        return vmshm_policy_refuse(&s->policy, VMSHM_REFUSED_READONLY, "hold",
-                                   -EROFS);
-    }
-    fd = vmshm_request_open(s, want.readonly, &name, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    ret = check_limits(s, name, 0);
-    if (ret == 0) {
-        want.fd = fd;
-        want.name = name;
-        ret = vmshm_attachments_add(&s->attachments, &want, &want.handle);
-    }
-    if (ret < 0) {
-        close(fd);
-        return ret;
-    }
-    g_steal_pointer(&name);
-    vmshm_request_set(s, VMSHM_REG_RES_HANDLE, want.handle);
-    vmshm_request_set_stat(s, fd, &st);
-    return 0;
 }
 
-int vmshm_command_detach(VMShmState *s)
+static void close_work(VMShmJob *job)
 {
-    VMShmAttachment *a = vmshm_request_attachment(s);
+    close(job->fd);
+    job->fd = -1;
+}
+
+void vmshm_command_detach(VMShmJob *job)
+{
+    VMShmState *s = job->s;
+    VMShmAttachment *a = vmshm_command_attachment(job);
 
     vmshm_futex_settle(s->futex);
-    return a ? vmshm_attachments_remove(&s->attachments, a)
-             : vmshm_request_refuse(s, "detach: handle", -EBADF);
+    if (!a) {
+        vmshm_command_refuse(job, "detach: handle", -EBADF);
+        return;
+    }
+    job->ret = vmshm_attachments_remove(&s->attachments, a, &job->fd);
+    if (job->ret == 0 && vmshm_worker_close_is_long(job->fd)) {
+        /* The object may end now. */
+        job->work = close_work;
+    }
 }
 
-int vmshm_command_release(VMShmState *s)
+int vmshm_release(VMShmState *s)
 {
     int ret, cleared;
 
@@ -215,4 +257,10 @@ int vmshm_command_release(VMShmState *s)
     }
     cleared = vmshm_window_clear(s->buffer_window, 0, VMSHM_BUFFER_SIZE);
     return ret ?: cleared;
+}
+
+void vmshm_command_release(VMShmJob *job)
+{
+    vmshm_jobs_abandon(job->s, job);
+    job->ret = vmshm_release(job->s);
 }

@@ -6,7 +6,9 @@
 #include "qemu/osdep.h"
 #include "vmshm-command-parts.h"
 #include "vmshm-host.h"
-#include "vmshm-request.h"
+
+/* A guest's CPU does not wait for the allocation of more than this. */
+#define SHORT_ALLOCATION 0x40000
 
 typedef struct Usage {
     VMShmPolicy *policy;
@@ -25,194 +27,341 @@ static void usage_add(void *opaque, const char *entry, const struct stat *st)
     }
 }
 
+static int limit_exceeded(VMShmJob *job, const char *name, int err)
+{
+    job->refused = name;
+    job->refusal = VMSHM_REFUSED_LIMIT;
+    return err;
+}
+
 /*
  * Whether the guest may have @objects more objects with @bytes more in all.
  * What counts is what there is now, whoever made it: a guest that could come
  * back for more after each reboot would have no limit. Nor would one that can
  * make what it cannot open, or keep what it has unlinked.
+ *
+ * A step without the big lock. The job is exclusive, so nothing that the guest
+ * does changes the sum meanwhile.
  */
-static int check_store(VMShmState *s, const char *name, uint64_t objects,
+static int check_store(VMShmJob *job, const char *name, uint64_t objects,
                        uint64_t bytes)
 {
-    VMShmPolicy *p = &s->policy;
+    VMShmPolicy *p = &job->s->policy;
     Usage u = { .policy = p };
-    int ret = vmshm_host_each(false, usage_add, &u);
+    int ret;
 
+    if (!objects && !p->max_bytes) {
+        return 0;
+    }
+    ret = vmshm_host_each(false, usage_add, &u);
     if (ret < 0) {
         return ret;
     }
-    u.bytes = vmshm_attachments_sum(
-        u.bytes, vmshm_attachments_nameless(&s->attachments));
+    u.bytes = vmshm_attachments_sum(u.bytes, job->nameless);
     if (objects > 0 && u.objects >= p->max_objects) {
-        return vmshm_policy_refuse(p, VMSHM_REFUSED_LIMIT, name, -ENFILE);
+        return limit_exceeded(job, name, -ENFILE);
     }
     if (p->max_bytes && bytes > 0 &&
         (u.bytes > p->max_bytes || bytes > p->max_bytes - u.bytes)) {
-        return vmshm_policy_refuse(p, VMSHM_REFUSED_LIMIT, name, -EDQUOT);
+        return limit_exceeded(job, name, -EDQUOT);
     }
     return 0;
+}
+
+/* For what check_store() needs the big lock */
+static void prepare_store(VMShmJob *job)
+{
+    if (job->s->policy.max_bytes) {
+        job->nameless = vmshm_attachments_nameless(&job->s->attachments);
+    }
 }
 
 /* For the commands that change the host's objects. */
-static int check_create(VMShmState *s, const char *what)
+static bool may_change(VMShmJob *job, const char *what)
 {
-    if (!s->policy.create) {
-        return vmshm_policy_refuse(&s->policy, VMSHM_REFUSED_READONLY, what,
-                                   -EROFS);
+    VMShmPolicy *p = &job->s->policy;
+
+    if (!p->create) {
+        job->ret = vmshm_policy_refuse(p, VMSHM_REFUSED_READONLY, what, -EROFS);
+        return false;
     }
-    return 0;
+    return true;
 }
 
-int vmshm_command_create(VMShmState *s)
+static void create_work(VMShmJob *job)
 {
-    uint32_t mode = vmshm_request_get(s, VMSHM_REG_MODE);
-    g_autofree char *name = NULL;
-    g_autofree char *host_name = NULL;
-    struct stat st;
-    int fd, ret;
+    int fd;
 
-    ret = check_create(s, "create");
-    if (ret == 0) {
-        ret = vmshm_request_name(s, 0, -EACCES, &name, &host_name);
+    job->ret = check_store(job, job->name, 1, 0);
+    if (job->ret < 0) {
+        return;
     }
-    if (ret == 0 && mode & ~0777) {
-        ret = vmshm_request_refuse(s, "create: mode", -EINVAL);
-    }
-    if (ret == 0) {
-        ret = check_store(s, name, 1, 0);
-    }
-    if (ret < 0) {
-        return ret;
-    }
-    fd = vmshm_host_create(host_name, mode, &st);
+    fd = vmshm_host_create(job->host_name, job->request.mode, &job->st);
     if (fd < 0) {
-        return vmshm_request_host_answer(s, name, fd);
+        vmshm_command_host_failed(job, fd);
+    } else {
+        job->fd = fd;
     }
-    vmshm_request_set_stat(s, fd, &st);
-    close(fd);
-    return 0;
 }
 
-int vmshm_command_unlink(VMShmState *s)
+static void created(VMShmJob *job)
 {
-    g_autofree char *name = NULL;
-    g_autofree char *host_name = NULL;
-    int ret = check_create(s, "unlink");
+    if (!(job->request.flags & VMSHM_RQ_HOLD)) {
+        vmshm_command_set_attr(job);
+        return;
+    }
+    vmshm_command_add_hold(job, false);
+    if (job->ret < 0) {
+        vmshm_host_unlink(job->host_name);
+    }
+}
 
-    if (ret == 0) {
-        ret = vmshm_request_name(s, 0, -ENOENT, &name, &host_name);
+void vmshm_command_create(VMShmJob *job)
+{
+    VMShmRequest *rq = &job->request;
+
+    if (!may_change(job, "create") ||
+        (job->mailbox &&
+         !vmshm_command_flags(job, VMSHM_RQ_HOLD, "create: flags")) ||
+        !vmshm_command_name(job, -EACCES)) {
+        return;
     }
+    if (rq->mode & ~0777) {
+        vmshm_command_refuse(job, "create: mode", -EINVAL);
+        return;
+    }
+    if (rq->flags & VMSHM_RQ_HOLD) {
+        job->ret = vmshm_command_check_limits(job, 0);
+    }
+    job->work = create_work;
+    job->then = created;
+}
+
+static void unlink_work(VMShmJob *job)
+{
+    int ret = vmshm_host_unlink(job->host_name);
+
     if (ret < 0) {
-        return ret;
+        vmshm_command_host_failed(job, ret);
     }
-    return vmshm_request_host_answer(s, name, vmshm_host_unlink(host_name));
+}
+
+void vmshm_command_unlink(VMShmJob *job)
+{
+    if (may_change(job, "unlink") && vmshm_command_name(job, -ENOENT)) {
+        job->work = unlink_work;
+    }
+}
+
+static void rename_work(VMShmJob *job)
+{
+    int ret = vmshm_host_rename(job->host_name, job->host_second,
+                                job->request.flags & VMSHM_RQ_NOREPLACE);
+
+    if (ret < 0) {
+        vmshm_command_host_failed(job, ret);
+    }
+}
+
+static void link_work(VMShmJob *job)
+{
+    int ret;
+
+    job->ret = check_store(job, job->second, 1, 0);
+    if (job->ret < 0) {
+        return;
+    }
+    ret = vmshm_host_link(job->host_name, job->host_second);
+    if (ret < 0) {
+        vmshm_command_host_failed(job, ret);
+    }
 }
 
 /* RENAME and LINK: two names, of which the second is to be new. */
-int vmshm_command_second_name(VMShmState *s, uint32_t command)
+void vmshm_command_second_name(VMShmJob *job)
 {
-    uint32_t flags = vmshm_request_get(s, VMSHM_REG_FLAGS);
-    bool rename = command == VMSHM_CMD_RENAME;
-    g_autofree char *from = NULL;
-    g_autofree char *host_from = NULL;
-    g_autofree char *to = NULL;
-    g_autofree char *host_to = NULL;
-    int ret = check_create(s, rename ? "rename" : "link");
+    bool rename = job->request.command == VMSHM_CMD_RENAME;
 
-    if (ret == 0 && flags & ~(rename ? VMSHM_RQ_NOREPLACE : 0)) {
-        ret = vmshm_request_refuse(s, rename ? "rename: flags" : "link: flags",
-                                   -EINVAL);
+    if (may_change(job, rename ? "rename" : "link") &&
+        vmshm_command_flags(job, rename ? VMSHM_RQ_NOREPLACE : 0,
+                            rename ? "rename: flags" : "link: flags") &&
+        vmshm_command_name(job, -ENOENT) &&
+        vmshm_command_second(job, -EACCES)) {
+        job->work = rename ? rename_work : link_work;
     }
-    if (ret == 0) {
-        ret = vmshm_request_name(s, 0, -ENOENT, &from, &host_from);
-    }
-    if (ret == 0) {
-        ret = vmshm_request_name(s, VMSHM_NAME_SECOND, -EACCES, &to, &host_to);
-    }
-    if (ret == 0 && !rename) {
-        ret = check_store(s, to, 1, 0);
-    }
-    if (ret < 0) {
-        return ret;
-    }
-    if (rename) {
-        ret = vmshm_host_rename(host_from, host_to,
-                                flags & VMSHM_RQ_NOREPLACE);
-    } else {
-        ret = vmshm_host_link(host_from, host_to);
-    }
-    return vmshm_request_host_answer(s, from, ret);
 }
 
-int vmshm_command_resize(VMShmState *s)
+/* Parts of attachments that lie beyond the end are not to be touched. */
+static int cut(VMShmJob *job)
 {
-    uint64_t size = vmshm_request_get64(s, VMSHM_REG_LENGTH_LO);
-    g_autofree char *name = NULL;
-    struct stat st;
-    int fd, ret;
-
-    ret = check_create(s, "resize");
-    if (ret < 0) {
-        return ret;
-    }
-    if (vmshm_request_get(s, VMSHM_REG_FLAGS) & ~VMSHM_RQ_HANDLE) {
-        return vmshm_request_refuse(s, "resize: flags", -EINVAL);
-    }
-    if (size > INT64_MAX) {
-        return vmshm_request_refuse(s, "resize: length", -EFBIG);
-    }
-    fd = vmshm_request_open(s, false, &name, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    if (size > st.st_size) {
-        ret = check_store(s, name, 0, size - st.st_size);
-    } else {
-        vmshm_futex_settle(s->futex);
-        ret = vmshm_attachments_cut(&s->attachments, &st, size);
-    }
-    if (ret == 0 && (ftruncate(fd, size) < 0 || fstat(fd, &st) < 0)) {
-        ret = -errno;
-    }
-    if (ret == 0) {
-        vmshm_request_set_stat(s, fd, &st);
-    }
-    close(fd);
-    return ret;
+    vmshm_futex_settle(job->s->futex);
+    return vmshm_attachments_cut(&job->s->attachments, &job->st,
+                                 job->st.st_size);
 }
 
-int vmshm_command_allocate(VMShmState *s)
+static int set_size(VMShmJob *job, uint64_t size)
 {
-    uint64_t offset = vmshm_request_get64(s, VMSHM_REG_OFFSET_LO);
-    uint64_t length = vmshm_request_get64(s, VMSHM_REG_LENGTH_LO);
-    g_autofree char *name = NULL;
-    struct stat st;
-    int fd, ret;
+    if (job->request.flags & VMSHM_RQ_GROW) {
+        /* Unlike ftruncate() it never shrinks what has grown meanwhile. */
+        return fallocate(job->fd, 0, size - 1, 1);
+    }
+    return ftruncate(job->fd, size);
+}
 
-    ret = check_create(s, "allocate");
+static void resize_work(VMShmJob *job)
+{
+    uint64_t size = job->request.length;
+
+    if (size > job->st.st_size) {
+        job->ret = check_store(job, job->name, 0, size - job->st.st_size);
+    }
+    if (job->ret == 0 && (set_size(job, size) < 0 ||
+                          fstat(job->fd, &job->st) < 0)) {
+        job->ret = -errno;
+    }
+}
+
+static void resized(VMShmJob *job)
+{
+    /* Something may have been attached in between. */
+    if (job->deferred) {
+        job->ret = cut(job);
+    }
+    if (job->ret == 0) {
+        vmshm_command_set_attr(job);
+    }
+}
+
+static void resize(VMShmJob *job)
+{
+    uint64_t size = job->request.length;
+
+    if (size <= job->st.st_size) {
+        if (job->request.flags & VMSHM_RQ_GROW) {
+            vmshm_command_set_attr(job);
+            return;
+        }
+        vmshm_futex_settle(job->s->futex);
+        job->ret = vmshm_attachments_cut(&job->s->attachments, &job->st, size);
+    } else {
+        prepare_store(job);
+    }
+    job->work = resize_work;
+    job->then = resized;
+}
+
+void vmshm_command_resize(VMShmJob *job)
+{
+    if (!may_change(job, "resize") ||
+        !vmshm_command_flags(job, VMSHM_RQ_HANDLE | VMSHM_RQ_GROW,
+                             "resize: flags")) {
+        return;
+    }
+    if (job->request.length > INT64_MAX) {
+        vmshm_command_refuse(job, "resize: length", -EFBIG);
+        return;
+    }
+    vmshm_command_open(job, false, resize);
+}
+
+static void allocate_work(VMShmJob *job)
+{
+    uint64_t offset = job->request.offset;
+    uint64_t length = job->request.length;
+
+    if (offset + length > job->st.st_size) {
+        job->ret = check_store(job, job->name, 0,
+                               offset + length - job->st.st_size);
+    }
+    if (job->ret == 0 && (fallocate(job->fd, 0, offset, length) < 0 ||
+                          fstat(job->fd, &job->st) < 0)) {
+        job->ret = -errno;
+    }
+}
+
+static void allocate(VMShmJob *job)
+{
+    prepare_store(job);
+    job->patient = job->request.length <= SHORT_ALLOCATION;
+    job->work = allocate_work;
+    job->then = vmshm_command_set_attr;
+}
+
+void vmshm_command_allocate(VMShmJob *job)
+{
+    uint64_t length = job->request.length;
+
+    if (!may_change(job, "allocate") ||
+        !vmshm_command_flags(job, VMSHM_RQ_HANDLE, "allocate: flags")) {
+        return;
+    }
+    if (!length || length > VMSHM_ALLOCATE_MAX ||
+        job->request.offset > INT64_MAX - length) {
+        vmshm_command_refuse(job, "allocate: range", -EINVAL);
+        return;
+    }
+    vmshm_command_open(job, false, allocate);
+}
+
+static void setattr_work(VMShmJob *job)
+{
+    VMShmRequest *rq = &job->request;
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+                                 { .tv_nsec = UTIME_OMIT } };
+    int ret = 0;
+
+    if (job->fd < 0) {
+        ret = vmshm_host_open_path(job->host_name);
+        if (ret < 0) {
+            vmshm_command_host_failed(job, ret);
+            return;
+        }
+        job->fd = ret;
+    }
+    if (rq->flags & VMSHM_RQ_ATIME) {
+        times[0] = rq->atime;
+    }
+    if (rq->flags & VMSHM_RQ_MTIME) {
+        times[1] = rq->mtime;
+    }
+    ret = vmshm_host_set_attr(job->fd, rq->flags & VMSHM_RQ_MODE
+                              ? (int)rq->mode : -1, times);
     if (ret < 0) {
-        return ret;
+        vmshm_command_host_failed(job, ret);
+    } else if (fstat(job->fd, &job->st) < 0) {
+        job->ret = -errno;
     }
-    if (vmshm_request_get(s, VMSHM_REG_FLAGS) & ~VMSHM_RQ_HANDLE) {
-        return vmshm_request_refuse(s, "allocate: flags", -EINVAL);
+}
+
+static bool is_time(const struct timespec *time)
+{
+    return time->tv_nsec < 1000000000 || time->tv_nsec == VMSHM_TIME_NOW;
+}
+
+static void setattr(VMShmJob *job)
+{
+    job->work = setattr_work;
+    job->then = vmshm_command_set_attr;
+}
+
+void vmshm_command_setattr(VMShmJob *job)
+{
+    VMShmRequest *rq = &job->request;
+
+    QEMU_BUILD_BUG_ON(VMSHM_TIME_NOW != UTIME_NOW);
+    if (!may_change(job, "setattr") ||
+        !vmshm_command_flags(job, VMSHM_RQ_HANDLE | VMSHM_RQ_MODE |
+                             VMSHM_RQ_ATIME | VMSHM_RQ_MTIME,
+                             "setattr: flags")) {
+        return;
     }
-    if (!length || length > VMSHM_ALLOCATE_MAX || offset > INT64_MAX - length) {
-        return vmshm_request_refuse(s, "allocate: range", -EINVAL);
+    if ((rq->flags & VMSHM_RQ_MODE && rq->mode & ~0777) ||
+        (rq->flags & VMSHM_RQ_ATIME && !is_time(&rq->atime)) ||
+        (rq->flags & VMSHM_RQ_MTIME && !is_time(&rq->mtime))) {
+        vmshm_command_refuse(job, "setattr: value", -EINVAL);
+    } else if (rq->flags & VMSHM_RQ_HANDLE) {
+        vmshm_command_open(job, true, setattr);
+    } else if (vmshm_command_name(job, -ENOENT)) {
+        setattr(job);
     }
-    fd = vmshm_request_open(s, false, &name, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    if (offset + length > st.st_size) {
-        ret = check_store(s, name, 0, offset + length - st.st_size);
-    }
-    if (ret == 0 &&
-        (fallocate(fd, 0, offset, length) < 0 || fstat(fd, &st) < 0)) {
-        ret = -errno;
-    }
-    if (ret == 0) {
-        vmshm_request_set_stat(s, fd, &st);
-    }
-    close(fd);
-    return ret;
 }

@@ -4,74 +4,154 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "vmshm-attr.h"
 #include "vmshm-command-parts.h"
 #include "vmshm-host.h"
-#include "vmshm-request.h"
 
-int vmshm_command_stat(VMShmState *s)
+void vmshm_command_stat(VMShmJob *job)
 {
-    g_autofree char *name = NULL;
-    struct stat st;
-    int fd;
+    if (vmshm_command_flags(job, VMSHM_RQ_HANDLE, "stat: flags")) {
+        vmshm_command_open(job, true, vmshm_command_set_attr);
+    }
+}
 
-    if (vmshm_request_get(s, VMSHM_REG_FLAGS) & ~VMSHM_RQ_HANDLE) {
-        return vmshm_request_refuse(s, "stat: flags", -EINVAL);
+static void statfs_work(VMShmJob *job)
+{
+    job->ret = vmshm_host_space(&job->result.total, &job->result.free);
+}
+
+void vmshm_command_statfs(VMShmJob *job)
+{
+    if (vmshm_command_flags(job, 0, "statfs: flags")) {
+        job->work = statfs_work;
     }
-    fd = vmshm_request_open(s, true, &name, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    vmshm_request_set_stat(s, fd, &st);
-    close(fd);
-    return 0;
 }
 
 static void list_add(void *opaque, const char *entry, const struct stat *st)
 {
-    VMShmState *s = opaque;
-    char *name = vmshm_policy_guest_name(&s->policy, entry);
+    VMShmJob *job = opaque;
+    char *name = vmshm_policy_guest_name(&job->s->policy, entry);
 
     if (name) {
-        g_ptr_array_add(s->list, name);
+        g_ptr_array_add(job->list, name);
+    }
+}
+
+static void list_begin(VMShmJob *job)
+{
+    job->list = g_ptr_array_new_with_free_func(g_free);
+    job->ret = vmshm_host_each(true, list_add, job);
+}
+
+/* Names, each with its NUL, as many as fit into BAR2. */
+static void list_names(VMShmJob *job)
+{
+    uint64_t next = job->request.offset;
+    GByteArray *data = g_byte_array_new();
+
+    job->result.data = data;
+    for (; next < job->list->len; next++) {
+        const char *name = g_ptr_array_index(job->list, next);
+        size_t size = strlen(name) + 1;
+
+        if (size > VMSHM_NAME_SIZE - data->len) {
+            break;
+        }
+        g_byte_array_append(data, (const uint8_t *)name, size);
+        job->result.count++;
+    }
+    if (!job->result.count) {
+        g_clear_pointer(&job->list, g_ptr_array_unref);
+    }
+}
+
+/* One entry, or false: it does not fit any more. */
+static bool add_entry(GByteArray *data, const char *name,
+                      const VMShmAttr *attr)
+{
+    uint8_t entry[VMSHM_LIST_NAME] = { 0 };
+    size_t size = strlen(name) + 1;
+    size_t bytes = QEMU_ALIGN_UP(VMSHM_LIST_NAME + size, 8);
+    static const uint8_t padding[8];
+
+    if (bytes > VMSHM_MAILBOX_SIZE - VMSHM_MB_DATA - data->len) {
+        return false;
+    }
+    vmshm_attr_store(entry, attr);
+    stl_le_p(entry + VMSHM_LIST_BYTES, bytes);
+    g_byte_array_append(data, entry, sizeof(entry));
+    g_byte_array_append(data, (const uint8_t *)name, size);
+    g_byte_array_append(data, padding, bytes - sizeof(entry) - size);
+    return true;
+}
+
+/* Names with attributes, as many as fit into a mailbox. */
+static void list_entries(VMShmJob *job)
+{
+    VMShmResult *res = &job->result;
+    uint64_t next = job->request.offset;
+    int dir = vmshm_host_dir();
+
+    if (dir < 0) {
+        job->ret = dir;
+        return;
+    }
+    res->data = g_byte_array_new();
+    for (; next < job->list->len; next++) {
+        const char *name = g_ptr_array_index(job->list, next);
+        g_autofree char *host_name = vmshm_policy_host_name(&job->s->policy,
+                                                            name);
+        VMShmAttr attr;
+
+        if (vmshm_host_attr(dir, host_name, &attr) < 0) {
+            continue;
+        }
+        if (!add_entry(res->data, name, &attr)) {
+            break;
+        }
+        res->count++;
+    }
+    res->next = next < job->list->len ? next : 0;
+    close(dir);
+}
+
+static void list_entries_work(VMShmJob *job)
+{
+    if (!job->list) {
+        list_begin(job);
+    }
+    if (job->ret == 0) {
+        list_entries(job);
     }
 }
 
 /*
- * Names, each with its NUL, as many as fit into BAR2. OFFSET is how many names
- * the guest has already; 0 starts anew. A COUNT of 0 is the end.
+ * job->list is what the guest was told of so far; the caller has put it there
+ * and takes it back.
  */
-int vmshm_command_list(VMShmState *s)
+void vmshm_command_list(VMShmJob *job)
 {
-    uint64_t next = vmshm_request_get64(s, VMSHM_REG_OFFSET_LO);
-    size_t used = 0;
-    uint32_t count = 0;
-    int ret;
+    bool begin = !job->request.offset;
 
-    if (!s->list || next == 0) {
-        g_clear_pointer(&s->list, g_ptr_array_unref);
-        s->list = g_ptr_array_new_with_free_func(g_free);
-        ret = vmshm_host_each(true, list_add, s);
-        if (ret < 0) {
-            g_clear_pointer(&s->list, g_ptr_array_unref);
-            return ret;
+    if (job->mailbox && !vmshm_command_flags(job, 0, "list: flags")) {
+        return;
+    }
+    if (begin) {
+        g_clear_pointer(&job->list, g_ptr_array_unref);
+    }
+    if (!job->mailbox) {
+        if (!job->list) {
+            job->work = list_begin;
         }
-    }
-    memset(s->name, 0, sizeof(s->name));
-    while (next < s->list->len) {
-        const char *name = g_ptr_array_index(s->list, next);
-        size_t size = strlen(name) + 1;
-
-        if (size > sizeof(s->name) - used) {
-            break;
+        job->then = list_names;
+        if (!job->work) {
+            job->then = NULL;
+            list_names(job);
         }
-        memcpy(s->name + used, name, size);
-        used += size;
-        count++;
-        next++;
+    } else if (!begin && !job->list) {
+        vmshm_command_refuse(job, "list: offset", -EINVAL);
+    } else {
+        job->work = list_entries_work;
     }
-    if (!count) {
-        g_clear_pointer(&s->list, g_ptr_array_unref);
-    }
-    vmshm_request_set(s, VMSHM_REG_RES_COUNT, count);
-    return 0;
 }

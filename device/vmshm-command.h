@@ -12,10 +12,16 @@
 int vmshm_buffer_open(VMShmState *s);
 int vmshm_buffer_close(VMShmState *s);
 
-/* Does @command with the request as it is latched; 0 or -errno. */
-int vmshm_command_run(VMShmState *s, uint32_t command);
+/*
+ * Sets up a job for its request; the job is then to be run. @mailbox: the
+ * request has the fields and the commands of contract 1.1.
+ */
+void vmshm_command_prepare(VMShmJob *job, bool mailbox);
+
+/* Does @command with the registers as they are latched; 0 or -errno. */
+int vmshm_command_register(VMShmState *s, uint32_t command);
 
 /* Everything is detached and forgotten; 0 or -errno. */
-int vmshm_command_release(VMShmState *s);
+int vmshm_release(VMShmState *s);
 
 #endif /* VMSHM_COMMAND_H */

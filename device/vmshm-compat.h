@@ -116,6 +116,15 @@ static inline void vmshm_compat_unlock(void)
 #endif
 }
 
+static inline void vmshm_compat_cond_wait(QemuCond *cond)
+{
+#if VMSHM_QEMU(9, 0)
+    qemu_cond_wait_bql(cond);
+#else
+    qemu_cond_wait_iothread(cond);
+#endif
+}
+
 /* Whether KVM can raise an interrupt itself when a notifier is set */
 static inline bool vmshm_compat_irqfd_enabled(void)
 {

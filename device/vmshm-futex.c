@@ -15,6 +15,7 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include "qemu/atomic.h"
+#include "qemu/bswap.h"
 #include "qemu/thread.h"
 #include "vmshm-robust.h"
 #include "vmshm-thread.h"
@@ -33,6 +34,7 @@ typedef struct Slot {
     uint64_t place;         /* as the guest wrote it; not checked */
     uint32_t *word;
     uint32_t expected;
+    unsigned vector;        /* the interrupt when it fires */
     uint32_t state;         /* VMSHM_SLOT_IS_* */
     VMShmRobust *hold;        /* while the state is held */
     bool quit;              /* nothing begins any more */
@@ -47,7 +49,11 @@ struct VMShmFutex {
     VMShmWindow *arena;
     VMShmIrq *irq;
     unsigned refs;                  /* atomic: the device, and threads */
-    uint32_t fired[FIRED_WORDS];    /* atomic */
+    /*
+     * Atomic; in memory that the guest writes to, too. The bits say what it has
+     * not collected yet, and the device believes them only for that.
+     */
+    uint32_t *fired;
     unsigned leaving;               /* atomic: slots that are */
     Slot slot[VMSHM_SLOTS];
 };
@@ -84,13 +90,19 @@ static void wake_private(uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* A slot's bit in its word of FIRED */
+static uint32_t bit_of(unsigned n)
+{
+    return cpu_to_le32(1u << n % 32);
+}
+
 /* The slot's lock is held; the interrupt is raised when it is not. */
 static void fire(Slot *s)
 {
     unsigned n = s - s->futex->slot;
 
     s->state = VMSHM_SLOT_IS_FIRED;
-    qatomic_or(&s->futex->fired[n / 32], 1u << n % 32);
+    qatomic_or(&s->futex->fired[n / 32], bit_of(n));
 }
 
 /* The slot's lock is held. */
@@ -153,9 +165,11 @@ static void *slot_thread(void *opaque)
     qemu_mutex_lock(&s->lock);
     while (!s->quit) {
         if (s->state == VMSHM_SLOT_IS_ARMED) {
+            unsigned vector = s->vector;
+
             if (wait_once(s)) {
                 qemu_mutex_unlock(&s->lock);
-                vmshm_irq_raise(w->irq);
+                vmshm_irq_raise(w->irq, vector);
                 qemu_mutex_lock(&s->lock);
             }
         } else {
@@ -214,7 +228,7 @@ static bool is_free(Slot *s)
            s->state != VMSHM_SLOT_IS_HELD;
 }
 
-static void arm(Slot *s, uint32_t expected)
+static void arm(Slot *s, uint64_t control)
 {
     uint32_t *word = word_at(s->futex, s->place);
 
@@ -225,11 +239,12 @@ static void arm(Slot *s, uint32_t expected)
         start_thread(s);
     }
     s->word = word;
-    s->expected = expected;
+    s->expected = control;
+    s->vector = control >> VMSHM_SLOT_VECTOR_SHIFT & 0xff;
     if (!s->started) {
         /* Then the guest looks for itself. */
         fire(s);
-        vmshm_irq_raise_later(s->futex->irq);
+        vmshm_irq_raise_later(s->futex->irq, s->vector);
         return;
     }
     s->state = VMSHM_SLOT_IS_ARMED;
@@ -310,7 +325,7 @@ uint64_t vmshm_futex_read(VMShmFutex *w, uint64_t addr, unsigned size)
                          addr % VMSHM_SLOT_SIZE);
     }
     if (is_fired(addr, size)) {
-        return qatomic_read(&w->fired[(addr - FIRED) / 4]);
+        return le32_to_cpu(qatomic_read(&w->fired[(addr - FIRED) / 4]));
     }
     return 0;
 }
@@ -346,7 +361,8 @@ void vmshm_futex_write(VMShmFutex *w, uint64_t addr, uint64_t value,
         slot_write(&w->slot[addr / VMSHM_SLOT_SIZE], addr % VMSHM_SLOT_SIZE,
                    value);
     } else if (is_fired(addr, size)) {
-        qatomic_and(&w->fired[(addr - FIRED) / 4], ~(uint32_t)value);
+        qatomic_and(&w->fired[(addr - FIRED) / 4],
+                    ~cpu_to_le32((uint32_t)value));
     } else if (addr == WAKE && size == 8) {
         wake_request(w, value);
     }
@@ -359,12 +375,13 @@ bool vmshm_futex_possible(void)
            errno == EINVAL;
 }
 
-VMShmFutex *vmshm_futex_new(VMShmWindow *arena, VMShmIrq *irq)
+VMShmFutex *vmshm_futex_new(VMShmWindow *arena, uint32_t *fired, VMShmIrq *irq)
 {
     VMShmFutex *w = g_new0(VMShmFutex, 1);
     unsigned n;
 
     w->arena = arena;
+    w->fired = fired;
     w->irq = irq;
     w->refs = 1;
     for (n = 0; n < VMSHM_SLOTS; n++) {
@@ -399,7 +416,7 @@ void vmshm_futex_settle(VMShmFutex *w)
 static void drop(Slot *s)
 {
     unsigned n = s - s->futex->slot;
-    uint32_t bit = 1u << n % 32;
+    uint32_t bit = bit_of(n);
 
     end(s);
     if (s->state == VMSHM_SLOT_IS_FIRED &&

@@ -15,11 +15,13 @@ typedef struct VMShmFutex VMShmFutex;
 bool vmshm_futex_possible(void);
 
 /*
- * The slots of a device whose objects are in @arena. @irq is raised whenever a
+ * The slots of a device whose objects are in @arena. @fired is where the bits
+ * of slots that have fired are set; the guest may write there. @irq is raised whenever a
  * slot fires, and is freed with the slots. What holds a word has to end before
  * the object goes from the arena.
  */
-VMShmFutex *vmshm_futex_new(VMShmWindow *arena, VMShmIrq *irq);
+VMShmFutex *vmshm_futex_new(VMShmWindow *arena, uint32_t *fired,
+                            VMShmIrq *irq);
 
 /*
  * A waiter that has given up may be in a word's queue for a moment longer, and

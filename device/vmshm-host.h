@@ -6,6 +6,8 @@
 #ifndef VMSHM_HOST_H
 #define VMSHM_HOST_H
 
+#include "vmshm-request.h"
+
 /* Where the C library keeps POSIX shared memory objects on Linux. */
 #define VMSHM_HOST_DIR "/dev/shm"
 
@@ -22,6 +24,37 @@ int vmshm_host_name_check(const uint8_t *name, size_t size);
  * open(2) says, or -EINVAL for what is not a regular file.
  */
 int vmshm_host_open(const char *name, bool readonly, struct stat *st);
+
+/*
+ * The same for an object that the host finds without waiting for anything; any
+ * error means that vmshm_host_open() has to be called, which can block.
+ */
+int vmshm_host_open_cached(const char *name, bool readonly, struct stat *st);
+
+/*
+ * A descriptor for the object's attributes alone, which needs no permission to
+ * read or write. The caller closes it. Or -errno.
+ */
+int vmshm_host_open_path(const char *name);
+
+/*
+ * Sets the permission bits, unless @mode is negative, and the times of last
+ * access and modification, as utimensat(2) has them. @fd can be of any kind.
+ * 0 or -errno.
+ */
+int vmshm_host_set_attr(int fd, int mode, const struct timespec times[2]);
+
+/* Size of the file system and what of it is free; bytes. 0 or -errno. */
+int vmshm_host_space(uint64_t *total, uint64_t *available);
+
+/* The directory of the objects; the caller closes it. Or -errno. */
+int vmshm_host_dir(void);
+
+/*
+ * Attributes of the object @name in the directory @dir, without opening it; 0
+ * or -errno.
+ */
+int vmshm_host_attr(int dir, const char *name, VMShmAttr *attr);
 
 /*
  * Creates the empty object @name with exactly the permission bits @mode

@@ -1,5 +1,5 @@
 /*
- * VMShm: the interrupt, one MSI-X vector
+ * VMShm: the interrupts, MSI-X vectors
  *
  * As long as KVM can interrupt the guest, it watches an eventfd, and whoever
  * sets that interrupts the guest. While the vector is masked, and without KVM's
@@ -13,119 +13,173 @@
 #include "vmshm-irq.h"
 #include "vmshm/regs.h"
 
-#define VECTOR 0
+typedef struct Vector {
+    VMShmIrq *irq;
+    EventNotifier notifier;
+    bool direct;            /* atomic: KVM has the notifier, */
+    int route;              /* with this route */
+} Vector;
 
 struct VMShmIrq {
     PCIDevice *pci;         /* NULL when it is gone; under the big lock */
     bool (*pending)(void *opaque);
     void *opaque;           /* of pending */
-    EventNotifier notifier;
-    bool direct;            /* atomic: KVM has the notifier, */
-    int route;              /* with this route */
+    unsigned notifiers;     /* those that exist */
+    Vector vector[VMSHM_VECTORS_MAX];
 };
+
+static unsigned number_of(Vector *v)
+{
+    return v - v->irq->vector;
+}
+
+/* The vector that the guest asks for, or the first one */
+static Vector *vector_of(VMShmIrq *irq, unsigned vector)
+{
+    return &irq->vector[vector < VMSHM_VECTORS_MAX ? vector : 0];
+}
 
 /*
  * Under the big lock. By now the guest may have released the device, and then
  * has nobody who takes an interrupt.
  */
-static void irq_notify(VMShmIrq *irq)
+static void notify_if_pending(Vector *v)
 {
+    VMShmIrq *irq = v->irq;
+
     if (irq->pci && irq->pending(irq->opaque)) {
-        msix_notify(irq->pci, VECTOR);
+        msix_notify(irq->pci, number_of(v));
     }
 }
 
 /* In the main loop */
 static void irq_notified(EventNotifier *e)
 {
-    VMShmIrq *irq = container_of(e, VMShmIrq, notifier);
+    Vector *v = container_of(e, Vector, notifier);
 
     if (event_notifier_test_and_clear(e)) {
-        irq_notify(irq);
+        notify_if_pending(v);
     }
 }
 
-void vmshm_irq_raise_later(VMShmIrq *irq)
+void vmshm_irq_raise_later(VMShmIrq *irq, unsigned vector)
 {
-    event_notifier_set(&irq->notifier);
+    event_notifier_set(&vector_of(irq, vector)->notifier);
 }
 
-void vmshm_irq_raise(VMShmIrq *irq)
+void vmshm_irq_raise(VMShmIrq *irq, unsigned vector)
 {
-    if (qatomic_read(&irq->direct)) {
+    Vector *v = vector_of(irq, vector);
+
+    if (qatomic_read(&v->direct)) {
         /* If KVM has it no more by now, the main loop does. */
-        event_notifier_set(&irq->notifier);
+        event_notifier_set(&v->notifier);
         return;
     }
     vmshm_compat_lock();
-    irq_notify(irq);
+    notify_if_pending(v);
     vmshm_compat_unlock();
 }
 
-/* What was set before and not looked at yet, KVM looks at when it comes. */
-static void irq_direct(VMShmIrq *irq)
+void vmshm_irq_notify(VMShmIrq *irq, unsigned vector)
 {
-    event_notifier_set_handler(&irq->notifier, NULL);
-    irq->route = vmshm_compat_irqfd_add(&irq->notifier, irq->pci, VECTOR);
-    if (irq->route >= 0) {
-        qatomic_set(&irq->direct, true);
-    } else {
-        event_notifier_set_handler(&irq->notifier, irq_notified);
+    Vector *v = vector_of(irq, vector);
+
+    if (v->direct) {
+        event_notifier_set(&v->notifier);
+    } else if (irq->pci) {
+        msix_notify(irq->pci, number_of(v));
     }
 }
 
-static void irq_by_qemu(VMShmIrq *irq)
+/* What was set before and not looked at yet, KVM looks at when it comes. */
+static void irq_direct(Vector *v)
 {
-    qatomic_set(&irq->direct, false);
-    vmshm_compat_irqfd_remove(&irq->notifier, irq->route);
-    event_notifier_set_handler(&irq->notifier, irq_notified);
+    event_notifier_set_handler(&v->notifier, NULL);
+    v->route = vmshm_compat_irqfd_add(&v->notifier, v->irq->pci, number_of(v));
+    if (v->route >= 0) {
+        qatomic_set(&v->direct, true);
+    } else {
+        event_notifier_set_handler(&v->notifier, irq_notified);
+    }
+}
+
+static void irq_by_qemu(Vector *v)
+{
+    qatomic_set(&v->direct, false);
+    vmshm_compat_irqfd_remove(&v->notifier, v->route);
+    event_notifier_set_handler(&v->notifier, irq_notified);
 }
 
 void vmshm_irq_update(VMShmIrq *irq)
 {
-    bool direct = vmshm_compat_irqfd_enabled() && msix_enabled(irq->pci) &&
-                  !msix_is_masked(irq->pci, VECTOR);
+    bool possible = vmshm_compat_irqfd_enabled() && msix_enabled(irq->pci);
+    Vector *v;
 
-    if (direct && !irq->direct) {
-        irq_direct(irq);
-    } else if (!direct && irq->direct) {
-        irq_by_qemu(irq);
+    for (v = irq->vector; v < irq->vector + VMSHM_VECTORS_MAX; v++) {
+        bool direct = possible && !msix_is_masked(irq->pci, number_of(v));
+
+        if (direct && !v->direct) {
+            irq_direct(v);
+        } else if (!direct && v->direct) {
+            irq_by_qemu(v);
+        }
     }
+}
+
+static bool init_notifiers(VMShmIrq *irq)
+{
+    for (; irq->notifiers < VMSHM_VECTORS_MAX; irq->notifiers++) {
+        Vector *v = &irq->vector[irq->notifiers];
+
+        v->irq = irq;
+        if (event_notifier_init(&v->notifier, 0) < 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 VMShmIrq *vmshm_irq_new(PCIDevice *pci, bool (*pending)(void *opaque),
                         void *opaque)
 {
     VMShmIrq *irq = g_new0(VMShmIrq, 1);
+    unsigned n;
 
-    if (event_notifier_init(&irq->notifier, 0) < 0) {
-        g_free(irq);
-        return NULL;
-    }
-    if (msix_init_exclusive_bar(pci, 1, VMSHM_BAR_MSIX, NULL) < 0) {
+    if (!init_notifiers(irq) ||
+        msix_init_exclusive_bar(pci, VMSHM_VECTORS_MAX, VMSHM_BAR_MSIX,
+                                NULL) < 0) {
         vmshm_irq_free(irq);
         return NULL;
     }
     irq->pci = pci;
     irq->pending = pending;
     irq->opaque = opaque;
-    msix_vector_use(pci, VECTOR);
-    event_notifier_set_handler(&irq->notifier, irq_notified);
+    for (n = 0; n < VMSHM_VECTORS_MAX; n++) {
+        msix_vector_use(pci, n);
+        event_notifier_set_handler(&irq->vector[n].notifier, irq_notified);
+    }
     return irq;
 }
 
 void vmshm_irq_exit(VMShmIrq *irq)
 {
-    if (irq->direct) {
-        irq_by_qemu(irq);
+    Vector *v;
+
+    for (v = irq->vector; v < irq->vector + VMSHM_VECTORS_MAX; v++) {
+        if (v->direct) {
+            irq_by_qemu(v);
+        }
+        event_notifier_set_handler(&v->notifier, NULL);
     }
-    event_notifier_set_handler(&irq->notifier, NULL);
     msix_uninit_exclusive_bar(irq->pci);
     irq->pci = NULL;
 }
 
 void vmshm_irq_free(VMShmIrq *irq)
 {
-    event_notifier_cleanup(&irq->notifier);
+    while (irq->notifiers) {
+        event_notifier_cleanup(&irq->vector[--irq->notifiers].notifier);
+    }
     g_free(irq);
 }

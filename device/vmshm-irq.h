@@ -1,5 +1,5 @@
 /*
- * VMShm: the interrupt, one MSI-X vector
+ * VMShm: the interrupts, MSI-X vectors
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -18,13 +18,17 @@ VMShmIrq *vmshm_irq_new(PCIDevice *pci, bool (*pending)(void *opaque),
                         void *opaque);
 
 /*
- * Any thread that holds no lock of others can raise the interrupt. It is
- * dropped if it is no longer pending when QEMU comes to it.
+ * Any thread that holds no lock of others can raise an interrupt. It is dropped
+ * if it is no longer pending when QEMU comes to it. A @vector that does not
+ * exist stands for the first.
  */
-void vmshm_irq_raise(VMShmIrq *irq);
+void vmshm_irq_raise(VMShmIrq *irq, unsigned vector);
 
 /* The same, whatever locks are held: the main loop raises it. */
-void vmshm_irq_raise_later(VMShmIrq *irq);
+void vmshm_irq_raise_later(VMShmIrq *irq, unsigned vector);
+
+/* Under the big lock: raises it, pending or not. */
+void vmshm_irq_notify(VMShmIrq *irq, unsigned vector);
 
 /* Configuration space or the vector's mask was written. */
 void vmshm_irq_update(VMShmIrq *irq);

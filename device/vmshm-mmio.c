@@ -8,6 +8,7 @@
 #include "qemu/log.h"
 #include "vmshm-command.h"
 #include "vmshm-compat.h"
+#include "vmshm-mailbox.h"
 #include "vmshm-mmio.h"
 #include "vmshm-state.h"
 
@@ -21,7 +22,8 @@ static uint32_t features(VMShmState *s)
 {
     return VMSHM_F_ARENA | (s->policy.create ? VMSHM_F_CREATE : 0) |
            (s->policy.readonly ? VMSHM_F_READONLY : 0) |
-           (s->futex ? VMSHM_F_FUTEX : 0);
+           (s->futex ? VMSHM_F_FUTEX : 0) |
+           (s->memory_window ? VMSHM_F_MEMORY : 0);
 }
 
 /* The registers from 0x40 on, none of which acts when it is read. */
@@ -42,6 +44,10 @@ static uint32_t read_reg(VMShmState *s, hwaddr addr)
     case VMSHM_REG_RW_SIZE_HI:
     case VMSHM_REG_RO_SIZE_HI:
         return s->arena_size >> 32;
+    case VMSHM_REG_MAILBOXES:
+        return s->memory_window ? VMSHM_MAILBOXES_MAX : 0;
+    case VMSHM_REG_VECTORS:
+        return s->irq ? VMSHM_VECTORS_MAX : 0;
     case VMSHM_REQUEST_FIRST ... VMSHM_REQUEST_LAST:
         return s->request[(addr - VMSHM_REQUEST_FIRST) / 4];
     case VMSHM_REG_STATUS:
@@ -96,7 +102,10 @@ static void regs_write(void *opaque, hwaddr addr, uint64_t value,
             s->request[(addr - VMSHM_REQUEST_FIRST) / 4] = value;
             return;
         case VMSHM_REG_COMMAND:
-            s->status = -vmshm_command_run(s, value);
+            s->status = -vmshm_command_register(s, value);
+            return;
+        case VMSHM_REG_DOORBELL:
+            vmshm_mailbox_submit(s, value);
             return;
         }
     }

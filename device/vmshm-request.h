@@ -1,47 +1,43 @@
 /*
- * VMShm: what a command's request says
+ * VMShm: what the guest asks for, and what it gets
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #ifndef VMSHM_REQUEST_H
 #define VMSHM_REQUEST_H
 
-#include "vmshm-state.h"
+#include "vmshm/regs.h"
 
-/* The request registers; @reg of a 64-bit value is its low half. */
-uint32_t vmshm_request_get(VMShmState *s, unsigned reg);
-uint64_t vmshm_request_get64(VMShmState *s, unsigned reg);
+/* A private copy of a request; nothing in it has been checked. */
+typedef struct VMShmRequest {
+    uint32_t command;
+    uint32_t flags;
+    uint32_t handle;
+    uint32_t mode;
+    uint64_t offset;
+    uint64_t length;
+    uint64_t place;
+    struct timespec atime;
+    struct timespec mtime;
+    uint8_t names[VMSHM_NAME_SIZE];     /* as in BAR2 */
+} VMShmRequest;
 
-/* The result registers */
-void vmshm_request_set(VMShmState *s, unsigned reg, uint32_t value);
-void vmshm_request_set64(VMShmState *s, unsigned reg, uint64_t value);
-void vmshm_request_set_stat(VMShmState *s, int fd, const struct stat *st);
+/* Attributes of an object */
+typedef struct VMShmAttr {
+    uint64_t ident;
+    struct stat st;
+} VMShmAttr;
 
-/* Records that the request makes no sense; returns @err. */
-int vmshm_request_refuse(VMShmState *s, const char *what, int err);
-
-/* Records @ret, the host's answer, if the host has refused; returns it. */
-int vmshm_request_host_answer(VMShmState *s, const char *name, int ret);
-
-/*
- * The name at byte @at of BAR2, checked: the guest's in *@name, the host's in
- * *@host_name. The caller frees both, also after a failure. @denied is the
- * errno for a name that the policy keeps from the guest. 0 or -errno.
- */
-int vmshm_request_name(VMShmState *s, unsigned at, int denied, char **name,
-                       char **host_name);
-
-/*
- * Opens the object named in BAR2, or the one that FLAGS and HANDLE select. A
- * descriptor that the caller closes, with *@st filled in, or -errno. The
- * caller frees *@name, also after a failure.
- */
-int vmshm_request_open_named(VMShmState *s, bool readonly, char **name,
-                             struct stat *st);
-int vmshm_request_open(VMShmState *s, bool readonly, char **name,
-                       struct stat *st);
-
-/* The attachment that HANDLE names, or NULL; BAR1's has no handle. */
-VMShmAttachment *vmshm_request_attachment(VMShmState *s);
+/* What a command that succeeded sets */
+typedef struct VMShmResult {
+    uint32_t handle;        /* or 0 */
+    bool has_attr;
+    VMShmAttr attr;
+    uint32_t count;
+    uint64_t next;
+    uint64_t total;
+    uint64_t free;
+    GByteArray *data;       /* or NULL */
+} VMShmResult;
 
 #endif /* VMSHM_REQUEST_H */

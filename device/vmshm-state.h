@@ -12,6 +12,7 @@
 #include "vmshm-policy.h"
 #include "vmshm-futex.h"
 #include "vmshm-window.h"
+#include "vmshm-request.h"
 #include "vmshm.h"
 #include "vmshm/regs.h"
 
@@ -25,6 +26,24 @@
 
 OBJECT_DECLARE_SIMPLE_TYPE(VMShmState, VMSHM)
 
+typedef struct VMShmJob VMShmJob;
+
+/* Commands that are being executed; under the big lock */
+typedef struct VMShmJobs {
+    QLIST_HEAD(, VMShmJob) all;
+    GQueue waiting;                 /* until no other one is exclusive */
+    VMShmJob *exclusive;            /* or NULL */
+    QemuCond ended;
+} VMShmJobs;
+
+/* A mailbox of the command memory; under the big lock */
+typedef struct VMShmMailbox {
+    VMShmJob *job;                  /* NULL: it is not busy */
+    uint32_t tag;                   /* of the job */
+    uint32_t vector;
+    GPtrArray *list;                /* names, while the guest lists; or NULL */
+} VMShmMailbox;
+
 struct VMShmState {
     PCIDevice parent_obj;
 
@@ -32,7 +51,9 @@ struct VMShmState {
     uint64_t arena_size;            /* property: bytes of one span, or 0 */
     uint64_t sent_arena_size;       /* the same, where a migration is from */
 
-    MemoryRegion regs;              /* BAR0 */
+    MemoryRegion bar0;              /* with a command memory */
+    MemoryRegion regs;              /* BAR0, or the first part of it */
+    MemoryRegion memory;            /* the part behind it */
     MemoryRegion buffer;            /* BAR1 */
     MemoryRegion name_io;           /* BAR2 */
     MemoryRegion arena;             /* BAR4: the two spans */
@@ -42,7 +63,11 @@ struct VMShmState {
 
     VMShmWindow *buffer_window;
     VMShmWindow *arena_window;      /* both spans; NULL without an arena */
+    VMShmWindow *memory_window;     /* command memory, or NULL */
+    uint8_t *memory_host;           /* the same for vmstate: where it is, */
+    uint32_t memory_size;           /* and how much there is; bytes */
     VMShmAttachments attachments;
+    VMShmJobs jobs;
     uint32_t open_handle;           /* what is at BAR1, or 0 */
     VMShmFutex *futex;              /* or NULL */
     VMShmIrq *irq;                  /* of futex, which frees it */
@@ -52,6 +77,8 @@ struct VMShmState {
     uint32_t request[VMSHM_REQUEST_WORDS];
     uint32_t result[VMSHM_RESULT_WORDS];
     uint32_t status;
+    VMShmMailbox mailbox[VMSHM_MAILBOXES_MAX];
+    uint32_t epoch;                 /* what the command memory says */
 };
 
 #endif /* VMSHM_STATE_H */

@@ -14,11 +14,13 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/qapi-builtin-visit.h"
+#include "vmshm-budget.h"
 #include "vmshm-command.h"
 #include "vmshm-compat.h"
 #include "vmshm-describe.h"
-#include "vmshm-budget.h"
+#include "vmshm-job.h"
 #include "vmshm-loss.h"
+#include "vmshm-mailbox.h"
 #include "vmshm-mmio.h"
 #include "vmshm-resume.h"
 #include "vmshm-sigbus.h"
@@ -57,55 +59,6 @@ static bool vmshm_pci_irq_pending(void *opaque)
     return vmshm_futex_fired(s->futex);
 }
 
-static void vmshm_pci_exit_futex(VMShmState *s)
-{
-    if (!s->futex) {
-        return;
-    }
-    vmshm_futex_stop(s->futex);
-    msix_unset_vector_notifiers(PCI_DEVICE(s));
-    memory_region_del_subregion(&s->regs, &s->futex_io);
-    vmshm_irq_exit(s->irq);
-}
-
-/*
- * Waiting and waking is a plus: without MSI-X on this machine, or without
- * futex_waitv(2) on this host, the device is the same but for its feature bit.
- */
-static void vmshm_pci_init_futex(VMShmState *s)
-{
-    if (!s->arena_window || !vmshm_futex_possible()) {
-        return;
-    }
-    s->irq = vmshm_irq_new(PCI_DEVICE(s), vmshm_pci_irq_pending, s);
-    if (!s->irq) {
-        return;
-    }
-    s->futex = vmshm_futex_new(s->arena_window, s->irq);
-    /* MSI-X is off, so this asks for nothing that could fail. */
-    msix_set_vector_notifiers(PCI_DEVICE(s), vmshm_pci_unmasked,
-                              vmshm_pci_masked, NULL);
-    memory_region_init_io(&s->futex_io, OBJECT(s), &vmshm_mmio_futex_ops, s,
-                          "vmshm-futex", VMSHM_REGS_SIZE - VMSHM_REG_SLOT);
-    vmshm_compat_lockless(&s->futex_io);
-    memory_region_add_subregion(&s->regs, VMSHM_REG_SLOT, &s->futex_io);
-}
-
-static void vmshm_pci_reset(DeviceState *dev)
-{
-    VMShmState *s = VMSHM(dev);
-    int ret = vmshm_command_release(s);
-
-    if (ret < 0) {
-        error_report("vmshm: cannot unmap an object at reset: %s",
-                     strerror(-ret));
-    }
-    memset(s->name, 0, sizeof(s->name));
-    memset(s->request, 0, sizeof(s->request));
-    memset(s->result, 0, sizeof(s->result));
-    s->status = 0;
-}
-
 /*
  * RAM over a part of a window. It is kept out of the sight of VFIO and vDPA,
  * which would pin the pages they meet when the region appears, and let a
@@ -121,6 +74,85 @@ static void vmshm_pci_init_ram(MemoryRegion *mr, Object *owner,
     memory_region_set_nonvolatile(mr, true);
     /* QEMU has asked for huge pages. On failure they cost memory, no more. */
     vmshm_window_clear(w, offset, size);
+}
+
+/* RAM behind the registers, in a BAR0 that has both. */
+static void vmshm_pci_init_memory(VMShmState *s)
+{
+    Object *owner = OBJECT(s);
+
+    memory_region_init(&s->bar0, owner, "vmshm-bar0", VMSHM_BAR0_SIZE);
+    vmshm_pci_init_ram(&s->memory, owner, "vmshm-memory", s->memory_window, 0,
+                       s->memory_window->size);
+    memory_region_add_subregion(&s->bar0, 0, &s->regs);
+    memory_region_add_subregion(&s->bar0, VMSHM_REGS_SIZE, &s->memory);
+    s->memory_host = s->memory_window->host;
+    s->memory_size = s->memory_window->size;
+    vmshm_mailbox_reset(s);
+}
+
+static void vmshm_pci_exit_futex(VMShmState *s)
+{
+    if (!s->futex) {
+        return;
+    }
+    vmshm_mailbox_exit(s);
+    vmshm_futex_stop(s->futex);
+    msix_unset_vector_notifiers(PCI_DEVICE(s));
+    memory_region_del_subregion(&s->regs, &s->futex_io);
+    memory_region_del_subregion(&s->bar0, &s->regs);
+    memory_region_del_subregion(&s->bar0, &s->memory);
+    vmshm_irq_exit(s->irq);
+}
+
+/*
+ * Waiting and waking, and with it the command memory, is a plus: without MSI-X
+ * on this machine, or without futex_waitv(2) on this host, the device is the
+ * same but for its feature bits.
+ */
+static void vmshm_pci_init_futex(VMShmState *s)
+{
+    if (!s->arena_window || !vmshm_futex_possible()) {
+        return;
+    }
+    s->memory_window = vmshm_window_new(VMSHM_BAR0_SIZE - VMSHM_REGS_SIZE,
+                                        NULL);
+    if (!s->memory_window) {
+        return;
+    }
+    s->irq = vmshm_irq_new(PCI_DEVICE(s), vmshm_pci_irq_pending, s);
+    if (!s->irq) {
+        vmshm_window_free(s->memory_window);
+        s->memory_window = NULL;
+        return;
+    }
+    vmshm_pci_init_memory(s);
+    s->futex = vmshm_futex_new(s->arena_window,
+                               vmshm_mailbox_memory(s, VMSHM_MEM_FIRED),
+                               s->irq);
+    /* MSI-X is off, so this asks for nothing that could fail. */
+    msix_set_vector_notifiers(PCI_DEVICE(s), vmshm_pci_unmasked,
+                              vmshm_pci_masked, NULL);
+    memory_region_init_io(&s->futex_io, OBJECT(s), &vmshm_mmio_futex_ops, s,
+                          "vmshm-futex", VMSHM_REGS_SIZE - VMSHM_REG_SLOT);
+    vmshm_compat_lockless(&s->futex_io);
+    memory_region_add_subregion(&s->regs, VMSHM_REG_SLOT, &s->futex_io);
+}
+
+static void vmshm_pci_reset(DeviceState *dev)
+{
+    VMShmState *s = VMSHM(dev);
+    int ret = vmshm_release(s);
+
+    if (ret < 0) {
+        error_report("vmshm: cannot unmap an object at reset: %s",
+                     strerror(-ret));
+    }
+    vmshm_mailbox_reset(s);
+    memset(s->name, 0, sizeof(s->name));
+    memset(s->request, 0, sizeof(s->request));
+    memset(s->result, 0, sizeof(s->result));
+    s->status = 0;
 }
 
 /*
@@ -213,8 +245,6 @@ static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
     memory_region_init_io(&s->name_io, owner, &vmshm_mmio_name_ops, s,
                           "vmshm-name", VMSHM_NAME_SIZE);
 
-    pci_register_bar(pci, VMSHM_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY,
-                     &s->regs);
     pci_register_bar(pci, VMSHM_BAR_BUFFER, PCI_BASE_ADDRESS_SPACE_MEMORY,
                      &s->buffer);
     pci_register_bar(pci, VMSHM_BAR_NAME, PCI_BASE_ADDRESS_SPACE_MEMORY,
@@ -226,6 +256,8 @@ static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
                          PCI_BASE_ADDRESS_MEM_PREFETCH, &s->arena);
     }
     vmshm_pci_init_futex(s);
+    pci_register_bar(pci, VMSHM_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY,
+                     s->memory_window ? &s->bar0 : &s->regs);
 }
 
 static void vmshm_pci_exit(PCIDevice *pci)
@@ -234,7 +266,7 @@ static void vmshm_pci_exit(PCIDevice *pci)
 
     vmshm_pci_exit_futex(s);
     /* A failure is of no account: the windows go with the device. */
-    vmshm_command_release(s);
+    vmshm_release(s);
     if (s->attachments.migration_blocker) {
         vmshm_compat_migration_unblock(&s->attachments.migration_blocker);
     }
@@ -247,6 +279,15 @@ static void vmshm_pci_exit(PCIDevice *pci)
     }
 }
 
+static void vmshm_pci_instance_init(Object *obj)
+{
+    VMShmState *s = VMSHM(obj);
+
+    QLIST_INIT(&s->jobs.all);
+    g_queue_init(&s->jobs.waiting);
+    qemu_cond_init(&s->jobs.ended);
+}
+
 static void vmshm_pci_finalize(Object *obj)
 {
     VMShmState *s = VMSHM(obj);
@@ -255,6 +296,8 @@ static void vmshm_pci_finalize(Object *obj)
     vmshm_futex_unref(s->futex);
     vmshm_window_free(s->buffer_window);
     vmshm_window_free(s->arena_window);
+    vmshm_window_free(s->memory_window);
+    qemu_cond_destroy(&s->jobs.ended);
 }
 
 static void vmshm_pci_get_attachments(Object *obj, Visitor *v, const char *name,
@@ -308,6 +351,8 @@ static int vmshm_pci_pre_save(void *opaque)
 {
     VMShmState *s = opaque;
 
+    /* Of an object, a job can know more than what can be sent. */
+    vmshm_jobs_drain(s);
     s->sent_arena_size = s->arena_size;
     return 0;
 }
@@ -322,14 +367,16 @@ static int vmshm_pci_post_load(void *opaque, int version_id)
                      s->sent_arena_size, s->arena_size);
         return -EINVAL;
     }
+    vmshm_mailbox_loaded(s);
     return 0;
 }
 
 /* Nothing is attached while this is sent: see block_migration(). */
 static const VMStateDescription vmshm_pci_vmstate = {
     .name = TYPE_VMSHM,
-    .version_id = 1,
-    .minimum_version_id = 1,
+    /* 2: BAR0 has a command memory. */
+    .version_id = 2,
+    .minimum_version_id = 2,
     .pre_save = vmshm_pci_pre_save,
     .post_load = vmshm_pci_post_load,
     .fields = (VMStateField[]) {
@@ -340,6 +387,9 @@ static const VMStateDescription vmshm_pci_vmstate = {
         VMSTATE_UINT32_ARRAY(result, VMShmState, VMSHM_RESULT_WORDS),
         VMSTATE_UINT32(status, VMShmState),
         VMSTATE_MSIX_TEST(parent_obj, VMShmState, vmshm_pci_has_msix),
+        VMSTATE_UINT32(epoch, VMShmState),
+        VMSTATE_VBUFFER_UINT32(memory_host, VMShmState, 0,
+                               vmshm_pci_has_msix, memory_size),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -379,6 +429,7 @@ static const TypeInfo vmshm_pci_info = {
     .name = TYPE_VMSHM,
     .parent = TYPE_PCI_DEVICE,
     .instance_size = sizeof(VMShmState),
+    .instance_init = vmshm_pci_instance_init,
     .instance_finalize = vmshm_pci_finalize,
     .class_init = vmshm_pci_class_init,
     .interfaces = (VMSHM_INTERFACE_TABLE[]) {

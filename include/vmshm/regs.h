@@ -49,7 +49,7 @@
 
 #define VMSHM_ID		0x68736d76	/* "vmsh", little-endian */
 #define VMSHM_VERSION_MAJOR	1
-#define VMSHM_VERSION_MINOR	0
+#define VMSHM_VERSION_MINOR	1
 
 #define VMSHM_F_ARENA		0x1	/* BAR4 and the commands are there */
 #define VMSHM_F_CREATE		0x2	/* objects can be made and changed */
@@ -74,7 +74,7 @@
 /* From 1.1 on */
 #define VMSHM_RQ_HOLD		0x8	/* CREATE: returns a handle */
 #define VMSHM_RQ_GROW		0x10	/* RESIZE: never smaller */
-#define VMSHM_RQ_UPTO		0x20	/* ATTACH: LENGTH is a limit */
+#define VMSHM_RQ_LIMIT		0x20	/* ATTACH: LENGTH is a limit */
 #define VMSHM_RQ_MODE		0x40	/* SETATTR: permission bits, */
 #define VMSHM_RQ_ATIME		0x80	/*     time of last access, */
 #define VMSHM_RQ_MTIME		0x100	/*     time of last modification */
@@ -198,8 +198,8 @@
 #define VMSHM_ATTR_SIZE		0x40	/* bytes of all this */
 
 /* An entry of LIST: attributes, then these */
-#define VMSHM_ENTRY_BYTES	0x40	/* 32 bit: of this entry */
-#define VMSHM_ENTRY_NAME	0x44	/* with its NUL */
+#define VMSHM_LIST_BYTES	0x40	/* 32 bit: of this entry */
+#define VMSHM_LIST_NAME	0x44	/* with its NUL */
 
 #define VMSHM_TIME_NOW		0x3fffffff	/* in a _NS field of SETATTR */
 

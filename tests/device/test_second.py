@@ -14,10 +14,12 @@ LATCHES = (c.REG_FLAGS, c.REG_HANDLE, c.REG_OFFSET_LO, c.REG_OFFSET_HI,
            c.REG_LENGTH_LO, c.REG_LENGTH_HI, c.REG_PLACE_LO, c.REG_PLACE_HI,
            c.REG_MODE)
 RESULTS = range(c.REG_RES_HANDLE, c.REG_RES_BLOCKS_HI + 4, 4)
-CONSTANTS = range(c.REG_ID, c.REG_RO_SIZE_HI + 4, 4)
-UNASSIGNED = [*range(0x60, 0x80, 4), *range(0xa4, 0xb0, 4), 0xb8, 0xbc,
-              *range(0xf8, 0x1000, 4)]
+CONSTANTS = range(c.REG_ID, c.REG_VECTORS + 4, 4)
+UNASSIGNED = [*range(0x68, 0x70, 4), *range(0x74, 0x80, 4),
+              *range(0xa4, 0xb0, 4), 0xb8, 0xbc, *range(0xf8, 0x1000, 4)]
 ALL = range(0x40, 0x100, 4)
+# What a host with futex_waitv(2) adds
+FUTEX = c.F_FUTEX | c.F_MEMORY
 JUNK = (0xffffffff, 0x80000000, 1, 0x5a5aa5a5)
 
 
@@ -26,7 +28,8 @@ def constants(options):
     with machine(options=options) as vm:
         dev = Arena(vm)
         equal(dev.get(c.REG_ID), c.ID, "ID")
-        equal(dev.get(c.REG_VERSION), c.VERSION_MAJOR << 16, "version")
+        equal(dev.get(c.REG_VERSION),
+              c.VERSION_MAJOR << 16 | c.VERSION_MINOR, "version")
         size, kind = dev.pci.probe(c.BAR_ARENA)
         spans = [dev.get64(r) for r in (c.REG_RW_SIZE_LO, c.REG_RO_SIZE_LO)]
         equal((size, kind), (sum(spans), 0xc), "BAR4")
@@ -43,12 +46,12 @@ def documented():
 
 def test_constants_follow_the_properties():
     span = documented()
-    equal(constants(""), (c.F_ARENA | c.F_FUTEX, 4096, span, span), "defaults")
+    equal(constants(""), (c.F_ARENA | FUTEX, 4096, span, span), "defaults")
     equal(constants(",create=on,max-objects=1,arena=2M"),
-          (c.F_ARENA | c.F_CREATE | c.F_FUTEX, 1, 2 * MIB, 2 * MIB),
+          (c.F_ARENA | c.F_CREATE | FUTEX, 1, 2 * MIB, 2 * MIB),
           "the smallest")
     equal(constants(",readonly=on,max-objects=16384,arena=8G"),
-          (c.F_ARENA | c.F_READONLY | c.F_FUTEX, 16384, 8 << 30, 8 << 30),
+          (c.F_ARENA | c.F_READONLY | FUTEX, 16384, 8 << 30, 8 << 30),
           "more than 32 bits")
 
 
@@ -260,8 +263,9 @@ def test_each_command_sets_its_own_results():
 def test_unused_flags_are_refused():
     """By the commands that use FLAGS."""
     allowed = {c.CMD_STAT: c.RQ_HANDLE,
-               c.CMD_ATTACH: c.RQ_HANDLE | c.RQ_READONLY,
-               c.CMD_RESIZE: c.RQ_HANDLE, c.CMD_ALLOCATE: c.RQ_HANDLE,
+               c.CMD_ATTACH: c.RQ_HANDLE | c.RQ_READONLY | c.RQ_LIMIT,
+               c.CMD_RESIZE: c.RQ_HANDLE | c.RQ_GROW,
+               c.CMD_ALLOCATE: c.RQ_HANDLE,
                c.CMD_HOLD: c.RQ_HANDLE | c.RQ_READONLY,
                c.CMD_RENAME: c.RQ_NOREPLACE, c.CMD_LINK: 0}
     with Object(4096) as obj, machine(options=",create=on") as vm:

@@ -1,0 +1,160 @@
+/*
+ * VMShm: what a command's request says
+ *
+ * This is the border: every byte of the request comes from the guest and is
+ * checked here before anything is done with it.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "vmshm-command-parts.h"
+#include "vmshm-host.h"
+#include "vmshm-loss.h"
+
+void vmshm_command_refuse(VMShmJob *job, const char *what, int err)
+{
+    job->ret = vmshm_policy_refuse(&job->s->policy, VMSHM_REFUSED_REQUEST,
+                                   what, err);
+}
+
+bool vmshm_command_flags(VMShmJob *job, uint32_t allowed, const char *what)
+{
+    if (job->request.flags & ~allowed) {
+        vmshm_command_refuse(job, what, -EINVAL);
+        return false;
+    }
+    return true;
+}
+
+static int check_name(VMShmJob *job, unsigned at, int denied, char **name,
+                      char **host_name)
+{
+    VMShmPolicy *p = &job->s->policy;
+    const uint8_t *raw = job->request.names + at;
+    size_t size = VMSHM_NAME_SIZE - at;
+    int ret = vmshm_host_name_check(raw, size);
+
+    if (ret < 0) {
+        g_autofree char *shown = g_strndup((const char *)raw, size);
+
+        return vmshm_policy_refuse(p, VMSHM_REFUSED_NAME, shown, ret);
+    }
+    *name = g_strdup((const char *)raw);
+    *host_name = vmshm_policy_host_name(p, *name);
+    if (!*host_name) {
+        return vmshm_policy_refuse(p, VMSHM_REFUSED_POLICY, *name, denied);
+    }
+    /* With a prefix it may have become something else. */
+    ret = vmshm_host_name_check((uint8_t *)*host_name, strlen(*host_name) + 1);
+    if (ret < 0) {
+        return vmshm_policy_refuse(p, VMSHM_REFUSED_NAME, *name, ret);
+    }
+    return 0;
+}
+
+bool vmshm_command_name(VMShmJob *job, int denied)
+{
+    job->ret = check_name(job, 0, denied, &job->name, &job->host_name);
+    return job->ret == 0;
+}
+
+bool vmshm_command_second(VMShmJob *job, int denied)
+{
+    job->ret = check_name(job, VMSHM_NAME_SECOND, denied, &job->second,
+                          &job->host_second);
+    return job->ret == 0;
+}
+
+VMShmAttachment *vmshm_command_attachment(VMShmJob *job)
+{
+    VMShmState *s = job->s;
+    uint32_t handle = job->request.handle;
+
+    if (handle && handle == s->open_handle) {
+        return NULL;
+    }
+    return vmshm_attachments_find(&s->attachments, handle);
+}
+
+/* Only what the host forbids is worth a record. */
+void vmshm_command_host_failed(VMShmJob *job, int ret)
+{
+    job->ret = ret;
+    if (ret != -ENOENT && ret != -EEXIST) {
+        job->refused = job->name;
+        job->refusal = VMSHM_REFUSED_PERMISSION;
+    }
+}
+
+static void opened(VMShmJob *job, int fd)
+{
+    if (fd < 0) {
+        vmshm_command_host_failed(job, fd);
+    } else {
+        job->fd = fd;
+    }
+}
+
+static void open_work(VMShmJob *job)
+{
+    opened(job, vmshm_host_open(job->host_name, job->readonly, &job->st));
+}
+
+void vmshm_command_open_named(VMShmJob *job, bool readonly,
+                              void (*then)(VMShmJob *job))
+{
+    int fd;
+
+    if (!vmshm_command_name(job, -ENOENT)) {
+        return;
+    }
+    job->readonly = readonly;
+    fd = vmshm_host_open_cached(job->host_name, readonly, &job->st);
+    if (fd >= 0) {
+        opened(job, fd);
+        then(job);
+    } else {
+        job->work = open_work;
+        job->then = then;
+    }
+}
+
+static void open_attached(VMShmJob *job, bool readonly,
+                          void (*then)(VMShmJob *job))
+{
+    VMShmAttachment *a = vmshm_command_attachment(job);
+
+    if (!a || (a->readonly && !readonly)) {
+        vmshm_command_refuse(job, "handle", -EBADF);
+        return;
+    }
+    if (vmshm_loss_tell(a)) {
+        job->ret = -EIO;
+        return;
+    }
+    job->readonly = readonly;
+    job->name = g_strdup(a->name);
+    job->fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+    if (job->fd < 0 || fstat(job->fd, &job->st) < 0) {
+        job->ret = -errno;
+        return;
+    }
+    then(job);
+}
+
+void vmshm_command_open(VMShmJob *job, bool readonly,
+                        void (*then)(VMShmJob *job))
+{
+    if (job->request.flags & VMSHM_RQ_HANDLE) {
+        open_attached(job, readonly, then);
+    } else {
+        vmshm_command_open_named(job, readonly, then);
+    }
+}
+
+void vmshm_command_set_attr(VMShmJob *job)
+{
+    job->result.has_attr = true;
+    job->result.attr.st = job->st;
+    job->result.attr.ident = vmshm_host_identity(job->fd, &job->st);
+}

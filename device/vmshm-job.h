@@ -1,0 +1,81 @@
+/*
+ * VMShm: a command while it is executed
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VMSHM_JOB_H
+#define VMSHM_JOB_H
+
+#include "vmshm-state.h"
+
+/*
+ * A command executes in steps. Steps that use the state of the device hold the
+ * big lock; steps that can block in the host's kernel, or take long there, do
+ * not, and are executed by a worker thread.
+ */
+struct VMShmJob {
+    VMShmState *s;
+    VMShmRequest request;
+    VMShmResult result;
+    int ret;                        /* 0 or -errno; an error ends the job */
+    const char *refused;            /* what is recorded as refused, or NULL */
+    VMShmRefusal refusal;           /* why */
+
+    /*
+     * A step sets the next ones: first @work, without the big lock, which may
+     * use the job alone; then @then, with it. The job ends without either.
+     */
+    void (*work)(VMShmJob *job);
+    void (*then)(VMShmJob *job);
+    /* With the big lock: the job has ended, or was abandoned */
+    void (*done)(VMShmJob *job);
+    void *opaque;                   /* of done */
+
+    /* What the steps tell each other */
+    bool mailbox;                   /* the request has the fields of 1.1 */
+    bool exclusive;                 /* it alone changes the host's objects */
+    bool patient;                   /* the guest's CPU waits a moment for it */
+    bool readonly;                  /* how the object is opened */
+    char *name;                     /* as the guest calls it */
+    char *host_name;
+    char *second;
+    char *host_second;
+    int fd;                         /* of the object, or -1 */
+    struct stat st;                 /* of fd */
+    uint64_t nameless;              /* bytes of attached, nameless objects */
+    GPtrArray *list;                /* LIST: names, or NULL */
+
+    /* Of vmshm-job.c */
+    QLIST_ENTRY(VMShmJob) entry;
+    bool deferred;
+    bool abandoned;                 /* nobody waits for the result */
+    uint32_t state;                 /* atomic, a futex */
+};
+
+/* A job that vmshm_job_run() or vmshm_job_free() frees. */
+VMShmJob *vmshm_job_new(VMShmState *s);
+
+/*
+ * Executes the command under the big lock and returns when it has completed:
+ * its result. -EBUSY if another job has to end first. The caller frees the job.
+ */
+int vmshm_job_run_now(VMShmJob *job);
+void vmshm_job_free(VMShmJob *job);
+
+/*
+ * Executes the command, holding the big lock for a short time only; calls
+ * job->done when it has completed, before or after this returns, and then frees
+ * the job.
+ */
+void vmshm_job_run(VMShmJob *job);
+
+/*
+ * Nobody waits for the result of any job any more. What jobs have begun on the
+ * host goes on, but they attach nothing.
+ */
+void vmshm_jobs_abandon(VMShmState *s, VMShmJob *except);
+
+/* Releases the big lock until no job is left. */
+void vmshm_jobs_drain(VMShmState *s);
+
+#endif /* VMSHM_JOB_H */

@@ -1,0 +1,26 @@
+/*
+ * VMShm: the command memory in BAR0
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VMSHM_MAILBOX_H
+#define VMSHM_MAILBOX_H
+
+#include "vmshm-state.h"
+
+/* Where the command memory has what is at @offset of BAR0 */
+void *vmshm_mailbox_memory(VMShmState *s, unsigned offset);
+
+/* Executes the request in mailbox @n, unless it is busy or does not exist. */
+void vmshm_mailbox_submit(VMShmState *s, uint32_t n);
+
+/* As at reset: the memory is zero, with another epoch, and all is idle. */
+void vmshm_mailbox_reset(VMShmState *s);
+
+/* A saved state was loaded: another epoch. */
+void vmshm_mailbox_loaded(VMShmState *s);
+
+/* What is executed for mailboxes is forgotten; at unplug. */
+void vmshm_mailbox_exit(VMShmState *s);
+
+#endif /* VMSHM_MAILBOX_H */

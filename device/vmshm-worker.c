@@ -1,0 +1,141 @@
+/*
+ * VMShm: threads for what can block in the host's kernel
+ *
+ * One pool serves all devices of a QEMU. A thread starts when a call finds no
+ * idle one, and ends when it had nothing to do for a while.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/queue.h"
+#include "qemu/rcu.h"
+#include "qemu/thread.h"
+#include "qemu/units.h"
+#include "vmshm-thread.h"
+#include "vmshm-worker.h"
+
+#define THREADS_MAX 64
+#define IDLE_MS 10000
+/* Freeing more memory than this can take longer than a millisecond. */
+#define LONG_CLOSE (4 * MiB)
+
+typedef struct Call {
+    void (*run)(void *opaque);
+    void *opaque;
+    QSIMPLEQ_ENTRY(Call) next;
+} Call;
+
+static struct {
+    QemuMutex lock;         /* protects all below */
+    QemuCond more;
+    unsigned threads;
+    unsigned idle;
+    unsigned waiting;       /* calls in the queue */
+    QSIMPLEQ_HEAD(, Call) calls;
+} pool;
+
+static void pool_init(void)
+{
+    static gsize once;
+
+    if (g_once_init_enter(&once)) {
+        qemu_mutex_init(&pool.lock);
+        qemu_cond_init(&pool.more);
+        QSIMPLEQ_INIT(&pool.calls);
+        g_once_init_leave(&once, 1);
+    }
+}
+
+/* The lock is held. NULL when the thread has been idle for long. */
+static Call *next_call(void)
+{
+    Call *call;
+
+    while (QSIMPLEQ_EMPTY(&pool.calls)) {
+        bool in_time;
+
+        pool.idle++;
+        in_time = qemu_cond_timedwait(&pool.more, &pool.lock, IDLE_MS);
+        pool.idle--;
+        if (!in_time && QSIMPLEQ_EMPTY(&pool.calls)) {
+            return NULL;
+        }
+    }
+    call = QSIMPLEQ_FIRST(&pool.calls);
+    QSIMPLEQ_REMOVE_HEAD(&pool.calls, next);
+    pool.waiting--;
+    return call;
+}
+
+static void *worker_thread(void *opaque)
+{
+    Call *call;
+
+    rcu_register_thread();
+    qemu_mutex_lock(&pool.lock);
+    while ((call = next_call())) {
+        qemu_mutex_unlock(&pool.lock);
+        call->run(call->opaque);
+        g_free(call);
+        qemu_mutex_lock(&pool.lock);
+    }
+    pool.threads--;
+    qemu_mutex_unlock(&pool.lock);
+    rcu_unregister_thread();
+    return NULL;
+}
+
+/* The lock is held. */
+static void start_thread(void)
+{
+    pthread_t thread;
+
+    if (vmshm_thread_start(&thread, "vmshm-worker", worker_thread, NULL)) {
+        pthread_detach(thread);
+        pool.threads++;
+    }
+}
+
+bool vmshm_worker_call(void (*run)(void *opaque), void *opaque)
+{
+    Call *call;
+    bool taken;
+
+    pool_init();
+    qemu_mutex_lock(&pool.lock);
+    if (pool.idle <= pool.waiting && pool.threads < THREADS_MAX) {
+        start_thread();
+    }
+    taken = pool.threads > 0;
+    if (taken) {
+        call = g_new0(Call, 1);
+        call->run = run;
+        call->opaque = opaque;
+        QSIMPLEQ_INSERT_TAIL(&pool.calls, call, next);
+        pool.waiting++;
+        qemu_cond_signal(&pool.more);
+    }
+    qemu_mutex_unlock(&pool.lock);
+    return taken;
+}
+
+bool vmshm_worker_close_is_long(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && !st.st_nlink &&
+           st.st_blocks > LONG_CLOSE / 512;
+}
+
+static void close_call(void *opaque)
+{
+    close(GPOINTER_TO_INT(opaque));
+}
+
+void vmshm_worker_close(int fd)
+{
+    if (!vmshm_worker_close_is_long(fd) ||
+        !vmshm_worker_call(close_call, GINT_TO_POINTER(fd))) {
+        close(fd);
+    }
+}
