@@ -5,8 +5,8 @@
         vm.qmp("query-status")
         vm.inl(0xcfc)
 
-QEMU gets its ends of the sockets by inheritance: nothing has to be waited
-for, and a QEMU that dies is seen at once as an end of file.
+QEMU inherits its ends of the sockets, so that no connection has to be waited
+for. The death of QEMU is an end of file.
 """
 
 import base64
@@ -29,7 +29,7 @@ VMSHM_SO = os.path.abspath(os.environ.get(
     "VMSHM_SO", os.path.join(ROOT, "build", "vmshm.so")))
 BUILTIN = os.environ.get("VMSHM_BUILTIN") == "1"
 
-# A QEMU that is silent for so long is lost. Seconds.
+# Seconds without an answer after which a QEMU is lost
 DEADLINE = 30
 
 PR_SET_PDEATHSIG = 1
@@ -37,11 +37,11 @@ _libc = ctypes.CDLL(None)
 
 
 class Lost(Exception):
-    """QEMU is gone or silent; the text ends with what it said."""
+    """QEMU has ended or does not answer; the text ends with its output."""
 
 
 class QmpError(Exception):
-    """A command that QEMU refused; the text is QEMU's reason."""
+    """A command that QEMU refused; the text is the reason of QEMU."""
 
 
 def die_with_parent(number=signal.SIGKILL):
@@ -50,7 +50,7 @@ def die_with_parent(number=signal.SIGKILL):
 
 
 def load_args():
-    """The arguments that make QEMU know the device."""
+    """The arguments that load the device into QEMU."""
     return [] if BUILTIN else ["-plugin", VMSHM_SO]
 
 
@@ -74,8 +74,8 @@ def need_device():
 
 
 def package():
-    """The package version of QEMU, as in its --version: what the device
-    has to be built for. Empty when QEMU names none."""
+    """The package version of QEMU in the output of --version, which the device
+    has to be built for; empty if there is none."""
     text = subprocess.run([QEMU, "--version"], check=True,
                           stdout=subprocess.PIPE).stdout.decode()
     found = re.search(r"version \S+ \((.*)\)", text)
@@ -94,7 +94,7 @@ class _Line:
         try:
             self.sock.sendall(data)
         except OSError as e:
-            raise Lost(f"QEMU does not listen: {e}") from e
+            raise Lost(f"QEMU does not read its socket: {e}") from e
 
     def line(self):
         try:
@@ -102,7 +102,7 @@ class _Line:
         except OSError as e:
             raise Lost(f"QEMU does not answer: {e}") from e
         if not data.endswith(b"\n"):
-            raise Lost("QEMU is gone")
+            raise Lost("QEMU has ended")
         return data
 
     def close(self):
@@ -180,7 +180,7 @@ class Qemu:
             self.kill()
             if isinstance(e, Lost):
                 raise Lost(f"{e}; exit code {self.process.returncode}; "
-                           f"it said: {self.said()}") from e
+                           f"output: {self.said()}") from e
             raise
 
     def __enter__(self):
@@ -194,18 +194,18 @@ class Qemu:
             if isinstance(value, Lost):
                 value.args = (f"{value}; exit code "
                               f"{self.process.returncode}; "
-                              f"it said: {self.said()}",)
+                              f"output: {self.said()}",)
 
     # The process
 
     def said(self):
-        """All that QEMU printed so far."""
+        """The output of QEMU so far."""
         # pread: QEMU writes through the same open file description
         data = os.pread(self.stderr_file.fileno(), 1 << 20, 0)
         return data.decode(errors="replace").strip()
 
     def quit(self):
-        """End QEMU in its own way; exit code 0 or Lost."""
+        """Quits QEMU through QMP; exit code 0 or Lost."""
         if self.ended:
             return
         try:
@@ -213,12 +213,12 @@ class Qemu:
             code = self.process.wait(DEADLINE)
         except (Lost, subprocess.TimeoutExpired) as e:
             self.kill()
-            raise Lost(f"no clean end: {e}; exit code "
+            raise Lost(f"QEMU does not quit: {e}; exit code "
                        f"{self.process.returncode}; "
-                       f"it said: {self.said()}") from e
+                       f"output: {self.said()}") from e
         self._end()
         if code:
-            raise Lost(f"exit code {code}; it said: {self.said()}")
+            raise Lost(f"exit code {code}; output: {self.said()}")
 
     def kill(self):
         """End QEMU at once."""
@@ -256,12 +256,12 @@ class Qemu:
                 return answer["return"]
 
     def hmp(self, line):
-        """One line for the human monitor; what it prints."""
+        """A command line of the human monitor; returns its output."""
         return self.qmp("human-monitor-command", command_line=line)
 
     def event(self, name, match=lambda data: True):
-        """The data of the next such event, past ones included; each is
-        given once."""
+        """The data of the next matching event, also a past one; each event is
+        returned once."""
         for e in list(self.events):
             if e["event"] == name and match(e.get("data", {})):
                 self.events.remove(e)
@@ -273,7 +273,7 @@ class Qemu:
             self.events.append(e)
 
     def forget(self, name):
-        """Forget events of this name that came until now."""
+        """Drops all events of this name up to now."""
         self.qmp("query-status")
         self.events = collections.deque(
             e for e in self.events if e["event"] != name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every test tier prints: a line a test, and a total at the end.
+"""The output of all test tiers: a line for each test, a total at the end.
 
     ok NAME
     FAIL NAME: why
@@ -60,6 +60,6 @@ class Report:
             word = f"\033[{colour}m{word}\033[0m"
         text = f"{word} {name}"
         if why is not None:
-            # One line a test, whatever the reason holds
+            # One line for each test, also if the reason has several
             text += ": " + " ".join(str(why).split())
         print(text, file=self.out, flush=True)

@@ -23,7 +23,7 @@ def fresh_name():
 
 
 def pattern(size, salt=0):
-    """Bytes that differ from place to place and between salts, no zeros."""
+    """Bytes that depend on the offset and the salt; none is zero."""
     unit = bytes((i * 7 + salt * 31) % 251 + 1 for i in range(251 * 16))
     return (unit * (size // len(unit) + 1))[:size]
 
@@ -73,19 +73,19 @@ class Object:
 
 
 def path(name):
-    """Where the object of that name is."""
+    """The path of the object of that name"""
     return FOLDER + name if isinstance(name, str) else FOLDER.encode() + name
 
 
 def names():
     """All names of this test program's objects, as bytes. Other programs use
-    the folder meanwhile."""
+    the same directory."""
     return sorted(name for name in os.listdir(FOLDER.encode())
                   if name.startswith(PREFIX.encode()))
 
 
 def remove_all(prefix=PREFIX):
-    """Remove all objects and semaphores whose names begin with that."""
+    """Removes all objects and semaphores whose names begin with the prefix."""
     for start in (prefix, "sem." + prefix):
         for left in glob.glob(f"{FOLDER}/{glob.escape(start)}*"):
             try:
@@ -93,4 +93,4 @@ def remove_all(prefix=PREFIX):
             except IsADirectoryError:
                 os.rmdir(left)
             except FileNotFoundError:
-                pass            # A guest's, which ends now, too
+                pass            # A guest that ends now has removed it.

@@ -23,7 +23,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Skip(Exception):
-    """This machine does not have what the test needs; the text says what."""
+    """The test cannot run on this machine; the text is the reason."""
 
 
 def in_folder(folder, tier):
@@ -70,9 +70,9 @@ def each(report, tests):
 
 
 def main(name, run):
-    """Does not return. run(report) is done in a child process: the objects of
-    this run are removed when it ends, however it ends, SIGKILL included."""
-    # None is lost before there is a handler.
+    """Does not return. A child process calls run(report). The objects of this
+    run are removed when the child ends, also by SIGKILL."""
+    # No signal is lost before its handler is set.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     child = os.fork()
     if not child:
@@ -91,11 +91,11 @@ def main(name, run):
 
 
 def _tests(name, run):
-    """The exit code. Every way out is by way of each "finally"."""
+    """Returns the exit code. Every way out runs each "finally"."""
     die_with_parent(signal.SIGTERM)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda n, _: sys.exit(128 + n))
-    # Programs inherit what is ignored, as under nohup or after "&".
+    # Ignored signals are inherited, for example under nohup or after "&".
     signal.signal(signal.SIGINT, signal.default_int_handler)
     report = Report()
     try:
@@ -106,6 +106,6 @@ def _tests(name, run):
     except KeyboardInterrupt:
         return 130
     finally:
-        # Its parent may have been killed.
+        # The parent may have been killed.
         shm.remove_all()
     return report.finish()

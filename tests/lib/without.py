@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: without.py NUMBER COMMAND...
 
-Runs a command for which the system call of this number does not exist, as on
-an older Linux (x86-64). Its children inherit that.
+Runs a command without the system call of this number, which fails with ENOSYS
+as on an older Linux (x86-64). Children of the command inherit this.
 """
 
 import ctypes

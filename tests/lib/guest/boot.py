@@ -14,18 +14,17 @@ from qemu import ROOT, Lost, Qemu
 from .host import Host, OtherHost
 from .program import DEFAULT_QEMU
 
-# QEMU without the right of root to open everything: the rights of an object
-# count, as they do for others.
+# QEMU without root's right to open every file, so that the permissions of
+# objects have an effect
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 DISK = 16 << 20
 
 # erms: its "rep movsb" is emulated byte by byte, which is slow.
-# cx16: QEMU 7.2 computes the flags of cmpxchg16b from stale state; with the
-# kernels of today, which use it inline, every third boot dies of the rubbish
-# in EFLAGS.
+# cx16: QEMU 7.2 computes the flags of cmpxchg16b from stale state. Current
+# kernels use it inline, and every third boot dies of the wrong EFLAGS.
 CPU = "max,-erms,-cx16"
 
-# How often a guest is booted, at most; see Guest.boot()
+# The maximum number of boots of a guest; see Guest.boot()
 BOOTS = 3
 
 # Kernel messages that no test may cause, whatever their level. Warnings and
@@ -33,18 +32,18 @@ BOOTS = 3
 ALARM = re.compile(r"WARNING:|BUG:|Oops|Call Trace|general protection|"
                    r"Bad page|refcount_t|rcu: INFO|hung_task|UBSAN|KASAN|"
                    r"blocked for more than")
-# What every out-of-tree module causes.
+# Every out-of-tree module causes these messages.
 USUAL = r"taints kernel|module verification failed"
 MARK = "vmshm-test: "
 
 
 class Guest:
-    """One boot. Reports each test as it ends."""
+    """One boot. Reports each test when it ends."""
 
-    # A guest that says nothing for so long is lost; a test may take T_TIMEOUT.
+    # Seconds without output after which a guest is lost; see T_TIMEOUT
     silence = 90
 
-    # What the names of its objects begin with
+    # The prefix of the names of its objects
     prefix = Host.PREFIX
 
     def __init__(self, report, kernel, number, guest, plan, build):
@@ -56,21 +55,21 @@ class Guest:
         self.qemu_args, self.with_driver, modules = guest
         self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
         self.running = None
-        self.trouble = []           # what the kernel said, and when
+        self.trouble = []           # messages of the kernel, and when
         self.mark = None
         self.modules = kernel.modules(modules.split())
 
     def make_host(self, vm):
-        """Does what the guest asks for."""
+        """Serves the requests of the guest."""
         return Host(vm, lambda words: OtherGuest(self, words), self.prefix)
 
     def to_do(self):
-        """Lines of its plan, when all is loaded; see init."""
+        """The lines of the plan after the modules; see init"""
         return [f"run {p.in_guest} {p.name} {' '.join(tests)}"
                 for p, tests in self.plan]
 
     def initramfs(self, prefix):
-        """Writes it and returns its path."""
+        """Writes the initramfs and returns its path."""
         plan = [f"prefix {prefix}"]
         files = list(self.build.files)
         for program in sorted({f for p, _ in self.plan for f in p.python}):
@@ -94,11 +93,11 @@ class Guest:
         return base + ".cpio"
 
     def boot(self):
-        """Returns when the guest has ended; Lost if that was not its end.
+        """Returns when the guest has ended; Lost if it ended too early.
 
-        QEMU's emulation now and then loses the byte of a jump label that one
-        processor changes and the other one runs: a kernel that dies of that
-        before anything of ours is in it is booted again."""
+        QEMU's emulation sometimes loses the byte of a jump label that one
+        processor changes while the other one runs it. A kernel that dies of
+        this before the driver or a test runs is booted again."""
         for _ in range(BOOTS - 1):
             try:
                 return self.boot_once()
@@ -106,14 +105,14 @@ class Guest:
                 began = self.mark or self.running
                 if began or "Oops: int3" not in (self.last_words() or ""):
                     raise
-                print("     the kernel died of int3 while it booted: again",
+                print("     the kernel died of int3 during boot; booting again",
                       flush=True)
         return self.boot_once()
 
     def boot_once(self):
         with tempfile.TemporaryDirectory() as folder, \
                 socket.socket(socket.AF_UNIX) as listener:
-            # QEMU connects while it starts, so accept() below finds it
+            # QEMU connects during its start, before accept() below
             with open(os.path.join(folder, "disk"), "wb") as disk:
                 disk.truncate(DISK)
             qemu_args = self.qemu_args.replace("@FOLDER@", folder)
@@ -137,8 +136,8 @@ class Guest:
                       "pref64-reserve=4G",
                       "-kernel", os.path.join(self.kernel.folder, "vmlinuz"),
                       "-initrd", self.initramfs(self.prefix),
-                      # no_timer_check: on a busy host it finds the timer
-                      # broken, which ends the boot.
+                      # no_timer_check: on a busy host the check fails and
+                      # ends the boot.
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
                       "panic=-1 panic_on_warn=1 no_timer_check",
                       *shlex.split(qemu_args),
@@ -160,11 +159,11 @@ class Guest:
             try:
                 line = lines.readline()
             except TimeoutError as e:
-                raise Lost(f"it was silent for {self.silence} s") from e
+                raise Lost(f"no output for {self.silence} s") from e
             except OSError as e:
-                raise Lost("it ended") from e
+                raise Lost("the guest ended") from e
             if not line.endswith("\n"):
-                raise Lost("it ended")
+                raise Lost("the guest ended")
             line = line.rstrip("\r\n")
             word, _, rest = line.partition(" ")
             if line == "end":
@@ -180,7 +179,7 @@ class Guest:
                 self.result(line)
 
     def die(self, host):
-        """kill -9 of the machine: the test is what others make of it."""
+        """kill -9 of the VM; the test checks the effect on other processes."""
         host.vm.kill()
         answer = host.answer("reap")
         self.result(f"ok {self.running}" if answer == "done"
@@ -189,7 +188,7 @@ class Guest:
     def result(self, line):
         m = re.fullmatch(r"(run|ok|not ok|skip) ([^:]*)(?:: (.*))?", line)
         if not m:
-            raise Lost(f"it said: {line!r}")
+            raise Lost(f"unexpected line: {line!r}")
         word, test, why = m.groups()
         name = f"{self.kernel.version}/{test}"
         if word == "run":
@@ -211,7 +210,7 @@ class Guest:
             return
         expected = "|".join([USUAL] + [f"(?:{e})" for p, _ in self.plan
                                        for e in p.expected])
-        # Before the first test, errors are those of the emulated machine
+        # Errors before the first test are those of the emulated machine.
         worse = int(level) <= 3 and self.mark
         if ALARM.search(text) or ((worse or "vmshm" in text)
                                   and not re.search(expected, text)):
@@ -225,7 +224,7 @@ class Guest:
             return []
 
     def last_words(self):
-        """Why the kernel died, in its own words, or None."""
+        """The message with which the kernel died, or None"""
         for line in self.console():
             text = re.sub(r"^\[[^]]*\] *", "", line)
             if text != line and (ALARM.search(text)
@@ -234,7 +233,7 @@ class Guest:
         return None
 
     def tail(self):
-        """The end of the console, for people."""
+        """Prints the end of the console."""
         lines = self.console()[-25:]
         print(f"     the end of {os.path.relpath(self.log)}:")
         for line in lines:
@@ -242,7 +241,7 @@ class Guest:
 
 
 class BackgroundGuest(Guest):
-    """A guest in a thread, from start() on, whose programs report nothing."""
+    """A guest in a thread, started by start(); its programs report nothing."""
 
     def __init__(self, kernel, number, guest, plan, build):
         super().__init__(None, kernel, number, guest, plan, build)
@@ -266,10 +265,10 @@ class BackgroundGuest(Guest):
         super().listen(channel, host)
 
     def result(self, line):
-        raise Lost(f"it said: {line}")
+        raise Lost(f"unexpected line: {line}")
 
     def kill(self):
-        """The whole virtual machine"""
+        """Kills the whole virtual machine."""
         while self.thread.is_alive():
             if self.vm:
                 self.vm.process.kill()
@@ -277,8 +276,8 @@ class BackgroundGuest(Guest):
 
 
 class OtherGuest(BackgroundGuest):
-    """A second machine for a test in the first one. It runs helper programs,
-    all at the same time, with the host's objects in its /dev/shm."""
+    """A second VM for a test in the first one. It runs helper programs, all at
+    the same time, with the host's objects in its /dev/shm."""
 
     def __init__(self, first, words):
         super().__init__(first.kernel, "other", (DEFAULT_QEMU, True, ""), [],
@@ -294,7 +293,7 @@ class OtherGuest(BackgroundGuest):
                 *(f"start {words.strip()}" for words in self.programs), "join"]
 
     def end(self, seconds):
-        """Waits for that; what is wrong, or None."""
+        """Waits for the end; returns the problem, or None."""
         self.thread.join(seconds)
         if self.thread.is_alive():
             return "it does not end"

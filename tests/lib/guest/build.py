@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compiles test programs and what else is in a guest."""
+"""Compiles test programs and other files of a guest."""
 
 import concurrent.futures
 import os
@@ -11,7 +11,7 @@ from qemu import ROOT, Lost
 from . import host_rpc, python
 from .program import HARNESS, HELPERS, LIBRARY, TESTS, is_test, name_of
 
-# Where the tests' own programs are
+# The directory of compiled test programs
 FOLDER = os.path.join(ROOT, "build", "guest")
 FLAGS = ("-std=gnu11", "-static", "-s", "-O2", "-Wall", "-pthread",
          "-I", os.path.join(ROOT, "include"), "-I", HARNESS, "-I", TESTS)
@@ -26,7 +26,7 @@ def files_in(*folders):
 
 
 def headers():
-    """Each program is older than these, or is compiled again."""
+    """A program that is older than one of these is compiled again."""
     found = [f for f in files_in(HARNESS, TESTS, LIBRARY) if f.endswith(".h")]
     for folder, _, names in os.walk(os.path.join(ROOT, "include")):
         found += [os.path.join(folder, f) for f in names]
@@ -34,10 +34,10 @@ def headers():
 
 
 class Build:
-    """What is compiled for the guests of a run.
+    """The compiled files for the guests of a run.
 
-    folder    where that is, and where each guest leaves its log
-    files     what all guests have: (path in the guest, file)s
+    `folder`  the directory of these files, and of the logs of the guests
+    `files`   (path in the guest, file)s of all guests
     """
 
     def __init__(self, programs, folder=FOLDER):
@@ -58,12 +58,12 @@ class Build:
             self.files += host_rpc.files()
 
     def python(self, program):
-        """What runs a Python program in a guest; may be none."""
+        """The files that run a Python program in a guest; may be empty"""
         with self.lock:
             return python.files(program, self.folder)
 
     def _compile(self, wanted):
-        """The wanted tests, and all helper programs."""
+        """Compiles the wanted tests, and all helper programs."""
         newest = max(os.path.getmtime(f) for f in headers())
         jobs = []
         for source in self._sources(wanted):
@@ -82,7 +82,7 @@ class Build:
                         next(a for a in done.args if a.endswith(".c"))))
 
     def _sources(self, wanted):
-        """What has to be compiled; scripts become files of the guest."""
+        """The sources to compile; scripts become files of the guest."""
         for source in files_in(HARNESS, TESTS, LIBRARY):
             file = name_of(source)
             if file in wanted and file.endswith(".sh"):

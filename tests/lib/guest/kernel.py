@@ -9,7 +9,7 @@ from qemu import ROOT, Lost
 
 
 class Kernel:
-    """One kernel of scripts/fetch-kernel and what is built for it."""
+    """One kernel of scripts/fetch-kernel, and the driver for it"""
 
     def __init__(self, version):
         self.version = version
@@ -18,7 +18,7 @@ class Kernel:
                                    "vmshm.ko")
 
     def prepare(self):
-        """Fetch the kernel and build the driver, where that is not done."""
+        """Downloads the kernel and builds the driver, if they are missing."""
         for command in (["scripts/fetch-kernel", self.version],
                         ["make", "-s", "-C", "driver",
                          "KVER=" + self.version]):
@@ -31,7 +31,7 @@ class Kernel:
                 raise Lost(" ".join(command) + " failed")
 
     def modules(self, names):
-        """Files of the modules and of what they need, in loading order."""
+        """The files of the modules and their dependencies, in loading order"""
         files = {}
         for folder, _, found in os.walk(os.path.join(self.folder, "modules")):
             for file in found:
@@ -51,5 +51,5 @@ class Kernel:
             order.append(files[name])
 
         for name in names:
-            add(name)       # or it is built in; who needs it will tell
+            add(name)       # a missing module may be built in
         return order

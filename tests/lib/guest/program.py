@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Test programs and what they ask for; see t.h."""
+"""Test programs and their requirements; see t.h."""
 
 import os
 import re
 
 from qemu import ROOT
 
-# The folders of programs; those of the second run on the host, too
+# The directories of programs; those of the second one also run on the host
 TESTS = os.path.join(ROOT, "tests", "guest")
 LIBRARY = os.path.join(ROOT, "tests", "library")
 HARNESS = os.path.dirname(os.path.abspath(__file__))
@@ -15,9 +15,9 @@ HELPERS = os.path.join(TESTS, "helpers")
 
 DEFAULT_QEMU = "-device vmshm,id=vmshm0"
 
-# What "qemu:" can name instead of arguments: (arguments, modules of the
-# kernel). @PREFIX@ is what the names of the run's objects begin with, without
-# the "/"; @FOLDER@ a folder for its files.
+# Names that "qemu:" accepts in place of arguments: (arguments, modules of the
+# kernel). @PREFIX@ is the prefix of the names of the run's objects, without the
+# "/". @FOLDER@ is a directory for its files.
 MACHINES = {
     # The devices have to be as in fs.h
     "files": (
@@ -44,7 +44,7 @@ def directives(text, word):
 
 
 def name_of(source):
-    """The file's name; tests/library/test-NAME.c is library-NAME.c here."""
+    """The name of the file; tests/library/test-NAME.c is library-NAME.c."""
     folder, file = os.path.split(source)
     return file.replace("test-", "library-") if folder == LIBRARY else file
 
@@ -54,8 +54,8 @@ def is_test(file):
 
 
 class Program:
-    """A file test-NAME.c or test-NAME.sh, and what it asks for; variant is
-    the word after "qemu" of the line with the arguments, if any."""
+    """A file test-NAME.c or test-NAME.sh, and its requirements. variant is the
+    word after "qemu" in the line with the arguments, if any."""
 
     def __init__(self, source, text, variant, qemu):
         self.file = file = name_of(source)
@@ -73,12 +73,12 @@ class Program:
         self.rpc = "rpc" in directives(text, "needs")
         qemu, modules = MACHINES.get(
             qemu, (qemu, " ".join(directives(text, "modules"))))
-        # What has to be the same for two programs to share a guest
+        # Programs with equal values share a guest.
         self.guest = (qemu, "none" not in directives(text, "driver"), modules)
 
     @classmethod
     def all_of(cls, source):
-        """One for each line "qemu:" or "qemu VARIANT:"."""
+        """A program for each line "qemu:" or "qemu VARIANT:"."""
         with open(source, encoding="utf-8") as f:
             text = f.read()
         runs = re.findall(DIRECTIVE.format(r"qemu(?:[ \t]+(\w+))?"), text,
@@ -92,7 +92,7 @@ class Program:
 
 
 def all_programs():
-    """Of all folders"""
+    """The programs of all directories"""
     return [p for folder in (HARNESS, TESTS, LIBRARY)
             for f in sorted(os.listdir(folder))
             if is_test(name_of(os.path.join(folder, f)))

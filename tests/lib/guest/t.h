@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a guest test program is written with; tests/guest/run.py runs it.
+ * The interface for test programs in a guest; tests/guest/run.py runs them.
  *
- * A program is one file test-NAME.c: some T_TEST()s and no main(). Each test
- * runs in a child process of its own, in the order of the file, and has
- * passed when it returns. Whatever ends it otherwise (a failed check, a
- * signal, exit, T_TIMEOUT) is a failure. Its name is KERNEL/NAME/test.
+ * A program is one file test-NAME.c with T_TEST()s and without main(). Each
+ * test runs in a child process of its own, in the order of the file. A test has
+ * passed when it returns. Another end (a failed check, a signal, exit,
+ * T_TIMEOUT) is a failure. The name of the test is KERNEL/NAME/test.
  *
  *	#include "t.h"
  *
@@ -21,22 +21,23 @@
  *		...
  *	}
  *
- * Lines of the file that the runner understands, in any comment:
+ * Directives for the runner, as lines in any comment of the file:
  *
  *	qemu: ARGS	boot with these arguments instead of the default
  *			"-device vmshm,id=vmshm0"; files with the same
  *			arguments share a boot. Two root ports for hot-plug,
- *			rp0 and rp1, are always there.
+ *			rp0 and rp1, always exist.
  *			ARGS can also be a name in program.py's MACHINES.
  *	qemu VARIANT: ARGS	the same. With several of these lines the file
  *			is run once for each, as NAME@VARIANT.
- *	needs: python FILE	this program as /FILE, without its folder, and
- *			what runs it, bin/python3; not, if it does not run here
+ *	needs: python FILE	this program as /FILE, without its directory,
+ *			and bin/python3 to run it; neither, if the program does
+ *			not run on this host
  *	needs: library	libvmshm.so.0
- *	needs: tool	the program vmshm of tools/, as bin/vmshm
+ *	needs: tool	the tool vmshm of tools/, as bin/vmshm
  *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their
  *			libraries
- *	modules: NAMES	load these modules of the kernel package, too
+ *	modules: NAMES	also load these modules of the kernel package
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
  *	expect-log: RE	a kernel message of level "warning" or worse that
  *			mentions vmshm, or any of level "err" or worse, is a
@@ -52,7 +53,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define T_TIMEOUT 60	/* seconds; a test that hangs so long has failed */
+#define T_TIMEOUT 60	/* seconds; a longer test has failed */
 
 struct t_test {
 	const char *name;
@@ -104,10 +105,10 @@ void t_errno(const char *file, int line, const char *what, long ret, int err);
 const char *t_name(const char *tail);
 
 /*
- * Ask the host for something and wait until it is done. The result is what
- * the host answers ("" if there is nothing to say), valid until the next
- * call; the test fails if the host could not. Any process of the test may
- * call. The requests (NAME is from t_name(), numbers are decimal):
+ * Sends a request to the host and waits until it is done. The result is the
+ * answer of the host ("" if there is none), valid until the next call. The test
+ * fails if the request fails. Any process of the test may call. The requests
+ * (NAME is from t_name(), numbers are decimal):
  *
  *	create NAME SIZE [MODE]		make an object (octal mode, default 600)
  *	many NAME COUNT SIZE		NAME0, NAME1, ... each beginning with
@@ -150,21 +151,21 @@ const char *t_name(const char *tail);
  *	device_del ID			and wait until the guest has let it go
  *	unplug ID			as device_del, but do not wait
  *	gone ID				wait for what "unplug" began
- *	machine PROGRAM ARG... [; ...]	boots another machine, which runs these
+ *	machine PROGRAM ARG... [; ...]	boots another VM, which runs these
  *					helper programs at the same time, with
  *					the host's objects in its /dev/shm
  *	machine_end			waits for their end; they must succeed
- *	machine_kill			kill -9 of that machine
+ *	machine_kill			kill -9 of that VM
  *	hmp COMMAND...			QEMU's monitor; lines are joined by '|'
  *	qmp JSON			answers JSON
  *	ping				nothing
- *	die				kill -9 of QEMU: the last thing of its
- *					last test, which has passed if "reap" is
- *					"done" then
+ *	die				kill -9 of QEMU, at the end of its last
+ *					test, which has passed if "reap" then
+ *					answers "done"
  */
 const char *t_host(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, but a failure of the host is the result NULL. */
+/* The same, but the result is NULL if the request fails. */
 const char *t_host_try(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
 
