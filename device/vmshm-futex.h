@@ -16,9 +16,9 @@ bool vmshm_futex_possible(void);
 
 /*
  * The slots of a device whose objects are in @arena. @fired is where the bits
- * of slots that have fired are set; the guest may write there. @irq is raised whenever a
- * slot fires, and is freed with the slots. What holds a word has to end before
- * the object goes from the arena.
+ * of slots that have fired are set; the guest may write there. @irq is raised
+ * whenever a slot fires, and is freed with the slots. A hold has to end before
+ * its object is detached from the arena.
  */
 VMShmFutex *vmshm_futex_new(VMShmWindow *arena, uint32_t *fired,
                             VMShmIrq *irq);
