@@ -19,19 +19,7 @@
 #include "hint.h"
 #include "print.h"
 
-/* Whether a line of the file contains the text */
-static bool has_line(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "re");
-	char line[512];
-	bool found = false;
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = strstr(line, text);
-	if (f)
-		fclose(f);
-	return found;
-}
+#define LOCKDOWN "/sys/kernel/security/lockdown"
 
 /* As in the list of depmod(8); the name may end in .xz or the like. */
 static bool has_module(const char *release)
@@ -39,7 +27,7 @@ static bool has_module(const char *release)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "/lib/modules/%s/modules.dep", release);
-	return has_line(path, "/vmshm.ko");
+	return file_has_line(path, "/vmshm.ko");
 }
 
 /* The release of a kernel that has the module; false if there is none. */
@@ -112,8 +100,7 @@ static bool check_driver(void)
 		return false;
 	}
 	finding(BAD, "driver", "The driver is not loaded.");
-	if (has_line("/sys/kernel/security/lockdown", "[integrity]") ||
-	    has_line("/sys/kernel/security/lockdown", "[confidentiality]")) {
+	if (exists(LOCKDOWN) && !file_has_line(LOCKDOWN, "[none]")) {
 		explain("Secure Boot is on: the kernel loads a module only if "
 			"it knows its key. The first command imports the key "
 			"of DKMS, for which the next boot asks.");
@@ -298,7 +285,7 @@ void examine_guest(void)
 	size_t i;
 
 	if (check_pci(devices, count) && check_driver()) {
-		if (has_line("/proc/filesystems", "\tvmshm\n"))
+		if (file_has_line("/proc/filesystems", "\tvmshm\n"))
 			finding(GOOD, "filesystem", "The kernel has the file "
 				"system vmshm.");
 		else

@@ -4,13 +4,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
-#include <libgen.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -18,6 +15,7 @@
 
 #include <linux/magic.h>
 
+#include "doctor-parts.h"
 #include "doctor.h"
 #include "files.h"
 #include "finding.h"
@@ -136,103 +134,6 @@ static bool check_qemu(char path[PATH_MAX], char *version, size_t size)
 	return true;
 }
 
-/* Whether the file contains the string, as the device for that QEMU does */
-static bool has_string(const char *path, const char *wanted)
-{
-	size_t len = strlen(wanted) + 1;
-	struct stat st;
-	char *data, *found = NULL;
-	int fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	if (fstat(fd, &st) < 0 || !st.st_size) {
-		close(fd);
-		return false;
-	}
-	data = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	close(fd);
-	if (data == MAP_FAILED)
-		return false;
-	do {
-		char *from = found ? found + 1 : data;
-
-		found = memmem(from, data + st.st_size - from, wanted, len);
-		/* "17.2.22" contains "7.2.22". */
-	} while (found && found > data && found[-1]);
-	munmap(data, st.st_size);
-	return found;
-}
-
-/* The paths that vmshm.so may have; false when there are no more. */
-static bool candidate(size_t i, char path[PATH_MAX])
-{
-	static const struct {
-		bool beside_us;
-		const char *path;
-	} places[] = {
-		{ true, "vmshm.so" },
-		{ true, "../lib/vmshm.so" },
-		{ false, "build/vmshm.so" },
-		{ false, "/usr/local/lib/vmshm.so" },
-		{ false, "/usr/lib/vmshm.so" },
-	};
-	const char *named = getenv("VMSHM_SO");
-	char directory[PATH_MAX];
-
-	if (named && *named) {
-		snprintf(path, PATH_MAX, "%s", named);
-		return i == 0;
-	}
-	if (i >= ARRAY_SIZE(places))
-		return false;
-	own_directory(directory);
-	if (!places[i].beside_us)
-		strcpy(path, places[i].path);
-	else if (snprintf(path, PATH_MAX, "%s/%s", directory, places[i].path) >=
-		 PATH_MAX)
-		*path = '\0';
-	return true;
-}
-
-/* Whether a device in the directory beside the loader is for this QEMU */
-static bool has_device(const char *loader, const char *version)
-{
-	char directory[PATH_MAX], pattern[PATH_MAX + 32];
-	bool found = false;
-	glob_t devices;
-	size_t i;
-
-	snprintf(directory, sizeof(directory), "%s", loader);
-	snprintf(pattern, sizeof(pattern), "%s/vmshm-devices/*.so",
-		 dirname(directory));
-	if (glob(pattern, 0, NULL, &devices) != 0)
-		return false;
-	for (i = 0; i < devices.gl_pathc && !found; i++)
-		found = has_string(devices.gl_pathv[i], version);
-	globfree(&devices);
-	return found;
-}
-
-/* The device for this QEMU; if there is none, @other is one for another. */
-static bool find_device(const char *version, char path[PATH_MAX],
-			char other[PATH_MAX])
-{
-	size_t i;
-
-	*other = '\0';
-	for (i = 0; candidate(i, path); i++) {
-		if (access(path, F_OK) < 0)
-			continue;
-		if (has_string(path, version) || has_device(path, version))
-			return true;
-		if (!*other)
-			strcpy(other, path);
-	}
-	return false;
-}
-
 /* Whether QEMU was built with the device */
 static bool is_built_in(char *path)
 {
@@ -241,46 +142,6 @@ static bool is_built_in(char *path)
 
 	return output_of(argv, text, sizeof(text)) &&
 	       strstr(text, "name \"vmshm\"");
-}
-
-static void advise_build(void)
-{
-	char source[PATH_MAX];
-
-	if (source_path("", source)) {
-		advice("make -C %s device", quoted(source));
-		return;
-	}
-	explain("In the source directory of VMShm:");
-	advice("make device");
-}
-
-static void check_device(char *qemu_path, const char *version)
-{
-	char path[PATH_MAX], other[PATH_MAX], stamp[128];
-
-	if (find_device(version, path, other)) {
-		finding(GOOD, "device", "%s is built for this QEMU.",
-			escaped(path));
-		return;
-	}
-	if (is_built_in(qemu_path)) {
-		finding(GOOD, "device", "The device is part of this QEMU.");
-		return;
-	}
-	if (!*other)
-		finding(BAD, "device", "The device, vmshm.so, is not built.");
-	else if (access(other, R_OK) < 0)
-		finding(BAD, "device", "%s: %s.", escaped(other),
-			strerror(errno));
-	else if (read_line(stamp, sizeof(stamp), "%s.stamp", other) &&
-		 has_string(other, stamp))
-		finding(BAD, "device", "%s is built for QEMU %s: this QEMU "
-			"refuses it.", escaped(other), escaped(stamp));
-	else
-		finding(BAD, "device", "%s is built for another QEMU: this one "
-			"refuses it.", escaped(other));
-	advise_build();
 }
 
 static bool in_container(void)
@@ -376,10 +237,17 @@ static void check_kvm(void)
 
 void examine_host(void)
 {
-	char path[PATH_MAX], version[256];
+	char path[PATH_MAX], real[PATH_MAX], version[256];
+	size_t count, hidden;
+	struct vm *vms;
 
+	count = vms_find(&vms, &hidden);
 	if (check_qemu(path, version, sizeof(version)))
-		check_device(path, version);
+		examine_device(realpath(path, real) ? real : path, version,
+			       is_built_in(path), vms, count);
 	check_shm();
 	check_kvm();
+	examine_libvirt();
+	examine_vms(vms, count, hidden);
+	free(vms);
 }

@@ -48,6 +48,21 @@ bool exists(const char *fmt, ...)
 	return access(path, F_OK) == 0;
 }
 
+bool file_has_line(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "re");
+	char *line = NULL;
+	bool found = false;
+	size_t size = 0;
+
+	while (f && !found && getline(&line, &size, f) > 0)
+		found = strstr(line, text);
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
+}
+
 void own_directory(char path[PATH_MAX])
 {
 	ssize_t len = readlink("/proc/self/exe", path, PATH_MAX - 1);

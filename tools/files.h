@@ -15,6 +15,8 @@
 /* The first line of the file, without its end; false if there is none. */
 bool read_line(char *line, size_t size, const char *fmt, ...) PRINTF(3, 4);
 bool exists(const char *fmt, ...) PRINTF(1, 2);
+/* Whether a line of the file contains the text */
+bool file_has_line(const char *path, const char *text);
 /* The directory that this program is in; "" if that is not known */
 void own_directory(char path[PATH_MAX]);
 /*

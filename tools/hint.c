@@ -5,7 +5,6 @@
  */
 #include <ctype.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +105,14 @@ const char *quoted(const char *word)
 	quote(out, word);
 	fclose(out);
 	return *text ? *text : "";
+}
+
+const char *quoted_acl(const char *user, bool readonly)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "u:%s:%s", user, readonly ? "r" : "rw");
+	return quoted(text);
 }
 
 const char *sudo(void)

@@ -6,6 +6,8 @@
 #ifndef VMSHM_TOOL_HINT_H
 #define VMSHM_TOOL_HINT_H
 
+#include <stdbool.h>
+
 #include "macros.h"
 
 /* Prints one command to stderr. */
@@ -24,6 +26,8 @@ void hint_command_line(int argc, char **argv, int command);
  * frees it.
  */
 const char *quoted(const char *word);
+/* "u:NAME:rw" for setfacl(1), quoted; the same buffer */
+const char *quoted_acl(const char *user, bool readonly);
 /* "sudo ", or "" for root */
 const char *sudo(void);
 

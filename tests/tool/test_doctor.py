@@ -6,21 +6,28 @@ QEMU. So is a guest here: with what its kernel would show in /sys; real ones
 are in tests/guest/test-tool.sh.
 """
 
+import functools
 import os
 import platform
+import re
+import subprocess
 
-from tool import (COLUMNS, ROOT, Skip, check_hint, contains, equal, folder,
-                  program, vmshm, with_mounts, with_shm)
+from tool import (COLUMNS, ROOT, Skip, alone, check_hint, contains, equal,
+                  folder, program, vmshm, with_mounts)
 
 VERSION = "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)"
 OTHER = "10.0.2 (Debian 1:10.0.2+ds-2)"
+TOOL = vmshm("--version").out.split()[1]
+FAKES = folder()
+# Other users run them, too.
+os.chmod(FAKES.name, 0o755)
 
 
 def findings(*args, code=0, **more):
     """{check: (verdict, text, explanations, advice)}, the same as people see
     it. A host has a /dev/shm of its own, whose free memory does not change."""
     if "-H" in args:
-        more.setdefault("before", with_shm("1G"))
+        more.setdefault("before", alone())
     told = vmshm("doctor", "--json", *args, code=code, **more).json
     equal(told["healthy"], code == 0)
     people = vmshm("doctor", *args, code=code, **more).out
@@ -38,7 +45,9 @@ def findings(*args, code=0, **more):
             f["verdict"], f["text"], " ".join(f["explanation"]),
             "\n".join(f["advice"])))
     for line in people.splitlines():
-        if len(line) > COLUMNS and "type: " not in line:
+        # A long path is not broken; it stands alone, or after the verdict.
+        if (len(line) > COLUMNS and "type: " not in line and
+                len(line.split()) > 2):
             raise AssertionError(f"too wide: {line}")
     return found
 
@@ -53,98 +62,179 @@ def expect(found, check, verdict, *parts):
 
 # Hosts
 
-class Host:
-    """A folder with a QEMU of that version and a device, as files."""
+@functools.lru_cache(None)
+def fake_qemu(version, built_in):
+    """A program with a build ID that tells this version and devices."""
+    base = os.path.join(FAKES.name, str(fake_qemu.cache_info().misses))
+    with open(base + ".c", "w", encoding="ascii") as f:
+        f.write(f"""#include <stdio.h>
+int main(int argc, char **argv)
+{{
+	puts(argv[argc - 1][0] == '-' ? "QEMU emulator version {version}" :
+	     "name \\"{'vmshm' if built_in else 'e1000'}\\", bus PCI");
+}}
+""")
+    subprocess.run(["cc", "-Wl,--build-id", "-o", base, base + ".c"],
+                   check=True)
+    notes = subprocess.run(["readelf", "-n", base], check=True,
+                           stdout=subprocess.PIPE).stdout.decode()
+    return base, re.search("Build ID: ([0-9a-f]+)", notes).group(1)
 
-    def __init__(self, version=VERSION, device=VERSION, stamp=True,
-                 built_in=False):
+
+class Host:
+    """A directory with a QEMU of that version, a loader, and a device."""
+
+    def __init__(self, version=VERSION, device=VERSION, built_in=False,
+                 loader=True, **info):
         self.folder = folder()
         here = self.folder.name
-        said = f"QEMU emulator version {version}"
-        helped = 'name "vmshm", bus PCI' if built_in else 'name "e1000"'
-        self.env = {
-            "QEMU": program(here, "qemu", f"""case $1 in
-                --version) echo '{said}'; echo 'Copyright (c)' ;;
-                *) echo '{helped}' ;;
-                esac"""),
-            "VMSHM_SO": os.path.join(here, "vmshm.so"),
-        }
-        if device is not None:
+        self.qemu, self.id = fake_qemu(version, built_in)
+        self.env = {"QEMU": self.qemu,
+                    "VMSHM_SO": os.path.join(here, "vmshm.so")}
+        self.devices = os.path.join(here, "vmshm-devices")
+        os.mkdir(self.devices)
+        os.chmod(here, 0o755)
+        if loader:
             with open(self.env["VMSHM_SO"], "wb") as f:
-                f.write(b"\x7fELF" + bytes(5000) + b"text\0" +
-                        device.encode() + b"\0more")
-            if stamp:
-                with open(self.env["VMSHM_SO"] + ".stamp", "w",
-                          encoding="ascii") as f:
-                    f.write(device + "\n")
+                f.write(b"\x7fELF")
+        if device is not None:
+            self.add(self.id, device, **{"qemu": self.qemu, **info})
+
+    def add(self, build_id, device, **info):
+        """A device file, with what its .info file says."""
+        base = os.path.join(self.devices, build_id)
+        with open(base + ".so", "wb") as f:
+            f.write(b"\x7fELF" + bytes(5000) + b"text\0" +
+                    device.encode() + b"\0more")
+        with open(base + ".info", "w", encoding="ascii") as f:
+            for key, value in {"version": device, **info}.items():
+                f.write(f"{key}={value}\n")
+        return base + ".so"
 
     def __enter__(self):
-        return self.env
+        return self
 
     def __exit__(self, *_):
         self.folder.cleanup()
 
 
 def test_real_device():
-    """What "device" has built is for the QEMU that is installed."""
-    if not os.path.exists(os.path.join(ROOT, "build", "vmshm.so")):
-        raise Skip("no build/vmshm.so")
+    """What "make device" has built is for the QEMU that is installed."""
+    if not os.path.exists(os.path.join(ROOT, "build", "vmshm-devices")):
+        raise Skip("no build/vmshm-devices")
     found = findings("-H")
     expect(found, "qemu", "ok", "is QEMU")
-    expect(found, "device", "ok", "vmshm.so is built for this QEMU")
+    expect(found, "loader", "ok", "vmshm.so")
+    expect(found, "device", "ok", "is built for this QEMU")
     expect(found, "shm", "ok", "/dev/shm")
 
 
 def test_device_fits():
-    with Host() as env:
-        found = findings("-H", env=env)
+    with Host(vmshm=TOOL, source="7.2.22") as host:
+        found = findings("-H", env=host.env)
         expect(found, "qemu", "ok", VERSION)
-        expect(found, "device", "ok", env["VMSHM_SO"])
+        expect(found, "loader", "ok", host.env["VMSHM_SO"])
+        expect(found, "device", "ok", f"vmshm-devices/{host.id}.so")
+        equal("devices" in found, False)
 
 
 def test_device_of_another_qemu():
-    with Host(device=OTHER) as env:
-        found = findings("-H", env=env, code=1)
-        expect(found, "device", "fail", OTHER, "refuse", "make ", "device")
-    with Host(device=OTHER, stamp=False) as env:
-        found = findings("-H", env=env, code=1)
-        expect(found, "device", "fail", "another QEMU", "make ", "device")
+    """Of the right name; nothing but the whole version will do."""
+    for other in (OTHER, "1" + VERSION, VERSION + "x", VERSION[:-1], ""):
+        with Host(device=other) as host:
+            expect(findings("-H", env=host.env, code=1), "device", "fail",
+                   "another QEMU", "make ", "QEMU=" + host.qemu)
 
 
-def test_device_of_similar_qemu():
-    """Nothing but the whole version will do, and no stamp can lie."""
-    for other in ("1" + VERSION, VERSION + "x", VERSION[:-1]):
-        with Host(device=other) as env:
-            expect(findings("-H", env=env, code=1), "device", "fail")
-    with Host(device=OTHER) as env:
-        with open(env["VMSHM_SO"] + ".stamp", "w", encoding="ascii") as f:
-            f.write(VERSION + "\n")
-        expect(findings("-H", env=env, code=1), "device", "fail",
-               "another QEMU")
+def test_device_by_nearest_source():
+    with Host(source="7.2.18") as host:
+        expect(findings("-H", env=host.env), "device", "note", "7.2.18",
+               "not available")
+
+
+def test_device_of_another_version():
+    with Host(source="7.2.22", vmshm="0.0.1") as host:
+        expect(findings("-H", env=host.env), "device", "note", "0.0.1", TOOL,
+               "make ")
 
 
 def test_no_device():
-    with Host(device=None) as env:
-        expect(findings("-H", env=env, code=1), "device", "fail",
-               "not built", "make ", "device")
+    with Host(device=None) as host:
+        expect(findings("-H", env=host.env, code=1), "device", "fail",
+               "not built", host.id, "make ", "QEMU=" + host.qemu)
+    with Host(device=None, loader=False) as host:
+        expect(findings("-H", env=host.env, code=1), "device", "fail",
+               "not built", "make ")
 
 
-def test_device_empty():
-    with Host(device=None) as env:
-        with open(env["VMSHM_SO"], "wb"):
+def test_device_is_no_file():
+    with Host(device=None) as host:
+        os.mkdir(os.path.join(host.devices, host.id + ".so"))
+        expect(findings("-H", env=host.env, code=1), "device", "fail")
+    with Host() as host:
+        with open(os.path.join(host.devices, host.id + ".so"), "wb"):
             pass
-        expect(findings("-H", env=env, code=1), "device", "fail")
-
-
-def test_device_is_folder():
-    with Host(device=None) as env:
-        os.mkdir(env["VMSHM_SO"])
-        expect(findings("-H", env=env, code=1), "device", "fail")
+        expect(findings("-H", env=host.env, code=1), "device", "fail")
 
 
 def test_device_built_in():
-    with Host(device=None, built_in=True) as env:
-        expect(findings("-H", env=env), "device", "ok", "part of this QEMU")
+    with Host(device=None, loader=False, built_in=True) as host:
+        expect(findings("-H", env=host.env), "device", "ok",
+               "part of this QEMU")
+
+
+def test_devices_of_others():
+    """Those of installed QEMU binaries are counted, others named."""
+    other, other_id = fake_qemu(OTHER, False)
+    with Host() as host:
+        host.add(other_id, OTHER, qemu=other)
+        found = findings("-H", env=host.env)
+        expect(found, "devices", "ok", "1 more device")
+    with Host() as host:
+        stale = host.add("abcd", OTHER, qemu=other)
+        # A file that is being written
+        with open(os.path.join(host.devices, ".new.1.so"), "wb"):
+            pass
+        found = findings("-H", env=host.env)
+        expect(found, "devices", "note", stale, OTHER, "rm " + stale)
+
+
+def test_qemu_without_build_id():
+    """Or with one that a damaged file only seems to have."""
+    with Host() as host:
+        with open(host.qemu, "rb") as f:
+            whole = f.read()
+        at = whole.index(bytes.fromhex(host.id)) - 16
+        for name, data in (
+                ("none", whole[:at + 8] + b"\7" + whole[at + 9:]),
+                ("long", whole[:at + 4] + b"\xff" * 4 + whole[at + 8:]),
+                ("name", whole[:at] + b"\xff" * 4 + whole[at + 4:])):
+            path = os.path.join(host.folder.name, name)
+            with open(path, "wb") as f:
+                f.write(data)
+            os.chmod(path, 0o755)
+            expect(findings("-H", env={**host.env, "QEMU": path}, code=1),
+                   "device", "fail", "no build ID")
+        script = program(host.folder.name, "script",
+                         f"echo 'QEMU emulator version {VERSION}'")
+        expect(findings("-H", env={**host.env, "QEMU": script}, code=1),
+               "device", "fail", "no build ID")
+
+
+def test_source():
+    """Whether the source of a Debian QEMU is there, for the next build."""
+    with Host(version="7.2.99 (Debian 1:7.2+x-1+b3)") as host:
+        found = findings("-H", env=host.env, code=1)
+        expect(found, "source", "note", "7.2+x-1 is not cached")
+        if os.geteuid():
+            raise Skip("not root")
+        cache = ("mount -t tmpfs none /var/cache\n"
+                 "mkdir -p /var/cache/vmshm/qemu/7.2+x-1\n"
+                 "touch /var/cache/vmshm/qemu/7.2+x-1/.complete")
+        expect(findings("-H", env=host.env, code=1, before=alone(cache)),
+               "source", "ok", "cached")
+    with Host(version="9.9.9") as host:
+        equal("source" in findings("-H", env=host.env, code=1), False)
 
 
 def test_no_qemu():
@@ -153,7 +243,7 @@ def test_no_qemu():
     equal("device" in found, False)
     with folder() as empty:
         found = findings("-H", code=1, before=[
-            *with_shm("1G"), "/usr/bin/env", "QEMU=", "PATH=" + empty])
+            *alone(), "/usr/bin/env", "QEMU=", "PATH=" + empty])
         expect(found, "qemu", "fail", "qemu-system-x86_64")
         if os.path.exists("/etc/debian_version"):
             expect(found, "qemu", "fail", "apt install qemu-system-x86")
@@ -171,50 +261,48 @@ def test_odd_qemu():
 
 
 def test_shm_small():
-    with Host() as env:
-        found = findings("-H", env=env, before=with_shm("64M"))
+    with Host() as host:
+        found = findings("-H", env=host.env, before=alone(size="64M"))
         expect(found, "shm-size", "note", "64 MiB", "size=1")
 
 
 def test_shm_full():
-    with Host() as env:
-        before = with_mounts(
-            "mount -t tmpfs -o size=8M,mode=1777 none /dev/shm\n"
-            "head -c 8388608 /dev/zero >/dev/shm/x")
-        found = findings("-H", env=env, before=before, code=1)
+    with Host() as host:
+        before = alone("head -c 8388608 /dev/zero >/dev/shm/x", size="8M")
+        found = findings("-H", env=host.env, before=before, code=1)
         expect(found, "shm-size", "fail", "full", "vmshm ls", "vmshm rm")
 
 
 def test_shm_no_limit():
-    with Host() as env:
-        before = with_mounts("mount -t tmpfs -o size=0 none /dev/shm")
-        expect(findings("-H", env=env, before=before), "shm-size", "ok")
+    with Host() as host:
+        before = alone("mount -t tmpfs -o size=0 none /dev/shm")
+        expect(findings("-H", env=host.env, before=before), "shm-size", "ok")
 
 
 def test_shm_not_mounted():
-    with Host() as env, folder() as plain:
-        before = with_mounts(f"mount --bind {plain} /dev/shm")
+    with Host() as host, folder() as plain:
+        before = alone(f"mount --bind {plain} /dev/shm")
         if os.statvfs(plain).f_fsid == os.statvfs("/dev/shm").f_fsid:
             raise Skip("the temporary folder is in a tmpfs")
-        with_code = findings("-H", env=env, before=before, code=1)
+        with_code = findings("-H", env=host.env, before=before, code=1)
         expect(with_code, "shm", "fail", "No tmpfs", "mount -t tmpfs")
 
 
 def test_shm_read_only():
-    with Host() as env:
-        before = with_mounts("mount -t tmpfs -o ro none /dev/shm")
-        expect(findings("-H", env=env, before=before, code=1), "shm", "fail",
-               "Read-only", "remount,rw")
+    with Host() as host:
+        before = alone("mount -t tmpfs -o ro none /dev/shm")
+        expect(findings("-H", env=host.env, before=before, code=1), "shm",
+               "fail", "Read-only", "remount,rw")
 
 
 def test_shm_forbidden():
     """For who is not root."""
     if os.geteuid():
         raise Skip("not root")
-    before = [*with_mounts("mount -t tmpfs -o mode=755 none /dev/shm\n"
-                           # Others may have no access to the build directory
-                           "mount -t tmpfs none /mnt\n"
-                           "cp build/tool/vmshm /mnt/vmshm"),
+    # Other users may have no access to the build directory.
+    before = [*alone("mount -t tmpfs -o mode=755 none /dev/shm\n"
+                     "mount -t tmpfs none /mnt\n"
+                     "cp build/tool/vmshm /mnt/vmshm"),
               "setpriv", "--reuid", "65534", "--clear-groups",
               "sh", "-c", 'shift; cd /; exec /mnt/vmshm "$@"', "sh"]
     expect(findings("-H", before=before, code=1), "shm", "fail",
@@ -225,10 +313,10 @@ def test_bare_dev():
     """No /dev/shm, no /dev/kvm."""
     if os.geteuid():
         raise Skip("not root")
-    with Host() as env:
-        before = with_mounts("mount -t tmpfs none /dev\n"
-                             "mknod /dev/null c 1 3")
-        found = findings("-H", env=env, before=before, code=1)
+    with Host() as host:
+        before = alone("mount -t tmpfs none /dev\n"
+                       "mknod /dev/null c 1 3")
+        found = findings("-H", env=host.env, before=before, code=1)
         expect(found, "shm", "fail", "No such file", "mkdir -p /dev/shm",
                "mount -t tmpfs")
         expect(found, "kvm", "note", "slow")
@@ -314,9 +402,9 @@ def test_guest_is_known():
         told = vmshm("doctor", "--json", before=guest.before(), env=none,
                      code=1).json
         equal({f["side"] for f in told["findings"]}, {"guest"})
-        with Host() as env:
-            told = vmshm("doctor", "--json", before=guest.before(), env=env,
-                         code=1).json
+        with Host() as host:
+            told = vmshm("doctor", "--json", before=guest.before(),
+                         env=host.env, code=1).json
             equal({f["side"] for f in told["findings"]}, {"host", "guest"})
     with Guest() as guest:
         guest.write("devices/0000:00:00.0/subsystem_vendor", "0x1af4\n")

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from shm import Object, fresh_name, path
-from tool import (COLUMNS, ROOT, VMSHM, Skip, contains, equal, folder,
+from tool import (COLUMNS, ROOT, VMSHM, Skip, alone, contains, equal, folder,
                   vmshm)
 
 COMMANDS = ("ls", "info", "create", "rm", "cat", "write", "run", "send",
@@ -178,8 +178,9 @@ def test_longest_name():
 def on_terminal(*args, env=None):
     """What a person sees."""
     own, other = pty.openpty()
-    with subprocess.Popen([VMSHM, *args], stdout=other, stdin=other,
-                          cwd=ROOT, env={**os.environ, **(env or {})}):
+    with subprocess.Popen([*alone(), VMSHM, *args], stdout=other,
+                          stdin=other, cwd=ROOT,
+                          env={**os.environ, **(env or {})}):
         os.close(other)
         seen = b""
         try:
@@ -199,7 +200,9 @@ def test_colour():
     seen = on_terminal("doctor", env={"TERM": "xterm", "NO_COLOR": ""})
     equal("\033[" in seen, True, "colour on a terminal")
     plain = re.sub("\033\\[[0-9]*m", "", seen)
-    equal([s for s in plain.splitlines() if len(s) > COLUMNS], [])
+    # The path of a device may be longer than a line.
+    equal([s for s in plain.splitlines()
+           if len(s) > COLUMNS and len(s.split()) > 2], [])
     for env in ({"NO_COLOR": "1"}, {"TERM": "dumb", "NO_COLOR": ""}):
         equal("\033" in on_terminal("doctor", env=env), False, str(env))
     equal("\033" in on_terminal("doctor", "--json"), False, "in JSON")

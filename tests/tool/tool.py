@@ -36,10 +36,10 @@ def contains(text, *parts):
 
 
 # What a hint may start. Pipes are known ones only.
-PROGRAMS = {"apt", "chmod", "dmesg", "echo", "make", "mkdir", "modprobe",
-            "mokutil", "mount", "setfacl", "systemctl", "truncate", "udevadm",
-            "usermod", "vmshm", "vmshm-device"}
-PIPES = re.compile(r" \| (grep vmshm|(sudo )?tee /\S+)$")
+PROGRAMS = {"apt", "chmod", "dmesg", "echo", "loginctl", "make", "mkdir",
+            "modprobe", "mokutil", "mount", "rm", "setfacl", "systemctl",
+            "truncate", "udevadm", "usermod", "vmshm", "vmshm-device"}
+PIPES = re.compile(r" \| (grep vmshm|(sudo )?tee (-a )?/\S+)$")
 
 
 def check_hint(command):
@@ -125,6 +125,24 @@ def with_shm(size):
     """What starts a program whose /dev/shm is new, of that size."""
     return with_mounts(
         f"mount -t tmpfs -o size={size},mode=1777 none /dev/shm")
+
+
+@functools.lru_cache(None)
+def own_processes():
+    """The command that gives what follows its own mounts and processes."""
+    command = [*own_mounts(), "-p", "-f", "--mount-proc"]
+    if subprocess.run([*command, "true"], check=False,
+                      stderr=subprocess.DEVNULL).returncode:
+        raise Skip("no PID namespaces here")
+    return command
+
+
+def alone(script="", size="1G"):
+    """What starts a program after that shell script, with a /dev/shm of its
+    own, and where no other program runs."""
+    return [*own_processes(), "sh", "-ec",
+            f"mount -t tmpfs -o size={size},mode=1777 none /dev/shm\n" +
+            script + '\nexec "$@"', "sh"]
 
 
 def program(folder, name, text):
