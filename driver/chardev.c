@@ -19,7 +19,7 @@
 #include "ioctl.h"
 #include "mmap.h"
 #include "poll.h"
-#include "regs.h"
+#include "command.h"
 #include "vmshm.h"
 #include "vnode.h"
 
@@ -132,9 +132,7 @@ static int vmshm_chardev_attach_vnode(struct file *file, const char *name)
 	struct vmshm_stat st;
 	int err;
 
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_stat(vdev, name, 0, &st);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_stat(vdev, name, 0, &st);
 	if (err)
 		return err;
 	vnode = vmshm_vnode_lookup(vdev, name, &st);

@@ -344,10 +344,8 @@ int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 	err = vnode->gone ? -ENODEV : vmshm_vnode_get_handle(vnode);
 	if (err)
 		goto out;
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_resize(vdev, vnode->name,
-				vmshm_vnode_any_handle(vnode), size, st);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_resize(vdev, vnode->name,
+				   vmshm_vnode_any_handle(vnode), size, st);
 	if (!err) {
 		vnode->size = st->size;
 		vmshm_content_cut(vnode);
@@ -375,11 +373,9 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 	int err;
 
 	mutex_lock(&vnode->lock);
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_allocate(vdev, vnode->name,
-				  vmshm_vnode_any_handle(vnode), offset, length,
-				  st);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_allocate(vdev, vnode->name,
+				     vmshm_vnode_any_handle(vnode), offset,
+				     length, st);
 	if (!err)
 		vnode->size = st->size;
 	mutex_unlock(&vnode->lock);

@@ -14,6 +14,7 @@
 #include "content.h"
 #include "dev.h"
 #include "extent.h"
+#include "mailbox.h"
 #include "regs.h"
 #include "slot.h"
 #include "ioctl.h"
@@ -36,6 +37,7 @@ static void vmshm_dev_release(struct device *dev)
 	struct vmshm_dev *vdev = container_of(dev, struct vmshm_dev, dev);
 
 	iput(vdev->inode);
+	kfree(vdev->mailboxes);
 	kfree(vdev->slots);
 	mutex_destroy(&vdev->list_lock);
 	mutex_destroy(&vdev->vnodes_lock);
@@ -149,6 +151,7 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	mutex_lock(&vdev->lock);
 	WRITE_ONCE(vdev->gone, true);
 	mutex_unlock(&vdev->lock);
+	vmshm_mailboxes_stop(vdev);
 	/* No fault fills a mapping any more. */
 	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);
 	vmshm_slots_stop(vdev);
@@ -170,6 +173,9 @@ void vmshm_dev_shutdown(struct vmshm_dev *vdev)
 {
 	mutex_lock(&vdev->lock);
 	WRITE_ONCE(vdev->gone, true);
+	mutex_unlock(&vdev->lock);
+	vmshm_mailboxes_stop(vdev);
+	mutex_lock(&vdev->lock);
 	vmshm_regs_release(vdev);
 	mutex_unlock(&vdev->lock);
 }

@@ -18,7 +18,7 @@
 #include "file.h"
 #include "inode.h"
 #include "list.h"
-#include "regs.h"
+#include "command.h"
 #include "vmshm.h"
 #include "vnode.h"
 
@@ -98,9 +98,7 @@ static int vmshm_fs_stat_name(struct super_block *sb, const char *name,
 	struct vmshm_dev *vdev = vmshm_fs_sb(sb)->vdev;
 	int err;
 
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_stat(vdev, name, 0, st);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_stat(vdev, name, 0, st);
 	return err;
 }
 
@@ -178,7 +176,7 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 {
 	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
 	char name[NAME_MAX + 2];
-	struct vmshm_stat st;
+	struct vmshm_reply reply = {};
 	int err;
 
 	if (dentry->d_name.len > NAME_MAX)
@@ -186,12 +184,16 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return err;
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_create(vdev, name, mode & 0777, &st);
+	err = vmshm_command_create(vdev, name, mode & 0777, &reply);
 	if (err == -EEXIST && !excl)
-		err = vmshm_regs_stat(vdev, name, 0, &st);
-	mutex_unlock(&vdev->lock);
-	return err ?: vmshm_fs_instantiate(dir, dentry, name, &st);
+		err = vmshm_command_stat(vdev, name, 0, &reply.st);
+	err = err ?: vmshm_fs_instantiate(dir, dentry, name, &reply.st);
+	if (reply.handle && !err)
+		vmshm_vnode_give_handle(vmshm_fs_inode_vnode(d_inode(dentry)),
+					reply.handle);
+	else if (reply.handle)
+		vmshm_command_detach(vdev, reply.handle);
+	return err;
 }
 
 VMSHM_CREATE(vmshm_fs_create_excl)
@@ -205,9 +207,7 @@ static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return err;
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_unlink(vdev, name);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_unlink(vdev, name);
 	if (!err && d_inode(dentry)->i_nlink)
 		drop_nlink(d_inode(dentry));
 	return err;

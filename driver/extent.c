@@ -57,9 +57,7 @@ static void vmshm_extent_detach(struct vmshm_extent *extent)
 	int err;
 
 	vmshm_extent_forget(extent);
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_detach(vdev, extent->handle);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_detach(vdev, extent->handle);
 	/*
 	 * A place that the device could not detach stays taken. A device that
 	 * is gone gives up all its attachments soon, and the places have to be
@@ -135,18 +133,16 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 			u32 handle, u64 ident, u64 *size)
 {
 	struct vmshm_dev *vdev = extent->vdev;
-	struct vmshm_handle answer;
+	struct vmshm_reply reply;
 	int err;
 
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_attach(vdev, name, handle, &extent->range, &answer);
-	if (!err && answer.ident != ident)
-		err = vmshm_regs_detach(vdev, answer.handle) ?: -ESTALE;
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_attach(vdev, name, handle, &extent->range, &reply);
+	if (!err && reply.st.ident != ident)
+		err = vmshm_command_detach(vdev, reply.handle) ?: -ESTALE;
 	if (err)
 		return err;
-	extent->handle = answer.handle;
-	*size = answer.size;
+	extent->handle = reply.handle;
+	*size = reply.st.size;
 	return 0;
 }
 
@@ -341,8 +337,9 @@ void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken)
 
 	while (vmshm_extent_any_busy(taken)) {
 		if (time_after(jiffies, warn)) {
-			dev_warn(&vdev->dev,
-				 "waiting for pages in use by pipes or transfers\n");
+			dev_warn(
+				&vdev->dev,
+				"waiting for pages in use by pipes or transfers\n");
 			warn = jiffies + 60 * HZ;
 		}
 		msleep(20);

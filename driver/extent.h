@@ -8,7 +8,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
-#include "regs.h"
+#include "command.h"
 
 struct inode;
 struct page;

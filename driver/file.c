@@ -20,7 +20,7 @@
 #include "ioctl.h"
 #include "mmap.h"
 #include "poll.h"
-#include "regs.h"
+#include "command.h"
 #include "vnode.h"
 
 static int vmshm_fs_file_open(struct inode *inode, struct file *file)

@@ -7,7 +7,7 @@
 
 #include "compat.h"
 #include "inode.h"
-#include "regs.h"
+#include "command.h"
 #include "vnode.h"
 
 /**

@@ -2,24 +2,18 @@
 /*
  * VMShm file system: reading the directory.
  */
-#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/list.h>
 #include <linux/overflow.h>
-#include <linux/sched.h>
-#include <linux/sched/signal.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/stringhash.h>
 
-#include <vmshm/regs.h>
-
+#include "command.h"
 #include "inode.h"
 #include "list.h"
-#include "regs.h"
 #include "vmshm.h"
 
-/* What one answer of LIST had: names, each with its NUL */
+/* What came from the device at once: names, each with its NUL */
 struct vmshm_fs_list_part {
 	struct list_head node;
 	unsigned int count;
@@ -33,9 +27,6 @@ struct vmshm_fs_list {
 	bool read;
 };
 
-/* Far more than there can be files; no device fills the memory. */
-#define VMSHM_FS_LIST_PARTS (SZ_32M / VMSHM_NAME_SIZE)
-
 static void vmshm_fs_list_forget(struct vmshm_fs_list *list)
 {
 	struct vmshm_fs_list_part *part, *next;
@@ -46,13 +37,14 @@ static void vmshm_fs_list_forget(struct vmshm_fs_list *list)
 	list->read = false;
 }
 
-/* Bytes of so many names in a buffer of VMSHM_NAME_SIZE; 0: it is nonsense. */
-static size_t vmshm_fs_names_size(const char *names, unsigned int count)
+/* Bytes of so many names in a buffer of @room bytes; 0: it is nonsense. */
+static size_t vmshm_fs_names_size(const char *names, size_t room,
+				  unsigned int count)
 {
 	size_t at = 0;
 
 	while (count--) {
-		size_t left = VMSHM_NAME_SIZE - at;
+		size_t left = room - at;
 		size_t size = strnlen(names + at, left);
 
 		if (size < 2 || size == left)
@@ -62,21 +54,13 @@ static size_t vmshm_fs_names_size(const char *names, unsigned int count)
 	return at;
 }
 
-/* Names from number @first on; how many, 0 at the end, or -errno. */
-static int vmshm_fs_list_read_part(struct vmshm_dev *vdev,
-				   struct vmshm_fs_list *list, u64 first,
-				   char *names)
+static int vmshm_fs_list_add_names(void *arg, const char *names, size_t room,
+				   unsigned int count)
 {
+	size_t size = vmshm_fs_names_size(names, room, count);
+	struct vmshm_fs_list *list = arg;
 	struct vmshm_fs_list_part *part;
-	size_t size;
-	int count;
 
-	mutex_lock(&vdev->lock);
-	count = vmshm_regs_list(vdev, first, names);
-	mutex_unlock(&vdev->lock);
-	if (count <= 0)
-		return count;
-	size = vmshm_fs_names_size(names, count);
 	if (!size)
 		return -EIO;
 	part = kmalloc(struct_size(part, names, size), GFP_KERNEL_ACCOUNT);
@@ -85,45 +69,28 @@ static int vmshm_fs_list_read_part(struct vmshm_dev *vdev,
 	part->count = count;
 	memcpy(part->names, names, size);
 	list_add_tail(&part->node, &list->parts);
-	return count;
+	return 0;
 }
 
-static int vmshm_fs_list_read_parts(struct vmshm_dev *vdev,
-				    struct vmshm_fs_list *list, char *names)
+static int vmshm_fs_list_add_entry(void *arg, const char *name,
+				   const struct vmshm_stat *st)
 {
-	unsigned int parts = 0;
-	u64 first = 0;
-	int count;
-
-	do {
-		count = vmshm_fs_list_read_part(vdev, list, first, names);
-		first += max(count, 0);
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (++parts > VMSHM_FS_LIST_PARTS)
-			return -EIO;
-		cond_resched();
-	} while (count > 0);
-	return count;
+	return vmshm_fs_list_add_names(arg, name, strlen(name) + 1, 1);
 }
 
-/* The device keeps one list, for whoever began one last: one after the other */
+static const struct vmshm_list_ops vmshm_fs_list_ops = {
+	.names = vmshm_fs_list_add_names,
+	.entry = vmshm_fs_list_add_entry,
+};
+
 static int vmshm_fs_list_read(struct vmshm_dev *vdev,
 			      struct vmshm_fs_list *list)
 {
-	char *names = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL);
 	int err;
 
-	if (!names)
-		return -ENOMEM;
 	vmshm_fs_list_forget(list);
-	err = mutex_lock_killable(&vdev->list_lock);
-	if (!err) {
-		err = vmshm_fs_list_read_parts(vdev, list, names);
-		mutex_unlock(&vdev->list_lock);
-	}
+	err = vmshm_command_list(vdev, &vmshm_fs_list_ops, list);
 	list->read = !err;
-	kfree(names);
 	return err;
 }
 

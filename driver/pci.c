@@ -14,6 +14,7 @@
 
 #include "arena.h"
 #include "dev.h"
+#include "mailbox.h"
 #include "regs.h"
 #include "slot.h"
 #include "super.h"
@@ -68,17 +69,19 @@ static void vmshm_pci_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
 		return;
 	if (!pci_resource_start(pdev, VMSHM_BAR_ARENA) ||
 	    pci_resource_len(pdev, VMSHM_BAR_ARENA) < rw_size + ro_size) {
-		dev_warn(&pdev->dev,
-			 "BAR4 has no address, so there is only the 1 MiB buffer; give the bridge a larger pref64-reserve, or the device a smaller arena\n");
+		dev_warn(
+			&pdev->dev,
+			"BAR4 has no address, so there is only the 1 MiB buffer; give the bridge a larger pref64-reserve, or the device a smaller arena\n");
 		return;
 	}
 	arena = vmshm_arena_new(&pdev->dev,
 				pci_resource_start(pdev, VMSHM_BAR_ARENA),
 				rw_size, ro_size);
 	if (IS_ERR(arena))
-		dev_warn(&pdev->dev,
-			 "no pages for BAR4 (error %ld), so there is only the 1 MiB buffer\n",
-			 PTR_ERR(arena));
+		dev_warn(
+			&pdev->dev,
+			"no pages for BAR4 (error %ld), so there is only the 1 MiB buffer\n",
+			PTR_ERR(arena));
 	else
 		vdev->arena = arena;
 }
@@ -137,7 +140,9 @@ static int vmshm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto err_put;
 	vmshm_pci_find_arena(vdev, pdev);
 	vmshm_pci_release_stale(vdev);
+	vmshm_mailboxes_new(vdev, pdev);
 	vmshm_slots_init(vdev, pdev);
+	vmshm_mailboxes_request_irq(vdev, pdev);
 	pci_set_drvdata(pdev, vdev);
 	err = vmshm_dev_add(vdev);
 	if (err)
@@ -145,6 +150,7 @@ static int vmshm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	return 0;
 
 err_unmap:
+	vmshm_mailboxes_free_irq(vdev);
 	vmshm_slots_exit(vdev);
 	if (vdev->arena)
 		vmshm_arena_destroy(vdev->arena);
@@ -164,6 +170,7 @@ static void vmshm_pci_remove(struct pci_dev *pdev)
 
 	vmshm_dev_del(vdev);
 	vmshm_dev_stop(vdev);
+	vmshm_mailboxes_free_irq(vdev);
 	vmshm_slots_exit(vdev);
 	if (vdev->arena)
 		vmshm_arena_destroy(vdev->arena);

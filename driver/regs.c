@@ -6,10 +6,15 @@
 #include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/lockdep.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 #include <vmshm/regs.h>
 
+#include "command.h"
 #include "regs.h"
 #include "vmshm.h"
 
@@ -19,7 +24,16 @@
  */
 #define VMSHM_ERRNO_END 512
 
-static int vmshm_regs_errno(u32 value)
+/* Far more than there can be files; no device fills the memory. */
+#define VMSHM_REGS_LIST_PARTS (SZ_32M / VMSHM_NAME_SIZE)
+
+/**
+ * vmshm_regs_errno() - a status of the device as the kernel has it
+ * @value: 0 or a positive errno; not validated
+ *
+ * Return: 0 or a negative errno.
+ */
+int vmshm_regs_errno(u32 value)
 {
 	return value < VMSHM_ERRNO_END ? -(int)value : -EIO;
 }
@@ -112,21 +126,6 @@ static int vmshm_regs_command(struct vmshm_dev *vdev, u32 command)
 	return vmshm_regs_errno(vmshm_regs_read(vdev, VMSHM_REG_STATUS));
 }
 
-/* What the command is about: @handle, or where that is 0, @name. */
-static int vmshm_regs_target(struct vmshm_dev *vdev, const char *name,
-			     u32 handle, u32 flags)
-{
-	lockdep_assert_held(&vdev->lock);
-	if (vdev->gone)
-		return -ENODEV;
-	vmshm_regs_write(vdev, VMSHM_REG_FLAGS,
-			 flags | (handle ? VMSHM_RQ_HANDLE : 0));
-	if (!handle)
-		return vmshm_regs_name(vdev, name, 0, VMSHM_NAME_SIZE);
-	vmshm_regs_write(vdev, VMSHM_REG_HANDLE, handle);
-	return 0;
-}
-
 static void vmshm_regs_result(struct vmshm_dev *vdev, struct vmshm_stat *st)
 {
 	st->mode = vmshm_regs_read(vdev, VMSHM_REG_RES_MODE);
@@ -142,103 +141,102 @@ static void vmshm_regs_result(struct vmshm_dev *vdev, struct vmshm_stat *st)
 	st->mtime.tv_nsec = min_t(long, st->mtime.tv_nsec, NSEC_PER_SEC - 1);
 }
 
-static void vmshm_regs_answer(struct vmshm_dev *vdev,
-			      struct vmshm_handle *answer)
+/* ATTACH and HOLD are frequent, so only what is used is read. */
+static void vmshm_regs_answer(struct vmshm_dev *vdev, struct vmshm_reply *reply)
 {
 	u64 size;
 
-	answer->handle = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
-	answer->ident = vmshm_regs_read64(vdev, VMSHM_REG_RES_IDENT_LO);
+	reply->handle = vmshm_regs_read(vdev, VMSHM_REG_RES_HANDLE);
+	reply->st.ident = vmshm_regs_read64(vdev, VMSHM_REG_RES_IDENT_LO);
 	size = vmshm_regs_read64(vdev, VMSHM_REG_RES_SIZE_LO);
-	answer->size = min_t(u64, size, MAX_LFS_FILESIZE);
+	reply->st.size = min_t(u64, size, MAX_LFS_FILESIZE);
+}
+
+static int vmshm_regs_put_names(struct vmshm_dev *vdev,
+				const struct vmshm_request *rq)
+{
+	int err;
+
+	if (!rq->name || rq->handle)
+		return 0;
+	err = vmshm_regs_name(vdev, rq->name, 0, VMSHM_NAME_SIZE);
+	if (err || !rq->second)
+		return err;
+	if (strlen(rq->name) >= VMSHM_NAME_SECOND)
+		return -ENAMETOOLONG;
+	return vmshm_regs_name(vdev, rq->second, VMSHM_NAME_SECOND,
+			       VMSHM_NAME_SIZE - VMSHM_NAME_SECOND);
+}
+
+/* Only what the command uses: each access leaves the virtual machine. */
+static void vmshm_regs_put_numbers(struct vmshm_dev *vdev,
+				   const struct vmshm_request *rq)
+{
+	u32 flags = rq->flags | (rq->handle ? VMSHM_RQ_HANDLE : 0);
+
+	if (rq->command != VMSHM_CMD_DETACH)
+		vmshm_regs_write(vdev, VMSHM_REG_FLAGS, flags);
+	if (rq->handle)
+		vmshm_regs_write(vdev, VMSHM_REG_HANDLE, rq->handle);
+	switch (rq->command) {
+	case VMSHM_CMD_ATTACH:
+		vmshm_regs_write64(vdev, VMSHM_REG_PLACE_LO, rq->place);
+		fallthrough;
+	case VMSHM_CMD_ALLOCATE:
+		vmshm_regs_write64(vdev, VMSHM_REG_OFFSET_LO, rq->offset);
+		fallthrough;
+	case VMSHM_CMD_RESIZE:
+		vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, rq->length);
+		break;
+	case VMSHM_CMD_CREATE:
+		vmshm_regs_write(vdev, VMSHM_REG_MODE, rq->mode);
+		break;
+	}
+}
+
+static void vmshm_regs_get_reply(struct vmshm_dev *vdev, u32 command,
+				 struct vmshm_reply *reply)
+{
+	reply->has_attr = false;
+	switch (command) {
+	case VMSHM_CMD_ATTACH:
+	case VMSHM_CMD_HOLD:
+		vmshm_regs_answer(vdev, reply);
+		break;
+	case VMSHM_CMD_STAT:
+	case VMSHM_CMD_CREATE:
+	case VMSHM_CMD_RESIZE:
+	case VMSHM_CMD_ALLOCATE:
+		vmshm_regs_result(vdev, &reply->st);
+		reply->has_attr = true;
+		break;
+	}
 }
 
 /**
- * vmshm_regs_stat() - ask about an object
+ * vmshm_regs_execute() - do a command
  * @vdev: the device, locked
- * @name: "/" and the name
- * @handle: a handle of the object, or 0: then @name is used
- * @st: the answer
+ * @rq: the command, one of contract 1.0, but not LIST or RELEASE
+ * @reply: its results, or NULL
  *
  * Return: 0; -ENODEV; -ENAMETOOLONG; or the error of the device.
  */
-int vmshm_regs_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
-		    struct vmshm_stat *st)
+int vmshm_regs_execute(struct vmshm_dev *vdev, const struct vmshm_request *rq,
+		       struct vmshm_reply *reply)
 {
-	int err = vmshm_regs_target(vdev, name, handle, 0);
+	int err;
 
-	if (!err)
-		err = vmshm_regs_command(vdev, VMSHM_CMD_STAT);
-	if (!err)
-		vmshm_regs_result(vdev, st);
-	return err;
-}
-
-/**
- * vmshm_regs_attach() - show a part of an object in the arena
- * @vdev: the device, locked
- * @name: "/" and the name
- * @handle: a handle of the object, or 0: then @name is used
- * @range: the part and its place
- * @answer: the new handle, to be detached
- *
- * Return: as vmshm_regs_stat().
- */
-int vmshm_regs_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
-		      const struct vmshm_range *range,
-		      struct vmshm_handle *answer)
-{
-	int err = vmshm_regs_target(vdev, name, handle,
-				    range->readonly ? VMSHM_RQ_READONLY : 0);
-
-	if (err)
-		return err;
-	vmshm_regs_write64(vdev, VMSHM_REG_OFFSET_LO, range->offset);
-	vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, range->length);
-	vmshm_regs_write64(vdev, VMSHM_REG_PLACE_LO, range->place);
-	err = vmshm_regs_command(vdev, VMSHM_CMD_ATTACH);
-	if (!err)
-		vmshm_regs_answer(vdev, answer);
-	return err;
-}
-
-/**
- * vmshm_regs_get_handle() - get a handle without an extent
- * @vdev: the device, locked
- * @name: "/" and the name
- * @handle: a handle of the object, or 0: then @name is used
- * @readonly: open the object for reading only
- * @answer: the new handle, to be detached
- *
- * Return: as vmshm_regs_stat().
- */
-int vmshm_regs_get_handle(struct vmshm_dev *vdev, const char *name, u32 handle,
-			  bool readonly, struct vmshm_handle *answer)
-{
-	int err = vmshm_regs_target(vdev, name, handle,
-				    readonly ? VMSHM_RQ_READONLY : 0);
-
-	if (!err)
-		err = vmshm_regs_command(vdev, VMSHM_CMD_HOLD);
-	if (!err)
-		vmshm_regs_answer(vdev, answer);
-	return err;
-}
-
-/**
- * vmshm_regs_detach() - give back a handle
- * @vdev: the device, locked
- * @handle: of vmshm_regs_attach() or vmshm_regs_get_handle()
- *
- * Return: 0; -ENODEV; or the error of the device.
- */
-int vmshm_regs_detach(struct vmshm_dev *vdev, u32 handle)
-{
 	lockdep_assert_held(&vdev->lock);
 	if (vdev->gone)
 		return -ENODEV;
-	vmshm_regs_write(vdev, VMSHM_REG_HANDLE, handle);
-	return vmshm_regs_command(vdev, VMSHM_CMD_DETACH);
+	err = vmshm_regs_put_names(vdev, rq);
+	if (err)
+		return err;
+	vmshm_regs_put_numbers(vdev, rq);
+	err = vmshm_regs_command(vdev, rq->command);
+	if (!err && reply)
+		vmshm_regs_get_reply(vdev, rq->command, reply);
+	return err;
 }
 
 /**
@@ -254,15 +252,8 @@ void vmshm_regs_release(struct vmshm_dev *vdev)
 		vmshm_regs_close(vdev);
 }
 
-/**
- * vmshm_regs_list() - read a part of the list of names
- * @vdev: the device, locked
- * @first: number of the first name
- * @names: VMSHM_NAME_SIZE bytes; names, each with its NUL, not validated
- *
- * Return: number of names, 0 at the end; or a negative errno.
- */
-int vmshm_regs_list(struct vmshm_dev *vdev, u64 first, char *names)
+/* Names from number @first on; how many, 0 at the end, or a negative errno. */
+static int vmshm_regs_list_part(struct vmshm_dev *vdev, u64 first, char *names)
 {
 	u32 count;
 	int err;
@@ -281,113 +272,54 @@ int vmshm_regs_list(struct vmshm_dev *vdev, u64 first, char *names)
 	return min_t(u32, count, VMSHM_NAME_SIZE);
 }
 
-/**
- * vmshm_regs_create() - create an object
- * @vdev: the device, locked
- * @name: "/" and the name
- * @mode: permission bits
- * @st: what the device reports about the new object
- *
- * Return: 0; -EEXIST; or as vmshm_regs_stat().
- */
-int vmshm_regs_create(struct vmshm_dev *vdev, const char *name, u32 mode,
-		      struct vmshm_stat *st)
+static int vmshm_regs_list_parts(struct vmshm_dev *vdev, char *names,
+				 const struct vmshm_list_ops *ops, void *arg)
 {
-	int err = vmshm_regs_target(vdev, name, 0, 0);
+	unsigned int parts = 0;
+	u64 first = 0;
+	int count;
 
-	if (err)
-		return err;
-	vmshm_regs_write(vdev, VMSHM_REG_MODE, mode);
-	err = vmshm_regs_command(vdev, VMSHM_CMD_CREATE);
-	if (!err)
-		vmshm_regs_result(vdev, st);
-	return err;
+	do {
+		int err;
+
+		mutex_lock(&vdev->lock);
+		count = vmshm_regs_list_part(vdev, first, names);
+		mutex_unlock(&vdev->lock);
+		if (count <= 0)
+			return count;
+		err = ops->names(arg, names, VMSHM_NAME_SIZE, count);
+		if (err)
+			return err;
+		first += count;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	} while (++parts <= VMSHM_REGS_LIST_PARTS);
+	return -EIO;
 }
 
 /**
- * vmshm_regs_unlink() - remove a name
- * @vdev: the device, locked
- * @name: "/" and the name
+ * vmshm_regs_list() - read all names
+ * @vdev: the device, not locked
+ * @ops: takes the names
+ * @arg: of @ops
  *
- * Return: as vmshm_regs_stat().
+ * Return: 0; -EINTR; -ENOMEM; or as vmshm_regs_execute().
  */
-int vmshm_regs_unlink(struct vmshm_dev *vdev, const char *name)
+int vmshm_regs_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
+		    void *arg)
 {
-	return vmshm_regs_target(vdev, name, 0, 0) ?:
-		       vmshm_regs_command(vdev, VMSHM_CMD_UNLINK);
-}
+	char *names = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL);
+	int err;
 
-/**
- * vmshm_regs_second_name() - rename or link an object
- * @vdev: the device, locked
- * @command: VMSHM_CMD_RENAME or VMSHM_CMD_LINK
- * @from: "/" and the name
- * @to: "/" and the new name
- * @flags: VMSHM_RQ_NOREPLACE or 0
- *
- * Return: as vmshm_regs_stat().
- */
-int vmshm_regs_second_name(struct vmshm_dev *vdev, u32 command,
-			   const char *from, const char *to, u32 flags)
-{
-	int err = vmshm_regs_target(vdev, from, 0, flags);
-
-	if (!err && strlen(from) >= VMSHM_NAME_SECOND)
-		err = -ENAMETOOLONG;
-	if (!err)
-		err = vmshm_regs_name(vdev, to, VMSHM_NAME_SECOND,
-				      VMSHM_NAME_SIZE - VMSHM_NAME_SECOND);
-	return err ?: vmshm_regs_command(vdev, command);
-}
-
-/**
- * vmshm_regs_resize() - set the size of an object
- * @vdev: the device, locked
- * @name: "/" and the name
- * @handle: a handle of the object, or 0: then @name is used
- * @size: bytes
- * @st: what the device reports afterwards
- *
- * Return: as vmshm_regs_stat().
- */
-int vmshm_regs_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
-		      u64 size, struct vmshm_stat *st)
-{
-	int err = vmshm_regs_target(vdev, name, handle, 0);
-
-	if (err)
-		return err;
-	vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, size);
-	err = vmshm_regs_command(vdev, VMSHM_CMD_RESIZE);
-	if (!err)
-		vmshm_regs_result(vdev, st);
-	return err;
-}
-
-/**
- * vmshm_regs_allocate() - have the host allocate a part of an object
- * @vdev: the device, locked
- * @name: "/" and the name
- * @handle: a handle of the object, or 0: then @name is used
- * @offset: bytes into the object
- * @length: bytes, at most VMSHM_ALLOCATE_MAX
- * @st: what the device reports afterwards
- *
- * The object grows if it has to, and never shrinks.
- *
- * Return: as vmshm_regs_stat().
- */
-int vmshm_regs_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
-			u64 offset, u64 length, struct vmshm_stat *st)
-{
-	int err = vmshm_regs_target(vdev, name, handle, 0);
-
-	if (err)
-		return err;
-	vmshm_regs_write64(vdev, VMSHM_REG_OFFSET_LO, offset);
-	vmshm_regs_write64(vdev, VMSHM_REG_LENGTH_LO, length);
-	err = vmshm_regs_command(vdev, VMSHM_CMD_ALLOCATE);
-	if (!err)
-		vmshm_regs_result(vdev, st);
+	if (!names)
+		return -ENOMEM;
+	/* The device keeps one list, for whoever began one last. */
+	err = mutex_lock_killable(&vdev->list_lock);
+	if (!err) {
+		err = vmshm_regs_list_parts(vdev, names, ops, arg);
+		mutex_unlock(&vdev->list_lock);
+	}
+	kfree(names);
 	return err;
 }

@@ -348,8 +348,8 @@ void vmshm_slots_init(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	if (err < 0)
 		goto err_free;
 	vdev->slots = slots;
-	err = request_irq(pci_irq_vector(pdev, 0), vmshm_slot_irq, 0, "vmshm",
-			  vdev);
+	err = request_irq(pci_irq_vector(pdev, 0), vmshm_slot_irq, IRQF_SHARED,
+			  "vmshm", vdev);
 	if (err)
 		goto err_vectors;
 	return;

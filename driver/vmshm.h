@@ -17,6 +17,7 @@
 struct inode;
 struct vmshm_arena;
 struct vmshm_buffer;
+struct vmshm_mailboxes;
 struct vmshm_slots;
 
 #define VMSHM_FS_MAGIC 0x68736d76
@@ -31,6 +32,7 @@ struct vmshm_slots;
  * @name: BAR2; not accessed once @gone is set
  * @arena: BAR4, or NULL: then only the buffer exists
  * @features: VMSHM_F_* of <vmshm/regs.h>
+ * @mailboxes: or NULL: then commands go through registers
  * @slots: or NULL: then waiting is not supported
  * @gone: the PCI function no longer belongs to the driver
  * @buffer: the object that BAR1 shows, or NULL
@@ -57,6 +59,7 @@ struct vmshm_dev {
 	void __iomem *name;
 	struct vmshm_arena *arena;
 	u32 features;
+	struct vmshm_mailboxes *mailboxes;
 	struct vmshm_slots *slots;
 
 	/** @lock: protects the registers, @gone and @buffer */

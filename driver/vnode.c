@@ -46,6 +46,8 @@ static void vmshm_vnode_free(struct vmshm_vnode *vnode)
 {
 	struct vmshm_dev *vdev = vnode->vdev;
 
+	if (vnode->handle)
+		vmshm_command_detach(vdev, vnode->handle);
 	iput(vnode->inode);
 	mutex_destroy(&vnode->lock);
 	kfree(vnode);
@@ -185,24 +187,42 @@ u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode)
 int vmshm_vnode_get_handle(struct vmshm_vnode *vnode)
 {
 	struct vmshm_dev *vdev = vnode->vdev;
-	struct vmshm_handle answer;
+	struct vmshm_reply reply;
 	int err;
 
 	lockdep_assert_held(&vnode->lock);
 	if (vnode->handle)
 		return 0;
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_get_handle(vdev, vnode->name,
-				    vmshm_vnode_any_handle(vnode),
-				    vnode->readonly, &answer);
-	if (!err && answer.ident != vnode->ident)
-		err = vmshm_regs_detach(vdev, answer.handle) ?: -ESTALE;
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_get_handle(vdev, vnode->name,
+				       vmshm_vnode_any_handle(vnode),
+				       vnode->readonly, &reply);
+	if (!err && reply.st.ident != vnode->ident)
+		err = vmshm_command_detach(vdev, reply.handle) ?: -ESTALE;
 	if (err)
 		return err;
-	vnode->handle = answer.handle;
-	vnode->size = answer.size;
+	vnode->handle = reply.handle;
+	vnode->size = reply.st.size;
 	return 0;
+}
+
+/**
+ * vmshm_vnode_give_handle() - keep a handle for the next user
+ * @vnode: a vnode
+ * @handle: a writable handle without an extent; it is the vnode's
+ *
+ * The handle of a new object can write, whatever the permission bits are. If
+ * the object is not opened, the handle stays as long as the vnode.
+ */
+void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle)
+{
+	mutex_lock(&vnode->lock);
+	if (!vnode->gone && !vnode->handle && list_empty(&vnode->extents)) {
+		vnode->handle = handle;
+		handle = 0;
+	}
+	mutex_unlock(&vnode->lock);
+	if (handle)
+		vmshm_command_detach(vnode->vdev, handle);
 }
 
 /**
@@ -216,9 +236,7 @@ void vmshm_vnode_put_handle(struct vmshm_vnode *vnode)
 	lockdep_assert_held(&vnode->lock);
 	if (!vnode->handle)
 		return;
-	mutex_lock(&vdev->lock);
-	vmshm_regs_detach(vdev, vnode->handle);
-	mutex_unlock(&vdev->lock);
+	vmshm_command_detach(vdev, vnode->handle);
 	vnode->handle = 0;
 }
 
@@ -238,10 +256,8 @@ int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 	lockdep_assert_held(&vnode->lock);
 	if (vnode->gone)
 		return -ENODEV;
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_stat(vdev, vnode->name, vmshm_vnode_any_handle(vnode),
-			      st);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_stat(vdev, vnode->name,
+				 vmshm_vnode_any_handle(vnode), st);
 	if (!err && st->ident != vnode->ident)
 		err = -ESTALE;
 	if (!err)
@@ -283,9 +299,7 @@ int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,
 
 	/* vnode->name and the names on the host must not cross. */
 	mutex_lock(&vnode->lock);
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_stat(vdev, name, 0, st);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_stat(vdev, name, 0, st);
 	if (!err && st->ident != vnode->ident)
 		err = -ESTALE;
 	if (!err)
@@ -311,9 +325,7 @@ int vmshm_vnode_second_name(struct vmshm_vnode *vnode, u32 command,
 	int err;
 
 	mutex_lock(&vnode->lock);
-	mutex_lock(&vdev->lock);
-	err = vmshm_regs_second_name(vdev, command, from, to, flags);
-	mutex_unlock(&vdev->lock);
+	err = vmshm_command_second_name(vdev, command, from, to, flags);
 	if (!err)
 		strscpy(vnode->name, to, sizeof(vnode->name));
 	mutex_unlock(&vnode->lock);

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 
-#include "regs.h"
+#include "command.h"
 
 struct inode;
 struct vmshm_dev;
@@ -63,6 +63,7 @@ void vmshm_vnode_get(struct vmshm_vnode *vnode);
 void vmshm_vnode_put(struct vmshm_vnode *vnode);
 u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_get_handle(struct vmshm_vnode *vnode);
+void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle);
 void vmshm_vnode_put_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st);
 int vmshm_vnode_stat(struct vmshm_vnode *vnode, struct vmshm_stat *st);

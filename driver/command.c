@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm commands: what the driver asks the device to do.
+ *
+ * A device with command memory takes commands of several tasks at the same
+ * time, at one register access each. Other devices take them one by one,
+ * through registers. No lock is held here that another command needs.
+ */
+#include <linux/errno.h>
+#include <linux/mutex.h>
+
+#include <vmshm/regs.h>
+
+#include "command.h"
+#include "mailbox.h"
+#include "regs.h"
+#include "vmshm.h"
+
+static int vmshm_command_execute(struct vmshm_dev *vdev,
+				 const struct vmshm_request *rq,
+				 struct vmshm_reply *reply)
+{
+	int err;
+
+	if (vdev->mailboxes)
+		return vmshm_mailbox_execute(vdev, rq, reply);
+	mutex_lock(&vdev->lock);
+	err = vmshm_regs_execute(vdev, rq, reply);
+	mutex_unlock(&vdev->lock);
+	return err;
+}
+
+static int vmshm_command_execute_stat(struct vmshm_dev *vdev,
+				      const struct vmshm_request *rq,
+				      struct vmshm_stat *st)
+{
+	struct vmshm_reply reply;
+	int err = vmshm_command_execute(vdev, rq, &reply);
+
+	if (!err)
+		*st = reply.st;
+	return err;
+}
+
+/**
+ * vmshm_command_stat() - ask about an object
+ * @vdev: the device
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @st: the answer
+ *
+ * Return: 0; -ENODEV; -ENAMETOOLONG; or the error of the device.
+ */
+int vmshm_command_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
+		       struct vmshm_stat *st)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_STAT,
+		.name = name,
+		.handle = handle,
+	};
+
+	return vmshm_command_execute_stat(vdev, &rq, st);
+}
+
+/**
+ * vmshm_command_attach() - show a part of an object in the arena
+ * @vdev: the device
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @range: the part and its place
+ * @reply: the new handle, to be detached; and the object
+ *
+ * Return: as vmshm_command_stat().
+ */
+int vmshm_command_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
+			 const struct vmshm_range *range,
+			 struct vmshm_reply *reply)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_ATTACH,
+		.flags = range->readonly ? VMSHM_RQ_READONLY : 0,
+		.name = name,
+		.handle = handle,
+		.offset = range->offset,
+		.length = range->length,
+		.place = range->place,
+	};
+
+	return vmshm_command_execute(vdev, &rq, reply);
+}
+
+/**
+ * vmshm_command_get_handle() - get a handle without an extent
+ * @vdev: the device
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @readonly: open the object for reading only
+ * @reply: the new handle, to be detached; and the object
+ *
+ * Return: as vmshm_command_stat().
+ */
+int vmshm_command_get_handle(struct vmshm_dev *vdev, const char *name,
+			     u32 handle, bool readonly,
+			     struct vmshm_reply *reply)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_HOLD,
+		.flags = readonly ? VMSHM_RQ_READONLY : 0,
+		.name = name,
+		.handle = handle,
+	};
+
+	return vmshm_command_execute(vdev, &rq, reply);
+}
+
+/**
+ * vmshm_command_detach() - give back a handle
+ * @vdev: the device
+ * @handle: of vmshm_command_attach(), _get_handle() or _create()
+ *
+ * Return: 0; -ENODEV; or the error of the device.
+ */
+int vmshm_command_detach(struct vmshm_dev *vdev, u32 handle)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_DETACH,
+		.handle = handle,
+	};
+
+	return vmshm_command_execute(vdev, &rq, NULL);
+}
+
+/**
+ * vmshm_command_list() - read the names of all objects
+ * @vdev: the device
+ * @ops: takes the names
+ * @arg: of @ops
+ *
+ * Return: 0; -EINTR; -ENOMEM; what @ops returns; or as vmshm_command_stat().
+ */
+int vmshm_command_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
+		       void *arg)
+{
+	return vdev->mailboxes ? vmshm_mailbox_list(vdev, ops, arg) :
+				 vmshm_regs_list(vdev, ops, arg);
+}
+
+/**
+ * vmshm_command_create() - create an object
+ * @vdev: the device
+ * @name: "/" and the name
+ * @mode: permission bits
+ * @reply: the new object; and its handle, to be detached, or 0 if the device
+ *	gives none
+ *
+ * Return: 0; -EEXIST; or as vmshm_command_stat().
+ */
+int vmshm_command_create(struct vmshm_dev *vdev, const char *name, u32 mode,
+			 struct vmshm_reply *reply)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_CREATE,
+		.flags = vdev->mailboxes ? VMSHM_RQ_HOLD : 0,
+		.name = name,
+		.mode = mode,
+	};
+	int err = vmshm_command_execute(vdev, &rq, reply);
+
+	if (!err && !rq.flags)
+		reply->handle = 0;
+	return err;
+}
+
+/**
+ * vmshm_command_unlink() - remove a name
+ * @vdev: the device
+ * @name: "/" and the name
+ *
+ * Return: as vmshm_command_stat().
+ */
+int vmshm_command_unlink(struct vmshm_dev *vdev, const char *name)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_UNLINK,
+		.name = name,
+	};
+
+	return vmshm_command_execute(vdev, &rq, NULL);
+}
+
+/**
+ * vmshm_command_second_name() - rename or link an object
+ * @vdev: the device
+ * @command: VMSHM_CMD_RENAME or VMSHM_CMD_LINK
+ * @from: "/" and the name
+ * @to: "/" and the new name
+ * @flags: VMSHM_RQ_NOREPLACE or 0
+ *
+ * Return: as vmshm_command_stat().
+ */
+int vmshm_command_second_name(struct vmshm_dev *vdev, u32 command,
+			      const char *from, const char *to, u32 flags)
+{
+	struct vmshm_request rq = {
+		.command = command,
+		.flags = flags,
+		.name = from,
+		.second = to,
+	};
+
+	return vmshm_command_execute(vdev, &rq, NULL);
+}
+
+/**
+ * vmshm_command_resize() - set the size of an object
+ * @vdev: the device
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @size: bytes
+ * @st: what the device reports afterwards
+ *
+ * Return: as vmshm_command_stat().
+ */
+int vmshm_command_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
+			 u64 size, struct vmshm_stat *st)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_RESIZE,
+		.name = name,
+		.handle = handle,
+		.length = size,
+	};
+
+	return vmshm_command_execute_stat(vdev, &rq, st);
+}
+
+/**
+ * vmshm_command_allocate() - have the host allocate a part of an object
+ * @vdev: the device
+ * @name: "/" and the name
+ * @handle: a handle of the object, or 0: then @name is used
+ * @offset: bytes into the object
+ * @length: bytes, at most VMSHM_ALLOCATE_MAX
+ * @st: what the device reports afterwards
+ *
+ * The object grows if it has to, and never shrinks.
+ *
+ * Return: as vmshm_command_stat().
+ */
+int vmshm_command_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
+			   u64 offset, u64 length, struct vmshm_stat *st)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_ALLOCATE,
+		.name = name,
+		.handle = handle,
+		.offset = offset,
+		.length = length,
+	};
+
+	return vmshm_command_execute_stat(vdev, &rq, st);
+}

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm mailboxes: commands through memory, of devices that have that.
+ *
+ * A request is written into the memory of a mailbox, and one register access
+ * executes it. If the device defers the completion, an interrupt follows.
+ */
+#include <linux/bitmap.h>
+#include <linux/errno.h>
+#include <linux/fs.h>
+#include <linux/interrupt.h>
+#include <linux/io.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/pci.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/wait.h>
+
+#include <vmshm/regs.h>
+
+#include "command.h"
+#include "mailbox.h"
+#include "regs.h"
+#include "vmshm.h"
+
+/* A lost interrupt delays a completion by no more than this. */
+#define VMSHM_MAILBOX_LOOK HZ
+
+/* Far more objects than there can be; no device fills the memory. */
+#define VMSHM_MAILBOX_ENTRIES_MAX 0x100000
+
+/**
+ * struct vmshm_mailboxes - all mailboxes of a device
+ * @count: how many there are
+ * @used: those that have a user
+ * @room: where tasks wait for a free mailbox
+ * @tag: of the last request of each
+ * @done: where tasks wait for the completion of each
+ * @irq: the interrupt, or 0: then tasks look at each tick
+ */
+struct vmshm_mailboxes {
+	unsigned int count;
+	DECLARE_BITMAP(used, VMSHM_MAILBOXES_MAX);
+	wait_queue_head_t room;
+	u32 tag[VMSHM_MAILBOXES_MAX];
+	wait_queue_head_t done[VMSHM_MAILBOXES_MAX];
+	unsigned int irq;
+};
+
+static void __iomem *vmshm_mailbox_at(struct vmshm_dev *vdev, unsigned int n)
+{
+	return vdev->regs + VMSHM_MEM_MAILBOX + n * VMSHM_MAILBOX_SIZE;
+}
+
+/* A free mailbox of its own, or -1 */
+static int vmshm_mailbox_try(struct vmshm_mailboxes *boxes)
+{
+	unsigned int n;
+
+	do {
+		n = find_first_zero_bit(boxes->used, boxes->count);
+		if (n >= boxes->count)
+			return -1;
+	} while (test_and_set_bit(n, boxes->used));
+	return n;
+}
+
+static void vmshm_mailbox_put(struct vmshm_mailboxes *boxes, unsigned int n)
+{
+	clear_bit_unlock(n, boxes->used);
+	if (wq_has_sleeper(&boxes->room))
+		wake_up(&boxes->room);
+}
+
+/* A mailbox of a device that is there, or -ENODEV */
+static int vmshm_mailbox_get(struct vmshm_dev *vdev)
+{
+	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+	int n;
+
+	wait_event(boxes->room, (n = vmshm_mailbox_try(boxes)) >= 0);
+	/* vmshm_mailboxes_stop() sets gone first, and then looks at used. */
+	if (!READ_ONCE(vdev->gone))
+		return n;
+	vmshm_mailbox_put(boxes, n);
+	return -ENODEV;
+}
+
+static void vmshm_mailbox_put_name(void __iomem *at, const char *name)
+{
+	memcpy_toio(at, name, strlen(name) + 1);
+}
+
+/* The name of an empty request is "", which is none. */
+static int vmshm_mailbox_put_names(void __iomem *box,
+				   const struct vmshm_request *rq)
+{
+	void __iomem *names = box + VMSHM_MB_NAMES;
+	const char *name = rq->name && !rq->handle ? rq->name : "";
+
+	if (strlen(name) >= VMSHM_NAME_SECOND ||
+	    (rq->second && strlen(rq->second) >= VMSHM_NAME_SECOND))
+		return -ENAMETOOLONG;
+	vmshm_mailbox_put_name(names, name);
+	if (rq->second)
+		vmshm_mailbox_put_name(names + VMSHM_NAME_SECOND, rq->second);
+	return 0;
+}
+
+static u32 vmshm_mailbox_next_tag(struct vmshm_mailboxes *boxes, unsigned int n)
+{
+	/* 0 is what the memory has after a reset. */
+	do
+		boxes->tag[n]++;
+	while (!boxes->tag[n]);
+	return boxes->tag[n];
+}
+
+static void vmshm_mailbox_put_request(struct vmshm_dev *vdev, unsigned int n,
+				      const struct vmshm_request *rq)
+{
+	void __iomem *box = vmshm_mailbox_at(vdev, n);
+	u32 flags = rq->flags | (rq->handle && rq->command != VMSHM_CMD_DETACH ?
+					 VMSHM_RQ_HANDLE :
+					 0);
+	u32 tag = vmshm_mailbox_next_tag(vdev->mailboxes, n);
+
+	/* As few accesses as possible: not each machine caches this memory. */
+	writeq(tag | (u64)rq->command << 32, box + VMSHM_MB_TAG);
+	writeq(flags | (u64)rq->handle << 32, box + VMSHM_MB_FLAGS);
+	writeq(rq->offset, box + VMSHM_MB_OFFSET);
+	writeq(rq->length, box + VMSHM_MB_LENGTH);
+	writeq(rq->place, box + VMSHM_MB_PLACE);
+	writel(rq->mode, box + VMSHM_MB_MODE);
+}
+
+static bool vmshm_mailbox_done(struct vmshm_dev *vdev, unsigned int n)
+{
+	return readl(vmshm_mailbox_at(vdev, n) + VMSHM_MB_RES_TAG) ==
+	       vdev->mailboxes->tag[n];
+}
+
+/* A device that was reset forgets its requests. */
+static int vmshm_mailbox_wait(struct vmshm_dev *vdev, unsigned int n, u32 epoch)
+{
+	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+	long look = boxes->irq ? VMSHM_MAILBOX_LOOK : 1;
+
+	while (!vmshm_mailbox_done(vdev, n)) {
+		if (READ_ONCE(vdev->gone))
+			return -ENODEV;
+		if (readl(vdev->regs + VMSHM_MEM_EPOCH) != epoch)
+			return -EIO;
+		wait_event_idle_timeout(boxes->done[n],
+					vmshm_mailbox_done(vdev, n) ||
+						READ_ONCE(vdev->gone),
+					look);
+	}
+	return 0;
+}
+
+/* Executes what is in the mailbox. */
+static int vmshm_mailbox_submit(struct vmshm_dev *vdev, unsigned int n)
+{
+	u32 epoch = readl(vdev->regs + VMSHM_MEM_EPOCH);
+	int err;
+
+	writel(n, vdev->regs + VMSHM_REG_DOORBELL);
+	err = vmshm_mailbox_wait(vdev, n, epoch);
+	if (err)
+		return err;
+	return vmshm_regs_errno(
+		readl(vmshm_mailbox_at(vdev, n) + VMSHM_MB_RES_STATUS));
+}
+
+static void vmshm_mailbox_attr(const u8 *attr, struct vmshm_stat *st)
+{
+	const __le64 *wide = (const __le64 *)attr;
+	const __le32 *narrow = (const __le32 *)attr;
+	u64 size = le64_to_cpu(wide[VMSHM_ATTR_BYTES / 8]);
+	u32 nsec = le32_to_cpu(narrow[VMSHM_ATTR_MTIME_NS / 4]);
+
+	st->ident = le64_to_cpu(wide[VMSHM_ATTR_IDENT / 8]);
+	st->blocks = le64_to_cpu(wide[VMSHM_ATTR_BLOCKS / 8]);
+	st->mtime.tv_sec = le64_to_cpu(wide[VMSHM_ATTR_MTIME / 8]);
+	st->mode = le32_to_cpu(narrow[VMSHM_ATTR_MODE / 4]);
+	st->uid = le32_to_cpu(narrow[VMSHM_ATTR_UID / 4]);
+	st->gid = le32_to_cpu(narrow[VMSHM_ATTR_GID / 4]);
+	/* From outside: keep what the rest of the kernel relies on. */
+	st->size = min_t(u64, size, MAX_LFS_FILESIZE);
+	st->mtime.tv_nsec = min_t(u32, nsec, NSEC_PER_SEC - 1);
+}
+
+/**
+ * vmshm_mailbox_execute() - do a command
+ * @vdev: a device with mailboxes
+ * @rq: the command
+ * @reply: its results, or NULL
+ *
+ * Sleeps until the command has completed.
+ *
+ * Return: 0; -ENODEV; -ENAMETOOLONG; -EIO if the device was reset meanwhile; or
+ * the error of the device.
+ */
+int vmshm_mailbox_execute(struct vmshm_dev *vdev,
+			  const struct vmshm_request *rq,
+			  struct vmshm_reply *reply)
+{
+	u8 attr[VMSHM_ATTR_SIZE] __aligned(8);
+	int n = vmshm_mailbox_get(vdev);
+	void __iomem *box;
+	int err;
+
+	if (n < 0)
+		return n;
+	box = vmshm_mailbox_at(vdev, n);
+	err = vmshm_mailbox_put_names(box, rq);
+	if (!err) {
+		vmshm_mailbox_put_request(vdev, n, rq);
+		err = vmshm_mailbox_submit(vdev, n);
+	}
+	if (!err && reply) {
+		reply->handle = readl(box + VMSHM_MB_RES_HANDLE);
+		memcpy_fromio(attr, box + VMSHM_MB_RES_ATTR, sizeof(attr));
+		vmshm_mailbox_attr(attr, &reply->st);
+		reply->has_attr = true;
+	}
+	vmshm_mailbox_put(vdev->mailboxes, n);
+	return err;
+}
+
+/* Hands out the entries in @data; 0 or a negative errno. */
+static int vmshm_mailbox_entries(const u8 *data, size_t size, u32 count,
+				 const struct vmshm_list_ops *ops, void *arg)
+{
+	int err = 0;
+
+	while (count-- && !err) {
+		struct vmshm_stat st;
+		const char *name;
+		u32 bytes;
+
+		if (size <= VMSHM_LIST_NAME)
+			return -EIO;
+		bytes = le32_to_cpup((__le32 *)(data + VMSHM_LIST_BYTES));
+		if (bytes <= VMSHM_LIST_NAME || bytes > size || bytes % 8)
+			return -EIO;
+		name = data + VMSHM_LIST_NAME;
+		/* "/", at least one byte, and the NUL in the entry */
+		if (strnlen(name, bytes - VMSHM_LIST_NAME) < 2 ||
+		    !memchr(name, 0, bytes - VMSHM_LIST_NAME))
+			return -EIO;
+		vmshm_mailbox_attr(data, &st);
+		err = ops->entry(arg, name, &st);
+		data += bytes;
+		size -= bytes;
+	}
+	return err;
+}
+
+/* All parts of a list, in the mailbox that the list belongs to */
+static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
+				    u8 *data, const struct vmshm_list_ops *ops,
+				    void *arg)
+{
+	const size_t size = VMSHM_MAILBOX_SIZE - VMSHM_MB_DATA;
+	struct vmshm_request rq = { .command = VMSHM_CMD_LIST };
+	void __iomem *box = vmshm_mailbox_at(vdev, n);
+	u64 next;
+	int err;
+
+	do {
+		vmshm_mailbox_put_request(vdev, n, &rq);
+		err = vmshm_mailbox_submit(vdev, n);
+		if (err)
+			return err;
+		memcpy_fromio(data, box + VMSHM_MB_DATA, size);
+		err = vmshm_mailbox_entries(
+			data, size, readl(box + VMSHM_MB_RES_COUNT), ops, arg);
+		next = readq(box + VMSHM_MB_RES_NEXT);
+		if (!err && next &&
+		    (next <= rq.offset || next > VMSHM_MAILBOX_ENTRIES_MAX))
+			err = -EIO;
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+		rq.offset = next;
+		cond_resched();
+	} while (!err && next);
+	return err;
+}
+
+/**
+ * vmshm_mailbox_list() - read all names with their attributes
+ * @vdev: a device with mailboxes
+ * @ops: takes the entries
+ * @arg: of @ops
+ *
+ * Return: 0; -EINTR; -ENOMEM; or as vmshm_mailbox_execute().
+ */
+int vmshm_mailbox_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
+		       void *arg)
+{
+	u8 *data = kmalloc(VMSHM_MAILBOX_SIZE - VMSHM_MB_DATA, GFP_KERNEL);
+	int n, err;
+
+	if (!data)
+		return -ENOMEM;
+	n = vmshm_mailbox_get(vdev);
+	err = n;
+	if (n >= 0) {
+		err = vmshm_mailbox_list_parts(vdev, n, data, ops, arg);
+		vmshm_mailbox_put(vdev->mailboxes, n);
+	}
+	kfree(data);
+	return err;
+}
+
+/* Each task looks itself whether it is its command that has completed. */
+static irqreturn_t vmshm_mailbox_irq(int irq, void *data)
+{
+	struct vmshm_mailboxes *boxes = data;
+	unsigned int n;
+
+	for_each_set_bit(n, boxes->used, boxes->count)
+		wake_up(&boxes->done[n]);
+	return IRQ_HANDLED;
+}
+
+/**
+ * vmshm_mailboxes_new() - find the mailboxes of a new device
+ * @vdev: the device, with its features
+ * @pdev: its PCI function
+ *
+ * Without mailboxes commands go through registers. The device frees them.
+ */
+void vmshm_mailboxes_new(struct vmshm_dev *vdev, struct pci_dev *pdev)
+{
+	struct vmshm_mailboxes *boxes;
+	unsigned int n;
+
+	if (!vdev->arena || !(vdev->features & VMSHM_F_MEMORY) ||
+	    pci_resource_len(pdev, VMSHM_BAR_REGS) < VMSHM_BAR0_SIZE)
+		return;
+	boxes = kzalloc(sizeof(*boxes), GFP_KERNEL);
+	if (!boxes)
+		return;
+	boxes->count = min_t(u32, vmshm_regs_read(vdev, VMSHM_REG_MAILBOXES),
+			     VMSHM_MAILBOXES_MAX);
+	init_waitqueue_head(&boxes->room);
+	for (n = 0; n < VMSHM_MAILBOXES_MAX; n++)
+		init_waitqueue_head(&boxes->done[n]);
+	if (!boxes->count) {
+		kfree(boxes);
+		return;
+	}
+	vdev->mailboxes = boxes;
+	/* What another driver has left there is not the next answer. */
+	for (n = 0; n < boxes->count; n++)
+		boxes->tag[n] =
+			readl(vmshm_mailbox_at(vdev, n) + VMSHM_MB_RES_TAG);
+}
+
+/**
+ * vmshm_mailboxes_request_irq() - have an interrupt for deferred completions
+ * @vdev: the device
+ * @pdev: its PCI function, with an MSI-X vector if there are slots
+ */
+void vmshm_mailboxes_request_irq(struct vmshm_dev *vdev, struct pci_dev *pdev)
+{
+	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+	int irq;
+
+	if (!boxes || !vdev->slots)
+		return;
+	irq = pci_irq_vector(pdev, 0);
+	if (irq > 0 &&
+	    !request_irq(irq, vmshm_mailbox_irq, IRQF_SHARED, "vmshm", boxes))
+		boxes->irq = irq;
+}
+
+/**
+ * vmshm_mailboxes_stop() - end all commands: the device is gone
+ * @vdev: the device; gone is set
+ *
+ * No task uses the memory afterwards.
+ */
+void vmshm_mailboxes_stop(struct vmshm_dev *vdev)
+{
+	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+	unsigned int n;
+
+	if (!boxes)
+		return;
+	/* Pairs with that of test_and_set_bit() in vmshm_mailbox_try(). */
+	smp_mb();
+	for (n = 0; n < boxes->count; n++)
+		wake_up(&boxes->done[n]);
+	wait_event(boxes->room, bitmap_empty(boxes->used, boxes->count));
+}
+
+/**
+ * vmshm_mailboxes_free_irq() - give back the interrupt
+ * @vdev: the device
+ */
+void vmshm_mailboxes_free_irq(struct vmshm_dev *vdev)
+{
+	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+
+	if (boxes && boxes->irq)
+		free_irq(boxes->irq, boxes);
+}
