@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "doctor-parts.h"
 #include "doctor.h"
 #include "files.h"
 #include "finding.h"
@@ -215,29 +216,6 @@ static void check_cached(const struct device *device)
 	}
 }
 
-static void check_mount(const char *name)
-{
-	struct mount *mounts;
-	size_t count = find_mounts(&mounts);
-	bool mounted = false;
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if (strcmp(mounts[i].device, name) != 0)
-			continue;
-		finding(GOOD, "mount", "%s is mounted on %s.", name,
-			escaped(mounts[i].path));
-		mounted = true;
-	}
-	free(mounts);
-	if (mounted)
-		return;
-	finding(DOUBT, "mount", "%s is not mounted.", name);
-	explain("The command mounts it for all programs; \"vmshm run "
-		"PROGRAM\" does for one program.");
-	advice("%smount -t vmshm %s /dev/shm", sudo(), quoted(name));
-}
-
 static void check_one(const struct device *device)
 {
 	if (!*device->name) {
@@ -253,7 +231,7 @@ static void check_one(const struct device *device)
 	if (!check_arena(device))
 		return;
 	check_cached(device);
-	check_mount(device->name);
+	examine_mounts(device->name);
 }
 
 static bool check_pci(const struct device *devices, size_t count)
@@ -293,6 +271,7 @@ void examine_guest(void)
 				"has no file system.");
 		for (i = 0; i < count; i++)
 			check_one(&devices[i]);
+		examine_futex();
 	}
 	free(devices);
 }

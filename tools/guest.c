@@ -157,3 +157,14 @@ bool device_number(const char *device, const char *attribute, uint64_t *value)
 	*value = strtoull(line, NULL, 0);
 	return true;
 }
+
+bool driver_futex(bool *on)
+{
+	char line[8];
+
+	if (!read_line(line, sizeof(line),
+		       "/sys/module/vmshm/parameters/futex"))
+		return false;
+	*on = *line == 'Y' || *line == '1';
+	return true;
+}

@@ -31,5 +31,7 @@ bool in_qemu(void);
 bool device_attribute(const char *device, const char *attribute, char *line,
 		      size_t size);
 bool device_number(const char *device, const char *attribute, uint64_t *value);
+/* The driver's parameter futex; false if the driver does not have it */
+bool driver_futex(bool *on);
 
 #endif /* VMSHM_TOOL_GUEST_H */

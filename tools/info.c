@@ -157,6 +157,7 @@ static void device_json(const struct device *device, const struct mount *mounts,
 			size_t count)
 {
 	char line[64];
+	bool futex;
 	size_t i;
 
 	json_begin(NULL, '{');
@@ -172,6 +173,10 @@ static void device_json(const struct device *device, const struct mount *mounts,
 		json_string("memory_type", line);
 	else
 		json_null("memory_type");
+	if (driver_futex(&futex))
+		json_bool("futex", futex);
+	else
+		json_null("futex");
 	json_begin("mounts", '[');
 	for (i = 0; i < count; i++) {
 		if (strcmp(mounts[i].device, device->name) != 0)
@@ -199,13 +204,16 @@ static void row_node(const char *name)
 	row_mode(&st);
 }
 
-static void row_arena(const char *name)
+static void row_arena(const struct device *device)
 {
 	uint64_t size, free;
 
-	if (!device_number(name, "arena_size", &size) ||
-	    !device_number(name, "arena_free", &free))
+	if (!device_number(device->name, "arena_size", &size) ||
+	    !device_number(device->name, "arena_free", &free))
 		row("arena", "unknown: the driver has another version");
+	else if (!size && device->arena_bytes && !device->arena_start)
+		row("arena", "none: BAR4, %s, has no address",
+		    human_size(device->arena_bytes));
 	else if (!size)
 		row("arena", "none: one object at a time, 1 MiB of it, "
 		    "through ioctl");
@@ -244,6 +252,15 @@ static void row_memory_type(const char *name)
 		    escaped(type));
 }
 
+static void row_futex(void)
+{
+	bool on;
+
+	if (driver_futex(&on))
+		row("futex(2)", on ? "acts on the host's futex" :
+				     "acts within this guest only");
+}
+
 static void device_text(const struct device *device, const struct mount *mounts,
 			size_t count)
 {
@@ -256,9 +273,10 @@ static void device_text(const struct device *device, const struct mount *mounts,
 	if (!*device->name)
 		return;
 	row_node(device->name);
-	row_arena(device->name);
+	row_arena(device);
 	row_features(device->name);
 	row_memory_type(device->name);
+	row_futex();
 	for (i = 0; i < count; i++) {
 		if (strcmp(mounts[i].device, device->name) != 0)
 			continue;

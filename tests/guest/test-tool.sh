@@ -304,3 +304,30 @@ test_top()
 	kill $!
 	wait $! || :
 }
+
+# At logout systemd-logind removes objects in /dev/shm, which are the host's.
+test_logind()
+{
+	mkdir -p /run/systemd/seats /etc/systemd
+	trap 'umount /dev/shm; rm -r /run/systemd /etc/systemd' EXIT
+	mount -t vmshm vmshm0 /dev/shm
+	vmshm doctor >/tmp/out || fail "$(cat /tmp/out)"
+	has RemoveIPC=yes
+	has "type: printf '[Login]\\nRemoveIPC=no\\n' | tee /etc/systemd/"
+	# The advice helps.
+	sed -n 's/.*type: \(mkdir.*\|printf.*\)/\1/p' /tmp/out >/tmp/advice
+	sh /tmp/advice
+	vmshm doctor >/tmp/out || fail "$(cat /tmp/out)"
+	if grep -q RemoveIPC /tmp/out; then fail "$(cat /tmp/out)"; fi
+	rm -r /etc/systemd/logind.conf.d
+	umount /dev/shm
+	# Without create=on, or read-only, nothing can be removed.
+	for mount in vmshm1 '-o ro vmshm0'; do
+		# shellcheck disable=SC2086 # several words
+		mount -t vmshm $mount /dev/shm
+		vmshm doctor >/tmp/out || fail "$(cat /tmp/out)"
+		if grep -q RemoveIPC /tmp/out; then fail "$(cat /tmp/out)"; fi
+		umount /dev/shm
+	done
+	mount -t vmshm vmshm0 /dev/shm
+}

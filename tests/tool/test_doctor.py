@@ -517,25 +517,58 @@ def test_cached():
                    "vmshm run")
 
 
+def test_futex():
+    """The driver's parameter, and thread IDs that meet those of the host."""
+    with Guest() as guest:
+        guest.device(name="vmshm0", **FULL)
+        guest.loaded()
+        found = findings("-G", before=guest.before(), code=1)
+        equal("futex" in found, False, "a driver without it")
+        guest.write("module/vmshm/parameters/futex", "N\n")
+        found = findings("-G", before=guest.before(), code=1)
+        expect(found, "futex", "note", "within this guest only",
+               "echo 'options vmshm futex=on' |")
+        equal("thread-ids" in found, False)
+        told = vmshm("info", "--json", "vmshm0", before=guest.before()).json
+        equal(told["futex"], False)
+        guest.write("module/vmshm/parameters/futex", "Y\n")
+        for last, told in ("1234", True), ("2000000", False):
+            guest.write("last", last + "\n")
+            found = findings("-G", code=1, before=guest.before(
+                f"mount --bind {guest.path}/last "
+                "/proc/sys/kernel/ns_last_pid"))
+            expect(found, "futex", "ok", "host's futex")
+            equal("thread-ids" in found, told)
+            if told:
+                expect(found, "thread-ids", "note", "same ID",
+                       "tee /proc/sys/kernel/ns_last_pid")
+        contains(vmshm("info", "vmshm0", before=guest.before()).out,
+                 "futex(2) acts on the host's futex")
+
+
 def test_guest_info():
     """What "info" tells of the same devices."""
     with Guest() as guest:
         guest.device(name="vmshm0", **FULL)
         guest.device(pci="0000:00:04.0", name="vmshm1", bar4=(0, 0),
                      arena_size=0, arena_free=0, features="0x0")
+        guest.device(pci="0000:00:06.0", name="vmshm2", bar4=(0, 2 << 30),
+                     arena_size=0, arena_free=0, features="0x1")
         guest.device(pci="0000:00:05.0")
         before = guest.before()
         told = vmshm("info", "--json", before=before).json
-        equal([d["device"] for d in told], ["vmshm0", "vmshm1", None])
+        equal([d["device"] for d in told], ["vmshm0", "vmshm1", None, "vmshm2"])
         equal(told[0], {"device": "vmshm0", "pci": "0000:00:03.0",
                         "arena_size": 1 << 30, "arena_free": 1 << 29,
                         "features": ["arena", "create"],
-                        "memory_type": "write-back", "mounts": []})
+                        "memory_type": "write-back", "futex": None,
+                        "mounts": []})
         equal((told[1]["arena_size"], told[1]["features"]), (0, []))
         equal(told[2]["arena_size"], None)
         contains(vmshm("info", before=before).out, "vmshm0", "1 GiB, 512 MiB",
                  "arena, create", "write-back", "as in 2010",
-                 "no driver is bound")
+                 "no driver is bound",
+                 "BAR4, 2 GiB, has no address")
         for name in ("vmshm1", "/dev/vmshm1"):
             one = vmshm("info", "--json", name, before=before).json
             equal(one, told[1])

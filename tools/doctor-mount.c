@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vmshm doctor in a guest: the mounts, and futex(2) on the objects.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <vmshm/regs.h>
+
+#include "doctor-parts.h"
+#include "files.h"
+#include "finding.h"
+#include "guest.h"
+#include "hint.h"
+#include "logind.h"
+#include "print.h"
+
+#define SHM "/dev/shm"
+#define LAST_PID "/proc/sys/kernel/ns_last_pid"
+
+/* Process IDs of the guest begin here, where those of a host seldom are. */
+#define FIRST_PID 1000000
+#define PID_MAX 4194304
+
+/* systemd-logind looks at /dev/shm only. */
+static void check_logout(const struct mount *mount)
+{
+	uint64_t features;
+
+	if (strcmp(mount->path, SHM) != 0 ||
+	    strncmp(mount->options, "ro", 2) == 0 ||
+	    !device_number(mount->device, "features", &features) ||
+	    !(features & VMSHM_F_CREATE) || !logind_removes_ipc())
+		return;
+	finding(DOUBT, "logout", "At the last logout of a user, "
+		"systemd-logind of this guest removes all objects of this user "
+		"in " SHM ", which are objects of the host (RemoveIPC=yes).");
+	explain("These commands turn it off. Or mount %s elsewhere, or use "
+		"\"vmshm run\".", mount->device);
+	advice("%smkdir -p /etc/systemd/logind.conf.d", sudo());
+	advice("printf '[Login]\\nRemoveIPC=no\\n' | %stee "
+	       "/etc/systemd/logind.conf.d/vmshm.conf", sudo());
+	advice("%ssystemctl restart systemd-logind", sudo());
+}
+
+void examine_mounts(const char *device)
+{
+	struct mount *mounts;
+	size_t count = find_mounts(&mounts);
+	bool mounted = false;
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (strcmp(mounts[i].device, device) != 0)
+			continue;
+		finding(GOOD, "mount", "%s is mounted on %s.", device,
+			escaped(mounts[i].path));
+		check_logout(&mounts[i]);
+		mounted = true;
+	}
+	free(mounts);
+	if (mounted)
+		return;
+	finding(DOUBT, "mount", "%s is not mounted.", device);
+	explain("The command mounts it for all programs; \"vmshm run "
+		"PROGRAM\" does for one program.");
+	advice("%smount -t vmshm %s " SHM, sudo(), quoted(device));
+}
+
+/* A different number in each guest that has a machine ID */
+static unsigned int first_pid(void)
+{
+	unsigned int hash = 0;
+	char id[64] = "";
+	const char *s;
+
+	read_line(id, sizeof(id), "/etc/machine-id");
+	for (s = id; *s; s++)
+		hash = hash * 31 + (unsigned char)*s;
+	return FIRST_PID + hash % 30 * 100000;
+}
+
+/* Mutexes of programs on both sides contain thread IDs. */
+static void check_thread_ids(void)
+{
+	char line[32];
+
+	if (!read_line(line, sizeof(line), LAST_PID) ||
+	    strtoul(line, NULL, 10) >= FIRST_PID)
+		return;
+	finding(DOUBT, "thread-ids", "Threads of this guest and of the host "
+		"can have the same ID, by which recursive and error-checking "
+		"mutexes know their owner.");
+	explain("The guest's IDs should begin at another number. The setting "
+		"lasts until the next boot.");
+	if (read_line(line, sizeof(line), "/proc/sys/kernel/pid_max") &&
+	    strtoul(line, NULL, 10) < PID_MAX)
+		advice("echo %u | %stee /proc/sys/kernel/pid_max", PID_MAX,
+		       sudo());
+	advice("echo %u | %stee " LAST_PID, first_pid(), sudo());
+}
+
+void examine_futex(void)
+{
+	bool on;
+
+	if (!driver_futex(&on))
+		return;
+	if (on) {
+		finding(GOOD, "futex", "futex(2) on objects acts on the host's "
+			"futex.");
+		check_thread_ids();
+		return;
+	}
+	finding(DOUBT, "futex", "futex(2) on objects acts within this guest "
+		"only: a program whose semaphore or mutex is shared with the "
+		"host sleeps forever.");
+	explain("The parameter futex of the driver changes that, when the "
+		"module is loaded again; see vmshm(4).");
+	advice("echo 'options vmshm futex=on' | %stee "
+	       "/etc/modprobe.d/vmshm.conf", sudo());
+}
