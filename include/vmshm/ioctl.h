@@ -62,9 +62,10 @@ struct vmshm_ioc_wake {
 };
 
 /*
- * 0: woken, or for no reason, as with futex(2): look again. Who wakes changes
- * the word before: a waiter may get into the queue a moment after its call, and
- * then sees the change instead.
+ * 0: woken, or spuriously, as with futex(2): read the word again. The waker
+ * changes the word before it wakes: a waiter may enter the queue a moment after
+ * its call sleeps, and then sees the change (EAGAIN) in place of the wake-up. A
+ * wake-up without a change is lost for such a waiter.
  *	EAGAIN		the word has another value
  *	ETIMEDOUT	the deadline has passed
  *	EINTR		a signal (SA_RESTART: the call goes on)

@@ -99,7 +99,11 @@ int vmshm_map(struct vmshm *shm, void **data, size_t *size);
 int vmshm_wait(struct vmshm *shm, uint64_t offset, uint32_t expected,
 	       int64_t deadline);
 
-/* Wake up to @count of those who wait for the word; UINT32_MAX: all. */
+/*
+ * Wake up to @count of those who wait for the word; UINT32_MAX: all. Change the
+ * word before: a process that sleeps in vmshm_wait() may enter the queue later,
+ * and then sees the change. A wake-up without a change is lost for it.
+ */
 int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count);
 
 /*

@@ -60,7 +60,7 @@ T_TEST(a_waiter_here_is_woken)
 		close(file);
 		_exit(wait_word(0, owner, -1));
 	}
-	words_asleep(pid);
+	t_host("waiting %s 0 1", name);
 	close(file);
 	t_wait(pid);
 }

@@ -7,7 +7,8 @@ import os
 import threading
 
 SYS_FUTEX = 202     # x86-64
-WAIT, WAKE = 0, 1
+WAIT, WAKE, REQUEUE = 0, 1, 3
+ALL = 0x7fffffff
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -31,6 +32,17 @@ class _Word:
 def wake(path, offset, count):
     """Wakes up to count waiters; how many there were."""
     return _Word(path, offset).futex(WAKE, count)
+
+
+def waiters(path, offset):
+    """How many are in the word's queue, threads of QEMU for guests included.
+    They are moved from the queue to the same queue, which counts them."""
+    word = _Word(path, offset)
+    count = _libc.syscall(SYS_FUTEX, ctypes.byref(word.word), REQUEUE, 0,
+                          ctypes.c_long(ALL), ctypes.byref(word.word), 0)
+    if count < 0:
+        raise OSError(ctypes.get_errno(), "FUTEX_REQUEUE")
+    return count
 
 
 class Waiter:

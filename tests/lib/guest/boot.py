@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
 from qemu import ROOT, Lost, Qemu
 
@@ -54,7 +55,8 @@ class Guest:
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
         self.qemu_args, self.with_driver, modules = guest
         self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
-        self.running = None
+        self.running, self.began = None, time.monotonic()
+        self.times = []             # (seconds, test)
         self.trouble = []           # messages of the kernel, and when
         self.mark = None
         self.modules = kernel.modules(modules.split())
@@ -150,6 +152,7 @@ class Guest:
                 try:
                     self.listen(channel, host)
                 finally:
+                    self.write_times()
                     channel.close()
                     host.close()
 
@@ -192,8 +195,9 @@ class Guest:
         word, test, why = m.groups()
         name = f"{self.kernel.version}/{test}"
         if word == "run":
-            self.running = test
+            self.running, self.began = test, time.monotonic()
             return
+        self.times.append((time.monotonic() - self.began, test))
         if word == "ok" and test in self.todo:
             self.report.ok(name)
         elif word == "skip" and test in self.todo:
@@ -231,6 +235,13 @@ class Guest:
                                  or text.startswith("Kernel panic")):
                 return text
         return None
+
+    def write_times(self):
+        """Where its time went, for people: boot-N.times, longest first."""
+        path = self.log.removesuffix(".log") + ".times"
+        with open(path, "w", encoding="utf-8") as f:
+            for seconds, test in sorted(self.times, reverse=True):
+                print(f"{seconds:6.1f} {test}", file=f)
 
     def tail(self):
         """Prints the end of the console."""

@@ -22,6 +22,9 @@ from .program import HELPERS
 SHM = "/dev/shm"
 
 
+# Seconds until waiters that do not come are lost
+PATIENCE = 50
+
 # Seconds for a guest to let an unplugged device go: ACPI needs milliseconds
 GONE = 30
 
@@ -221,6 +224,13 @@ class Host(HostRpc, HostTool):
         waiter = futex.Waiter(self.path(name), int(offset), int(expected))
         self.waiters.setdefault(name, []).append(waiter)
         while not waiter.asleep and not waiter.done:
+            os.sched_yield()
+
+    def do_waiting(self, name, offset, count):
+        end = time.monotonic() + PATIENCE
+        while futex.waiters(self.path(name), int(offset)) < int(count):
+            if time.monotonic() > end:
+                raise Refused(f"fewer than {count} wait after {PATIENCE} s")
             os.sched_yield()
 
     def do_waited(self, name):

@@ -133,6 +133,11 @@ const char *t_name(const char *tail);
  *	wait NAME OFFSET EXPECTED	begins to wait with futex(2); is done
  *					when it sleeps, or will not
  *	waited NAME			answers how many such waits have ended
+ *	waiting NAME OFFSET COUNT	until so many waiters are in the word's
+ *					queue, on the host and in all guests. A
+ *					process that sleeps in its call may not
+ *					be there yet: see "Change the word
+ *					before the wake-up" in docs/waiting.md.
  *	spawn PROGRAM NAME ARG...	runs a helper program on the host
  *	python_spawn FILE WORD...	runs a Python program on the host
  *	reap				waits for all of them; they must
