@@ -16,6 +16,7 @@ build/guest/KERNEL/ afterwards: boot-N.log, the console of the N-th guest.
 import fcntl
 import os
 import sys
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
@@ -29,59 +30,112 @@ from guest.program import all_programs  # noqa: E402
 from qemu import Lost, need_device      # noqa: E402
 
 
-def run_kernel(report, kernel, programs, build):
-    """Boots one guest for all programs that can share one, and another when
-    one is lost."""
-    todo = []
-    for p in programs:
-        tests = [t for t in p.tests
-                 if report.wanted(f"{kernel.version}/{p.name}/{t}")]
-        if tests:
-            todo.append((p, tests))
-    number = 0
-    while todo:
-        guest_kind = todo[0][0].guest
-        plan = [(p, t) for p, t in todo if p.guest == guest_kind]
-        number += 1
-        name = f"{kernel.version}/boot-{number}"
-        guest = None
+class KernelRun:
+    """All tests of one kernel: one guest for all programs that can share one,
+    and another when one is lost."""
+
+    def __init__(self, report, kernel, programs, build):
+        self.report, self.kernel, self.build = report, kernel, build
+        self.number, self.guest, self.stopped = 0, None, False
+        # (program, tests without a result)
+        self.todo = [(p, [t for t in p.tests
+                          if report.wanted(self.name(p.name, t))])
+                     for p in programs]
+
+    def name(self, *words):
+        return "/".join([self.kernel.version, *words])
+
+    def run(self):
         try:
-            guest = Guest(report, kernel, number, guest_kind, plan, build)
-            guest.boot()
-            for test in sorted(guest.todo):
-                report.fail(f"{kernel.version}/{test}", "it did not run")
-            guest.todo.clear()
-            if guest.trouble:
-                report.fail(name, "the kernel said, " + guest.trouble[0] + (
-                    f" (and {len(guest.trouble) - 1} more)"
-                    if len(guest.trouble) > 1 else ""))
-            else:
-                report.ok(name)
+            while not self.stopped:
+                self.todo = [x for x in self.todo if x[1]]
+                if not self.todo:
+                    break
+                self.boot(self.todo[0][0].guest)
+        except Exception as e:      # noqa: BLE001
+            self.report.fail(self.name("boot"), f"{type(e).__name__}: {e}")
+
+    def stop(self):
+        """From another thread"""
+        self.stopped = True
+        if self.guest:
+            self.guest.stop()
+
+    def boot(self, kind):
+        """One guest of that kind, with all programs that are for it."""
+        plan = [(p, tests) for p, tests in self.todo if p.guest == kind]
+        self.number += 1
+        self.guest = Guest(self.report, self.kernel, self.number, kind, plan,
+                           self.build)
+        self.guest.prefix += self.kernel.version + "-"
+        try:
+            self.guest.boot()
+            self.ended()
         except Lost as e:
-            culprit = guest.running if guest else None
-            words = guest.last_words() if guest else None
-            e = f"{words}; {e}" if words else e
-            if culprit:
-                report.fail(f"{kernel.version}/{culprit}",
-                            f"the guest was LOST in it: {e}")
-                guest.todo.discard(culprit)
-            else:
-                report.fail(name, f"the guest was LOST: {e}")
-            if guest:
-                guest.tail()
-            if not culprit:
-                # Nothing says that another boot would do better
-                for p, tests in plan:
-                    for t in tests:
-                        if not guest or f"{p.name}/{t}" in guest.todo:
-                            report.fail(f"{kernel.version}/{p.name}/{t}",
-                                        "not run, the guest was LOST")
-                guest = None
-        left = guest.todo if guest else set()
-        rest = [(p, [t for t in tests if f"{p.name}/{t}" in left])
-                for p, tests in plan]
-        todo = [x for x in rest if x[1]] + \
-               [x for x in todo if x[0].guest != guest_kind]
+            if not self.stopped:
+                self.lost(e)
+        left = self.guest.todo
+        self.todo = [(p, [t for t in tests if f"{p.name}/{t}" in left])
+                     if p.guest == kind else (p, tests)
+                     for p, tests in self.todo]
+
+    def ended(self):
+        for test in sorted(self.guest.todo):
+            self.report.fail(self.name(test), "it did not run")
+        self.guest.todo.clear()
+        trouble, name = self.guest.trouble, self.name(f"boot-{self.number}")
+        if trouble:
+            more = f" (and {len(trouble) - 1} more)" if trouble[1:] else ""
+            self.report.fail(name, f"the kernel said, {trouble[0]}{more}")
+        else:
+            self.report.ok(name)
+
+    def lost(self, why):
+        """The test that ran has failed; the others run in another guest."""
+        words, culprit = self.guest.last_words(), self.guest.running
+        why = f"{words}; {why}" if words else str(why)
+        if culprit:
+            self.report.fail(self.name(culprit),
+                             f"the guest was LOST in it: {why}")
+            self.guest.todo.discard(culprit)
+        else:
+            # Nothing says that another boot would do better
+            self.report.fail(self.name(f"boot-{self.number}"),
+                             f"the guest was LOST: {why}")
+            for test in sorted(self.guest.todo):
+                self.report.fail(self.name(test),
+                                 "not run, the guest was LOST")
+            self.guest.todo.clear()
+        self.guest.tail()
+
+
+def run_all(runs):
+    """All at the same time: a guest often waits, and its processors then leave
+    those of the host to the other one."""
+    threads = [threading.Thread(target=r.run, daemon=True) for r in runs]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():
+                thread.join(1)
+    except BaseException:
+        for r in runs:
+            r.stop()
+        for thread in threads:
+            thread.join(5)
+        raise
+
+
+def kernels(report, versions):
+    """Those that could be prepared"""
+    for version in versions:
+        try:
+            kernel = Kernel(version)
+            kernel.prepare()
+            yield kernel
+        except Lost as e:
+            report.fail(f"{version}/boot", e)
 
 
 def run(report):
@@ -99,14 +153,8 @@ def run(report):
             print("waiting for another run.py", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         build = Build(programs)
-        for version in versions:
-            try:
-                kernel = Kernel(version)
-                kernel.prepare()
-            except Lost as e:
-                report.fail(f"{version}/boot", e)
-                continue
-            run_kernel(report, kernel, programs, build)
+        run_all([KernelRun(report, kernel, programs, build)
+                 for kernel in kernels(report, versions)])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
  * Channels and broadcasts between the guest and processes of the host, which
  * are party.c.
  *
- * qemu: -device vmshm,create=on -device vmshm -device vmshm,readonly=on
+ * qemu: channels
  */
 #define _GNU_SOURCE
 #include <glob.h>

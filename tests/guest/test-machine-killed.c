@@ -3,7 +3,8 @@
  * kill -9 of the whole virtual machine: who waits for it on the host learns of
  * it, in each call. The test is the guest's last, and this the only one in it.
  *
- * qemu: -device vmshm,create=on -device vmshm -name killed
+ * qemu: channels
+ * order: last
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * VMSHM_IOC_HOLD: words that say that somebody is there.
  *
- * qemu: -device vmshm,id=vmshm0,addr=8 -device vmshm,arena=0,addr=9
+ * qemu: two
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>

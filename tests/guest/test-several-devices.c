@@ -2,7 +2,7 @@
 /*
  * Several devices in one guest.
  *
- * qemu: -device vmshm,id=vmshm0 -device vmshm,id=vmshm1,arena=0
+ * qemu: two
  */
 #include "t.h"
 

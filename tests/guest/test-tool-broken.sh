@@ -3,7 +3,7 @@
 #
 # The program vmshm in a guest where something is missing.
 #
-# qemu: -device vmshm,id=vmshm0 -device vmshm,id=vmshm1,arena=0
+# qemu: two
 # needs: tool
 # expect-log: vmshm: the device has no arena
 

@@ -3,7 +3,7 @@
  * Channels and broadcasts between two virtual machines; the other one runs
  * party.c.
  *
- * qemu: -device vmshm,create=on -device vmshm -device vmshm,readonly=on
+ * qemu: channels
  */
 #define _GNU_SOURCE
 #include <errno.h>

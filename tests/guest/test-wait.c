@@ -3,7 +3,7 @@
  * Waiting and waking across the border: the ioctls of <vmshm/ioctl.h> here,
  * futex(2) on the host.
  *
- * qemu: -device vmshm
+ * qemu: -device vmshm,id=vmshm0
  */
 #define _GNU_SOURCE
 #include <signal.h>

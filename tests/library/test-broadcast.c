@@ -2,7 +2,7 @@
 /*
  * <vmshm/broadcast.h>: one writer, many readers.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: address
  */
 #define _GNU_SOURCE

@@ -3,7 +3,7 @@
  * <vmshm/channel.h>: messages, streams, ends. Most tests have both parties in
  * one process.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: address
  */
 #define _GNU_SOURCE

@@ -3,7 +3,7 @@
  * A party is killed after each single change that it makes to the object, or
  * stopped there while others go on.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: plain
  */
 #define _GNU_SOURCE

@@ -3,7 +3,7 @@
  * How a channel ends for one who sleeps or spins in a call, in each way in
  * which the other one can end; signals, forks, and what is left over.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: address
  */
 #define _GNU_SOURCE

@@ -3,7 +3,7 @@
  * A peer that writes into the object whatever it likes. The victim may get any
  * error; but it ends at its deadlines, and the sanitizers find nothing.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: address
  */
 #define _GNU_SOURCE

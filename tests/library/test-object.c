@@ -2,7 +2,7 @@
 /*
  * <vmshm/vmshm.h>: objects, waiting and waking, words for event loops.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: address
  */
 #define _GNU_SOURCE

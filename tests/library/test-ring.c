@@ -4,7 +4,7 @@
  * position and length that the other side can write. What the ring reads and
  * writes has to be in data[0, 2 * size), and is fenced.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: address
  */
 #define _GNU_SOURCE

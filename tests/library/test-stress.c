@@ -4,7 +4,7 @@
  * an event loop. The thread sanitizer looks at what the two threads of one
  * party share; what the parties share it cannot see.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: address thread
  */
 #define _GNU_SOURCE

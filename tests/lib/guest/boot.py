@@ -28,6 +28,9 @@ CPU = "max,-erms,-cx16"
 # The maximum number of boots of a guest; see Guest.boot()
 BOOTS = 3
 
+# Seconds after which a test has failed. A machine under load is slow.
+T_TIMEOUT = 180
+
 # Kernel messages that no test may cause, whatever their level. Warnings and
 # oopses also end the guest, by its command line.
 ALARM = re.compile(r"WARNING:|BUG:|Oops|Call Trace|general protection|"
@@ -42,7 +45,7 @@ class Guest:
     """One boot. Reports each test when it ends."""
 
     # Seconds without output after which a guest is lost; see T_TIMEOUT
-    silence = 90
+    silence = 240
 
     # The prefix of the names of its objects
     prefix = Host.PREFIX
@@ -50,6 +53,7 @@ class Guest:
     def __init__(self, report, kernel, number, guest, plan, build):
         self.report, self.kernel, self.build = report, kernel, build
         self.plan = plan            # [(program, [test])]
+        self.silence *= kernel.patience
         self.log = os.path.join(build.folder, kernel.version,
                                 f"boot-{number}.log")
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
@@ -57,6 +61,7 @@ class Guest:
         self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
         self.running, self.began = None, time.monotonic()
         self.times = []             # (seconds, test)
+        self.vm = None
         self.trouble = []           # messages of the kernel, and when
         self.mark = None
         self.modules = kernel.modules(modules.split())
@@ -67,12 +72,17 @@ class Guest:
 
     def to_do(self):
         """The lines of the plan after the modules; see init"""
-        return [f"run {p.in_guest} {p.name} {' '.join(tests)}"
-                for p, tests in self.plan]
+        lines = []
+        for p, tests in sorted(self.plan, key=lambda x: x[0].last):
+            # After the last program there may be no more machine.
+            lines += ["log"] if p.last else []
+            lines.append(f"run {p.in_guest} {p.name} {' '.join(tests)}")
+        return lines
 
     def initramfs(self, prefix):
         """Writes the initramfs and returns its path."""
-        plan = [f"prefix {prefix}"]
+        plan = [f"prefix {prefix}",
+                f"timeout {T_TIMEOUT * self.kernel.patience}"]
         files = list(self.build.files)
         for program in sorted({f for p, _ in self.plan for f in p.python}):
             files += self.build.python(program)
@@ -144,8 +154,9 @@ class Guest:
                       "panic=-1 panic_on_warn=1 no_timer_check",
                       *shlex.split(qemu_args),
                       machine="q35", accel="tcg,thread=multi", qtest=False,
-                      memory=512, wrap=() if os.geteuid() else
+                      memory=self.kernel.memory, wrap=() if os.geteuid() else
                       WITHOUT_OVERRIDE) as vm:
+                self.vm = vm
                 channel = listener.accept()[0]
                 channel.settimeout(self.silence)
                 host = self.make_host(vm)
@@ -155,6 +166,11 @@ class Guest:
                     self.write_times()
                     channel.close()
                     host.close()
+
+    def stop(self):
+        """Kills QEMU, from another thread; boot() ends with Lost."""
+        if self.vm:
+            self.vm.process.kill()
 
     def listen(self, channel, host):
         lines = channel.makefile("r", encoding="ascii", errors="replace")
@@ -256,7 +272,7 @@ class BackgroundGuest(Guest):
 
     def __init__(self, kernel, number, guest, plan, build):
         super().__init__(None, kernel, number, guest, plan, build)
-        self.vm = self.problem = None
+        self.problem = None
         self.thread = threading.Thread(target=self._run)
 
     def start(self):
@@ -271,18 +287,13 @@ class BackgroundGuest(Guest):
         except Exception as e:      # noqa: BLE001
             self.problem = f"{type(e).__name__}: {e}"
 
-    def listen(self, channel, host):
-        self.vm = host.vm
-        super().listen(channel, host)
-
     def result(self, line):
         raise Lost(f"unexpected line: {line}")
 
     def kill(self):
         """Kills the whole virtual machine."""
         while self.thread.is_alive():
-            if self.vm:
-                self.vm.process.kill()
+            self.stop()
             self.thread.join(0.1)
 
 

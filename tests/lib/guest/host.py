@@ -23,13 +23,13 @@ SHM = "/dev/shm"
 
 
 # Seconds until waiters that do not come are lost
-PATIENCE = 50
+PATIENCE = 150
 
 # Seconds for a guest to let an unplugged device go: ACPI needs milliseconds
-GONE = 30
+GONE = 100
 
 # Seconds for another machine to boot and do what it has to
-OTHER_END = 50
+OTHER_END = 150
 
 
 class Refused(Exception):
@@ -256,7 +256,7 @@ class Host(HostRpc, HostTool):
         while self.children:
             child = self.children.pop()
             try:
-                code = child.wait(timeout=60)
+                code = child.wait(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 self.children.append(child)
                 raise Refused("it does not end") from None

@@ -13,7 +13,7 @@ EXAMPLE = os.path.join(ROOT, "examples", "rpc")
 BUILD = os.path.join(ROOT, "build", "rpc")
 LIBRARY = os.path.join(BUILD, "librpcblas.so")
 # Seconds for it to end, when it is to
-DEADLINE = 60
+DEADLINE = 150
 
 
 def files():

@@ -12,7 +12,7 @@ from .build import FOLDER
 
 VMSHM = os.path.join(FOLDER, "vmshm")
 # Seconds for it to end, when it is to
-DEADLINE = 60
+DEADLINE = 150
 
 
 class Running:

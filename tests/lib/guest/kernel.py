@@ -14,6 +14,9 @@ class Kernel:
     def __init__(self, version):
         self.version = version
         self.folder = os.path.join(ROOT, "build", "kernel", version)
+        # Megabytes of its guests, and how many times slower they are
+        debug = version.endswith("-debug")
+        self.memory, self.patience = (1536, 6) if debug else (512, 1)
         self.driver = os.path.join(ROOT, "build", "driver", version,
                                    "vmshm.ko")
 

@@ -19,6 +19,10 @@ DEFAULT_QEMU = "-device vmshm,id=vmshm0"
 # kernel). @PREFIX@ is the prefix of the names of the run's objects, without the
 # "/". @FOLDER@ is a directory for its files.
 MACHINES = {
+    "channels": ("-device vmshm,create=on -device vmshm "
+                 "-device vmshm,readonly=on", ""),
+    "two": ("-device vmshm,id=vmshm0,addr=8 "
+            "-device vmshm,id=vmshm1,arena=0,addr=9", ""),
     # The devices have to be as in fs.h
     "files": (
         "-device vmshm,id=vmshm0,create=on "
@@ -69,6 +73,8 @@ class Program:
         self.python = [n.split()[1] for n in directives(text, "needs")
                        if n.startswith("python ")]
         self.library = "library" in directives(text, "needs")
+        # Its last test kills the machine.
+        self.last = "last" in directives(text, "order")
         self.tool = "tool" in directives(text, "needs")
         self.rpc = "rpc" in directives(text, "needs")
         qemu, modules = MACHINES.get(

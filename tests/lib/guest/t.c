@@ -24,6 +24,9 @@
  */
 static const char *channel = "/dev/ttyS1";
 
+/* Seconds; boot.py says how many in a guest. */
+#define TIMEOUT 180
+
 enum { NOTHING, RETURNED, FAILED, SKIPPED };
 
 /* Shared by all processes of a test */
@@ -303,10 +306,17 @@ static void mark(const char *program, const char *name)
 	close(fd);
 }
 
+static int timeout(void)
+{
+	const char *seconds = getenv("T_TIMEOUT");
+
+	return seconds ? atoi(seconds) : TIMEOUT;
+}
+
 /* The result is 0 or the reason of a failure */
 static const char *run_one(const struct t_test *t)
 {
-	struct timespec limit = { .tv_sec = T_TIMEOUT };
+	struct timespec limit = { .tv_sec = timeout() };
 	static char why[600];
 	sigset_t chld;
 	int status;

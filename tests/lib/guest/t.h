@@ -5,7 +5,7 @@
  * A program is one file test-NAME.c with T_TEST()s and without main(). Each
  * test runs in a child process of its own, in the order of the file. A test has
  * passed when it returns. Another end (a failed check, a signal, exit,
- * T_TIMEOUT) is a failure. The name of the test is KERNEL/NAME/test.
+ * boot.py's T_TIMEOUT) is a failure. The name of the test is KERNEL/NAME/test.
  *
  *	#include "t.h"
  *
@@ -37,6 +37,7 @@
  *	needs: tool	the tool vmshm of tools/, as bin/vmshm
  *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their
  *			libraries
+ *	order: last	after all other files of the boot, which it ends
  *	modules: NAMES	also load these modules of the kernel package
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
  *	expect-log: RE	a kernel message of level "warning" or worse that
@@ -52,8 +53,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#define T_TIMEOUT 60	/* seconds; a longer test has failed */
 
 struct t_test {
 	const char *name;

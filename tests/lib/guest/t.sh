@@ -13,7 +13,6 @@
 # The comment lines of t.h ("qemu: ...") work here, too.
 
 T_CHANNEL=/dev/ttyS1
-T_TIMEOUT=60
 
 fail()
 {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The harness itself: what the other test programs rely on. No driver.
+ * The harness itself: what the other test programs rely on.
  *
- * driver: none
- * qemu: -nodefaults
+ * qemu: -device vmshm,id=vmshm0
  */
 #include <errno.h>
 #include <stdio.h>
