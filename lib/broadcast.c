@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * One writer, many readers. Each entry has a sequence number beside it, which
- * is odd while the entry is written: 2 n + 1, then 2 n + 2 for the n-th entry.
- * A reader that finds another number than it expects, before or after it has
- * read, was overtaken.
+ * One writer, many readers. Each entry has a sequence lock: a number that is
+ * odd while the entry is written, 2 n + 1, then 2 n + 2 for the n-th entry. A
+ * reader that finds another number than it expects, before or after it has
+ * read, was overtaken by the writer.
  *
  *	0	struct header
  *	4096	struct entry, one for each
@@ -11,29 +11,35 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vmshm/broadcast.h>
 
+#include "api.h"
+#include "clock.h"
+#include "kind.h"
+#include "object.h"
+#include "process.h"
 #include "seat.h"
+#include "wait.h"
 
-#define MAGIC 0x43424d56u /* "VMBC" */
-#define VERSION 1u
+#define BROADCAST_KIND KIND(0x43424d56u, 1u) /* "VMBC", version 1 */
 #define ENTRIES_AT 4096u
 #define ENTRIES_MOST (1u << 24)
-/* Being overtaken so often in a row is no accident. */
+/* A reader that is overtaken so often in a row gives up. */
 #define OVERTAKEN_MOST 1000
 #define LINE __attribute__((aligned(64)))
 
 struct header {
-	_Atomic uint32_t magic;
-	_Atomic uint32_t version;
+	_Atomic uint64_t kind;
 	_Atomic uint64_t size;
+	/* Written last: 0: no writer has prepared it yet */
 	_Atomic uint32_t entries;
-	/* 1: the writer has left in good order */
+	/* 1: the writer has closed the broadcast */
 	_Atomic uint32_t closed;
 	LINE _Atomic uint32_t seat;
-	/* Entries that were published; and a futex that changes with it */
+	/* Number of published entries; and a futex that changes with it */
 	LINE _Atomic uint64_t next;
 	_Atomic uint32_t event;
 };
@@ -42,6 +48,12 @@ struct entry {
 	_Atomic uint64_t sequence;
 	_Atomic uint64_t length;
 };
+
+/* A 32-bit program and a 64-bit one have the same layout. */
+_Static_assert(offsetof(struct header, entries) == 16 &&
+	       offsetof(struct header, seat) == 64 &&
+	       offsetof(struct header, event) == 136 &&
+	       sizeof(struct entry) == 16, "header");
 
 struct vmshm_broadcast {
 	struct vmshm *shm;
@@ -52,13 +64,14 @@ struct vmshm_broadcast {
 	uint64_t size, step;
 	uint32_t entries;
 	bool writer;
+	/* The process that has opened it; see process.h */
+	uint32_t generation;
 	struct seat seat;
 	/* The next to write or read, and how many before it were lost */
 	uint64_t next, lost;
-	/* The one that was peeked; one is made */
 	bool peeked;
 	bool reserved;
-	/* seat.lock: a reader sleeps */
+	/* Protected by seat.lock; false: the reader sleeps, or is about to */
 	bool awake;
 };
 
@@ -78,7 +91,7 @@ static uint64_t data_at(uint32_t entries)
 			4096);
 }
 
-/* What an object for it needs, bytes; 0: impossible */
+/* Bytes of an object for it; 0: impossible */
 static uint64_t total(uint64_t size, uint64_t entries)
 {
 	uint64_t data;
@@ -108,7 +121,7 @@ static int map(struct vmshm_broadcast *b)
 	if (size < ENTRIES_AT)
 		return -EINVAL;
 	b->header = data;
-	return page_kind(data, MAGIC, VERSION);
+	return 0;
 }
 
 static int set_layout(struct vmshm_broadcast *b, uint64_t size,
@@ -116,7 +129,7 @@ static int set_layout(struct vmshm_broadcast *b, uint64_t size,
 {
 	uint64_t needed = total(size, entries);
 
-	if (!needed || !has_bytes(b->shm, needed))
+	if (!needed || !wait_has_bytes(b->shm, needed))
 		return -EINVAL;
 	b->size = size;
 	b->step = step_of(size);
@@ -131,17 +144,19 @@ static bool writer_changed(void *arg)
 	struct vmshm_broadcast *b = arg;
 	uint32_t seen = atomic_load(&b->seat.seen);
 
-	/* Without a right to write there is no word to change. */
+	/* A reader may have no right to write, so no word can be changed. */
 	if (seat_left(seen))
 		seat_insist(&b->seat, offset_of(b, &b->header->event),
 			    &b->awake);
-	/* Another one may come and go on. */
+	/* Another writer may come and go on. */
 	return true;
 }
 
 static void leave(struct vmshm_broadcast *b)
 {
-	seat_leave(&b->seat);
+	/* A child of the process has no such thread. */
+	if (process_is(b->generation))
+		seat_leave(&b->seat);
 	vmshm_close(b->shm);
 	free(b);
 }
@@ -159,25 +174,28 @@ static int open_object(struct vmshm_broadcast *b, const char *where,
 	return err;
 }
 
-static struct vmshm_broadcast *broadcast_new(void)
+static struct vmshm_broadcast *new_broadcast(void)
 {
 	struct vmshm_broadcast *b = calloc(1, sizeof(*b));
 
-	if (b)
-		b->awake = true;
+	if (!b)
+		return NULL;
+	b->awake = true;
+	b->generation = process_this();
 	return b;
 }
 
-/* It is empty, or was made with the same numbers. */
+/* No writer has prepared it yet, or it has the same numbers. */
 static bool is_same(struct vmshm_broadcast *b, uint64_t size, uint32_t entries)
 {
 	struct header *h = b->header;
+	uint32_t prepared = atomic_load(&h->entries);
 
-	return !atomic_load(&h->magic) || (atomic_load(&h->size) == size &&
-					   atomic_load(&h->entries) == entries);
+	return !prepared ||
+	       (prepared == entries && atomic_load(&h->size) == size);
 }
 
-/* An empty object becomes one; another one has to be the same. */
+/* An object of zeros becomes a broadcast. One that is there has to match. */
 static int prepare(struct vmshm_broadcast *b, size_t size, uint32_t entries)
 {
 	uint64_t have;
@@ -189,9 +207,10 @@ static int prepare(struct vmshm_broadcast *b, size_t size, uint32_t entries)
 	if (err)
 		return err;
 	err = map(b);
-	if (err && err != -ENODATA)
-		return err;
-	err = set_layout(b, size, entries);
+	if (!err)
+		err = set_layout(b, size, entries);
+	if (!err)
+		err = kind_claim(b->shm, &b->header->kind, BROADCAST_KIND);
 	return err || is_same(b, size, entries) ? err : -EINVAL;
 }
 
@@ -209,16 +228,14 @@ static int take_writers_seat(struct vmshm_broadcast *b)
 	} while (err == -EAGAIN);
 	if (err)
 		return err;
-	/* Somebody may have come and gone since it was looked at. */
+	/* Another writer may have been there in the meantime. */
 	if (!is_same(b, b->size, b->entries))
 		return -EINVAL;
 	vmshm_wake(b->shm, offset_of(b, &h->seat), UINT32_MAX);
-	atomic_store(&h->version, VERSION);
 	atomic_store(&h->size, b->size);
-	atomic_store(&h->entries, b->entries);
 	atomic_store(&h->closed, 0);
 	b->next = atomic_load(&h->next);
-	atomic_store(&h->magic, MAGIC);
+	atomic_store(&h->entries, b->entries);
 	return 0;
 }
 
@@ -232,7 +249,7 @@ API int vmshm_broadcast_create(struct vmshm_broadcast **result,
 	*result = NULL;
 	if (!total(size, entries))
 		return -EINVAL;
-	b = broadcast_new();
+	b = new_broadcast();
 	if (!b)
 		return -ENOMEM;
 	err = open_object(b, where, name, O_RDWR | O_CREAT, mode);
@@ -255,13 +272,20 @@ API int vmshm_broadcast_create(struct vmshm_broadcast **result,
 static int begin_reading(struct vmshm_broadcast *b)
 {
 	struct header *h;
+	uint32_t entries;
 	int err;
 
 	err = map(b);
 	if (err)
 		return err;
 	h = b->header;
-	err = set_layout(b, atomic_load(&h->size), atomic_load(&h->entries));
+	err = kind_check(&h->kind, BROADCAST_KIND);
+	if (err)
+		return err;
+	entries = atomic_load(&h->entries);
+	if (!entries)
+		return -ENODATA;
+	err = set_layout(b, atomic_load(&h->size), entries);
 	if (err)
 		return err;
 	b->next = atomic_load(&h->next);
@@ -273,7 +297,7 @@ static int begin_reading(struct vmshm_broadcast *b)
 API int vmshm_broadcast_open(struct vmshm_broadcast **result,
 			     const char *where, const char *name)
 {
-	struct vmshm_broadcast *b = broadcast_new();
+	struct vmshm_broadcast *b = new_broadcast();
 	int err;
 
 	*result = NULL;
@@ -298,7 +322,8 @@ API void vmshm_broadcast_close(struct vmshm_broadcast *b)
 	if (!b)
 		return;
 	/* Without a device there is nothing to write to. */
-	if (b->writer && can_wait(b->shm) != -ENODEV)
+	if (b->writer && process_is(b->generation) &&
+	    wait_is_possible(b->shm) != -ENODEV)
 		atomic_store(&b->header->closed, 1);
 	leave(b);
 }
@@ -318,14 +343,25 @@ static char *data_of(struct vmshm_broadcast *b)
 	return b->data + b->next % b->entries * b->step;
 }
 
+/* 0, or why the writer, or a reader, cannot do it */
+static int check(struct vmshm_broadcast *b, bool writer)
+{
+	if (!process_is(b->generation))
+		return -EPERM;
+	if (b->writer != writer)
+		return -EBADF;
+	return atomic_load(&b->shm->gone) ? -ENODEV : 0;
+}
+
 API int vmshm_broadcast_reserve(struct vmshm_broadcast *b, void **data)
 {
-	if (!b->writer)
-		return -EBADF;
-	if (atomic_load(&b->shm->gone))
-		return -ENODEV;
+	int err = check(b, true);
+
+	*data = NULL;
+	if (err)
+		return err;
 	atomic_store(&entry_of(b)->sequence, 2 * b->next + 1);
-	/* What is written from now on is not seen before that. */
+	/* No byte of the entry is seen to change before the sequence number. */
 	atomic_thread_fence(memory_order_release);
 	*data = data_of(b);
 	b->reserved = true;
@@ -335,15 +371,14 @@ API int vmshm_broadcast_reserve(struct vmshm_broadcast *b, void **data)
 API int vmshm_broadcast_publish(struct vmshm_broadcast *b, size_t size)
 {
 	struct entry *e = entry_of(b);
+	int err = check(b, true);
 
-	if (!b->writer)
-		return -EBADF;
+	if (err)
+		return err;
 	if (!b->reserved)
 		return -EINVAL;
 	if (size > b->size)
 		return -EMSGSIZE;
-	if (atomic_load(&b->shm->gone))
-		return -ENODEV;
 	b->reserved = false;
 	atomic_store(&e->length, size);
 	atomic_store(&e->sequence, 2 * b->next + 2);
@@ -368,7 +403,7 @@ API int vmshm_broadcast_send(struct vmshm_broadcast *b, const void *data,
 	return vmshm_broadcast_publish(b, size);
 }
 
-/* Nothing is left: whether the writer is still there */
+/* No entry is left: -EAGAIN if the writer is there, or has not come yet */
 static int at_the_end(struct vmshm_broadcast *b)
 {
 	uint32_t seen = atomic_load(&b->seat.seen);
@@ -377,7 +412,7 @@ static int at_the_end(struct vmshm_broadcast *b)
 		return -EAGAIN;
 	if (atomic_load(&b->header->closed))
 		return -EPIPE;
-	/* Another one may have come, and the watching thread not know yet. */
+	/* Another writer may have come, and the thread has not seen it. */
 	seen = atomic_load(&b->header->seat);
 	if (!seat_taken(seen))
 		return -ECONNRESET;
@@ -385,7 +420,7 @@ static int at_the_end(struct vmshm_broadcast *b)
 	return -EAGAIN;
 }
 
-/* Goes on with the oldest that is not about to be overwritten. */
+/* Goes on with the oldest entry that is not about to be overwritten. */
 static void catch_up(struct vmshm_broadcast *b, uint64_t next)
 {
 	uint64_t oldest = next - b->entries + 1;
@@ -425,7 +460,7 @@ static int look(struct vmshm_broadcast *b, size_t *size)
 	return -EPROTO;
 }
 
-/* Whether the entry at b->next is still what it was */
+/* Whether the entry at b->next was not overwritten */
 static bool unchanged(struct vmshm_broadcast *b)
 {
 	atomic_thread_fence(memory_order_acquire);
@@ -440,12 +475,12 @@ static void set_awake(struct vmshm_broadcast *b, bool awake)
 	pthread_mutex_unlock(&b->seat.lock);
 }
 
-/* It could not be done; what to say if that is all there is time for */
+/* The error if there is no time for another try; 0: there is */
 static int too_late(int64_t deadline)
 {
 	if (deadline == VMSHM_NOW)
 		return -EAGAIN;
-	return passed(deadline) ? -ETIMEDOUT : 0;
+	return clock_passed(deadline) ? -ETIMEDOUT : 0;
 }
 
 static int wait_for_entry(struct vmshm_broadcast *b, size_t *size,
@@ -465,12 +500,12 @@ static int wait_for_entry(struct vmshm_broadcast *b, size_t *size,
 			return err;
 		if (waited && waited != -EAGAIN)
 			return waited;
-		/* A hostile writer can keep it from ever sleeping so long. */
+		/* A hostile writer can prevent that it ever sleeps. */
 		err = too_late(deadline);
 		if (err)
 			return err;
 		set_awake(b, false);
-		/* The writer may have gone before it is known that we sleep. */
+		/* The writer may have gone before awake was false. */
 		err = at_the_end(b);
 		if (err == -EAGAIN)
 			waited = vmshm_wait(b->shm, offset, event, deadline);
@@ -481,18 +516,23 @@ static int wait_for_entry(struct vmshm_broadcast *b, size_t *size,
 API int vmshm_broadcast_peek(struct vmshm_broadcast *b, const void **data,
 			     size_t *size, uint64_t *lost, int64_t deadline)
 {
-	int err = b->writer ? -EBADF : wait_for_entry(b, size, deadline);
+	int err = check(b, false);
 
+	if (!err)
+		err = wait_for_entry(b, size, deadline);
 	if (lost)
 		*lost = err ? 0 : b->lost;
-	if (err)
+	if (err) {
+		*data = NULL;
+		*size = 0;
 		return err;
+	}
 	*data = data_of(b);
 	b->peeked = true;
 	return 0;
 }
 
-/* Goes on to the next; whether this one was still what it was */
+/* Goes on to the next entry; whether this one was unchanged until now */
 static bool leave_entry(struct vmshm_broadcast *b)
 {
 	bool good = unchanged(b);
@@ -504,6 +544,9 @@ static bool leave_entry(struct vmshm_broadcast *b)
 
 API int vmshm_broadcast_release(struct vmshm_broadcast *b)
 {
+	if (!process_is(b->generation))
+		return -EPERM;
+	/* Of a writer, too: it has peeked at nothing. */
 	if (!b->peeked)
 		return -EINVAL;
 	if (atomic_load(&b->shm->gone))
@@ -535,7 +578,7 @@ API ssize_t vmshm_broadcast_recv(struct vmshm_broadcast *b, void *data,
 			return length;
 		}
 		b->lost++;
-		/* Something newer is there; but a call has to end. */
+		/* A newer entry is there; but the call has to end. */
 		if (++overtaken >= OVERTAKEN_MOST)
 			err = too_late(deadline);
 	} while (!err);

@@ -1,39 +1,37 @@
 // SPDX-License-Identifier: MIT
 /*
- * Coming to a channel, and leaving it.
+ * Opening a channel, and closing it.
  *
- * Who takes the first seat prepares the object, and who takes the second one
- * joins. The first seat is taken anew when its holder is gone, and then only
- * kept if nobody is in the second one: so nobody's channel is prepared under
- * their feet.
+ * The party that takes the first seat prepares the object, and the one that
+ * takes the second seat joins. The first seat is taken again when its holder is
+ * gone, and is then only kept if the second seat is free: a channel in use is
+ * never prepared again.
  *
- * To join is one step, after which there is nothing more that could fail. The
- * free second seat has the number of the round, which the first one moves on
- * before it prepares. Who joins reads this word, then all the rest, and then
- * takes the seat if it is still the same: if so, all was of this round.
+ * To join is one step, after which nothing can fail. The free second seat has
+ * the number of the round, which the first party increments before it prepares.
+ * The second party reads this word, then all the rest, and then takes the seat
+ * if its word is still the same: if so, all it has read is of this round.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "channel.h"
+#include "api.h"
+#include "channel-common.h"
+#include "clock.h"
+#include "wait.h"
 
 #define RING_USUAL (1u << 20)
 #define SPIN_USUAL 50000
 /* Another try is needed; no errno */
 #define AGAIN 1
-/* How long the first one may take to prepare, nanoseconds, before a new look */
+/* Nanoseconds until the next try while the first party prepares */
 #define PREPARING 10000000
-/* Tries in all: a second, if it never does */
+/* Tries in all: a second, if it is never ready */
 #define TRIES 100
-
-void channel_signal(struct vmshm_channel *ch, _Atomic uint32_t *event)
-{
-	if (event_signal(event))
-		vmshm_wake(ch->shm, channel_offset(ch, event), UINT32_MAX);
-}
 
 static void move_and_wake(struct vmshm_channel *ch, _Atomic uint32_t *event)
 {
@@ -41,25 +39,34 @@ static void move_and_wake(struct vmshm_channel *ch, _Atomic uint32_t *event)
 	vmshm_wake(ch->shm, channel_offset(ch, event), UINT32_MAX);
 }
 
-/* The peer has come or gone; called in another thread. */
+/* A 32-bit program and a 64-bit one have the same layout. */
+_Static_assert(offsetof(struct channel_header, seat) == 64 &&
+	       offsetof(struct channel_header, round) == 16, "header");
+_Static_assert(offsetof(struct party, received) == 64 &&
+	       offsetof(struct party, writable) == 192 &&
+	       sizeof(struct party) == 256, "party");
+
+/* The peer has joined or gone; called in another thread. */
 static bool peer_changed(void *arg)
 {
 	struct vmshm_channel *ch = arg;
 	uint32_t seen = atomic_load(&ch->seat.seen);
 
+	if (seat_left(seen))
+		atomic_fetch_or(&ch->state, CHANNEL_LEFT);
 	move_and_wake(ch, &ch->me->readable);
 	move_and_wake(ch, &ch->me->writable);
-	/* Who comes later is nobody's peer. */
+	/* A later party is not the peer. */
 	return !seat_left(seen);
 }
 
-/* The largest ring that two of fit, a power of two; 0 if none */
+/* The largest ring of which two fit, a power of two; 0 if none */
 static uint32_t ring_that_fits(struct vmshm *shm)
 {
 	uint32_t ring = RING_MOST;
 
 	while (ring >= RING_LEAST &&
-	       !has_bytes(shm, CHANNEL_RINGS + 2ull * ring))
+	       !wait_has_bytes(shm, CHANNEL_RINGS + 2ull * ring))
 		ring /= 2;
 	return ring >= RING_LEAST ? ring : 0;
 }
@@ -71,7 +78,7 @@ static int open_object(struct vmshm_channel *ch, const char *where,
 	int err;
 
 	err = vmshm_open(&ch->shm, where, name, O_RDWR, 0);
-	/* Only then: a guest may be allowed to open, and not to make. */
+	/* Only then: a guest may have the right to open, and not to create. */
 	if (err == -ENOENT && mode)
 		err = vmshm_open(&ch->shm, where, name, O_RDWR | O_CREAT, mode);
 	if (!err)
@@ -79,7 +86,7 @@ static int open_object(struct vmshm_channel *ch, const char *where,
 	if (!err && !size && mode)
 		err = vmshm_grow(ch->shm, CHANNEL_RINGS + 2ull * ring);
 	if (!err)
-		err = can_wait(ch->shm);
+		err = wait_is_possible(ch->shm);
 	return err == -EFAULT ? -ENODATA : err;
 }
 
@@ -92,11 +99,10 @@ static int map_header(struct vmshm_channel *ch)
 	err = vmshm_map(ch->shm, &data, &size);
 	if (err)
 		return err;
-	if (!has_bytes(ch->shm, CHANNEL_LEAST))
+	if (!wait_has_bytes(ch->shm, CHANNEL_LEAST))
 		return -ENODATA;
 	ch->header = data;
-	err = page_kind(data, CHANNEL_MAGIC, CHANNEL_VERSION);
-	return err == -ENODATA ? 0 : err;
+	return kind_claim(ch->shm, &ch->header->kind, CHANNEL_KIND);
 }
 
 static int map_ring(struct vmshm_channel *ch, struct ring *r, unsigned int n)
@@ -156,7 +162,7 @@ static int watch_peer(struct vmshm_channel *ch, unsigned int n, uint32_t value)
 			  ch);
 }
 
-/* Nobody can join any more who has looked before; what the seat is then */
+/* A party that has read the word before cannot join. @free: the word now */
 static int begin_round(struct channel_header *h, uint32_t *free)
 {
 	uint32_t second = atomic_load(&h->seat[1]);
@@ -182,9 +188,6 @@ static int come_first(struct vmshm_channel *ch, uint32_t seen)
 	err = begin_round(h, &free);
 	if (err)
 		return err;
-	/* In this order: who dies in between leaves no half of a channel. */
-	atomic_store(&h->version, CHANNEL_VERSION);
-	atomic_store(&h->magic, CHANNEL_MAGIC);
 	ring = ring_that_fits(ch->shm);
 	atomic_store(&h->ring, ring);
 	memset((void *)party(ch, 0), 0, sizeof(struct party));
@@ -199,12 +202,12 @@ static int come_first(struct vmshm_channel *ch, uint32_t seen)
 	return 0;
 }
 
-/* Another one has made it larger since it was mapped. */
+/* Another process has made it larger since it was mapped. */
 static bool has_grown(struct vmshm_channel *ch)
 {
 	uint64_t size;
 
-	return !vmshm_size(ch->shm, &size) && size > ch->shm->size;
+	return !vmshm_size(ch->shm, &size) && size > object_mapped(ch->shm);
 }
 
 static int come_second(struct vmshm_channel *ch, uint32_t first, uint32_t free)
@@ -226,11 +229,11 @@ static int come_second(struct vmshm_channel *ch, uint32_t first, uint32_t free)
 	if (err)
 		return err == -EAGAIN ? AGAIN : err;
 	vmshm_wake(ch->shm, seat_offset(ch, 1), UINT32_MAX);
-	/* What came before this wake-up is watched from its beginning. */
+	/* If the first party has gone since, the watcher sees another value. */
 	return watch_peer(ch, 0, first);
 }
 
-/* Not prepared yet: the first one is alive and about to. */
+/* The first party is alive and has not prepared the channel yet. */
 static int wait_for_first(struct vmshm_channel *ch, uint32_t ready)
 {
 	uint64_t offset = channel_offset(ch, &ch->header->ready);
@@ -239,7 +242,7 @@ static int wait_for_first(struct vmshm_channel *ch, uint32_t ready)
 
 	do
 		err = vmshm_wait(ch->shm, offset, ready, deadline);
-	while (err == -EINTR && !passed(deadline));
+	while (err == -EINTR && !clock_passed(deadline));
 	return err == -ENODEV ? err : AGAIN;
 }
 
@@ -253,7 +256,7 @@ static int take_a_seat(struct vmshm_channel *ch)
 
 	if (!seat_taken(first))
 		return come_first(ch, first);
-	/* It may still be what somebody before has left. */
+	/* It may still have the value of an earlier pair. */
 	ready = atomic_load(&h->ready);
 	if (ready != first)
 		return wait_for_first(ch, ready);
@@ -273,10 +276,12 @@ static void unmap_ring(struct ring *r)
 
 static void leave(struct vmshm_channel *ch)
 {
-	seat_leave(&ch->seat);
+	/* A child of the process has no such thread. */
+	if (!channel_check_process(ch))
+		seat_leave(&ch->seat);
 	unmap_ring(&ch->out);
 	unmap_ring(&ch->in);
-	/* In a guest this is what gives the seat back. */
+	/* In a guest this gives the seat back. */
 	vmshm_close(ch->shm);
 	free(ch);
 }
@@ -290,6 +295,7 @@ static int try_open(struct vmshm_channel **result, const char *where,
 	if (!ch)
 		return -ENOMEM;
 	ch->spin = SPIN_USUAL;
+	ch->generation = process_this();
 	err = open_object(ch, where, name, ring, mode);
 	if (err) {
 		vmshm_close(ch->shm);
@@ -325,7 +331,7 @@ API int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 	while (err == AGAIN && --tries);
 	if (err == AGAIN)
 		return -ETIMEDOUT;
-	/* Who was there before waits for it, perhaps. */
+	/* The first party may wait for it. */
 	if (!err)
 		channel_signal(*ch, &(*ch)->peer->readable);
 	return err;
@@ -333,8 +339,12 @@ API int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 
 API int vmshm_channel_shutdown(struct vmshm_channel *ch)
 {
+	int err = channel_check_process(ch);
+
+	if (err)
+		return err;
 	ch->has_reserved = false;
-	ch->shut = true;
+	atomic_fetch_or(&ch->state, CHANNEL_SHUT);
 	if (atomic_load(&ch->shm->gone))
 		return -ENODEV;
 	atomic_store(&ch->me->end, 1);
@@ -342,14 +352,20 @@ API int vmshm_channel_shutdown(struct vmshm_channel *ch)
 	return 0;
 }
 
+static void tell_peer(struct vmshm_channel *ch)
+{
+	/* Without a device there is nothing to write to. */
+	if (wait_is_possible(ch->shm) == -ENODEV || vmshm_channel_shutdown(ch))
+		return;
+	atomic_store(&ch->me->closed, 1);
+	channel_signal(ch, &ch->peer->writable);
+}
+
 API void vmshm_channel_close(struct vmshm_channel *ch)
 {
 	if (!ch)
 		return;
-	/* Without a device there is nothing to write to. */
-	if (can_wait(ch->shm) != -ENODEV && !vmshm_channel_shutdown(ch)) {
-		atomic_store(&ch->me->closed, 1);
-		channel_signal(ch, &ch->peer->writable);
-	}
+	if (!channel_check_process(ch))
+		tell_peer(ch);
 	leave(ch);
 }

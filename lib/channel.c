@@ -1,248 +1,79 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sending and receiving.
+ * Sending and receiving. As long as there is room, or a record, as far as is
+ * known, nothing of the peer is read but its event word, and whether it has
+ * closed. Everything else is in channel-wait.c.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "channel.h"
+#include "api.h"
+#include "channel-common.h"
+#include "channel-wait.h"
 
 /* A stream is cut into records of at most this, and a quarter of the ring */
 #define PIECE 65536u
-/* Looks between two looks at the clock, which is slow in some guests */
-#define LOOKS 32
-/* Waits without spinning, at most, until it is tried again */
-#define SKIP_MOST 63
 
-/* One way of the channel; a thread's, as in the header */
-struct way {
-	struct vmshm_channel *ch;
-	struct ring *ring;
-	_Atomic uint32_t *event;
-	struct patience *patience;
-	/* Whether it can be done: 0 or more, -EAGAIN, or what is wrong */
-	int64_t (*look)(struct way *way);
-	/* For a sender: bytes that are to fit */
-	uint32_t need;
-	/* For a receiver: where they are */
-	const void *data;
-};
+#define likely(condition) __builtin_expect(!!(condition), 1)
+/* Not inlined, so that the usual path need not save registers for it */
+#define RARE __attribute__((noinline, cold))
 
-static bool peer_gone(struct vmshm_channel *ch)
+/* Whether the memory may be accessed, in this process */
+static inline bool is_usable(const struct vmshm_channel *ch)
 {
-	uint32_t seen = atomic_load(&ch->seat.seen);
-
-	return atomic_load(&ch->peer->closed) || seat_left(seen);
+	return process_is(ch->generation) &&
+	       !atomic_load_explicit(&ch->shm->gone, memory_order_relaxed);
 }
 
-static int how_gone(struct vmshm_channel *ch)
+/* Whether a message of this size can be sent, as far as is known */
+static inline bool can_send(const struct vmshm_channel *ch, size_t size)
 {
-	return atomic_load(&ch->peer->closed) ? -EPIPE : -ECONNRESET;
+	return likely(is_usable(ch) && !channel_state(ch) &&
+		      !atomic_load_explicit(&ch->peer->closed,
+					    memory_order_relaxed) &&
+		      ring_fits(&ch->out, size));
 }
 
-static int64_t look_for_room(struct way *way)
+/* Waits for room for a message of this size: 0 or -errno */
+static int RARE wait_for_room(struct vmshm_channel *ch, size_t size,
+			      int64_t deadline)
 {
+	struct channel_wait wait;
 	int64_t room;
 
-	if (peer_gone(way->ch))
-		return how_gone(way->ch);
-	room = ring_room(way->ring);
-	return room >= 0 && room < way->need ? -EAGAIN : room;
-}
-
-static int64_t look_for_record(struct way *way)
-{
-	/* Looked at first: what was sent before the end is received. */
-	bool gone = peer_gone(way->ch);
-	bool end = atomic_load(&way->ch->peer->end);
-	int64_t left = ring_peek(way->ring, &way->data);
-
-	if (left != -EAGAIN)
-		return left;
-	if (end)
+	if (channel_check_process(ch))
+		return -EPERM;
+	if (size > vmshm_channel_max(ch))
+		return -EMSGSIZE;
+	if (channel_state(ch) & CHANNEL_SHUT)
 		return -EPIPE;
-	return gone ? how_gone(way->ch) : -EAGAIN;
+	wait = channel_wait_for_room(ch, size);
+	room = channel_wait(&wait, deadline);
+	return room < 0 ? room : 0;
 }
 
-static int64_t look_for_drained(struct way *way)
+static inline int get_room(struct vmshm_channel *ch, size_t size,
+			   int64_t deadline)
 {
-	bool gone = peer_gone(way->ch);
-	int64_t room = ring_room(way->ring);
-
-	if (room < 0 && room != -EAGAIN)
-		return room;
-	if (room == way->ring->size - RING_HEAD)
-		return 0;
-	return gone ? how_gone(way->ch) : -EAGAIN;
+	return can_send(ch, size) ? 0 : wait_for_room(ch, size, deadline);
 }
 
-static struct way sending(struct vmshm_channel *ch, uint32_t need)
+static inline void add_record(struct vmshm_channel *ch, const void *data,
+			      size_t size)
 {
-	return (struct way){
-		.ch = ch,
-		.ring = &ch->out,
-		.event = &ch->me->writable,
-		.patience = &ch->sending,
-		.look = look_for_room,
-		.need = need,
-	};
+	char *record = ring_at(&ch->out);
+
+	if (size)
+		memcpy(record + RING_HEAD, data, size);
+	ring_add(&ch->out, record, size);
 }
 
-static struct way receiving(struct vmshm_channel *ch)
+/* The peer sees all records that were added. None is reserved any more. */
+static inline void show_records(struct vmshm_channel *ch)
 {
-	return (struct way){
-		.ch = ch,
-		.ring = &ch->in,
-		.event = &ch->me->readable,
-		.patience = &ch->receiving,
-		.look = look_for_record,
-	};
-}
-
-static inline void relax(void)
-{
-#ifdef __x86_64__
-	__builtin_ia32_pause();
-#endif
-}
-
-/* Looks again and again, for so many nanoseconds or until the deadline. */
-static int64_t spin(struct way *way, int64_t nanoseconds, int64_t deadline)
-{
-	int64_t end = vmshm_deadline(nanoseconds);
-	int64_t found, time;
-	int i;
-
-	do {
-		for (i = 0; i < LOOKS; i++) {
-			found = way->look(way);
-			if (found != -EAGAIN)
-				return found;
-			relax();
-		}
-		time = now();
-	} while ((end < 0 || time < end) && (deadline < 0 || time < deadline));
-	return -EAGAIN;
-}
-
-/*
- * Spins if that has paid off lately, and now and then to see if it does; or as
- * it was told.
- */
-static int64_t spin_perhaps(struct way *way, int64_t deadline)
-{
-	struct patience *p = way->patience;
-	int64_t found;
-
-	if (!way->ch->spin)
-		return -EAGAIN;
-	if (way->ch->spin_always)
-		return spin(way, way->ch->spin, deadline);
-	if (p->skip) {
-		p->skip--;
-		return -EAGAIN;
-	}
-	found = spin(way, way->ch->spin, deadline);
-	p->next_skip = found == -EAGAIN ? 2 * p->next_skip + 1 : 0;
-	if (p->next_skip > SKIP_MOST)
-		p->next_skip = SKIP_MOST;
-	p->skip = p->next_skip;
-	return found;
-}
-
-/* Sleeps until something has changed, perhaps; 0 or -errno. */
-static int sleep_once(struct way *way, int64_t deadline, int64_t *found)
-{
-	struct vmshm_channel *ch = way->ch;
-	uint32_t value = event_begin(way->event);
-	int err = 0;
-
-	*found = way->look(way);
-	if (*found == -EAGAIN) {
-		err = vmshm_wait(ch->shm, channel_offset(ch, way->event), value,
-				 deadline);
-		if (err == -ENODEV)
-			return err;
-		*found = way->look(way);
-	}
-	event_end(way->event);
-	return *found == -EAGAIN && err != -EAGAIN ? err : 0;
-}
-
-static int64_t wait_long(struct way *way, int64_t deadline)
-{
-	int64_t found = spin_perhaps(way, deadline);
-	int err;
-
-	while (found == -EAGAIN) {
-		/* A hostile peer can keep it from ever sleeping so long. */
-		if (passed(deadline))
-			return -ETIMEDOUT;
-		err = sleep_once(way, deadline, &found);
-		if (err)
-			return err;
-	}
-	return found;
-}
-
-/* Until it can be done: what look() says, or why it could not. */
-static int64_t until(struct way *way, int64_t deadline)
-{
-	struct vmshm_channel *ch = way->ch;
-	int64_t found;
-
-	if (atomic_load(&ch->shm->gone))
-		return -ENODEV;
-	if (atomic_load_explicit(&ch->broken, memory_order_relaxed))
-		return -EPROTO;
-	found = way->look(way);
-	if (found == -EAGAIN && deadline != VMSHM_NOW)
-		found = wait_long(way, deadline);
-	if (found == -EPROTO)
-		atomic_store(&ch->broken, true);
-	return found;
-}
-
-static bool has_come(struct vmshm_channel *ch)
-{
-	return !seat_free(atomic_load(&ch->seat.seen));
-}
-
-/* Sleeps until the peer has come, perhaps; 0 or -errno. */
-static int sleep_for_peer(struct vmshm_channel *ch, int64_t deadline)
-{
-	_Atomic uint32_t *event = &ch->me->readable;
-	uint32_t value = event_begin(event);
-	int err;
-
-	if (has_come(ch))
-		return 0;
-	err = vmshm_wait(ch->shm, channel_offset(ch, event), value, deadline);
-	if (err == -EAGAIN)
-		err = 0;
-	return err || !passed(deadline) ? err : -ETIMEDOUT;
-}
-
-API int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline)
-{
-	int err = 0;
-
-	if (!has_come(ch) && deadline == VMSHM_NOW)
-		err = -EAGAIN;
-	while (!err && !has_come(ch))
-		err = sleep_for_peer(ch, deadline);
-	/* Which looks as if the peer were gone */
-	if (atomic_load(&ch->shm->gone))
-		return -ENODEV;
-	return has_come(ch) ? 0 : err;
-}
-
-API int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline)
-{
-	struct way way = sending(ch, 0);
-
-	way.look = look_for_drained;
-	return until(&way, deadline);
+	ch->has_reserved = false;
+	ring_show(&ch->out);
+	channel_signal(ch, &ch->peer->readable);
 }
 
 API size_t vmshm_channel_max(const struct vmshm_channel *ch)
@@ -253,17 +84,12 @@ API size_t vmshm_channel_max(const struct vmshm_channel *ch)
 API int vmshm_channel_reserve(struct vmshm_channel *ch, void **data,
 			      size_t size, int64_t deadline)
 {
-	struct way way;
-	int64_t room;
+	int err;
 
-	if (size > vmshm_channel_max(ch))
-		return -EMSGSIZE;
-	if (ch->shut)
-		return -EPIPE;
-	way = sending(ch, size);
-	room = until(&way, deadline);
-	if (room < 0)
-		return room;
+	*data = NULL;
+	err = get_room(ch, size, deadline);
+	if (err)
+		return err;
 	*data = ring_next(&ch->out);
 	ch->reserved = size;
 	ch->has_reserved = true;
@@ -272,77 +98,169 @@ API int vmshm_channel_reserve(struct vmshm_channel *ch, void **data,
 
 API int vmshm_channel_commit(struct vmshm_channel *ch, size_t size)
 {
+	if (channel_check_process(ch))
+		return -EPERM;
 	if (!ch->has_reserved || size > ch->reserved)
 		return -EINVAL;
 	if (atomic_load(&ch->shm->gone))
 		return -ENODEV;
-	ch->has_reserved = false;
-	ring_publish(&ch->out, size);
-	channel_signal(ch, &ch->peer->readable);
+	ring_add(&ch->out, ring_at(&ch->out), size);
+	show_records(ch);
 	return 0;
 }
 
 API int vmshm_channel_send(struct vmshm_channel *ch, const void *data,
 			   size_t size, int64_t deadline)
 {
-	void *to;
-	int err;
+	int err = get_room(ch, size, deadline);
 
-	err = vmshm_channel_reserve(ch, &to, size, deadline);
 	if (err)
 		return err;
-	if (size)
-		memcpy(to, data, size);
-	return vmshm_channel_commit(ch, size);
+	add_record(ch, data, size);
+	show_records(ch);
+	return 0;
+}
+
+/* As many as there is room for, as far as is known */
+static size_t send_some(struct vmshm_channel *ch,
+			const struct vmshm_message *messages, size_t count)
+{
+	size_t n;
+
+	for (n = 0; n < count && ring_fits(&ch->out, messages[n].length); n++)
+		add_record(ch, messages[n].data, messages[n].length);
+	show_records(ch);
+	return n;
+}
+
+API ssize_t vmshm_channel_sendv(struct vmshm_channel *ch,
+				const struct vmshm_message *messages,
+				size_t count, int64_t deadline)
+{
+	size_t done = 0;
+	int err = 0;
+
+	while (done < count) {
+		err = get_room(ch, messages[done].length, deadline);
+		if (err)
+			break;
+		done += send_some(ch, messages + done, count - done);
+	}
+	return done ? (ssize_t)done : err;
+}
+
+/* Whether a whole message can be received, as far as is known */
+static inline bool can_recv(const struct vmshm_channel *ch, uint32_t *length,
+			    size_t size)
+{
+	return likely(is_usable(ch) && !(channel_state(ch) & CHANNEL_BROKEN) &&
+		      ring_has_record(&ch->in, length) && *length <= size);
+}
+
+/* Waits for a record: what is left of it, or an error */
+static int64_t RARE wait_for_record(struct vmshm_channel *ch, const void **data,
+				    int64_t deadline)
+{
+	struct channel_wait wait = channel_wait_for_record(ch);
+	int64_t left = channel_wait(&wait, deadline);
+
+	*data = left < 0 ? NULL : wait.data;
+	return left;
+}
+
+/* The sender may wait for the room of what was taken. */
+static inline void give_room(struct vmshm_channel *ch)
+{
+	channel_signal(ch, &ch->peer->writable);
+}
+
+/* The first bytes of a record are not needed any more. */
+static inline void take(struct vmshm_channel *ch, uint32_t bytes)
+{
+	ring_take(&ch->in, bytes);
+	if (!ch->in.peeked)
+		give_room(ch);
 }
 
 API int vmshm_channel_peek(struct vmshm_channel *ch, const void **data,
 			   size_t *size, int64_t deadline)
 {
-	struct way way = receiving(ch);
-	int64_t left = until(&way, deadline);
+	int64_t left = wait_for_record(ch, data, deadline);
 
-	if (left < 0)
-		return left;
-	*data = way.data;
-	*size = left;
-	return 0;
-}
-
-/* The first bytes of what was peeked; the peer may wait for their room. */
-static void done_with(struct vmshm_channel *ch, uint32_t bytes)
-{
-	ring_take(&ch->in, bytes);
-	if (!ch->in.peeked)
-		channel_signal(ch, &ch->peer->writable);
+	*size = left < 0 ? 0 : left;
+	return left < 0 ? left : 0;
 }
 
 API int vmshm_channel_release(struct vmshm_channel *ch)
 {
+	if (channel_check_process(ch))
+		return -EPERM;
 	if (!ch->in.peeked)
 		return -EINVAL;
 	if (atomic_load(&ch->shm->gone))
 		return -ENODEV;
-	done_with(ch, ch->in.length - ch->in.taken);
+	take(ch, ch->in.length - ch->in.taken);
 	return 0;
+}
+
+/* A record that was peeked, or is not there yet, as far as is known */
+static ssize_t RARE recv_after_look(struct vmshm_channel *ch, void *data,
+				    size_t size, int64_t deadline)
+{
+	const void *from;
+	int64_t length = wait_for_record(ch, &from, deadline);
+
+	if (length < 0)
+		return length;
+	if ((uint64_t)length > size)
+		return -EMSGSIZE;
+	if (length)
+		memcpy(data, from, length);
+	ring_take(&ch->in, length);
+	return length;
+}
+
+/* Receives a message, and does not wake the sender */
+static inline ssize_t recv_one(struct vmshm_channel *ch, void *data,
+			       size_t size, int64_t deadline)
+{
+	uint32_t length;
+
+	if (!can_recv(ch, &length, size))
+		return recv_after_look(ch, data, size, deadline);
+	if (length)
+		memcpy(data, ring_next(&ch->in), length);
+	ring_pass(&ch->in, length);
+	return length;
 }
 
 API ssize_t vmshm_channel_recv(struct vmshm_channel *ch, void *data,
 			       size_t size, int64_t deadline)
 {
-	const void *from;
-	size_t length;
-	int err;
+	ssize_t length = recv_one(ch, data, size, deadline);
 
-	err = vmshm_channel_peek(ch, &from, &length, deadline);
-	if (err)
-		return err;
-	if (length > size)
-		return -EMSGSIZE;
-	if (length)
-		memcpy(data, from, length);
-	done_with(ch, length);
+	if (length >= 0)
+		give_room(ch);
 	return length;
+}
+
+API ssize_t vmshm_channel_recvv(struct vmshm_channel *ch,
+				struct vmshm_message *messages, size_t count,
+				int64_t deadline)
+{
+	ssize_t length = 0;
+	size_t n;
+
+	for (n = 0; n < count; n++) {
+		length = recv_one(ch, messages[n].data, messages[n].size,
+				  n ? VMSHM_NOW : deadline);
+		if (length < 0)
+			break;
+		messages[n].length = length;
+	}
+	if (n)
+		give_room(ch);
+	return n ? (ssize_t)n : length;
 }
 
 static size_t least(size_t a, size_t b)
@@ -377,7 +295,7 @@ API ssize_t vmshm_channel_read(struct vmshm_channel *ch, void *data,
 	int err;
 
 	while (done < size) {
-		/* What is there by now comes along. */
+		/* More records that are there already are read, too. */
 		err = vmshm_channel_peek(ch, &from, &length,
 					 done ? VMSHM_NOW : deadline);
 		if (err == -EPIPE && !done)
@@ -386,10 +304,17 @@ API ssize_t vmshm_channel_read(struct vmshm_channel *ch, void *data,
 			return done ? (ssize_t)done : err;
 		part = least(length, size - done);
 		memcpy((char *)data + done, from, part);
-		done_with(ch, part);
+		take(ch, part);
 		done += part;
 	}
 	return done;
+}
+
+API int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline)
+{
+	struct channel_wait wait = channel_wait_for_drained(ch);
+
+	return channel_wait(&wait, deadline);
 }
 
 API void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds)
@@ -405,13 +330,15 @@ API int vmshm_channel_fd(struct vmshm_channel *ch)
 
 API int vmshm_channel_arm(struct vmshm_channel *ch)
 {
-	struct way way = receiving(ch);
+	struct channel_wait wait = channel_wait_for_record(ch);
 	uint32_t value;
 
-	if (atomic_load(&ch->shm->gone) || atomic_load(&ch->broken))
+	if (channel_check_process(ch))
+		return -EPERM;
+	if (atomic_load(&ch->shm->gone) || channel_state(ch) & CHANNEL_BROKEN)
 		return 1;
-	value = event_begin(way.event);
-	if (way.look(&way) != -EAGAIN)
+	value = event_begin(wait.event);
+	if (wait.look(&wait) != -EAGAIN)
 		return 1;
-	return vmshm_poll_arm(ch->shm, channel_offset(ch, way.event), value);
+	return vmshm_poll_arm(ch->shm, channel_offset(ch, wait.event), value);
 }

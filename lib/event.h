@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An event: a word of the object by which one waiter is told that something
- * has changed. Bit 0 says that it waits; each change moves the word on.
+ * An event word: a word of the object by which one waiter is woken after a
+ * change. Bit 0 says that it waits; each change moves the word on.
  *
- * Nobody is left asleep: the waiter sets the bit, looks again for what it
- * waits for, and then sleeps only if the word is still the same. The other side
- * makes its change first and looks at the bit second. Both have a full barrier
- * between the two, so one of them sees what the other did.
+ * No wake-up is lost: the waiter sets the bit, checks its condition again, and
+ * then sleeps only if the word is still the same. The other side makes its
+ * change first and reads the bit second. Both have a full memory barrier
+ * between the two steps, so one of them sees what the other did.
  */
-#ifndef VMSHM_EVENT_H
-#define VMSHM_EVENT_H
+#ifndef VMSHM_LIB_EVENT_H
+#define VMSHM_LIB_EVENT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The waiter: from now on it is told. The value of the word to sleep on */
+/* The waiter announces itself. The value of the word to sleep on */
 static inline uint32_t event_begin(_Atomic uint32_t *word)
 {
 	return atomic_fetch_or(word, 1) | 1;
 }
 
-/* The waiter has what it waited for: it need not be told. */
+/* The waiter does not wait any more. */
 static inline void event_end(_Atomic uint32_t *word)
 {
 	atomic_fetch_and(word, ~1u);
@@ -40,7 +40,7 @@ static inline bool event_signal(_Atomic uint32_t *word)
 
 /*
  * The same, but the waiter has to be woken in any case: the other side may have
- * moved the word on and been killed before it could wake.
+ * been killed after it has moved the word on and before it could wake.
  */
 static inline void event_move(_Atomic uint32_t *word)
 {
@@ -50,4 +50,4 @@ static inline void event_move(_Atomic uint32_t *word)
 		;
 }
 
-#endif /* VMSHM_EVENT_H */
+#endif /* VMSHM_LIB_EVENT_H */

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -12,7 +12,11 @@
 #include <unistd.h>
 #include <vmshm/ioctl.h>
 
-#include "lib.h"
+#include "api.h"
+#include "object.h"
+#include "place.h"
+#include "poller.h"
+#include "process.h"
 
 /* What /dev/vmshmN shows of an object, bytes */
 #define NODE_SIZE (1 << 20)
@@ -33,7 +37,7 @@ static int open_place(const struct place *place, int flags, mode_t mode)
 {
 	int fd, err;
 
-	/* A FIFO would wait for its other end before it can be refused. */
+	/* Without O_NONBLOCK a FIFO would wait for its other end. */
 	fd = open(place->path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		  mode);
 	if (fd < 0)
@@ -60,6 +64,7 @@ API int vmshm_open(struct vmshm **shm, const char *where, const char *name,
 	const int known = O_ACCMODE | O_CREAT | O_EXCL;
 	int access = flags & O_ACCMODE;
 	struct place place;
+	struct vmshm *new;
 	int err;
 
 	*shm = NULL;
@@ -70,20 +75,20 @@ API int vmshm_open(struct vmshm **shm, const char *where, const char *name,
 		return err;
 	if (place.node && flags & O_CREAT)
 		return -EOPNOTSUPP;
-	*shm = calloc(1, sizeof(**shm));
-	if (!*shm)
+	new = calloc(1, sizeof(*new));
+	if (!new)
 		return -ENOMEM;
-	err = open_place(&place, flags, mode);
-	if (err < 0) {
-		free(*shm);
-		*shm = NULL;
+	new->fd = open_place(&place, flags, mode);
+	if (new->fd < 0) {
+		err = new->fd;
+		free(new);
 		return err;
 	}
-	(*shm)->fd = err;
-	(*shm)->node = place.node;
-	(*shm)->guest = has_driver(err);
-	(*shm)->writable = access == O_RDWR;
-	pthread_mutex_init(&(*shm)->lock, NULL);
+	new->node = place.node;
+	new->guest = has_driver(new->fd);
+	new->writable = access == O_RDWR;
+	new->generation = process_this();
+	*shm = new;
 	return 0;
 }
 
@@ -91,11 +96,10 @@ API void vmshm_close(struct vmshm *shm)
 {
 	if (!shm)
 		return;
-	poller_free(shm->poller);
+	poller_free(shm->poller, process_is(shm->generation));
 	if (shm->data)
 		munmap(shm->data, shm->size);
 	close(shm->fd);
-	pthread_mutex_destroy(&shm->lock);
 	free(shm);
 }
 
@@ -121,6 +125,7 @@ API int vmshm_size(struct vmshm *shm, uint64_t *size)
 {
 	struct stat st;
 
+	*size = 0;
 	if (shm->node) {
 		*size = NODE_SIZE;
 		return 0;
@@ -137,7 +142,7 @@ API int vmshm_grow(struct vmshm *shm, uint64_t size)
 		return -EOPNOTSUPP;
 	if (size > INT64_MAX)
 		return -EFBIG;
-	/* Which fallocate(2) refuses */
+	/* fallocate(2) refuses 0. */
 	if (!size)
 		return 0;
 	while (fallocate(shm->fd, 0, 0, size))
@@ -146,87 +151,68 @@ API int vmshm_grow(struct vmshm *shm, uint64_t size)
 	return 0;
 }
 
-static int map(struct vmshm *shm)
+/* All threads map the same number of bytes: the first one sets it. */
+static int decide_size(struct vmshm *shm, size_t *size)
 {
-	int prot = shm->writable ? PROT_READ | PROT_WRITE : PROT_READ;
-	uint64_t size;
-	void *data;
+	uint64_t all;
 	int err;
 
-	err = vmshm_size(shm, &size);
+	*size = atomic_load(&shm->size);
+	if (*size)
+		return 0;
+	err = vmshm_size(shm, &all);
 	if (err)
 		return err;
-	if (!size)
+	if (!all)
 		return -ENODATA;
-	if (size > SIZE_MAX / 2)
+	if (all > SIZE_MAX / 2)
 		return -ENOMEM;
-	data = mmap(NULL, size, prot, MAP_SHARED, shm->fd, 0);
-	if (data == MAP_FAILED)
-		return -errno;
-	shm->size = size;
-	shm->data = data;
+	if (atomic_compare_exchange_strong(&shm->size, size, all))
+		*size = all;
 	return 0;
 }
 
 API int vmshm_map(struct vmshm *shm, void **data, size_t *size)
 {
-	int err = 0;
+	int prot = shm->writable ? PROT_READ | PROT_WRITE : PROT_READ;
+	void *mapping, *there = NULL;
+	size_t bytes;
+	int err;
 
-	pthread_mutex_lock(&shm->lock);
-	if (!shm->data)
-		err = map(shm);
-	if (!err) {
-		*data = shm->data;
-		*size = shm->size;
+	*data = NULL;
+	*size = 0;
+	err = decide_size(shm, &bytes);
+	if (err)
+		return err;
+	mapping = atomic_load(&shm->data);
+	if (!mapping) {
+		mapping = mmap(NULL, bytes, prot, MAP_SHARED, shm->fd, 0);
+		if (mapping == MAP_FAILED)
+			return -errno;
+		/* Another thread, or a signal handler, can have been first. */
+		if (!atomic_compare_exchange_strong(&shm->data, &there,
+						    mapping)) {
+			munmap(mapping, bytes);
+			mapping = there;
+		}
 	}
-	pthread_mutex_unlock(&shm->lock);
-	return err;
-}
-
-/*
- * Nothing is in it but what the beginning of a channel or a broadcast can leave
- * before its magic number: an object that begins with zeros may be somebody
- * else's.
- */
-static bool is_blank(const void *page)
-{
-	const uint32_t *word = page;
-	size_t offset;
-
-	for (offset = 0; offset < 4096; offset += 4) {
-		/* Version, sizes, and the like; seats */
-		bool known = (offset >= 4 && offset < 24) ||
-			     (offset >= 64 && offset < 72);
-
-		if (!known && word[offset / 4])
-			return false;
-	}
-	return true;
-}
-
-int page_kind(void *page, uint32_t magic, uint32_t version)
-{
-	_Atomic uint32_t *word = page;
-	uint32_t found = atomic_load(&word[0]);
-
-	/* If it is not blank, somebody may just have begun. */
-	if (!found && is_blank(page))
-		return -ENODATA;
-	if (!found)
-		found = atomic_load(&word[0]);
-	if (found != magic || atomic_load(&word[1]) != version)
-		return -EINVAL;
+	*data = mapping;
+	*size = bytes;
 	return 0;
 }
 
-int start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+int object_word(struct vmshm *shm, uint64_t offset, void **word)
 {
-	sigset_t all, before;
+	size_t size;
 	int err;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(thread, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
+	if (offset % sizeof(uint32_t))
+		return -EINVAL;
+	err = vmshm_map(shm, word, &size);
+	if (err)
+		return err == -ENODATA ? -EFAULT : err;
+	if (size < sizeof(uint32_t) || offset > size - sizeof(uint32_t))
+		return -EFAULT;
+	*word = (char *)*word + offset;
+	return 0;
 }

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib.h"
 #include "mounts.h"
+#include "place.h"
 
 #define SHM "/dev/shm"
 

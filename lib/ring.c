@@ -1,66 +1,62 @@
 // SPDX-License-Identifier: MIT
 /*
- * The ring of records; see ring.h.
+ * The ring buffer of records; see ring.h.
  */
 #include <errno.h>
 
 #include "ring.h"
 
-static char *at(struct ring *r)
+int ring_update(struct ring *r)
 {
-	return r->data + (r->position & (r->size - 1));
+	uint32_t theirs = atomic_load_explicit(r->theirs, memory_order_acquire);
+
+	if (r->position - theirs > r->size || theirs % 8)
+		return -EPROTO;
+	r->seen = theirs;
+	return 0;
 }
 
 int64_t ring_room(struct ring *r)
 {
-	uint32_t theirs = atomic_load_explicit(r->theirs, memory_order_acquire);
-	uint32_t used = r->position - theirs;
-	uint32_t room = r->size - used;
+	int err = ring_update(r);
+	uint32_t room = r->size - (r->position - r->seen);
 
-	if (used > r->size || theirs % 8)
-		return -EPROTO;
+	if (err)
+		return err;
 	return room < RING_HEAD ? -EAGAIN : (int64_t)room - RING_HEAD;
-}
-
-void *ring_next(struct ring *r)
-{
-	return at(r) + RING_HEAD;
-}
-
-void ring_publish(struct ring *r, uint32_t length)
-{
-	atomic_store_explicit((_Atomic uint64_t *)at(r), length,
-			      memory_order_relaxed);
-	r->position += ring_record(length);
-	atomic_store_explicit(r->mine, r->position, memory_order_release);
 }
 
 static int64_t left(struct ring *r, const void **data)
 {
-	*data = at(r) + RING_HEAD + r->taken;
+	*data = ring_next(r) + r->taken;
 	return r->length - r->taken;
+}
+
+/* Receiver: reads the peer's position: 0; -EAGAIN: no record; -EPROTO */
+static int look_for_records(struct ring *r)
+{
+	uint32_t theirs = atomic_load_explicit(r->theirs, memory_order_acquire);
+	uint32_t there = theirs - r->position;
+
+	if (there > r->size || there % 8)
+		return -EPROTO;
+	r->seen = theirs;
+	return there ? 0 : -EAGAIN;
 }
 
 int64_t ring_peek(struct ring *r, const void **data)
 {
-	uint32_t theirs, there;
-	uint64_t head;
+	int err;
 
 	if (r->peeked)
 		return left(r, data);
-	theirs = atomic_load_explicit(r->theirs, memory_order_acquire);
-	there = theirs - r->position;
-	if (!there)
-		return -EAGAIN;
-	if (there > r->size || there % 8)
+	err = r->seen == r->position ? look_for_records(r) : 0;
+	if (err)
+		return err;
+	if (!ring_has_record(r, &r->length))
 		return -EPROTO;
-	head = atomic_load_explicit((_Atomic uint64_t *)at(r),
-				    memory_order_relaxed);
-	if (head > there - RING_HEAD || ring_record(head) > there)
-		return -EPROTO;
-	r->length = head;
 	r->taken = 0;
-	r->peeked = 1;
+	r->peeked = true;
 	return left(r, data);
 }
 
@@ -69,7 +65,6 @@ void ring_take(struct ring *r, uint32_t bytes)
 	r->taken += bytes;
 	if (r->taken < r->length)
 		return;
-	r->peeked = 0;
-	r->position += ring_record(r->length);
-	atomic_store_explicit(r->mine, r->position, memory_order_release);
+	r->peeked = false;
+	ring_pass(r, r->length);
 }

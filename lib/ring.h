@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One direction of a channel: a ring of records in memory that is shared with
- * somebody who is not trusted. It never waits and makes no system call.
+ * One direction of a channel: a ring buffer of records, in memory that is
+ * shared with a peer that is not trusted. It never waits and makes no system
+ * call.
  *
  * The ring is mapped twice, one after the other, so that each record is in one
  * piece. A record is its length in 8 bytes and its bytes, rounded up to 8.
  * Positions count bytes and wrap at 2^32.
  *
- * Own positions are kept here and only written to the object; what the other
- * side writes is read once, and checked, before it is used.
+ * Own positions are kept here and only written to the object. The peer's
+ * position is read when the one of the last time is used up: the cache line in
+ * which it is then moves between processors once for many records. It is read
+ * once and checked before it is used.
  */
-#ifndef VMSHM_RING_H
-#define VMSHM_RING_H
+#ifndef VMSHM_LIB_RING_H
+#define VMSHM_LIB_RING_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,24 +29,26 @@ struct ring {
 	char *data;
 	/* A power of two, bytes */
 	uint32_t size;
-	_Atomic uint32_t *mine;
-	_Atomic uint32_t *theirs;
 	uint32_t position;
-	/* Receiver: of the record at position, if peeked; and how far read */
+	/* The peer's position when it was last read */
+	uint32_t seen;
+	/* Receiver: the record at position, if peeked; and how far read */
+	bool peeked;
 	uint32_t length;
 	uint32_t taken;
-	int peeked;
+	_Atomic uint32_t *mine;
+	_Atomic uint32_t *theirs;
 };
+
+/* Sender: reads the peer's position. 0; -EPROTO */
+int ring_update(struct ring *r);
 
 /* Sender: bytes of the longest record that fits now; -EPROTO; -EAGAIN: none */
 int64_t ring_room(struct ring *r);
-/* Where it goes, once there is room */
-void *ring_next(struct ring *r);
-void ring_publish(struct ring *r, uint32_t length);
 
 /* Receiver: what is left of the next record; -EAGAIN, -EPROTO */
 int64_t ring_peek(struct ring *r, const void **data);
-/* The first bytes of what is left, or all of it, are done with */
+/* The first bytes of what is left, or all of it, are not needed any more. */
 void ring_take(struct ring *r, uint32_t bytes);
 
 /* The bytes of a record in the ring */
@@ -51,4 +57,65 @@ static inline uint32_t ring_record(uint32_t length)
 	return RING_HEAD + (length + 7) / 8 * 8;
 }
 
-#endif /* VMSHM_RING_H */
+static inline char *ring_at(const struct ring *r)
+{
+	return r->data + (r->position & (r->size - 1));
+}
+
+/* Sender: whether there is room, as far as is known */
+static inline bool ring_fits(const struct ring *r, size_t length)
+{
+	uint32_t room = r->size - (r->position - r->seen);
+
+	return room >= RING_HEAD && length <= room - RING_HEAD;
+}
+
+/* Sender: where the next record goes, once there is room */
+static inline void *ring_next(const struct ring *r)
+{
+	return ring_at(r) + RING_HEAD;
+}
+
+/* Sender: @next, at ring_at(), is complete. The peer does not see it yet. */
+static inline void ring_add(struct ring *r, char *next, uint32_t length)
+{
+	atomic_store_explicit((_Atomic uint64_t *)next, length,
+			      memory_order_relaxed);
+	r->position += ring_record(length);
+}
+
+/* The peer sees the own position. */
+static inline void ring_show(struct ring *r)
+{
+	atomic_store_explicit(r->mine, r->position, memory_order_release);
+}
+
+static inline void ring_publish(struct ring *r, uint32_t length)
+{
+	ring_add(r, ring_at(r), length);
+	ring_show(r);
+}
+
+/* Receiver: whether a record that is not peeked is there, as far as is known */
+static inline bool ring_has_record(const struct ring *r, uint32_t *length)
+{
+	uint32_t there = r->seen - r->position;
+	uint64_t head;
+
+	if (r->peeked || !there)
+		return false;
+	head = atomic_load_explicit((_Atomic uint64_t *)ring_at(r),
+				    memory_order_relaxed);
+	*length = head;
+	/* Both are multiples of 8: then the whole record is there. */
+	return head <= there - RING_HEAD;
+}
+
+/* Receiver: the record of ring_has_record() is not needed any more. */
+static inline void ring_pass(struct ring *r, uint32_t length)
+{
+	r->position += ring_record(length);
+	ring_show(r);
+}
+
+#endif /* VMSHM_LIB_RING_H */

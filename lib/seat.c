@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Seats. On the host the kernel marks the word when the thread that took it
- * ends: it is a robust futex, of a list that has only this one. In a guest the
- * driver and the device see to the same.
+ * ends: it is a robust futex, the only one of its list. In a guest the driver
+ * and the device do the same.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -13,10 +13,13 @@
 #include <unistd.h>
 #include <vmshm/ioctl.h>
 
+#include "clock.h"
+#include "object.h"
 #include "seat.h"
+#include "thread.h"
 
 /* Nanoseconds */
-#define LOOK_AGAIN 1000000000
+#define LOOK_AGAIN CLOCK_SECOND
 
 int seat_init(struct seat *seat, struct vmshm *shm)
 {
@@ -34,11 +37,11 @@ int seat_init(struct seat *seat, struct vmshm *shm)
 	return -err;
 }
 
-/* The lock is held: until the condition, or for a millisecond. */
+/* With the lock held: until the condition, or for a millisecond. */
 static void wait_told(struct seat *seat)
 {
-	int64_t end = now() + 1000000;
-	struct timespec t = { end / 1000000000, end % 1000000000 };
+	int64_t end = clock_now() + 1000000;
+	struct timespec t = { end / CLOCK_SECOND, end % CLOCK_SECOND };
 
 	pthread_cond_timedwait(&seat->told, &seat->lock, &t);
 }
@@ -70,7 +73,7 @@ static bool stopped(struct seat *seat)
 	return stop;
 }
 
-/* Whoever comes after somebody was there is another one. */
+/* A new party after another one: the death of that one is reported first. */
 static uint32_t next_value(uint32_t seen, uint32_t value)
 {
 	return value != seen && seat_taken(seen) ? FUTEX_OWNER_DIED : value;
@@ -82,8 +85,8 @@ static bool can_go_on(int err)
 }
 
 /*
- * The kernel wakes one of those who watch, which may be one that is killed
- * before it can wake the others.
+ * The kernel wakes one watcher, which may be killed before it can wake the
+ * others.
  */
 static int64_t look_again(struct seat *seat)
 {
@@ -94,7 +97,7 @@ static int64_t look_again(struct seat *seat)
 static bool tell(struct seat *seat, uint32_t value)
 {
 	atomic_store(&seat->seen, value);
-	/* The kernel has woken only one of those who watch. */
+	/* The kernel has woken only one watcher. */
 	if (!seat_taken(value))
 		vmshm_wake(seat->shm, seat->watched, UINT32_MAX);
 	return seat->changed(seat->arg);
@@ -114,12 +117,12 @@ static void watch(struct seat *seat)
 		err = vmshm_wait(seat->shm, seat->watched, value,
 				 look_again(seat));
 	}
-	/* Then who waits is told by its own call, and no memory is there. */
+	/* No memory is there; a waiter gets ENODEV from its own call. */
 	if (err == -ENODEV)
 		atomic_store(&seat->seen, FUTEX_OWNER_DIED);
 	else if (!can_go_on(err))
 		tell(seat, FUTEX_OWNER_DIED);
-	/* Had it been the one that was woken, the others would sleep on. */
+	/* If only this watcher was woken, the others would sleep on. */
 	vmshm_wake(seat->shm, seat->watched, UINT32_MAX);
 }
 
@@ -152,8 +155,8 @@ int seat_start(struct seat *seat)
 
 	if (seat->started)
 		return 0;
-	err = start_thread(&seat->thread, seat_thread, seat);
-	/* EAGAIN would be another word's value. */
+	err = thread_start(&seat->thread, seat_thread, seat);
+	/* EAGAIN means that the word has another value. */
 	if (err)
 		return err == -EAGAIN ? -ENOMEM : err;
 	seat->started = true;
@@ -169,7 +172,7 @@ static int take_on_host(struct seat *seat, uint64_t offset, uint32_t expected)
 	void *word;
 	int err;
 
-	err = host_word(seat->shm, offset, &word);
+	err = object_word(seat->shm, offset, &word);
 	if (!err)
 		err = seat_start(seat);
 	if (err)
@@ -180,7 +183,7 @@ static int take_on_host(struct seat *seat, uint64_t offset, uint32_t expected)
 	seat->robust.list.next = &seat->entry;
 	if (!atomic_compare_exchange_strong((_Atomic uint32_t *)word, &expected,
 					    seat->number | FUTEX_WAITERS)) {
-		/* Its owner's number may be ours in another PID namespace. */
+		/* In another PID namespace its owner may have our number. */
 		seat->robust.list.next = &seat->robust.list;
 		return -EAGAIN;
 	}
@@ -210,7 +213,7 @@ int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
 	void *word;
 	int err;
 
-	err = host_word(seat->shm, offset, &word);
+	err = object_word(seat->shm, offset, &word);
 	if (!err)
 		err = seat_start(seat);
 	if (err)

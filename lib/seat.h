@@ -1,41 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A seat: a word of an object by which others see that somebody is there, and
- * see it end, whatever ends it. The word is the number of the one who sits
- * there | FUTEX_WAITERS, or FUTEX_OWNER_DIED | FUTEX_WAITERS. Nobody has come
- * yet if it has neither of these two bits: it is 0, or SEAT_FREE | any number.
+ * A seat: a word of an object that a party holds. Others see by the word that
+ * the party is there, and that it has ended, whatever has ended it. The word is
+ * the party's thread number | FUTEX_WAITERS, or after its end FUTEX_OWNER_DIED
+ * | FUTEX_WAITERS. A word with neither of these two bits is a seat that no
+ * party has taken yet: 0, or SEAT_FREE | any number.
  */
-#ifndef VMSHM_SEAT_H
-#define VMSHM_SEAT_H
+#ifndef VMSHM_LIB_SEAT_H
+#define VMSHM_LIB_SEAT_H
 
-#include "lib.h"
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <vmshm/vmshm.h>
 
 struct seat {
 	struct vmshm *shm;
 	pthread_t thread;
 	bool started;
-	/* What the thread is told; see the lock */
+	/* Protected by the lock; the thread waits for changes. */
 	pthread_mutex_t lock;
 	pthread_cond_t told;
 	bool ready;
 	bool watching;
 	bool stop;
 	bool done;
-	/* The word that is held on the host: robust futexes */
+	/* Of the word that is held on the host: see set_robust_list(2) */
 	struct robust_list_head robust;
 	struct robust_list entry;
 	uint32_t number;
-	/* The word that is watched, its value at last, and who is told */
+	/* The word that is watched, its last value, and the callback */
 	uint64_t watched;
 	_Atomic uint32_t *word;
 	_Atomic uint32_t seen;
-	/* Others watch it, too; set before it is watched */
+	/* Other processes watch it, too; set before seat_watch() */
 	bool shared;
 	bool (*changed)(void *arg);
 	void *arg;
 };
 
-/* No thread's number is so large: the kernel takes it for nobody's. */
+/* No thread has so large a number, so the kernel never marks the word. */
 #define SEAT_FREE 0x20000000u
 
 static inline bool seat_free(uint32_t value)
@@ -48,7 +53,7 @@ static inline bool seat_taken(uint32_t value)
 	return !seat_free(value) && value & FUTEX_TID_MASK;
 }
 
-/* Somebody was there, and is gone. */
+/* A party was there, and is gone. */
 static inline bool seat_left(uint32_t value)
 {
 	return !seat_free(value) && !seat_taken(value);
@@ -56,31 +61,32 @@ static inline bool seat_left(uint32_t value)
 
 int seat_init(struct seat *seat, struct vmshm *shm);
 
-/* Its thread; the next two do this, too, if need be. Then it cannot fail. */
+/* Starts its thread, as the next two do if it is not running. 0 or -errno */
 int seat_start(struct seat *seat);
 
 /*
  * Take the seat at @offset, whose word is @expected. -EAGAIN: it is not;
- * -EBUSY: one is taken already; others as VMSHM_IOC_HOLD. Who watches it is not
- * woken yet.
+ * -EBUSY: this file holds one already; others as VMSHM_IOC_HOLD. Watchers of
+ * the word are not woken.
  */
 int seat_take(struct seat *seat, uint64_t offset, uint32_t expected);
 
 /*
  * From now on call @changed, in another thread, each time the word at @offset
- * has become another one than @value, until it says false. seat->seen is its
- * value. Whoever comes after somebody was there is seen after a death.
+ * has changed from @value or from its last value, until @changed returns false.
+ * seat->seen is its value. A new party is reported only after the death of the
+ * one before.
  */
 int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
 	       bool (*changed)(void *arg), void *arg);
 
-/* Gives up both; the other side sees it as a death. */
+/* Ends both. The peer cannot tell this from a death. */
 void seat_leave(struct seat *seat);
 
 /*
- * Wake who waits for the word, until *@done says that it had an effect: for
- * waiters that look at something which is not in the word.
+ * Wake the waiters of the word until *@done, which the lock protects: for
+ * waiters whose condition is not in the word.
  */
 void seat_insist(struct seat *seat, uint64_t offset, bool *done);
 
-#endif /* VMSHM_SEAT_H */
+#endif /* VMSHM_LIB_SEAT_H */

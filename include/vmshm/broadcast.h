@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libvmshm's broadcast: one writer and any number of readers, each on the host
- * or in a guest, with one object. The writer never waits: a reader that is
- * too slow loses the oldest entries, and is told how many.
+ * or in a guest, with one object. The writer never waits: a reader that is too
+ * slow loses the oldest entries and learns how many. vmshm_broadcast(3) is the
+ * manual page.
  *
- * Readers need no right to write. One that has it, and is hostile, can spoil
- * the entries for all: give guests that only read a device with readonly=on.
+ * A reader needs no permission to write. A hostile reader that has it can spoil
+ * the entries for all: guests that only read should have a device with
+ * readonly=on.
  *
- * Threads: one struct vmshm_broadcast is one thread's, and not for the child
- * of a fork(). Each reader opens its own.
+ * Safety, for all functions: one thread at a time may use one struct
+ * vmshm_broadcast; vmshm_broadcast_max() may be called at any time. No function
+ * may be called from a signal handler. In a child of fork(2) they all return
+ * EPERM, except vmshm_broadcast_max() and vmshm_broadcast_close(), which may be
+ * called there.
  */
 #ifndef VMSHM_BROADCAST_H
 #define VMSHM_BROADCAST_H
@@ -19,42 +24,59 @@
 extern "C" {
 #endif
 
+/* The writer or a reader. It belongs to the caller until it is closed. */
 struct vmshm_broadcast;
 
 /*
- * Become the writer. @where: as for vmshm_open(). The object is made if there
- * is none, with the rights of @mode and room for @entries (2 at least) of up to
- * @size bytes each. One that was a broadcast before goes on, if it has the same
- * @entries and @size; readers that are there see no gap.
- *	EBUSY	it has a writer
- *	EINVAL	the object has something else in it
+ * Become the writer of the broadcast @name. @where is as in vmshm_open(). If
+ * there is no object, one is created with the permissions @mode and room for
+ * @entries (2 at least) of up to @size bytes each. A broadcast that is there
+ * goes on, if it has the same @entries and @size, and its readers see no gap.
+ * An object is used only if it already is a broadcast, or if all its bytes are
+ * zero: other contents are never overwritten.
+ *
+ *	EBUSY	the broadcast has a writer
+ *	EINVAL	the object has other contents, is too small, or has other
+ *		@entries or another @size; or these are too large
  *	others	as vmshm_open(), vmshm_grow(), vmshm_map()
+ *
+ * A writer, and a reader, has a thread, in which all signals are blocked.
  */
 int vmshm_broadcast_create(struct vmshm_broadcast **b, const char *where,
 			   const char *name, size_t size, uint32_t entries,
 			   mode_t mode);
 
 /*
- * Become a reader, of what is written from now on. Errors as vmshm_open(), and
- *	EINVAL	the object has something else in it
- *	ENODATA	it has no writer yet
+ * Become a reader, of the entries that are published from now on. Errors as
+ * vmshm_open(), and
+ *
+ *	EINVAL	the object has other contents
+ *	ENODATA	no writer has prepared the object yet
  */
 int vmshm_broadcast_open(struct vmshm_broadcast **b, const char *where,
 			 const char *name);
 
-/* Readers see the end. NULL is nothing. */
+/*
+ * Close it. If it is the writer, the readers see the end. NULL is allowed. In a
+ * child of fork(2) the call releases the child's copy, and neither the parent
+ * nor the readers are affected.
+ */
 void vmshm_broadcast_close(struct vmshm_broadcast *b);
 
 /* The most bytes that an entry can have */
 size_t vmshm_broadcast_max(const struct vmshm_broadcast *b);
 
 /*
- * Writer: where the next entry is to be made, which readers do not see before
- * it is published; and a copy in one step.
- *	EMSGSIZE	more than the most
- *	EINVAL	nothing was reserved
- *	EBADF	this is no writer
+ * Writer: vmshm_broadcast_reserve() gives the memory of the next entry, which
+ * readers do not see before vmshm_broadcast_publish(). The memory belongs to
+ * the caller until then. vmshm_broadcast_send() copies an entry and publishes
+ * it.
+ *
+ *	EMSGSIZE	@size is more than vmshm_broadcast_max()
+ *	EINVAL	no entry is reserved
+ *	EBADF	this is a reader
  *	ENODEV	the device was unplugged
+ *	EPERM	the process is a child of the one that has opened it
  */
 int vmshm_broadcast_reserve(struct vmshm_broadcast *b, void **data);
 int vmshm_broadcast_publish(struct vmshm_broadcast *b, size_t size);
@@ -62,24 +84,29 @@ int vmshm_broadcast_send(struct vmshm_broadcast *b, const void *data,
 			 size_t size);
 
 /*
- * Reader: a copy of the next entry; its length. @lost (or NULL) is how many
- * entries before it were overwritten unread.
- *	EAGAIN, ETIMEDOUT	nothing new (until the deadline); or 1000 times
- *		in this call the entry was overwritten while it was copied
- *	EMSGSIZE	it is longer than @size, and can be asked for again
- *	EPIPE	the writer has closed, and all was read
- *	ECONNRESET	the same, but it did not close: it was killed, or its
- *		virtual machine was
- *	EPROTO	the writer has written nonsense
+ * Reader: copy the next entry; returns its length. *@lost (@lost may be NULL)
+ * is the number of entries before it that were overwritten before they were
+ * read.
+ *
+ *	EAGAIN	there is no new entry, and the deadline is VMSHM_NOW; or the
+ *		entry was overwritten 1000 times while the call copied it
+ *	ETIMEDOUT	the same, and the deadline has passed
+ *	EMSGSIZE	the entry is longer than @size; it stays the next one
+ *	EPIPE	the writer has closed, and all entries were read
+ *	ECONNRESET	the same, but the writer, or its VM, has died
+ *	EPROTO	the writer has written invalid data
  *	EINTR, ENODEV	as vmshm_wait()
  *	EBADF	this is the writer
+ *	EPERM	the process is a child of the one that has opened it
  */
 ssize_t vmshm_broadcast_recv(struct vmshm_broadcast *b, void *data,
 			     size_t size, uint64_t *lost, int64_t deadline);
 
 /*
- * Without copying: the entry where it is. It can be overwritten at any time:
- * release() says whether it was (EOVERFLOW: what was seen is worth nothing).
+ * Zero-copy reading: get the address and the length of the next entry. The
+ * writer can overwrite it at any time. vmshm_broadcast_release() returns
+ * EOVERFLOW if the writer has done so: then discard what was read. EINVAL:
+ * there is nothing to release. Other errors as vmshm_broadcast_recv().
  */
 int vmshm_broadcast_peek(struct vmshm_broadcast *b, const void **data,
 			 size_t *size, uint64_t *lost, int64_t deadline);

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * libvmshm's channel: two parties, each on the host or in a guest, send each
- * other messages, or bytes, through one object. Nothing else runs in between.
+ * other messages, or bytes, through two ring buffers in one object. No other
+ * process is involved. vmshm_channel(3) is the manual page.
  *
- * The peer is not trusted: whatever it writes into the object, it can only
- * harm what it sends and what it is sent. (Who may make an object smaller can
- * do worse: SIGBUS, and waits that nobody ends any more. A guest may only with
- * create=on at its device.)
+ * The peer is not trusted. Whatever it writes into the object, it can only
+ * spoil the messages that it sends and receives. A process that can make the
+ * object smaller can do more: a party that uses the object then gets SIGBUS,
+ * or waits without end. A guest can do so only if its device has create=on.
  *
- * Threads: one may send (reserve, write, drain, ...) while another one receives
- * (peek, read, peer, arm, ...). A channel is not for the child of a fork().
+ * Safety, for all functions: one thread may call the functions that send
+ * (reserve, commit, send, sendv, write, drain, shutdown), while another thread
+ * calls the functions that receive (peer, recv, recvv, peek, release, read, fd,
+ * arm). Each of these two groups is for one thread at a time. vmshm_channel_
+ * max() may be called at any time. vmshm_channel_spin() is for a time when no
+ * other thread uses the channel. No function may be called from a signal
+ * handler. In a child of fork(2) they all return EPERM, except
+ * vmshm_channel_max() and vmshm_channel_close(), which may be called there.
  */
 #ifndef VMSHM_CHANNEL_H
 #define VMSHM_CHANNEL_H
@@ -20,89 +27,143 @@
 extern "C" {
 #endif
 
+/* One party's end. It belongs to the caller until vmshm_channel_close(). */
 struct vmshm_channel;
 
 /*
- * Take one of the two seats at the channel @name. Who comes first prepares it
- * and may already send. @where: as for vmshm_open(). @mode: not 0: make the
- * object if there is none, with room for @ring bytes in each direction (0: 1
- * MiB; rounded up to a power of 2, 4096 at least, 1 GiB at most) and these
- * rights. An object that is there already decides by its own size.
+ * Take one of the two seats at the channel @name. The first party prepares the
+ * object and may send at once. @where is as in vmshm_open(). If @mode is not 0
+ * and there is no object, one is created with these permissions, with ring
+ * buffers of @ring bytes (0: 1 MiB; rounded up to a power of 2, 4096 at least,
+ * 1 GiB at most). An object that is there is used with the size that it has; an
+ * object of 0 bytes is grown if @mode is not 0. An object is used only if it
+ * already is a channel, or if all its bytes are zero: other contents are never
+ * overwritten.
  *
- * When both have left, by closing or dying, the next two begin anew, with an
- * empty channel.
- *	EBUSY	both seats are taken, or one was and the other one is still;
- *		or somebody else is opening it at the moment
- *	EINVAL	the object has something else in it, or a channel of another
- *		version of this library; or @ring is too large
+ * When both parties have closed the channel or have died, the next two begin
+ * with an empty channel.
+ *
+ *	EBUSY	two parties are connected; or one has left and the other has not
+ *		closed yet; or another process opens the channel right now
+ *	EINVAL	the object has other contents, or a channel of another version
+ *		of this library; or @ring is too large
  *	ENODATA	the object is smaller than 12 KiB
- *	EOPNOTSUPP	no waiting and waking here
- *	ETIMEDOUT	who came first does not get ready; for a second
- *	ENOSPC	the guest has 32 channels open through its device
+ *	EOPNOTSUPP	the device or the host kernel cannot wait
+ *	ETIMEDOUT	the first party has not prepared the object for a second
+ *	ENOSPC	the guest has 32 channels open through its device; or as
+ *		vmshm_grow()
+ *	ENOMEM	no memory, or no thread could be created
  *	others	as vmshm_open(), vmshm_grow(), vmshm_map()
+ *
+ * A channel has a thread, in which all signals are blocked.
  */
 int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 		       const char *name, size_t ring, mode_t mode);
 
 /*
- * What was sent can still be received by the peer, if it is there already: what
- * one leaves behind who was alone is lost. NULL is nothing.
+ * Close the channel. The peer can still receive what was sent, if it has joined
+ * already; messages that were sent before a peer joined are lost. NULL is
+ * allowed. In a child of fork(2) the call releases the child's copy, and
+ * neither the parent nor the peer is affected.
  */
 void vmshm_channel_close(struct vmshm_channel *ch);
 
 /*
- * All that follow give these errors besides their own:
- *	EAGAIN	it cannot be done now (deadline VMSHM_NOW)
- *	ETIMEDOUT	... nor could it until the deadline
- *	EINTR	a signal arrived while it slept, not while it spins; with
- *		SA_RESTART the call goes on, on the host if it has no deadline
- *	EPIPE	the peer has closed; of receiving: and nothing is left
- *	ECONNRESET	the same, but it did not close: it was killed, or its
- *		virtual machine was
- *	EPROTO	the peer has written nonsense; all that sends, receives or waits
- *		for one of these says so from then on
- *	ENODEV	the device was unplugged; what touches the memory just then
- *		gets SIGBUS
+ * All functions below have these errors, besides their own:
+ *
+ *	EAGAIN	the call would block, and its deadline is VMSHM_NOW
+ *	ETIMEDOUT	the deadline has passed
+ *	EINTR	a signal handler was called while the call slept, not while it
+ *		busy-polled; with SA_RESTART the call goes on, on the host only
+ *		if it has no deadline
+ *	EPIPE	the peer has closed the channel; when receiving: and no message
+ *		is left
+ *	ECONNRESET	the same, but the peer, or its VM, has died
+ *	EPROTO	the peer has written invalid data; from then on all functions
+ *		that send, receive or wait return this
+ *	ENODEV	the device was unplugged; an access to the memory at that very
+ *		time gets SIGBUS
+ *	EPERM	the process is a child of the one that has opened the channel
+ *
+ * A sender notices invalid data of the peer when the ring is full, a receiver
+ * when it is empty.
  */
 
-/* Until the peer is there, too (or was: what it sent is there) */
+/* Wait until the peer has joined. It may have left again since. */
 int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline);
 
-/* The longest message, in bytes: what a ring has, less 8 */
+/* The size of the longest message: the size of a ring, minus 8 */
 size_t vmshm_channel_max(const struct vmshm_channel *ch);
 
-/* A message, whole or not at all; EMSGSIZE: longer than the longest */
+/*
+ * Send a message, whole or not at all. EMSGSIZE: it is longer than
+ * vmshm_channel_max().
+ */
 int vmshm_channel_send(struct vmshm_channel *ch, const void *data, size_t size,
 		       int64_t deadline);
 
 /*
- * The next message, whole; its length. EMSGSIZE: it is longer than @size, and
- * can be asked for again.
+ * Receive the next message, whole; returns its length. EMSGSIZE: it is longer
+ * than @size; it stays the next message.
  */
 ssize_t vmshm_channel_recv(struct vmshm_channel *ch, void *data, size_t size,
 			   int64_t deadline);
 
+/* A message of a batch */
+struct vmshm_message {
+	/* The caller's memory, and its size (used when receiving) */
+	void *data;
+	size_t size;
+	/* The length of the message (set when receiving) */
+	size_t length;
+};
+
 /*
- * Without copying: room for a message of up to @size bytes, and its sending
- * with what it has really become, at most that. Nothing is sent without it.
+ * Send @count messages, in their order; returns how many were sent. The peer
+ * sees them in batches, as many as there is room for, with one wake-up each.
+ * The result is less than @count only if the deadline or an error came in
+ * between; then the next call returns the error. An error means that no message
+ * was sent.
+ */
+ssize_t vmshm_channel_sendv(struct vmshm_channel *ch,
+			    const struct vmshm_message *messages, size_t count,
+			    int64_t deadline);
+
+/*
+ * Receive up to @count messages; returns how many, at least 1 if @count is not
+ * 0. It waits for the first message only. EMSGSIZE: the first one is longer
+ * than the memory for it; a later one that is too long ends the batch.
+ */
+ssize_t vmshm_channel_recvv(struct vmshm_channel *ch,
+			    struct vmshm_message *messages, size_t count,
+			    int64_t deadline);
+
+/*
+ * Zero-copy sending: reserve room for a message of up to @size bytes, and send
+ * the message with the length that it really has, at most @size. Without the
+ * commit nothing is sent. The memory belongs to the caller until the commit or
+ * the next call that sends. EINVAL: nothing is reserved, or @size is larger
+ * than what is; EMSGSIZE as vmshm_channel_send().
  */
 int vmshm_channel_reserve(struct vmshm_channel *ch, void **data, size_t size,
 			  int64_t deadline);
 int vmshm_channel_commit(struct vmshm_channel *ch, size_t size);
 
 /*
- * Without copying: the next message where it is, and giving it back. The peer
- * can change it until then: what is checked has to be copied first.
+ * Zero-copy receiving: get the address and the length of the next message, and
+ * give its memory back to the peer. Until then the peer can change the message:
+ * copy data before you validate it. EINVAL: there is nothing to release.
  */
 int vmshm_channel_peek(struct vmshm_channel *ch, const void **data,
 		       size_t *size, int64_t deadline);
 int vmshm_channel_release(struct vmshm_channel *ch);
 
 /*
- * As a stream, without boundaries; both kinds of call can be mixed. Write: all
- * of it; less only if the deadline or an error came in between, and that is
- * said by the next call. Read: at least one byte, up to @size; 0 at the end,
- * where the others say EPIPE.
+ * A stream of bytes, without boundaries; both kinds of calls can be mixed.
+ * vmshm_channel_write() writes all @size bytes, and less only if the deadline
+ * or an error came in between; then the next call returns the error.
+ * vmshm_channel_read() returns at least one byte, up to @size; it returns 0 at
+ * the end, where the other functions return EPIPE.
  */
 ssize_t vmshm_channel_write(struct vmshm_channel *ch, const void *data,
 			    size_t size, int64_t deadline);
@@ -113,24 +174,25 @@ ssize_t vmshm_channel_read(struct vmshm_channel *ch, void *data, size_t size,
 int vmshm_channel_shutdown(struct vmshm_channel *ch);
 
 /*
- * Until the peer has received all that was sent, and released what it peeked
- * at; also after a shutdown.
+ * Wait until the peer has received, and released, all that was sent. It may be
+ * called after a shutdown.
  */
 int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline);
 
 /*
- * How long to look for what is waited for, in nanoseconds, before sleeping: 0
- * never, VMSHM_FOREVER always. Without it 50 us, where that has helped lately.
- * It burns the processor, and saves the time of falling asleep. (In a guest the
- * driver may look, too, see vmshm(4).)
+ * Set how long a call busy-polls before it sleeps, in nanoseconds: 0 never,
+ * VMSHM_FOREVER always. Busy-polling uses the CPU and saves the time of falling
+ * asleep. The default is 50 us, with back-off while it does not help. In a
+ * guest the driver may busy-poll, too, see vmshm(4).
  */
 void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds);
 
 /*
- * For event loops. The file descriptor (never to be read) is readable once
- * something can be received, or the peer has come, or is gone: so receive with
- * VMSHM_NOW after it. arm() has to be called before each poll(): 0, or 1 if
- * there is no need to poll.
+ * For event loops: the file descriptor is readable when a message has come, or
+ * when the peer has joined or is gone; so receive with VMSHM_NOW then. It is
+ * only for poll(2) and the like, and is never read. vmshm_channel_arm() has to
+ * be called before each poll(): it returns 0, or 1 if there is no need to poll.
+ * Errors as vmshm_poll_fd() and vmshm_poll_arm().
  */
 int vmshm_channel_fd(struct vmshm_channel *ch);
 int vmshm_channel_arm(struct vmshm_channel *ch);

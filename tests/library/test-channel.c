@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <sys/resource.h>
+#include <vmshm/broadcast.h>
 
 #include "pair.h"
 
@@ -187,19 +188,32 @@ T_TEST(the_largest_ring)
 	vmshm_close(shm);
 }
 
-/* The first bytes of an object that is something else */
-static void not_a_channel(const void *data, size_t size)
+/* An object that is something else, with these bytes at @offset */
+static void not_a_channel_at(size_t offset, const void *data, size_t size)
 {
 	const char *name = l_name("x");
 	struct vmshm *shm = l_object(name, MIB);
+	char *all = l_map(shm), *before = malloc(MIB);
+	struct vmshm_broadcast *b;
 	struct vmshm_channel *ch;
 
-	memcpy(l_map(shm), data, size);
+	memcpy(all + offset, data, size);
+	memcpy(before, all, MIB);
 	L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0600), EINVAL);
 	T_ASSERT(!ch);
-	T_ASSERT(!memcmp(l_map(shm), data, size));
+	L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0), EINVAL);
+	if (strncmp(data, "VMBC", 4))
+		L_ERR(vmshm_broadcast_create(&b, NULL, name, 64, 4, 0600),
+		      EINVAL);
+	T_ASSERT(!memcmp(all, before, MIB));
 	vmshm_close(shm);
 	L_OK(vmshm_unlink(NULL, name));
+	free(before);
+}
+
+static void not_a_channel(const void *data, size_t size)
+{
+	not_a_channel_at(0, data, size);
 }
 
 T_TEST(objects_that_are_something_else)
@@ -216,6 +230,13 @@ T_TEST(objects_that_are_something_else)
 	/* It may begin with zeros, too. */
 	not_a_channel(zeros, sizeof(zeros));
 	not_a_channel(late, sizeof(late));
+	/* Or have zeros in the whole first page */
+	not_a_channel_at(4096, "x", 1);
+	not_a_channel_at(100000, "hello", 6);
+	not_a_channel_at(MIB - 1, "x", 1);
+	/* Or have only the words that a channel has at its beginning */
+	for (i = 4; i < 72; i++)
+		not_a_channel_at(i, "x", 1);
 	not_a_channel(later, sizeof(later));
 	not_a_channel(broadcast, sizeof(broadcast));
 	for (i = 1; i <= 20; i++) {
@@ -657,4 +678,161 @@ T_TEST(many_at_once)
 	}
 	for (i = 0; i < n; i++)
 		pair_close(&p[i]);
+}
+
+#define BATCH 7
+
+static struct vmshm_message *new_batch(size_t size)
+{
+	struct vmshm_message *m = calloc(BATCH, sizeof(*m));
+	int i;
+
+	for (i = 0; i < BATCH; i++) {
+		m[i].data = calloc(1, size + 1);
+		m[i].size = size;
+	}
+	return m;
+}
+
+static void free_batch(struct vmshm_message *m)
+{
+	int i;
+
+	for (i = 0; i < BATCH; i++)
+		free(m[i].data);
+	free(m);
+}
+
+T_TEST(batches)
+{
+	struct vmshm_message *out = new_batch(300), *in = new_batch(300);
+	struct pair p = pair_open(LEAST);
+	uint32_t seed = 5, n = 0;
+	ssize_t sent, got;
+	int round, i;
+
+	/* Of all lengths and all counts, so that they wrap and get full */
+	for (round = 0; round < 3000; round++) {
+		for (i = 0; i < BATCH; i++) {
+			out[i].length = l_random(&seed) % 301;
+			ch_make(out[i].data, out[i].length, n + i);
+		}
+		sent = vmshm_channel_sendv(p.a, out, l_random(&seed) % 8,
+					   VMSHM_NOW);
+		T_ASSERT(sent >= 0 && sent <= BATCH);
+		for (got = 0; got < sent;) {
+			ssize_t some;
+
+			some = vmshm_channel_recvv(p.b, in, BATCH, VMSHM_NOW);
+			T_ASSERT(some > 0 && got + some <= sent);
+			for (i = 0; i < some; i++, got++, n++) {
+				T_EQ(in[i].length, out[got].length);
+				T_EQ(in[i].size, 300);
+				T_ASSERT(ch_is_made(in[i].data, in[i].length,
+						    n));
+			}
+		}
+	}
+	L_ERR(vmshm_channel_recvv(p.b, in, BATCH, VMSHM_NOW), EAGAIN);
+	L_ERR(vmshm_channel_recvv(p.b, in, BATCH, vmshm_deadline(MSEC)),
+	      ETIMEDOUT);
+	T_EQ(vmshm_channel_recvv(p.b, in, 0, VMSHM_FOREVER), 0);
+	T_EQ(vmshm_channel_sendv(p.b, out, 0, VMSHM_FOREVER), 0);
+	pair_close(&p);
+	free_batch(out);
+	free_batch(in);
+}
+
+T_TEST(batches_that_end_early)
+{
+	struct vmshm_message *m = new_batch(LEAST);
+	struct pair p = pair_open(LEAST);
+	int i;
+
+	/* A message that is too long; what was before it is sent. */
+	for (i = 0; i < BATCH; i++)
+		m[i].length = i == 2 ? LEAST : 8;
+	T_EQ(vmshm_channel_sendv(p.a, m, BATCH, VMSHM_FOREVER), 2);
+	L_ERR(vmshm_channel_sendv(p.a, m + 2, BATCH - 2, VMSHM_FOREVER),
+	      EMSGSIZE);
+	/* No room: the rest is not sent. */
+	m[2].length = LEAST - 8 - 3 * 16;
+	T_EQ(vmshm_channel_sendv(p.a, m + 2, 3, VMSHM_NOW), 2);
+	L_ERR(vmshm_channel_sendv(p.a, m + 4, 1, VMSHM_NOW), EAGAIN);
+	L_ERR(vmshm_channel_sendv(p.a, m + 4, 1, vmshm_deadline(MSEC)),
+	      ETIMEDOUT);
+	/* One that is longer than the memory for it ends the batch. */
+	m[2].size = 8;
+	T_EQ(vmshm_channel_recvv(p.b, m, BATCH, VMSHM_NOW), 2);
+	L_ERR(vmshm_channel_recvv(p.b, m + 2, 1, VMSHM_NOW), EMSGSIZE);
+	T_EQ(vmshm_channel_recvv(p.b, m, BATCH, VMSHM_NOW), 2);
+	T_EQ(m[0].length, LEAST - 8 - 3 * 16);
+	L_OK(vmshm_channel_drain(p.a, VMSHM_NOW));
+	/* The peer leaves. */
+	vmshm_channel_close(p.b);
+	L_ERR(vmshm_channel_sendv(p.a, m, 1, VMSHM_FOREVER), EPIPE);
+	L_ERR(vmshm_channel_recvv(p.a, m, 1, VMSHM_FOREVER), EPIPE);
+	vmshm_channel_close(p.a);
+	free_batch(m);
+}
+
+/* A batch that does not fit at once goes on while the peer receives. */
+T_TEST(batches_that_wait)
+{
+	struct vmshm_message *m = new_batch(1000);
+	const char *name = l_name("x");
+	struct vmshm_channel *ch;
+	pid_t pid = t_fork();
+	int i, round;
+
+	for (i = 0; i < BATCH; i++)
+		m[i].length = 1000;
+	if (!pid) {
+		ch = ch_open(name, LEAST);
+		for (round = 0; round < 200; round++)
+			T_EQ(vmshm_channel_sendv(ch, m, BATCH, VMSHM_FOREVER),
+			     BATCH);
+		vmshm_channel_close(ch);
+		_exit(0);
+	}
+	ch = ch_open(name, LEAST);
+	for (i = 0; i < 200 * BATCH;) {
+		ssize_t n = vmshm_channel_recvv(ch, m, 3, VMSHM_FOREVER);
+
+		T_ASSERT(n > 0 && n <= 3);
+		i += n;
+	}
+	ch_end(ch, EPIPE);
+	t_wait(pid);
+	vmshm_channel_close(ch);
+	free_batch(m);
+}
+
+/* A batch after a message that was read in part, or peeked at */
+T_TEST(batches_and_other_calls)
+{
+	struct vmshm_message *m = new_batch(100);
+	struct pair p = pair_open(LEAST);
+	size_t size;
+	const void *in;
+	char byte;
+	void *out;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		m[i].length = 4;
+		memcpy(m[i].data, "abc", 4);
+	}
+	L_OK(vmshm_channel_reserve(p.a, &out, 10, VMSHM_NOW));
+	T_EQ(vmshm_channel_sendv(p.a, m, 3, VMSHM_NOW), 3);
+	L_ERR(vmshm_channel_commit(p.a, 1), EINVAL);
+	T_EQ(vmshm_channel_read(p.b, &byte, 1, VMSHM_NOW), 1);
+	L_OK(vmshm_channel_peek(p.b, &in, &size, VMSHM_NOW));
+	T_EQ(vmshm_channel_recvv(p.b, m, BATCH, VMSHM_NOW), 3);
+	T_EQ(m[0].length, 3);
+	T_ASSERT(!strcmp(m[0].data, "bc"));
+	T_EQ(m[2].length, 4);
+	L_ERR(vmshm_channel_release(p.b), EINVAL);
+	pair_close(&p);
+	free_batch(m);
 }

@@ -14,7 +14,7 @@
 #include "step.h"
 
 #define WHERE "/dev/shm"
-#define WRITABLE 448 /* the first party's event, see lib/channel.h */
+#define WRITABLE 448 /* the first party's event, see lib/channel-common.h */
 
 /* An object of zeros for a channel, and where it is mapped */
 static const char *new_object(const char **mapped)

@@ -334,10 +334,13 @@ T_TEST(signals_do_not_end_opening)
 	const char *name = l_name("x");
 	struct vmshm *shm = l_object(name, CHANNEL_SIZE);
 	struct vmshm_channel *ch;
+	uint32_t *words = l_map(shm);
 	pid_t pid;
 
-	/* Somebody in the first seat */
-	((uint32_t *)l_map(shm))[16] = 0x80000001;
+	/* A channel with a party in its first seat */
+	words[0] = 0x48434d56;
+	words[1] = 2;
+	words[16] = 0x80000001;
 	sigaction(SIGUSR1, &sa, NULL);
 	pid = t_fork();
 	if (!pid)

@@ -11,7 +11,7 @@
 
 #include "pair.h"
 
-/* Where the words are; see lib/channel.h */
+/* Where the words are; see lib/channel-common.h */
 #define MAGIC 0
 #define READY 8
 #define RING 12
@@ -282,13 +282,13 @@ T_TEST(opening_ends)
 	struct vmshm_channel *ch;
 	char *object = l_map(shm);
 
+	atomic_store(word(object, 4), 2);
+	atomic_store(word(object, MAGIC), 0x48434d56);
 	atomic_store(word(object, SEAT(0)), 0x80000001);
 	L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0), ETIMEDOUT);
 	T_ASSERT(!ch);
 	/* Ready, but with an impossible ring */
 	atomic_store(word(object, READY), 0x80000001);
-	atomic_store(word(object, 4), 2);
-	atomic_store(word(object, MAGIC), 0x48434d56);
 	atomic_store(word(object, RING), 12345);
 	L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0), EINVAL);
 	atomic_store(word(object, SEAT(1)), 0);
@@ -307,6 +307,7 @@ T_TEST(nonsense_is_eproto)
 	char *object = l_map_at(p.name, CHANNEL_SIZE);
 	struct vmshm_channel *c;
 	char buf[16];
+	int i, err;
 
 	ch_send(p.a, "good");
 	atomic_fetch_add(word(object, PARTY(0) + SENT), 4);
@@ -320,6 +321,13 @@ T_TEST(nonsense_is_eproto)
 	L_ERR(vmshm_channel_send(p.b, buf, 1, VMSHM_FOREVER), EPROTO);
 	L_ERR(vmshm_channel_drain(p.b, VMSHM_FOREVER), EPROTO);
 	atomic_store(word(object, PARTY(1) + RECEIVED), 1u << 31);
+	/* A sender looks when the room that it knows of is used up. */
+	for (i = 0; i < LEAST / 16; i++) {
+		err = vmshm_channel_send(p.a, buf, 1, VMSHM_FOREVER);
+		if (err)
+			break;
+	}
+	T_EQ(err, -EPROTO);
 	L_ERR(vmshm_channel_send(p.a, buf, 1, VMSHM_FOREVER), EPROTO);
 	L_ERR(vmshm_channel_drain(p.a, VMSHM_FOREVER), EPROTO);
 	pair_close(&p);

@@ -48,10 +48,10 @@ static void begin(struct bench *b, uint32_t size, uint32_t position)
 	b->received = position;
 	b->out = (struct ring){ .data = b->data, .size = size,
 				.mine = &b->sent, .theirs = &b->received,
-				.position = position };
+				.position = position, .seen = position };
 	b->in = (struct ring){ .data = b->data, .size = size,
 			       .mine = &b->received, .theirs = &b->sent,
-			       .position = position };
+			       .position = position, .seen = position };
 }
 
 static void end(struct bench *b)
@@ -206,9 +206,10 @@ T_TEST(a_sender_that_lies)
 				uint32_t there = distances[d];
 
 				b.in.position = starts[s];
-				b.in.peeked = 0;
+				b.in.seen = starts[s];
+				b.in.peeked = false;
 				b.sent = starts[s] + there;
-				memcpy(at(&b.in), &heads[h], 8);
+				memcpy(ring_at(&b.in), &heads[h], 8);
 				look(&b, there, heads[h]);
 			}
 		}

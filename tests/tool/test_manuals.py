@@ -9,7 +9,11 @@ import subprocess
 
 from tool import BUILD, ROOT, VMSHM, Skip, equal, folder, vmshm
 
-PAGES = ("vmshm.1", "vmshm.3", "vmshm.4", "vmshm.5", "vmshm-device.8")
+PAGES = ("vmshm.1", "vmshm.3", "vmshm.4", "vmshm.5", "vmshm-device.8",
+         "vmshm_object.3", "vmshm_channel.3", "vmshm_broadcast.3")
+# The header that each manual page of the library describes
+HEADERS = {"vmshm_object.3": "vmshm", "vmshm_channel.3": "channel",
+           "vmshm_broadcast.3": "broadcast"}
 
 
 def read(path):
@@ -22,11 +26,13 @@ def page(name):
 
 
 def lint(path):
-    """What mandoc says; which other manuals there are is the machine's."""
+    """What mandoc says; which other manuals there are is the machine's, and
+    the pages are not those of an operating system."""
     done = subprocess.run(["mandoc", "-Tlint", path], check=False, cwd=ROOT,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return [line for line in done.stdout.decode().splitlines()
-            if "referenced manual not found" not in line]
+            if not re.search("referenced manual not found|"
+                             "operating system explicitly specified", line)]
 
 
 def test_lint():
@@ -43,8 +49,10 @@ def test_lint():
 
 def test_references():
     for name in PAGES:
-        for number in re.findall(r"^\.Xr vmshm (\d)", page(name), re.M):
-            equal(f"vmshm.{number}" in PAGES, True, f"{name}: {number}")
+        for other, number in re.findall(r"^\.Xr (vmshm\w*) (\d)", page(name),
+                                        re.M):
+            equal(f"{other}.{number}" in PAGES or other in functions(), True,
+                  f"{name}: {other} {number}")
 
 
 def test_commands_and_options():
@@ -87,20 +95,36 @@ def test_mount_options():
         equal(f".It Cm {name}" in page("vmshm.5"), True, name)
 
 
+def functions(header=None):
+    """Of the library, or of one of its headers"""
+    if header is None:
+        return [f for h in HEADERS.values() for f in functions(h)]
+    return re.findall(r"^[a-z].*?\*?(vmshm_\w+)\(",
+                      read(f"include/vmshm/{header}.h"), re.M)
+
+
 def test_library():
-    """Each call of the headers and each error is in vmshm(3)."""
-    text = page("vmshm.3")
-    for name in ("vmshm", "channel", "broadcast"):
-        header = read(f"include/vmshm/{name}.h")
-        calls = re.findall(r"^[a-z].*?\*?(vmshm_\w+)\(", header, re.M)
+    """Each function of a header and each error is in the page for it."""
+    for name, header in HEADERS.items():
+        text = page(name)
+        calls = functions(header)
         equal(len(calls) > 8, True, calls)
         for call in calls:
+            equal(re.search(rf"^\.Nm {call}\b", text, re.M) is None, False,
+                  f"{call} in NAME")
             for where, kind in (("SYNOPSIS", "F[no]"), ("DESCRIPTION", "Fn")):
                 part = text.split(f".Sh {where}\n")[1].split(".Sh ")[0]
                 found = re.search(rf"^\.{kind} {call}\b", part, re.M)
                 equal(found is None, False, f"{call} in {where}")
-        for error in set(re.findall(r"\b(E[A-Z]{3,})\b", header)):
-            equal(f".It Er {error}\n" in text, True, error)
+        for error in set(re.findall(r"\b(E[A-Z]{3,})\b",
+                                    read(f"include/vmshm/{header}.h"))):
+            equal(f".It Er {error}\n" in text, True, f"{error} in {name}")
+
+
+def test_operating_system():
+    """The footer names the project, not the machine that shows the page."""
+    for name in PAGES:
+        equal(".Os VMShm\n" in page(name), True, name)
 
 
 def make(*args):

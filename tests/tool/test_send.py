@@ -76,7 +76,7 @@ def exists(name):
 
 
 def is_ready(name):
-    """Its first seat is taken, and it is prepared; see lib/channel.h."""
+    """Its first seat is taken, and it is prepared; see lib/channel-common.h."""
     if not exists(name):
         return False
     with open(shm.path(name), "rb") as f:

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Waiting at a channel: for the peer, for a record, and for room.
+ */
+#include "api.h"
+#include "channel-wait.h"
+#include "clock.h"
+
+/* Looks between two looks at the clock, which is slow in some guests */
+#define LOOKS 32
+/* The most waits without busy-polling until it is tried again */
+#define SKIP_MOST 63
+
+static bool peer_gone(struct vmshm_channel *ch)
+{
+	uint32_t seen = atomic_load(&ch->seat.seen);
+
+	return atomic_load(&ch->peer->closed) || seat_left(seen);
+}
+
+static int how_gone(struct vmshm_channel *ch)
+{
+	return atomic_load(&ch->peer->closed) ? -EPIPE : -ECONNRESET;
+}
+
+static int64_t look_for_room(struct channel_wait *wait)
+{
+	int64_t room;
+
+	if (peer_gone(wait->ch))
+		return how_gone(wait->ch);
+	room = ring_room(wait->ring);
+	return room >= 0 && room < wait->need ? -EAGAIN : room;
+}
+
+static int64_t look_for_record(struct channel_wait *wait)
+{
+	/* Read first: messages that were sent before the end are received. */
+	bool gone = peer_gone(wait->ch);
+	bool end = atomic_load(&wait->ch->peer->end);
+	int64_t left = ring_peek(wait->ring, &wait->data);
+
+	if (left != -EAGAIN)
+		return left;
+	if (end)
+		return -EPIPE;
+	return gone ? how_gone(wait->ch) : -EAGAIN;
+}
+
+static int64_t look_for_drained(struct channel_wait *wait)
+{
+	bool gone = peer_gone(wait->ch);
+	int64_t room = ring_room(wait->ring);
+
+	if (room < 0 && room != -EAGAIN)
+		return room;
+	if (room == wait->ring->size - RING_HEAD)
+		return 0;
+	return gone ? how_gone(wait->ch) : -EAGAIN;
+}
+
+struct channel_wait channel_wait_for_room(struct vmshm_channel *ch,
+					  uint32_t need)
+{
+	return (struct channel_wait){
+		.ch = ch,
+		.ring = &ch->out,
+		.event = &ch->me->writable,
+		.patience = &ch->sending,
+		.look = look_for_room,
+		.need = need,
+	};
+}
+
+struct channel_wait channel_wait_for_drained(struct vmshm_channel *ch)
+{
+	struct channel_wait wait = channel_wait_for_room(ch, 0);
+
+	wait.look = look_for_drained;
+	return wait;
+}
+
+struct channel_wait channel_wait_for_record(struct vmshm_channel *ch)
+{
+	return (struct channel_wait){
+		.ch = ch,
+		.ring = &ch->in,
+		.event = &ch->me->readable,
+		.patience = &ch->receiving,
+		.look = look_for_record,
+	};
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* Busy-polls for so many nanoseconds, or until the deadline. */
+static int64_t spin(struct channel_wait *wait, int64_t nanoseconds,
+		    int64_t deadline)
+{
+	int64_t end = vmshm_deadline(nanoseconds);
+	int64_t found, time;
+	int i;
+
+	do {
+		for (i = 0; i < LOOKS; i++) {
+			found = wait->look(wait);
+			if (found != -EAGAIN)
+				return found;
+			relax();
+		}
+		time = clock_now();
+	} while ((end < 0 || time < end) && (deadline < 0 || time < deadline));
+	return -EAGAIN;
+}
+
+/*
+ * Busy-polls as vmshm_channel_spin() says; by default if that has helped
+ * lately, with exponential back-off.
+ */
+static int64_t spin_perhaps(struct channel_wait *wait, int64_t deadline)
+{
+	struct patience *p = wait->patience;
+	int64_t found;
+
+	if (!wait->ch->spin)
+		return -EAGAIN;
+	if (wait->ch->spin_always)
+		return spin(wait, wait->ch->spin, deadline);
+	if (p->skip) {
+		p->skip--;
+		return -EAGAIN;
+	}
+	found = spin(wait, wait->ch->spin, deadline);
+	p->next_skip = found == -EAGAIN ? 2 * p->next_skip + 1 : 0;
+	if (p->next_skip > SKIP_MOST)
+		p->next_skip = SKIP_MOST;
+	p->skip = p->next_skip;
+	return found;
+}
+
+/* The only place where a channel sleeps; 0 or -errno, as vmshm_wait() */
+static int sleep_on(struct vmshm_channel *ch, _Atomic uint32_t *event,
+		    uint32_t value, int64_t deadline)
+{
+	return vmshm_wait(ch->shm, channel_offset(ch, event), value, deadline);
+}
+
+/* Sleeps until something may have changed; 0 or -errno. */
+static int sleep_once(struct channel_wait *wait, int64_t deadline,
+		      int64_t *found)
+{
+	struct vmshm_channel *ch = wait->ch;
+	uint32_t value = event_begin(wait->event);
+	int err = 0;
+
+	*found = wait->look(wait);
+	if (*found == -EAGAIN) {
+		err = sleep_on(ch, wait->event, value, deadline);
+		if (err == -ENODEV)
+			return err;
+		*found = wait->look(wait);
+	}
+	event_end(wait->event);
+	return *found == -EAGAIN && err != -EAGAIN ? err : 0;
+}
+
+static int64_t wait_long(struct channel_wait *wait, int64_t deadline)
+{
+	int64_t found = spin_perhaps(wait, deadline);
+	int err;
+
+	while (found == -EAGAIN) {
+		/* A hostile peer can prevent that it ever sleeps. */
+		if (clock_passed(deadline))
+			return -ETIMEDOUT;
+		err = sleep_once(wait, deadline, &found);
+		if (err)
+			return err;
+	}
+	return found;
+}
+
+int64_t channel_wait(struct channel_wait *wait, int64_t deadline)
+{
+	struct vmshm_channel *ch = wait->ch;
+	int64_t found;
+
+	if (channel_check_process(ch))
+		return -EPERM;
+	if (atomic_load(&ch->shm->gone))
+		return -ENODEV;
+	if (channel_state(ch) & CHANNEL_BROKEN)
+		return -EPROTO;
+	found = wait->look(wait);
+	if (found == -EAGAIN && deadline != VMSHM_NOW)
+		found = wait_long(wait, deadline);
+	if (found == -EPROTO)
+		atomic_fetch_or(&ch->state, CHANNEL_BROKEN);
+	return found;
+}
+
+static bool has_come(struct vmshm_channel *ch)
+{
+	return !seat_free(atomic_load(&ch->seat.seen));
+}
+
+/* Sleeps until the peer may have joined; 0 or -errno. */
+static int sleep_for_peer(struct vmshm_channel *ch, int64_t deadline)
+{
+	_Atomic uint32_t *event = &ch->me->readable;
+	uint32_t value = event_begin(event);
+	int err;
+
+	if (has_come(ch))
+		return 0;
+	err = sleep_on(ch, event, value, deadline);
+	if (err == -EAGAIN)
+		err = 0;
+	return err || !clock_passed(deadline) ? err : -ETIMEDOUT;
+}
+
+API int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline)
+{
+	int err = channel_check_process(ch);
+
+	if (err)
+		return err;
+	if (!has_come(ch) && deadline == VMSHM_NOW)
+		err = -EAGAIN;
+	while (!err && !has_come(ch))
+		err = sleep_for_peer(ch, deadline);
+	/* That looks as if the peer were gone. */
+	if (atomic_load(&ch->shm->gone))
+		return -ENODEV;
+	return has_come(ch) ? 0 : err;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* What channels and broadcasts ask before they wait; see wait.c. */
+#ifndef VMSHM_LIB_WAIT_H
+#define VMSHM_LIB_WAIT_H
+
+#include <stdbool.h>
+#include <vmshm/vmshm.h>
+
+/* Whether vmshm_wait() can work; 0 or -errno: -ENODEV: it was unplugged. */
+int wait_is_possible(struct vmshm *shm);
+
+/* Whether the object has so many bytes, of those that are mapped */
+bool wait_has_bytes(struct vmshm *shm, uint64_t size);
+
+#endif /* VMSHM_LIB_WAIT_H */

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * How many instructions a call executes, in this program and the C library: a
+ * tracer counts them, so that the result does not depend on the machine's load.
+ *
+ * qemu: -device vmshm,create=on
+ * host: plain
+ */
+#define _GNU_SOURCE
+#include "pair.h"
+#include "step.h"
+
+#ifndef __x86_64__
+#error "the tracer reads the registers of x86-64"
+#endif
+
+#define MESSAGES 64
+#define SIZE 64
+#define MOST 80 /* instructions of a call */
+#define BATCH_MOST 70 /* and of each message of a batch */
+
+static char data[SIZE];
+
+static void send_all(struct vmshm_channel *ch)
+{
+	int i;
+
+	for (i = 0; i < MESSAGES; i++)
+		L_OK(vmshm_channel_send(ch, data, SIZE, VMSHM_NOW));
+}
+
+static void recv_all(struct vmshm_channel *ch)
+{
+	int i;
+
+	for (i = 0; i < MESSAGES; i++)
+		T_EQ(vmshm_channel_recv(ch, data, SIZE, VMSHM_NOW), SIZE);
+}
+
+static struct vmshm_message batch[MESSAGES];
+
+static void send_batch(struct vmshm_channel *ch)
+{
+	T_EQ(vmshm_channel_sendv(ch, batch, MESSAGES, VMSHM_NOW), MESSAGES);
+}
+
+static void recv_batch(struct vmshm_channel *ch)
+{
+	T_EQ(vmshm_channel_recvv(ch, batch, MESSAGES, VMSHM_NOW), MESSAGES);
+}
+
+/* Where the child is then, and its stack; 0: it has ended */
+static unsigned long long stack_after_step(pid_t pid, unsigned long long *at)
+{
+	struct user_regs_struct regs;
+	int status;
+
+	T_EQ(ptrace(PTRACE_SINGLESTEP, pid, NULL, 0), 0);
+	T_EQ(waitpid(pid, &status, __WALL), pid);
+	if (WIFEXITED(status)) {
+		T_EQ(WEXITSTATUS(status), 0);
+		*at = 0;
+		return 0;
+	}
+	T_ASSERT(WIFSTOPPED(status));
+	T_EQ(ptrace(PTRACE_GETREGS, pid, NULL, &regs), 0);
+	*at = regs.rip;
+	return regs.rsp;
+}
+
+/* Instructions of all calls of @function until the child ends */
+static long count(pid_t pid, void *function)
+{
+	unsigned long long at, stack, entry;
+	long n = 0;
+
+	for (;;) {
+		stack = stack_after_step(pid, &at);
+		if (!at)
+			return n;
+		if (at != (uintptr_t)function)
+			continue;
+		/* The return address is gone after the last one. */
+		for (entry = stack; stack <= entry; n++)
+			stack = stack_after_step(pid, &at);
+	}
+}
+
+/* Of one message: the calls of @function that @run makes, in a child */
+static long each(void *function, void (*run)(struct vmshm_channel *ch),
+		 bool receives)
+{
+	struct step s;
+	char object[STEP_BYTES];
+	pid_t pid = t_fork();
+	long all;
+
+	if (!pid) {
+		struct pair p = pair_open(MIB);
+
+		/* Not the first messages, for which functions are resolved */
+		send_all(p.a);
+		recv_all(p.b);
+		if (receives)
+			send_all(p.a);
+		step_begin();
+		run(receives ? p.b : p.a);
+		_exit(0);
+	}
+	step_attach(&s, pid, object);
+	all = count(pid, function);
+	fprintf(stderr, "%ld instructions for each message\n",
+		all / MESSAGES);
+	return all / MESSAGES;
+}
+
+static void make_batch(void)
+{
+	int i;
+
+	for (i = 0; i < MESSAGES; i++)
+		batch[i] = (struct vmshm_message){ data, SIZE, SIZE };
+}
+
+T_TEST(of_sending)
+{
+	T_ASSERT(each(vmshm_channel_send, send_all, false) <= MOST);
+}
+
+T_TEST(of_receiving)
+{
+	T_ASSERT(each(vmshm_channel_recv, recv_all, true) <= MOST);
+}
+
+T_TEST(of_batches)
+{
+	make_batch();
+	T_ASSERT(each(vmshm_channel_sendv, send_batch, false) <= BATCH_MOST);
+	T_ASSERT(each(vmshm_channel_recvv, recv_batch, true) <= BATCH_MOST);
+}
