@@ -82,9 +82,6 @@ check-library: deps-check ## libvmshm on this host only
 check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py
 
-check-truncate: deps-check device ## random truncations under load (ROUNDS=10000)
-	@ROUNDS=$${ROUNDS:-10000} tests/device/run.py device/truncate
-
 check-model: ## all interleavings of waiting, waking, opening, with spin
 	@scripts/deps model
 	@tests/model/run.py
@@ -113,5 +110,4 @@ clean: ## remove everything generated
 .PHONY: help deps deps-check demo bench device driver tool lib install \
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-tool check-library check-model check-stress \
-	check-truncate \
 	qemu-patch check-patch check-matrix style clean

@@ -23,6 +23,7 @@ the environment variable VMSHM_LIBRARY names.
 import ctypes
 import errno
 import mmap
+import operator
 import os
 import threading
 from ctypes import POINTER, byref, c_char, c_char_p, c_int, c_int64, c_size_t
@@ -37,6 +38,12 @@ _LONGEST = 1 << 62
 # Of a wait that no signal ends, at a time; nanoseconds
 _SLICE = 100_000_000
 _MODE = c_uint32        # mode_t
+
+
+class _Message(ctypes.Structure):
+    """struct vmshm_message"""
+
+    _fields_ = [("data", c_void_p), ("size", c_size_t), ("length", c_size_t)]
 
 
 def _load():
@@ -68,6 +75,10 @@ def _load():
             (c_size_t, "channel_max", c_void_p),
             (c_int, "channel_send", c_void_p, c_void_p, c_size_t, c_int64),
             (c_ssize_t, "channel_recv", c_void_p, c_void_p, c_size_t,
+             c_int64),
+            (c_ssize_t, "channel_sendv", c_void_p, POINTER(_Message), c_size_t,
+             c_int64),
+            (c_ssize_t, "channel_recvv", c_void_p, POINTER(_Message), c_size_t,
              c_int64),
             (c_int, "channel_peek", c_void_p, data, size, c_int64),
             (c_int, "channel_release", c_void_p),
@@ -206,9 +217,9 @@ class _Handle:
             pointer = self._pointers.pop()
         except IndexError:
             return
-        if self._process != os.getpid():
-            return
-        if self._calls:
+        # In a child the library releases the child's copy, and no thread of
+        # the parent is in a call here.
+        if self._calls and self._process == os.getpid():
             self._pointers.append(pointer)
             raise OSError(errno.EBUSY, "another thread is using it")
         self._close(pointer)
@@ -249,7 +260,7 @@ class SharedMemory(_Closing):
     """An object of the host, as multiprocessing.shared_memory has them, but
     nothing here removes it: unlink() does.
 
-    create=True makes it, with `size` bytes, for whom `mode` says.
+    create=True creates it, with `size` bytes and the permissions `mode`.
     """
 
     _map = _buf = None
@@ -260,14 +271,17 @@ class SharedMemory(_Closing):
         if create:
             flags |= os.O_CREAT | os.O_EXCL
         self._where, self._readonly = where, readonly
+        # Before there is an object: a wrong size leaves none behind.
+        size = _fits(operator.index(size), 64)
         self._open(_lib.vmshm_open, _lib.vmshm_close, name, where, flags,
                    _fits(mode, 32))
         try:
             if create and size:
                 self.grow(size)
-        except OSError:
+        except BaseException:
             self.close()
-            self.unlink()
+            if create:
+                self.unlink()
             raise
 
     @property
@@ -365,6 +379,8 @@ class Channel(_Closing):
         #: Bytes of the longest message
         self.max = self._handle.call(_lib.vmshm_channel_max)
         self._message = bytearray(min(self.max, 65536))
+        # Bytes for each message of a batch, and the memory for all
+        self._batch_size, self._batch = min(self.max, 4096), bytearray()
 
     def _send(self, function, *args):
         with self._handle.own(self._sending):
@@ -414,6 +430,57 @@ class Channel(_Closing):
                         raise
                 size = min(2 * len(self._message), self.max)
                 self._message = bytearray(size)
+
+    def sendv(self, messages, timeout=None):
+        """A batch of messages, which are sent with few wake-ups. Returns how
+        many: less only if the time was over or the peer gone, which the next
+        call says."""
+        kept = [_address(data) for data in messages]
+        batch = (_Message * len(kept))(*(
+            (ctypes.cast(address, c_void_p), size, size)
+            for address, size in kept))
+        deadline, done = _deadline(timeout), 0
+        with self._handle.own(self._sending):
+            while done < len(kept):
+                rest = byref(batch, done * ctypes.sizeof(_Message))
+                try:
+                    done += self._wait(
+                        self._send, _lib.vmshm_channel_sendv,
+                        ctypes.cast(rest, POINTER(_Message)),
+                        len(kept) - done, deadline)
+                except OSError:
+                    if not done:
+                        raise
+                    break
+        return done
+
+    def _memory(self, count):
+        """For a batch of so many messages; their addresses and sizes"""
+        size = self._batch_size
+        if len(self._batch) < count * size:
+            self._batch = bytearray(count * size)
+        first = ctypes.addressof(c_char.from_buffer(self._batch))
+        return (_Message * count)(*(
+            (first + i * size, size, 0) for i in range(count)))
+
+    def recvv(self, count, timeout=None):
+        """Up to `count` messages, as a list: the next one, and those that are
+        there by then."""
+        if count < 1:
+            raise ValueError("a batch has at least one message")
+        deadline = _deadline(timeout)
+        with self._handle.own(self._receiving):
+            while True:
+                batch = self._memory(count)
+                try:
+                    got = self._wait(self._receive, _lib.vmshm_channel_recvv,
+                                     batch, count, deadline)
+                    break
+                except OSError as e:
+                    if e.errno != errno.EMSGSIZE:
+                        raise
+                self._batch_size = min(2 * self._batch_size, self.max)
+            return [ctypes.string_at(m.data, m.length) for m in batch[:got]]
 
     def recv_into(self, buffer, timeout=None):
         """The next message, to there; its length."""

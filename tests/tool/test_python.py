@@ -126,6 +126,45 @@ def test_kinds_of_data():
         raises(TypeError, b.recv_into, b"read only")
 
 
+def test_batches():
+    with Pair(4096) as (a, b):
+        messages = [b"", b"x", bytearray(b"hello"), memoryview(b"a-b-")[::2],
+                    array.array("B", b"numbers"), bytes(1000)]
+        equal(a.sendv(messages), len(messages))
+        equal(b.recvv(2), [b"", b"x"])
+        equal(b.recvv(100), [bytes(m) for m in messages[2:]])
+        equal(a.sendv([]), 0)
+        equal(a.sendv(iter([b"one", b"two"])), 2)
+        equal(b.recvv(1), [b"one"])
+        equal(b.recv(), b"two")
+        raises(BlockingIOError, b.recvv, 3, timeout=0)
+        raises(TimeoutError, b.recvv, 3, timeout=0.01)
+        raises(ValueError, b.recvv, 0)
+        raises(TypeError, a.sendv, ["text"])
+        # What does not fit is not sent, and the next call says so.
+        equal(a.sendv([bytes(1000)] * 10, timeout=0), 4)
+        raises(BlockingIOError, a.sendv, [bytes(1000)], timeout=0)
+        equal(len(b.recvv(10)), 4)
+        equal(a.sendv([b"x", bytes(a.max + 1)]), 1)
+        raises(OSError, a.sendv, [bytes(a.max + 1)], code=errno.EMSGSIZE)
+        equal(b.recvv(10), [b"x"])
+        # All of it, while the other one receives
+        received = []
+        sending = Background(a.sendv, [bytes(900)] * 50)
+        while len(received) < 50:
+            received += b.recvv(7)
+        equal(sending.get(), 50)
+        equal(received == [bytes(900)] * 50, True)
+    with Pair() as (a, b):
+        # Longer than the memory at first
+        long = os.urandom(100000)
+        equal(a.sendv([b"short", long, long]), 3)
+        equal(b.recvv(10), [b"short"])
+        equal(b.recvv(10) == [long, long], True)
+        a.close()
+        raises(BrokenPipeError, b.recvv, 1)
+
+
 def test_stream():
     """More than fits, and its end."""
     data = os.urandom((10 << 20) + 7)
@@ -508,10 +547,12 @@ def test_fork():
             try:
                 a.send(b"from the child")
             except ValueError:
+                before = len(os.listdir("/proc/self/fd"))
                 a.close()
                 del a
                 gc.collect()
-                code = 0
+                # The child's copy is released.
+                code = len(os.listdir("/proc/self/fd")) != before - 1
             finally:
                 os._exit(code)
         equal(os.waitpid(child, 0)[1], 0)
@@ -538,6 +579,16 @@ def test_memory():
             equal((a.size, b.size, len(a.buf)), (10000, 10000, 5000))
         a.unlink()
         raises(FileNotFoundError, library().SharedMemory, name)
+    # A size that is none leaves no object behind, and none is removed.
+    for size, kind in ((-1, OverflowError), (1 << 64, OverflowError),
+                       (1.5, TypeError), ("1", TypeError),
+                       ((1 << 63) - 1, OSError), (1 << 63, OSError)):
+        raises(kind, library().SharedMemory, name, create=True, size=size)
+        equal(os.path.exists(shm.path(name)), False, size)
+        with shm.Object() as o:
+            raises(kind if kind is not OSError else FileExistsError,
+                   library().SharedMemory, o.name, create=True, size=size)
+            equal(os.path.exists(shm.path(o.name)), True)
     with shm.Object() as o, library().SharedMemory(o.name) as empty:
         raises(OSError, lambda: empty.buf, code=errno.ENODATA)
         empty.grow(1)
