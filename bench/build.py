@@ -6,7 +6,7 @@ import subprocess
 
 from bench_guest import BUILD, HERE, ROOT, Lost
 from guest.build import T_C, Build
-from guest.program import HARNESS
+from guest.program import HARNESS, TESTS
 
 # Objects in the archive that all programs are linked with
 SHARED = ("b", "clock", "link", "link-channel", "link-ring", "link-stream",
@@ -14,7 +14,7 @@ SHARED = ("b", "clock", "link", "link-channel", "link-ring", "link-stream",
 ON_HOST = ("peer", "host-only", "broadcast-writer")
 
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread", "-I",
-         HARNESS, "-I", os.path.join(ROOT, "include"))
+         HARNESS, "-I", TESTS, "-I", os.path.join(ROOT, "include"))
 LIBRARY = os.path.join(ROOT, "build", "lib", "libvmshm.a")
 
 
