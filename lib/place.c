@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where objects are: a folder, on both sides, or the node of a guest's device.
+ * The place of objects: a directory on both sides, or the node of a device.
  */
 #include <errno.h>
 #include <stdio.h>

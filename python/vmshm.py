@@ -3,21 +3,22 @@
 
 The same calls on both sides:
 
-    SharedMemory        an object of the host, its bytes, wait() and wake()
-    Channel             two parties that send each other messages, or bytes
-    BroadcastWriter     one that writes for
-    BroadcastReader     any number of readers
+    SharedMemory        an object of the host: its bytes, wait() and wake()
+    Channel             messages or a byte stream between two parties
+    BroadcastWriter     the single producer of a broadcast
+    BroadcastReader     one of any number of readers
 
-`where` is None (the program looks by itself), a guest's device ("vmshm1") or a
-folder ("/dev/shm"). `timeout` is in seconds; None waits for ever, 0 does not
-wait. What goes wrong is an OSError: TimeoutError, BlockingIOError (timeout 0),
-BrokenPipeError (the peer has closed), ConnectionResetError (it was killed, or
-its virtual machine was), FileNotFoundError, ... vmshm(3) has them all. A wrong
-argument is a ValueError, OverflowError or TypeError, and so is the use of what
-is closed, or belongs to the parent process: ValueError.
+`where` is None (the library chooses), a device of a guest ("vmshm1") or a
+directory ("/dev/shm"). `timeout` is in seconds; None waits without a limit, and
+0 does not wait. A failure raises an OSError: TimeoutError, BlockingIOError
+(timeout 0), BrokenPipeError (the peer has closed), ConnectionResetError (the
+peer, or its virtual machine, was killed), FileNotFoundError and others, see
+vmshm(3). A wrong argument raises ValueError, OverflowError or TypeError. The
+use of an object that is closed, or that belongs to the parent process, raises
+ValueError.
 
-All have close() and are context managers. The library is libvmshm.so.0, or what
-the environment variable VMSHM_LIBRARY names.
+All classes have close() and are context managers. The library is
+libvmshm.so.0, or the file that the environment variable VMSHM_LIBRARY names.
 """
 
 import ctypes
@@ -33,9 +34,9 @@ __all__ = ["SharedMemory", "Channel", "BroadcastWriter", "BroadcastReader",
            "unlink"]
 
 _FOREVER, _NOW = -1, 0
-# What is longer has no end, nanoseconds: 146 years
+# A longer timeout has no limit; nanoseconds, 146 years
 _LONGEST = 1 << 62
-# Of a wait that no signal ends, at a time; nanoseconds
+# The length of one part of a wait that no signal ends; nanoseconds
 _SLICE = 100_000_000
 _MODE = c_uint32        # mode_t
 
@@ -47,7 +48,7 @@ class _Message(ctypes.Structure):
 
 
 def _load():
-    """The library, with the types of what is called here."""
+    """Loads the library and declares its functions."""
     name = os.environ.get("VMSHM_LIBRARY", "libvmshm.so.0")
     try:
         lib = ctypes.CDLL(name)
@@ -108,7 +109,7 @@ _lib = _load()
 
 
 def _check(result, name=None):
-    """What the library returns, if it is no error."""
+    """Returns the result of the library, or raises its error."""
     if result is None or result >= 0:
         return result
     raise OSError(-result, os.strerror(-result), *[name] * (name is not None))
@@ -121,7 +122,7 @@ def _nanoseconds(seconds):
 
 
 def _deadline(timeout):
-    """Seconds from now as the library has it."""
+    """The deadline of the library for a timeout in seconds"""
     if timeout is None:
         return _FOREVER
     if timeout <= 0:
@@ -130,14 +131,14 @@ def _deadline(timeout):
 
 
 def _fits(number, bits):
-    """The number; ctypes would cut off what does not fit."""
+    """The number; ctypes would truncate a number that does not fit."""
     if not 0 <= number < 1 << bits:
         raise OverflowError(f"{number} is no number of {bits} bits")
     return number
 
 
 def _text(text):
-    """For the library, which would take a NUL for the end"""
+    """A string for the library, for which a NUL is the end"""
     text = os.fsencode(text)
     if b"\0" in text:
         raise ValueError("embedded null byte")
@@ -149,8 +150,8 @@ def _place(where):
 
 
 def _address(data):
-    """Where bytes are, for the library, and how many. Not copied, where that
-    can be helped; kept as long as the answer is."""
+    """The address and the number of bytes, for the library. The bytes are
+    copied only if necessary, and kept as long as the result."""
     if isinstance(data, bytes):
         return data, len(data)
     with memoryview(data) as view:
@@ -161,22 +162,21 @@ def _address(data):
 
 
 def _room(buffer):
-    """The same of what is to be written into."""
+    """The same for a buffer that the library writes to"""
     with memoryview(buffer) as view:
         if view.readonly:
-            raise TypeError("it is for reading only")
+            raise TypeError("the buffer is read-only")
         if not view.nbytes:
             return None, 0
         return byref(c_char.from_buffer(buffer)), view.nbytes
 
 
 class _Handle:
-    """What the library gave out.
+    """A pointer of the library.
 
-    It is closed once, not while a call of another thread is in it, and only in
-    the process that opened it: a fork()ed child has nothing of its own here.
-    Neither is a lock's work: an exception of a signal handler, which can come
-    anywhere, would leave it locked.
+    It is closed once, and not while a call of another thread uses it. No lock
+    is used for that, because an exception of a signal handler, which can occur
+    anywhere, would leave the lock locked.
     """
 
     def __init__(self, pointer, close):
@@ -185,8 +185,8 @@ class _Handle:
         self._process = os.getpid()
 
     def call(self, function, *args):
-        """function(POINTER, ARGS...), again after each signal: its handler
-        runs in between, and may raise."""
+        """Calls function(POINTER, ARGS...), and repeats it after a signal. The
+        handler runs in between, and may raise."""
         call = object()
         self.own()
         try:
@@ -200,17 +200,17 @@ class _Handle:
             self._calls.discard(call)
 
     def own(self, lock=None):
-        """The lock, in this process: a child may have inherited it locked, and
-        nobody there unlocks it."""
+        """The lock, if this process opened the object. A child may have
+        inherited the lock in the locked state, and nothing unlocks it there."""
         if self._process != os.getpid():
-            raise ValueError("it belongs to the parent process")
+            raise ValueError("the object belongs to the parent process")
         return lock
 
     def _pointer(self):
         try:
             return self._pointers[0]
         except IndexError:
-            raise ValueError("it is closed") from None
+            raise ValueError("the object is closed") from None
 
     def close(self):
         try:
@@ -228,7 +228,7 @@ class _Handle:
 
 
 class _Closing:
-    """What all have that are opened and closed."""
+    """The common part of all classes"""
 
     _handle = None
 
@@ -240,7 +240,7 @@ class _Closing:
         self._handle, self.name = _Handle(pointer, close), name
 
     def close(self):
-        """Harmless the second time."""
+        """A second call has no effect."""
         if self._handle:
             self._handle.close()
 
@@ -252,13 +252,13 @@ class _Closing:
 
 
 def unlink(name, where=None):
-    """Remove the name of an object; who has it open keeps it."""
+    """Removes the name of an object; open objects remain."""
     _check(_lib.vmshm_unlink(_place(where), _text(name)), name)
 
 
 class SharedMemory(_Closing):
-    """An object of the host, as multiprocessing.shared_memory has them, but
-    nothing here removes it: unlink() does.
+    """An object of the host, as in multiprocessing.shared_memory, but only
+    unlink() removes it.
 
     create=True creates it, with `size` bytes and the permissions `mode`.
     """
@@ -286,20 +286,20 @@ class SharedMemory(_Closing):
 
     @property
     def size(self):
-        """Of the object, now"""
+        """The current size of the object"""
         size = c_uint64()
         self._handle.call(_lib.vmshm_size, byref(size))
         return size.value
 
     def grow(self, size):
-        """Make it at least so large. What `buf` has stays as it is."""
+        """Grows the object to at least `size`. `buf` does not change."""
         self._handle.call(_lib.vmshm_grow, _fits(size, 64))
 
     @property
     def buf(self):
-        """Its bytes in memory, all that it had when this was first asked for.
+        """A memoryview of the bytes that the object had at the first use.
 
-        A mapping of Python's own, which lives as long as something uses it."""
+        It is a mapping of Python, which exists as long as something uses it."""
         if self._buf is None:
             size = self.size
             if not size:
@@ -313,8 +313,9 @@ class SharedMemory(_Closing):
         return self._buf
 
     def wait(self, offset, expected, timeout=None):
-        """Until somebody wakes the 32-bit word at that offset, on either side.
-        At once if it is not `expected`; sometimes for no reason: look again.
+        """Waits until the 32-bit word at the offset is woken, on either side.
+        Returns at once if the word is not `expected`. Can return spuriously:
+        check the word again.
         """
         try:
             self._handle.call(_lib.vmshm_wait, _fits(offset, 64),
@@ -323,17 +324,17 @@ class SharedMemory(_Closing):
             pass
 
     def wake(self, offset, count=0xffffffff):
-        """Wake up to so many who wait for the word."""
+        """Wakes up to `count` waiters of the word."""
         self._handle.call(_lib.vmshm_wake, _fits(offset, 64),
                           _fits(count, 32))
 
     def fileno(self):
-        """For select() and the like: readable once the word of the last arm()
-        has been woken or has changed. Never to be read."""
+        """A descriptor for select() and the like. It is readable after the word
+        of the last arm() was woken or has changed. Do not read from it."""
         return self._handle.call(_lib.vmshm_poll_fd)
 
     def arm(self, offset, expected):
-        """Which word, and what its value has to be. Once for each wake-up."""
+        """Sets the word and its expected value, for one wake-up."""
         self._handle.call(_lib.vmshm_poll_arm, _fits(offset, 64),
                           _fits(expected, 32))
 
@@ -341,12 +342,12 @@ class SharedMemory(_Closing):
         try:
             self.close()
         except BufferError:
-            # What went wrong before still has it, and is what matters.
+            # The earlier exception uses it, and is more important.
             if kind is None:
                 raise
 
     def close(self):
-        """BufferError if an array or a view still uses `buf`."""
+        """Raises BufferError if an array or a view still uses `buf`."""
         if self._map is not None:
             self._buf.release()
             try:
@@ -358,17 +359,17 @@ class SharedMemory(_Closing):
         super().close()
 
     def unlink(self):
-        """Remove the name; who has it open keeps it."""
+        """Removes the name; open objects remain."""
         unlink(self.name, self._where)
 
 
 class Channel(_Closing):
     """One of the two seats at a channel.
 
-    mode: makes the object, where there is none, for whom it says; 0: does not.
-    ring: bytes in each direction of a new one; 0: 1 MiB.
+    mode: the permissions of a new object; 0: do not create one.
+    ring: bytes of each ring buffer of a new object; 0: 1 MiB.
 
-    Any threads may use it; one sends while another one receives.
+    Any thread may use it; one can send while another one receives.
     """
 
     def __init__(self, name, ring=0, mode=0o600, where=None):
@@ -392,7 +393,7 @@ class Channel(_Closing):
 
     def _wait(self, call, function, *args):
         """The last argument is a deadline. No signal interrupts the library
-        while it spins: then it comes back now and then, for their handlers."""
+        while it busy-polls, so that it returns regularly for their handlers."""
         *args, deadline = args
         while True:
             end = deadline
@@ -407,16 +408,16 @@ class Channel(_Closing):
                     raise
 
     def peer(self, timeout=None):
-        """Until the peer is there, too."""
+        """Waits until the peer has opened the channel."""
         self._receive(_lib.vmshm_channel_peer, _deadline(timeout))
 
     def send(self, data, timeout=None):
-        """A message, whole or not at all."""
+        """Sends a message, whole or not at all."""
         self._wait(self._send, _lib.vmshm_channel_send, *_address(data),
                    _deadline(timeout))
 
     def recv(self, timeout=None):
-        """The next message."""
+        """Returns the next message."""
         deadline = _deadline(timeout)
         with self._handle.own(self._receiving):
             while True:
@@ -483,12 +484,12 @@ class Channel(_Closing):
             return [ctypes.string_at(m.data, m.length) for m in batch[:got]]
 
     def recv_into(self, buffer, timeout=None):
-        """The next message, to there; its length."""
+        """Receives the next message into the buffer; returns its length."""
         return self._wait(self._receive, _lib.vmshm_channel_recv,
                           *_room(buffer), _deadline(timeout))
 
     def __iter__(self):
-        """The messages until the peer has closed."""
+        """Yields messages until the peer has closed."""
         while True:
             try:
                 message = self.recv()
@@ -497,8 +498,8 @@ class Channel(_Closing):
             yield message
 
     def write(self, data, timeout=None):
-        """As a stream, without boundaries: all of it. How much that was: less
-        only if the time was over or the peer gone, which the next call says.
+        """Writes all bytes to the stream; returns how many. The result is less
+        only if the deadline passed or the peer is gone; the next call raises.
         """
         deadline = _deadline(timeout)
         address, size = _address(data)
@@ -515,11 +516,12 @@ class Channel(_Closing):
                     return done
                 if done == size:
                     return done
-                # A signal came, or this was all: the rest will tell.
+                # A signal or an error came; the next call shows which.
                 address, _ = _address(memoryview(data).cast("B")[done:])
 
     def read(self, size, timeout=None):
-        """As a stream: at least one byte, up to `size`; b"" at the end."""
+        """Reads up to `size` bytes from the stream, at least one; b"" at the
+        end."""
         buffer = bytearray(size or 1)
         address, _ = _room(buffer)
         got = self._wait(self._receive, _lib.vmshm_channel_read, address,
@@ -527,16 +529,16 @@ class Channel(_Closing):
         return bytes(memoryview(buffer)[:got])
 
     def drain(self, timeout=None):
-        """Until the peer has received all that was sent."""
+        """Waits until the peer has received everything."""
         self._wait(self._send, _lib.vmshm_channel_drain, _deadline(timeout))
 
     def shutdown(self):
-        """Send nothing more: the peer reads the end. Receiving goes on."""
+        """Ends sending: the peer reads the end. Receiving continues."""
         self._send(_lib.vmshm_channel_shutdown)
 
     def spin(self, seconds):
-        """How long to look for what is waited for before sleeping: None
-        always, 0 never. It burns the processor and saves falling asleep."""
+        """Sets how long calls busy-poll before they sleep: None always, 0
+        never. Busy-polling uses the CPU and saves the time to fall asleep."""
         time = _nanoseconds(seconds)
         own = self._handle.own
         with own(self._sending), own(self._receiving):
@@ -544,18 +546,18 @@ class Channel(_Closing):
             self._handle.call(_lib.vmshm_channel_spin, time)
 
     def fileno(self):
-        """For select() and the like, after arm(). Never to be read."""
+        """A descriptor for select(), after arm(). Do not read from it."""
         return self._receive(_lib.vmshm_channel_fd)
 
     def arm(self):
-        """Before each select(): fileno() is readable once something can be
-        received, or the peer is gone. True: that is so already."""
+        """Call before each select(). fileno() is readable when a message has
+        arrived or the peer is gone. True: this is already the case."""
         return bool(self._receive(_lib.vmshm_channel_arm))
 
 
 class BroadcastWriter(_Closing):
-    """The one that writes, `entries` of up to `size` bytes at a time. It never
-    waits: a reader that is too slow loses the oldest ones.
+    """The single producer, with a ring of `entries` of up to `size` bytes. It
+    never waits: a slow reader loses the oldest entries.
     """
 
     def __init__(self, name, size, entries, mode=0o600, where=None):
@@ -565,17 +567,17 @@ class BroadcastWriter(_Closing):
                    _fits(mode, 32))
 
     def send(self, data):
-        """An entry."""
+        """Publishes an entry."""
         with self._handle.own(self._lock):
             self._handle.call(_lib.vmshm_broadcast_send, *_address(data))
 
 
 class BroadcastReader(_Closing):
-    """One of those that read, what is written from now on. A thread's own."""
+    """A reader of the entries from now on, for one thread"""
 
     def __init__(self, name, where=None):
         self._lock = threading.RLock()
-        #: How many entries before the last one were overwritten unread
+        #: The number of entries before the last one that were lost
         self.lost = 0
         self._open(_lib.vmshm_broadcast_open, _lib.vmshm_broadcast_close,
                    name, where)
@@ -583,7 +585,7 @@ class BroadcastReader(_Closing):
                                 or 1)
 
     def recv(self, timeout=None):
-        """The next entry."""
+        """Returns the next entry."""
         lost = c_uint64()
         with self._handle.own(self._lock):
             size = self._handle.call(_lib.vmshm_broadcast_recv,
@@ -593,7 +595,7 @@ class BroadcastReader(_Closing):
             return bytes(memoryview(self._entry)[:size])
 
     def __iter__(self):
-        """The entries until the writer has closed."""
+        """Yields entries until the writer has closed."""
         while True:
             try:
                 entry = self.recv()
