@@ -79,8 +79,9 @@ static void connect_service(void)
 
 	if (!address)
 		die("is not set; set it to an address such as vmshm:/NAME", 0);
+	/* In a child this does not end the parent's connection. */
 	if (service)
-		service->forget(service);
+		service->close(service);
 	service = NULL;
 	err = transport_connect(&service, address);
 	if (err)

@@ -127,12 +127,6 @@ static void close_channel(struct transport *t)
 	free(t);
 }
 
-/* A child of fork() must not use the channel in any other way. */
-static void forget(struct transport *t)
-{
-	free(t);
-}
-
 /* @tries: 0: without a limit */
 static int open_channel(struct transport **t, const char *name, size_t ring,
 			mode_t mode, int tries)
@@ -164,7 +158,6 @@ static int open_channel(struct transport **t, const char *name, size_t ring,
 		.reserve = reserve,
 		.commit = commit,
 		.close = close_channel,
-		.forget = forget,
 	};
 	*t = &c->t;
 	return 0;

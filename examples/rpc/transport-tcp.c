@@ -221,6 +221,7 @@ static int commit(struct transport *t, size_t size)
 	return send_pieces(t, &p, 1);
 }
 
+/* The connection lasts until its last descriptor is closed. */
 static void close_tcp(struct transport *t)
 {
 	struct tcp *tcp = tcp_of(t);
@@ -252,8 +253,6 @@ static int from_socket(struct transport **t, int fd, size_t max)
 		.reserve = reserve,
 		.commit = commit,
 		.close = close_tcp,
-		/* The connection lasts until its last descriptor is closed. */
-		.forget = close_tcp,
 	};
 	*t = &tcp->t;
 	return 0;

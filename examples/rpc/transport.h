@@ -40,10 +40,11 @@ struct transport {
 	int (*reserve)(struct transport *t, void **data, size_t size);
 	int (*commit)(struct transport *t, size_t size);
 
-	/* Closes the connection; the peer sees an end. */
+	/*
+	 * Closes the connection; the peer sees an end. In a child of fork() it
+	 * releases the child's copy only.
+	 */
 	void (*close)(struct transport *t);
-	/* For a child of fork(), which must not use the connection */
-	void (*forget)(struct transport *t);
 };
 
 /* The client's end. EBUSY: the service has another client. */

@@ -99,6 +99,26 @@ static void act_recv(struct vmshm_channel *ch, const char *name)
 	vmshm_channel_recv(ch, buf, 248, VMSHM_NOW);
 }
 
+/* Several records, whose position the peer then sees in one step */
+static void act_sendv(struct vmshm_channel *ch, const char *name)
+{
+	struct vmshm_message m = { .data = "hello", .length = 6 };
+	struct vmshm_message batch[] = { m, m, m };
+
+	(void)name;
+	vmshm_channel_sendv(ch, batch, 3, VMSHM_NOW);
+}
+
+static void act_recvv(struct vmshm_channel *ch, const char *name)
+{
+	char buf[248];
+	struct vmshm_message m = { .data = buf, .size = 248 };
+	struct vmshm_message batch[] = { m, m, m };
+
+	(void)name;
+	vmshm_channel_recvv(ch, batch, 3, VMSHM_NOW);
+}
+
 /* Steps @n changes on and kills it; whether there were so many */
 static bool killed_after(struct step *s, int n)
 {
@@ -270,6 +290,16 @@ T_TEST(killed_while_it_sends_to_a_sleeper)
 T_TEST(killed_while_it_receives_from_a_sleeper)
 {
 	T_ASSERT(killed_beside_a_sleeper(true, act_recv) > 2);
+}
+
+T_TEST(killed_while_it_sends_a_batch_to_a_sleeper)
+{
+	T_ASSERT(killed_beside_a_sleeper(false, act_sendv) > 2);
+}
+
+T_TEST(killed_while_it_receives_a_batch_from_a_sleeper)
+{
+	T_ASSERT(killed_beside_a_sleeper(true, act_recvv) > 4);
 }
 
 /*
