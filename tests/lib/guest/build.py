@@ -8,7 +8,7 @@ import threading
 
 from qemu import ROOT, Lost
 
-from . import host_rpc, python
+from . import abi, host_rpc, python
 from .program import HARNESS, HELPERS, LIBRARY, TESTS, is_test, name_of
 
 # The directory of compiled test programs
@@ -56,6 +56,8 @@ class Build:
             self.files.append(("lib/libvmshm.so.0", python.LIBRARY))
         if any(p.rpc for p in programs):
             self.files += host_rpc.files()
+        if any(p.abi for p in programs):
+            self.files += abi.files(folder, FLAGS)
 
     def python(self, program):
         """The files that run a Python program in a guest; may be empty"""

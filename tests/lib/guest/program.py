@@ -77,6 +77,7 @@ class Program:
         self.last = "last" in directives(text, "order")
         self.tool = "tool" in directives(text, "needs")
         self.rpc = "rpc" in directives(text, "needs")
+        self.abi = "abi" in directives(text, "needs")
         qemu, modules = MACHINES.get(
             qemu, (qemu, " ".join(directives(text, "modules"))))
         # Programs with equal values share a guest.

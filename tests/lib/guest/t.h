@@ -37,6 +37,9 @@
  *	needs: tool	the tool vmshm of tools/, as bin/vmshm
  *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their
  *			libraries
+ *	needs: abi	the helper program party for other ABIs, as
+ *			bin/party-musl and bin/party-i386, where there is a
+ *			compiler for it
  *	order: last	after all other files of the boot, which it ends
  *	modules: NAMES	also load these modules of the kernel package
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
