@@ -13,6 +13,7 @@
 #include "print.h"
 
 struct scan {
+	const struct place *place;
 	dev_t dev;
 	struct entry *entries;
 	size_t entry_count;
@@ -40,14 +41,21 @@ static const struct entry *find_entry(const struct scan *s, ino_t ino)
 		       by_inode);
 }
 
-/* "/dev/shm/x (deleted)": the name, if the path has that end */
-static bool removed_name(const char *path, char name[NAME_BYTES])
+/* "/dev/shm/x (deleted)": the name, if the path is one of this place */
+static bool removed_name(const struct scan *s, const char *path,
+			 char name[NAME_BYTES])
 {
 	static const char end[] = " (deleted)";
-	size_t length = strlen(path);
+	const char *directory = s->place->path;
 	const char *slash = strrchr(path, '/');
+	size_t length = strlen(path);
 
-	if (!slash || length < strlen(end) ||
+	/* Or of the root of a mount, in another mount namespace */
+	if (!slash || (slash != path &&
+		       (strlen(directory) != (size_t)(slash - path) ||
+			strncmp(path, directory, slash - path) != 0)))
+		return false;
+	if (length < strlen(end) ||
 	    strcmp(path + length - strlen(end), end) != 0)
 		return false;
 	length -= strlen(end) + (slash - path);
@@ -90,7 +98,7 @@ static struct attached *find(struct scan *s, ino_t ino, const char *path)
 			return &s->list[i];
 	entry = find_entry(s, ino);
 	/* A file in a subdirectory is no object. */
-	if (!entry && !removed_name(path, name))
+	if (!entry && !removed_name(s, path, name))
 		return NULL;
 	a = add(s);
 	if (!a)
@@ -152,7 +160,7 @@ static void scan_process(struct scan *s, pid_t pid, size_t *hidden)
 bool attached_find(const struct place *place, struct attached **list,
 		   size_t *count, size_t *hidden)
 {
-	struct scan s = {};
+	struct scan s = { .place = place };
 	struct stat st;
 	DIR *proc;
 	pid_t pid;

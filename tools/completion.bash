@@ -4,13 +4,30 @@
 # Completion of vmshm(1) for bash: commands, options, and names of objects.
 # `make install` puts it where bash-completion finds it.
 
+# The options typed so far that select the objects, in the array "place"
+_vmshm_place()
+{
+	local i
+
+	place=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-H | -G | --host | --guest) place+=("${COMP_WORDS[i]}") ;;
+		-d | --device | --dir)
+			place+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]}")
+			;;
+		esac
+	done
+}
+
 # Names of objects that begin with $1, with or without the slash; none with
 # bytes that "vmshm ls" escapes. Column and row of a name: behind the heading.
 _vmshm_objects()
 {
-	local line start='' name slash=/
+	local line start='' name slash=/ place
 
 	[[ $1 == /* ]] || slash=''
+	_vmshm_place
 	while IFS= read -r line; do
 		if [ -z "$start" ]; then
 			start=${line%NAME}
@@ -18,7 +35,7 @@ _vmshm_objects()
 		fi
 		name=$slash${line:${#start}+1}
 		[[ $name == *\\* || $name != "$1"* ]] || printf '%q\n' "$name"
-	done < <(vmshm ls 2>/dev/null)
+	done < <(vmshm "${place[@]}" ls 2>/dev/null)
 }
 
 _vmshm_devices()
@@ -37,7 +54,7 @@ _vmshm_command()
 
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-d | --device) ((i++)) ;;
+		-d | --device | --dir) ((i++)) ;;
 		-*) ;;
 		*) echo "${COMP_WORDS[i]}" && return ;;
 		esac
@@ -53,13 +70,13 @@ _vmshm_commands()
 _vmshm_options()
 {
 	case $1 in
-	'') echo --device ;;
-	ls | info) echo --device --json ;;
-	create) echo --device --mode --sparse ;;
-	send | recv | pipe) echo --device --mode ;;
-	rm | cat | write) echo --device ;;
+	'') echo --device --dir ;;
+	ls | info) echo --device --dir --json ;;
+	create) echo --device --dir --mode --sparse ;;
+	send | recv | pipe) echo --device --dir --mode ;;
+	rm | cat | write) echo --device --dir ;;
 	run) echo --device --options ;;
-	top) echo --device --json --interval ;;
+	top) echo --device --dir --json --interval ;;
 	doctor) echo --json ;;
 	esac
 	echo --host --guest --help
@@ -75,6 +92,10 @@ _vmshm()
 	-d | --device)
 		mapfile -t COMPREPLY < <(compgen -W "$(_vmshm_devices)" \
 			-- "$word")
+		return
+		;;
+	--dir)
+		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return
 		;;
 	-m | --mode | -o | --options | --interval)

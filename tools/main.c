@@ -16,7 +16,7 @@
 #include "print.h"
 
 /* Options that have no letter */
-enum { OPT_JSON = 256, OPT_SPARSE, OPT_INTERVAL };
+enum { OPT_JSON = 256, OPT_SPARSE, OPT_INTERVAL, OPT_DIR };
 
 static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
@@ -24,6 +24,7 @@ static const struct option long_options[] = {
 	{ "host", no_argument, NULL, 'H' },
 	{ "guest", no_argument, NULL, 'G' },
 	{ "device", required_argument, NULL, 'd' },
+	{ "dir", required_argument, NULL, OPT_DIR },
 	{ "mode", required_argument, NULL, 'm' },
 	{ "options", required_argument, NULL, 'o' },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -46,28 +47,31 @@ struct command {
 
 static const struct command commands[] = {
 	{ "ls", cmd_ls, "[--json] [PATTERN...]", "list the objects",
-	  OPTIONS('d', OPT_JSON),
+	  OPTIONS('d', OPT_DIR, OPT_JSON),
 	  "Lists the objects: on a host all, in a guest those that the policy "
 	  "of its device allows. With patterns, such as 'frames*', it lists "
 	  "the objects whose names match one of them; quote them for the "
 	  "shell." },
 	{ "info", cmd_info, "[--json] [NAME|DEVICE]",
-	  "show an object, a device, or this machine", OPTIONS('d', OPT_JSON),
+	  "show an object, a device, or this machine",
+	  OPTIONS('d', OPT_DIR, OPT_JSON),
 	  "Shows an object or, in a guest, a device, such as vmshm0. Without "
 	  "an argument it shows /dev/shm of a host, or all devices of a "
 	  "guest." },
 	{ "create", cmd_create, "[-m MODE] [--sparse] NAME SIZE",
-	  "create an object", OPTIONS('d', 'm', OPT_SPARSE),
+	  "create an object", OPTIONS('d', OPT_DIR, 'm', OPT_SPARSE),
 	  "Creates an object of SIZE bytes (4096, 64K, 1M, 2G), filled with "
 	  "zeros. MODE is its permission bits, as for chmod; the default is "
 	  "600: only its owner. With --sparse, memory is allocated on first "
 	  "use instead of now." },
-	{ "rm", cmd_rm, "NAME...", "remove objects", OPTIONS('d'),
+	{ "rm", cmd_rm, "NAME...", "remove objects",
+	  OPTIONS('d', OPT_DIR),
 	  "Removes the names. Programs that have an object open keep it." },
-	{ "cat", cmd_cat, "NAME", "print the bytes of an object", OPTIONS('d'),
+	{ "cat", cmd_cat, "NAME", "print the bytes of an object",
+	  OPTIONS('d', OPT_DIR),
 	  "Writes all bytes of the object to the standard output." },
 	{ "write", cmd_write, "NAME [OFFSET]",
-	  "copy the standard input into an object", OPTIONS('d'),
+	  "copy the standard input into an object", OPTIONS('d', OPT_DIR),
 	  "Copies the standard input into the object, from OFFSET (default: 0) "
 	  "on. The object keeps its size: input that does not fit is an "
 	  "error." },
@@ -78,23 +82,25 @@ static const struct command commands[] = {
 	  "device is mounted already. OPTIONS are those of the mount, such as "
 	  "uid=1000." },
 	{ "send", cmd_send, "[-m MODE] NAME",
-	  "send the standard input to a vmshm recv", OPTIONS('d', 'm'),
+	  "send the standard input to a vmshm recv",
+	  OPTIONS('d', OPT_DIR, 'm'),
 	  "Sends the standard input to 'vmshm recv NAME' in a guest or on the "
 	  "host. The two can be started in any order. It ends when the "
 	  "receiver has written all data." },
 	{ "recv", cmd_recv, "[-m MODE] NAME",
-	  "print the data from a vmshm send", OPTIONS('d', 'm'),
+	  "print the data from a vmshm send", OPTIONS('d', OPT_DIR, 'm'),
 	  "Writes the data from 'vmshm send NAME' to the standard output. MODE "
 	  "is the permission bits of the object, as for create; the default "
 	  "is 600." },
 	{ "pipe", cmd_pipe, "[-m MODE] NAME",
-	  "send and receive, to and from a vmshm pipe", OPTIONS('d', 'm'),
+	  "send and receive, to and from a vmshm pipe",
+	  OPTIONS('d', OPT_DIR, 'm'),
 	  "Sends the standard input to 'vmshm pipe NAME' on the other side, "
 	  "and writes the data from there to the standard output, until both "
 	  "inputs have ended." },
 	{ "top", cmd_top, "[--json] [--interval SECONDS]",
 	  "show which VM and which process has which object",
-	  OPTIONS('d', OPT_JSON, OPT_INTERVAL),
+	  OPTIONS('d', OPT_DIR, OPT_JSON, OPT_INTERVAL),
 	  "Shows each object that a process has open or mapped, with the "
 	  "process; on a host, the QEMU of a virtual machine has what the "
 	  "guest has attached. On a terminal it repeats every 2 seconds, with "
@@ -125,7 +131,8 @@ static void print_help(const struct command *c)
 		printf("\nMore: vmshm --help, man vmshm\n");
 		return;
 	}
-	printf("usage: vmshm [-H|-G] [-d DEVICE] COMMAND ...\n\n"
+	printf("usage: vmshm [-H|-G] [-d DEVICE] [--dir DIRECTORY] COMMAND "
+	       "...\n\n"
 	       "Shared memory objects of the host, on the host and in a "
 	       "guest with VMShm.\n\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
@@ -134,6 +141,7 @@ static void print_help(const struct command *c)
 	       "  -H, --host           this machine is the host, not a guest\n"
 	       "  -G, --guest          this machine is the guest\n"
 	       "  -d, --device DEVICE  the device of a guest, such as vmshm0\n"
+	       "      --dir DIRECTORY  the directory of the objects\n"
 	       "  -h, --help           this text; after a command, its help\n"
 	       "  -V, --version        the version\n\n"
 	       "NAME is the name of an object: /frames or frames. Exit codes: "
@@ -152,7 +160,8 @@ static bool takes(const struct command *c, int option)
 {
 	const int *own = c ? c->options : NULL;
 
-	if (option == 'H' || option == 'G' || (option == 'd' && !c))
+	if (option == 'H' || option == 'G' ||
+	    (!c && (option == 'd' || option == OPT_DIR)))
 		return true;
 	while (own && *own && *own != option)
 		own++;
@@ -190,6 +199,9 @@ static bool parse_option(int found, struct options *o)
 			break;
 		error("'%s' is not a device, such as vmshm0", escaped(optarg));
 		return false;
+	case OPT_DIR:
+		o->directory = optarg;
+		break;
 	case 'm':
 		return parse_mode(optarg, &o->mode);
 	case 'o':
@@ -222,6 +234,9 @@ static int parse_options(const struct command *c, int argc, char **argv,
 				    NULL)) >= 0) {
 		const char *word = argv[optind - 1];
 
+		/* The value is a word of its own. */
+		if (optarg == word)
+			word = argv[optind - 2];
 		if (found == 'h') {
 			print_help(c);
 			return EXIT_OK;

@@ -136,7 +136,7 @@ static int give_size(const char *where, const char *name)
 	return err;
 }
 
-static void open_error(const char *name, int err)
+static void open_error(const struct options *o, const char *name, int err)
 {
 	const char *why = strerror(-err);
 
@@ -166,7 +166,7 @@ static void open_error(const char *name, int err)
 	}
 	error("%s: %s", escaped(name), why);
 	if (-err == EINVAL || -err == ENODATA)
-		hint("vmshm rm %s", quoted(name));
+		hint("%s rm %s", command_here(o), quoted(name));
 	if (-err == EOPNOTSUPP || -err == ENOENT)
 		hint("vmshm doctor");
 }
@@ -192,8 +192,8 @@ static void pause_ms(int *ms)
  * A guest that cannot create objects waits until its host does. The object may
  * not have its size yet, and earlier users may not have closed it yet.
  */
-static struct vmshm_channel *take_seat(const char *where, const char *name,
-				       mode_t mode)
+static struct vmshm_channel *take_seat(const struct options *o,
+				       const char *where, const char *name)
 {
 	int64_t until = now_ms() + PASSES_SOON;
 	struct vmshm_channel *ch;
@@ -207,7 +207,7 @@ static struct vmshm_channel *take_seat(const char *where, const char *name,
 		if (!err)
 			return ch;
 		if (err == -ENOENT) {
-			cannot = make(where, name, mode);
+			cannot = make(where, name, o->mode);
 			if (!cannot || cannot == -EEXIST)
 				continue;
 			if (cannot != -EROFS && cannot != -EOPNOTSUPP) {
@@ -232,7 +232,7 @@ static struct vmshm_channel *take_seat(const char *where, const char *name,
 		}
 		pause_ms(&ms);
 	}
-	open_error(name, err);
+	open_error(o, name, err);
 	return NULL;
 }
 
@@ -257,7 +257,7 @@ struct vmshm_channel *meet(const struct options *o, const char *name)
 	if (!place_or_device(o, where))
 		return NULL;
 	umask(0);
-	ch = take_seat(where, name, o->mode);
+	ch = take_seat(o, where, name);
 	if (ch && !wait_for_peer(ch, name)) {
 		vmshm_channel_close(ch);
 		ch = NULL;

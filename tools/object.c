@@ -91,7 +91,7 @@ static int create(const struct place *place, const char *name, uint64_t size,
 	if (fd < 0 && errno == EEXIST) {
 		error("%s: the object exists already; remove it if no program "
 		      "needs it", escaped(name));
-		hint("vmshm rm %s", quoted(name));
+		hint("%s rm %s", command_here(o), quoted(name));
 		return EXIT_FAILED;
 	}
 	if (fd < 0) {

@@ -17,6 +17,8 @@ struct options {
 	enum side side;
 	/* "vmshm0"; NULL: any device */
 	const char *device;
+	/* Of the objects; NULL: the usual one of this side */
+	const char *directory;
 	bool json;
 	mode_t mode;
 	bool sparse;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The directory of the objects. On a host it is the one that shm_open() of
- * every C library for Linux uses.
+ * every C library for Linux uses, unless another one is given.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +36,31 @@ enum side this_side(const struct options *o)
 static bool fits(const struct options *o, const struct mount *mount)
 {
 	return !o->device || strcmp(mount->device, o->device) == 0;
+}
+
+const char *command_here(const struct options *o)
+{
+	static char text[4 * PATH_MAX];
+
+	snprintf(text, sizeof(text), "vmshm%s%s%s%s%s",
+		 o->side == SIDE_HOST  ? " --host" :
+		 o->side == SIDE_GUEST ? " --guest" :
+					 "",
+		 o->device ? " --device " : "",
+		 o->device ? quoted(o->device) : "",
+		 o->directory ? " --dir " : "",
+		 o->directory ? quoted(o->directory) : "");
+	return text;
+}
+
+/* The option, or else the variable; NULL: the usual one */
+static const char *given_directory(const struct options *o)
+{
+	const char *directory = getenv("VMSHM_DIR");
+
+	if (o->directory)
+		return o->directory;
+	return directory && *directory && !o->device ? directory : NULL;
 }
 
 const char *device_to_use(const struct options *o)
@@ -98,6 +123,12 @@ static bool find_place(const struct options *o, char path[PATH_MAX])
 	struct mount *mounts;
 	size_t count;
 
+	if (given_directory(o)) {
+		if (realpath(given_directory(o), path))
+			return true;
+		error("%s: %s", escaped(given_directory(o)), strerror(errno));
+		return false;
+	}
 	if (this_side(o) == SIDE_HOST) {
 		strcpy(path, SHM);
 		return true;
@@ -123,9 +154,13 @@ static bool is_mounted(const struct options *o)
 	return found;
 }
 
-/* A host has no devices. */
+/* A host has no devices, and a directory belongs to one device. */
 static bool check_side(const struct options *o)
 {
+	if (o->directory && o->device) {
+		error("--dir and --device exclude each other");
+		return false;
+	}
 	if (this_side(o) == SIDE_GUEST || !o->device)
 		return true;
 	error("--device is for guests; this machine is a host");
@@ -139,7 +174,7 @@ bool place_or_device(const struct options *o, char where[PATH_MAX])
 
 	if (!check_side(o))
 		return false;
-	if (this_side(o) == SIDE_HOST || is_mounted(o))
+	if (given_directory(o) || this_side(o) == SIDE_HOST || is_mounted(o))
 		return find_place(o, where);
 	device = device_to_use(o);
 	snprintf(node, sizeof(node), "/dev/%s", device);

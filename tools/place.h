@@ -19,6 +19,8 @@ struct place {
 };
 
 enum side this_side(const struct options *o);
+/* "vmshm" with the options that select this place, in a static buffer */
+const char *command_here(const struct options *o);
 /* false after a message */
 bool place_open(const struct options *o, struct place *place);
 void place_close(struct place *place);

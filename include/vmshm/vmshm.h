@@ -50,14 +50,15 @@ int64_t vmshm_deadline(int64_t nanoseconds);
  * which vmshm_close() releases.
  *
  * @where is NULL, or the name of a guest's device ("vmshm1"), or the path of a
- * directory ("/dev/shm"). NULL is the first of these that there is: in a guest
- * the file system vmshm, mounted on /dev/shm or elsewhere; then /dev/vmshm0,
- * which shows the first 1 MiB of an object; then /dev/shm, as on the host. A
- * mount that cannot be reached by its path, and a mount of a single file, are
- * not used.
+ * directory ("/dev/shm"). NULL is the first of these that there is: the
+ * directory in the variable VMSHM_DIR, which a set-user-ID program ignores; in
+ * a guest the file system vmshm, mounted on /dev/shm or elsewhere; then
+ * /dev/vmshm0, which shows the first 1 MiB of an object; then /dev/shm, as on
+ * the host. A mount that cannot be reached by its path, and a mount of a single
+ * file, are not used.
  *
- *	EINVAL	@name, @where or @flags are invalid, or the name is that of a
- *		FIFO, a directory or the like
+ *	EINVAL	@name, @where, VMSHM_DIR or @flags are invalid, or the name is
+ *		that of a FIFO, a directory or the like
  *	ENAMETOOLONG	the name has more than 255 bytes after the '/'
  *	ENOENT	there is no object of that name, or no such device or directory
  *	ENOTUNIQ	@where is NULL, several devices are mounted, and none of

@@ -47,8 +47,10 @@ def test_options():
         wanted |= {letters[s] for s in re.findall(r"\[(-[a-z]) ", usage)}
         if command != "doctor":
             wanted.add("--device")
+        if command not in ("doctor", "run"):
+            wanted.add("--dir")
         equal(set(complete(command, "--")), wanted, command)
-    equal(set(complete("-")), general | {"--device", "--version"})
+    equal(set(complete("-")), general | {"--device", "--dir", "--version"})
     equal(complete("create", "--sp"), ["--sparse"])
 
 
@@ -61,6 +63,16 @@ def test_objects():
             " ", "\\ ").replace("'", "\\'")])
         equal(complete("cat", shm.PREFIX + "none"), [])
         equal(complete("create", a.name), [], "a new name")
+
+
+def test_directory():
+    """Directories after --dir, and the objects in the one that is given."""
+    with folder() as here:
+        with open(os.path.join(here, "frames"), "wb"):
+            pass
+        equal(complete("--dir", here[:-1]), [here])
+        equal(complete("--dir", here, "cat", "/f"), ["/frames"])
+        equal(complete("cat", "--dir", here, "f"), ["frames"])
 
 
 def test_run():

@@ -140,9 +140,10 @@ def own_processes():
 
 def alone(script="", size="1G"):
     """What starts a program after that shell script, with a /dev/shm of its
-    own, and where no other program runs."""
+    own, where no other program runs and no libvirt is installed."""
     return [*own_processes(), "sh", "-ec",
-            f"mount -t tmpfs -o size={size},mode=1777 none /dev/shm\n" +
+            f"mount -t tmpfs -o size={size},mode=1777 none /dev/shm\n"
+            "[ ! -d /etc/libvirt ] || mount -t tmpfs none /etc/libvirt\n" +
             script + '\nexec "$@"', "sh"]
 
 
