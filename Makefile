@@ -90,6 +90,10 @@ bench: deps-check device ## performance beside that of peers: table and picture
 	@scripts/deps bench
 	@bench/run.py
 
+bench-channel: deps ## messages of 64 bytes: this library and version 0.1
+	@scripts/deps bench
+	@bench/messages.py
+
 qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
 	@device/qemu-patch.sh
 
@@ -107,7 +111,8 @@ style: ## checkpatch, sparse, clang-format, shellcheck, codespell
 clean: ## remove everything generated
 	rm -rf build
 
-.PHONY: help deps deps-check demo bench device driver tool lib install \
+.PHONY: help deps deps-check demo bench bench-channel device driver tool lib \
+	install \
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-tool check-library check-model check-stress \
 	qemu-patch check-patch check-matrix style clean

@@ -4,7 +4,7 @@
 # The library in programs of other ABIs, with a party on the host: linked with
 # musl, and for i386 on a 64-bit kernel. The calls sleep in the driver.
 #
-# qemu: -device vmshm,create=on
+# qemu: channels
 # needs: abi
 
 EPIPE=32

@@ -3,7 +3,7 @@
  * How many instructions a call executes, in this program and the C library: a
  * tracer counts them, so that the result does not depend on the machine's load.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: plain
  */
 #define _GNU_SOURCE

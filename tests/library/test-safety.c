@@ -3,7 +3,7 @@
  * Calls in a signal handler and in the child of a fork(), at each instruction
  * of a call that they interrupt; and output arguments after failures.
  *
- * qemu: -device vmshm,create=on
+ * qemu: channels
  * host: plain
  */
 #define _GNU_SOURCE

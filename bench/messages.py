@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""usage: messages.py [REVISION]
+
+Messages of 64 bytes through a channel between two processes of this host, for
+libvmshm of this tree and of a revision of the git repository (default: version
+0.1), in one run: instructions of a call, which callgrind counts, messages per
+second, and the CPU time of both processes for a message. The last two are the
+median and the range of 7 rounds.
+"""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.path.join(ROOT, "build", "bench")
+# The last commit before the changelog: version 0.1
+OLD = "402204402623"
+ROUNDS = 7
+COUNTED, SENT = 6400, 3_000_000
+NAME = f"/vmshm-bench-{os.getpid()}"
+CALLS = ("vmshm_channel_send", "vmshm_channel_recv")
+
+
+class Failed(Exception):
+    """The text says why."""
+
+
+def run(*command, **more):
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, **more)
+    if done.returncode:
+        raise Failed(f"{command[0]}: {done.stderr.strip()[-300:]}")
+    return done
+
+
+def source_of(revision):
+    """The directory with its library"""
+    commit = run("git", "-C", ROOT, "rev-parse", "--short", revision + "^{}"
+                 ).stdout.strip()
+    source = os.path.join(BUILD, "source-" + commit)
+    os.makedirs(source, exist_ok=True)
+    tar = subprocess.run(["git", "-C", ROOT, "archive", commit, "lib",
+                          "include", "VERSION"], check=True,
+                         stdout=subprocess.PIPE).stdout
+    subprocess.run(["tar", "x", "-C", source], check=True, input=tar)
+    return source
+
+
+def build(source, name):
+    """The program, with the library from there"""
+    out = os.path.join(BUILD, "messages-" + name)
+    library = os.path.join(out, "libvmshm.a")
+    run("make", "-s", "-C", os.path.join(source, "lib"), "OUT=" + out, library)
+    with open(os.path.join(source, "include/vmshm/channel.h"),
+              encoding="utf-8") as f:
+        batches = ["-DBATCHES"] * ("vmshm_channel_sendv" in f.read())
+    program = os.path.join(out, "messages")
+    run("gcc", "-O2", "-Wall", *batches, "-pthread", "-I",
+        os.path.join(source, "include"), "-o", program,
+        os.path.join(ROOT, "bench", "messages.c"), library)
+    return program, bool(batches)
+
+
+def instructions(program, call):
+    """Of each call, with the functions that it calls"""
+    said = run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+               "--toggle-collect=" + call, program, NAME, "count",
+               str(COUNTED)).stderr
+    return round(int(re.search(r"Collected : (\d+)", said)[1]) / COUNTED)
+
+
+def text(values):
+    return (f"{statistics.median(values):.1f} ({min(values):.1f} to "
+            f"{max(values):.1f})")
+
+
+def row(title, *cells):
+    print(f"{title:22}" + "".join(f"{cell:>22}" for cell in cells))
+
+
+def main():
+    if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
+        sys.exit(__doc__.strip())
+    try:
+        old, _ = build(source_of((sys.argv[1:] or [OLD])[0]), "old")
+        new, _ = build(ROOT, "new")
+        counts = {p: [instructions(p, c) for c in CALLS] for p in (old, new)}
+        rates = {"old": [], "new": [], "batches": []}
+        times = {key: [] for key in rates}
+        for number in range(ROUNDS):
+            print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
+            for key, program, how in (("old", old, "single"),
+                                      ("new", new, "single"),
+                                      ("batches", new, "batch")):
+                rate, cpu = run(program, NAME, how, str(SENT)).stdout.split()
+                rates[key].append(float(rate) / 1e6)
+                times[key].append(float(cpu))
+    except Failed as e:
+        sys.exit(f"messages: {e}")
+    before = statistics.median(rates["old"])
+    print("Messages of 64 bytes, two processes of this host")
+    row("", "before", "now", "now, batches of 64")
+    for i, call in enumerate(CALLS):
+        row("instructions, " + call[-4:], counts[old][i], counts[new][i])
+    row("millions per second", *map(text, rates.values()))
+    row("  against before", "", *(f"{statistics.median(rates[k]) / before:.1f}x"
+                                  for k in ("new", "batches")))
+    row("ns CPU per message", *map(text, times.values()))
+
+
+if __name__ == "__main__":
+    main()
