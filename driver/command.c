@@ -16,12 +16,28 @@
 #include "regs.h"
 #include "vmshm.h"
 
+/* Whether attributes of objects are others afterwards */
+static bool vmshm_command_changes(u32 command)
+{
+	switch (command) {
+	case VMSHM_CMD_STAT:
+	case VMSHM_CMD_ATTACH:
+	case VMSHM_CMD_HOLD:
+	case VMSHM_CMD_DETACH:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static int vmshm_command_execute(struct vmshm_dev *vdev,
 				 const struct vmshm_request *rq,
 				 struct vmshm_reply *reply)
 {
 	int err;
 
+	if (vmshm_command_changes(rq->command))
+		atomic_inc(&vdev->changes);
 	if (vdev->mailboxes)
 		return vmshm_mailbox_execute(vdev, rq, reply);
 	mutex_lock(&vdev->lock);

@@ -27,6 +27,31 @@ static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 }
 #endif
 
+/* Rights to an inode, not looked at through a mount */
+static inline int vmshm_compat_inode_permission(struct inode *inode, int mask)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return inode_permission(&init_user_ns, inode, mask);
+#else
+	return inode_permission(&nop_mnt_idmap, inode, mask);
+#endif
+}
+
+/*
+ * Whether this task has locked the inode for writing. It is asked where a false
+ * answer is right, too.
+ */
+static inline bool vmshm_compat_inode_locked_here(struct inode *inode)
+{
+#ifdef CONFIG_PREEMPT_RT
+	return false;
+#else
+	/* The low bits say that it is locked for reading, among others. */
+	return (atomic_long_read(&inode->i_rwsem.owner) & ~2UL) ==
+	       (long)current;
+#endif
+}
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define vmshm_compat_splice_read generic_file_splice_read
 #else

@@ -15,6 +15,7 @@
 #include "dev.h"
 #include "extent.h"
 #include "mailbox.h"
+#include "recent.h"
 #include "regs.h"
 #include "slot.h"
 #include "ioctl.h"
@@ -37,6 +38,7 @@ static void vmshm_dev_release(struct device *dev)
 	struct vmshm_dev *vdev = container_of(dev, struct vmshm_dev, dev);
 
 	iput(vdev->inode);
+	vmshm_recent_exit(vdev);
 	kfree(vdev->mailboxes);
 	kfree(vdev->slots);
 	mutex_destroy(&vdev->list_lock);
@@ -78,6 +80,7 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	mutex_init(&vdev->list_lock);
 	INIT_LIST_HEAD(&vdev->word_files);
 	spin_lock_init(&vdev->word_files_lock);
+	vmshm_recent_init(vdev);
 	vmshm_extent_init(vdev);
 	device_initialize(&vdev->dev);
 	vdev->dev.class = &vmshm_dev_class;

@@ -3,10 +3,12 @@
  * VMShm file system: the one directory, and what the files in it are.
  *
  * The host makes, removes and replaces objects at any time. So nothing that is
- * known of a name is believed without asking the device again. What is kept of
- * an object that nobody uses is only memory of this kernel, which takes it back
- * when it has a better use for it; to make it anew is a third of an open().
+ * known of a name is believed without asking the device again, with one
+ * exception: a process that lists the directory gets the attributes with it.
+ * What is kept of an object that nobody uses is only memory of this kernel,
+ * which takes it back when it has a better use for it.
  */
+#include <linux/capability.h>
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/namei.h>
@@ -18,6 +20,7 @@
 #include "file.h"
 #include "inode.h"
 #include "list.h"
+#include "recent.h"
 #include "command.h"
 #include "vmshm.h"
 #include "vnode.h"
@@ -102,9 +105,18 @@ static int vmshm_fs_stat_name(struct super_block *sb, const char *name,
 	return err;
 }
 
+/* Whether the name is to be created, and whether it exists is seen then. */
+static bool vmshm_fs_is_new(struct vmshm_dev *vdev, unsigned int flags)
+{
+	unsigned int all = LOOKUP_OPEN | LOOKUP_CREATE | LOOKUP_EXCL;
+
+	return (flags & all) == all && vdev->features & VMSHM_F_CREATE;
+}
+
 static struct dentry *vmshm_fs_lookup(struct inode *dir, struct dentry *dentry,
 				      unsigned int flags)
 {
+	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
 	char name[NAME_MAX + 2];
 	struct inode *inode = NULL;
 	struct vmshm_stat st;
@@ -113,18 +125,48 @@ static struct dentry *vmshm_fs_lookup(struct inode *dir, struct dentry *dentry,
 	if (dentry->d_name.len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
 	err = vmshm_fs_dentry_name(dentry, name);
-	if (!err)
+	if (!err && vmshm_fs_is_new(vdev, flags))
+		err = -ENOENT;
+	if (!err && !vmshm_recent_take(vdev, name, &st))
 		err = vmshm_fs_stat_name(dir->i_sb, name, &st);
 	if (err && err != -ENOENT)
 		return ERR_PTR(err);
 	if (!err)
 		inode = vmshm_fs_inode_get(dir->i_sb, name, &st);
+	if (!IS_ERR_OR_NULL(inode) && !(flags & LOOKUP_OPEN))
+		vmshm_vnode_set_fresh(vmshm_fs_inode_vnode(inode));
 	return d_splice_alias(inode, dentry);
+}
+
+/*
+ * Whether the name is looked up to be opened. That attaches the object by its
+ * name, and then the identity shows whether it is still the one that is known
+ * here. Without the rights it would not come to that.
+ */
+static bool vmshm_fs_is_opened(struct inode *inode, unsigned int flags)
+{
+	if (!(flags & LOOKUP_OPEN) ||
+	    flags & (LOOKUP_CREATE | LOOKUP_EXCL | LOOKUP_REVAL))
+		return false;
+	return !vmshm_compat_inode_permission(inode, MAY_READ | MAY_WRITE);
+}
+
+/*
+ * Whether the name is looked up to be removed or renamed, which says whether it
+ * still exists. The owner is of importance for users without the capability.
+ */
+static bool vmshm_fs_is_removed(struct dentry *dentry, unsigned int flags)
+{
+	struct inode *dir = d_inode(dentry->d_sb->s_root);
+
+	return !flags && vmshm_compat_inode_locked_here(dir) &&
+	       ns_capable_noaudit(dentry->d_sb->s_user_ns, CAP_FOWNER);
 }
 
 static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 {
 	char name[NAME_MAX + 2];
+	struct vmshm_vnode *vnode;
 	struct inode *inode;
 	struct vmshm_stat st;
 
@@ -136,10 +178,23 @@ static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 	/* A folder of the root's kind, that is the root itself. */
 	if (!inode->i_private)
 		return 1;
-	if (vmshm_fs_dentry_name(dentry, name) ||
-	    vmshm_vnode_stat_name(vmshm_fs_inode_vnode(inode), name, &st))
+	if (vmshm_fs_dentry_name(dentry, name))
 		return 0;
+	vnode = vmshm_fs_inode_vnode(inode);
+	if (vmshm_fs_is_opened(inode, flags) &&
+	    vmshm_vnode_set_unasked(vnode, name))
+		return 1;
+	if (vmshm_fs_is_removed(dentry, flags))
+		return 1;
+	if (vmshm_recent_take(vnode->vdev, name, &st)) {
+		if (st.ident != vnode->ident)
+			return 0;
+	} else if (vmshm_vnode_stat_name(vnode, name, &st)) {
+		return 0;
+	}
 	vmshm_fs_inode_named(inode, &st);
+	if (!(flags & LOOKUP_OPEN))
+		vmshm_vnode_set_fresh(vnode);
 	return 1;
 }
 

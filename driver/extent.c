@@ -142,6 +142,8 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 	if (err)
 		return err;
 	extent->handle = reply.handle;
+	extent->seen = reply.st;
+	extent->has_seen = reply.has_attr;
 	*size = reply.st.size;
 	return 0;
 }
@@ -337,9 +339,8 @@ void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken)
 
 	while (vmshm_extent_any_busy(taken)) {
 		if (time_after(jiffies, warn)) {
-			dev_warn(
-				&vdev->dev,
-				"waiting for pages in use by pipes or transfers\n");
+			dev_warn(&vdev->dev,
+				 "waiting for pages in use by pipes or transfers\n");
 			warn = jiffies + 60 * HZ;
 		}
 		msleep(20);

@@ -21,6 +21,8 @@ struct vmshm_dev;
  * @inode: the pages belong to its i_mapping
  * @range: whole pages of the object, and their place
  * @handle: names the attachment in commands
+ * @seen: the object, as the device reported it when it was attached; valid if
+ *	@has_seen
  * @huge: page tables may have huge entries for it
  * @touched_first: first page, counted in the extent, that was ever given out
  * @touched_end: the page behind the last one that was ever given out
@@ -31,6 +33,8 @@ struct vmshm_extent {
 	struct inode *inode;
 	struct vmshm_range range;
 	u32 handle;
+	bool has_seen;
+	struct vmshm_stat seen;
 	bool huge;
 	unsigned long touched_first;
 	unsigned long touched_end;

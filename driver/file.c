@@ -4,6 +4,7 @@
  */
 #include <linux/err.h>
 #include <linux/falloc.h>
+#include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -23,6 +24,26 @@
 #include "command.h"
 #include "vnode.h"
 
+/*
+ * The look-up has not asked the device. The attributes and the rights are those
+ * of the object that was opened.
+ */
+static int vmshm_fs_file_recheck(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+	struct vmshm_stat st;
+	int mask = 0;
+
+	if (!vmshm_vnode_seen(vmshm_fs_inode_vnode(inode), &st))
+		return 0;
+	vmshm_fs_inode_update(inode, &st);
+	if (file->f_mode & FMODE_READ)
+		mask |= MAY_READ;
+	if (file->f_mode & FMODE_WRITE)
+		mask |= MAY_WRITE;
+	return file_permission(file, mask);
+}
+
 static int vmshm_fs_file_open(struct inode *inode, struct file *file)
 {
 	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
@@ -33,11 +54,17 @@ static int vmshm_fs_file_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	err = vmshm_content_open(vnode, i_size_read(inode),
 				 file->f_mode & FMODE_WRITE);
+	if (!err && vmshm_vnode_take_unasked(vnode)) {
+		err = vmshm_fs_file_recheck(file);
+		if (err)
+			vmshm_content_close(vnode);
+	}
 	if (err)
 		vmshm_ioctl_release(wfile);
 	else
 		file->private_data = wfile;
-	return err;
+	/* The name belongs to another object by now: it is looked up again. */
+	return err == -ESTALE ? -EOPENSTALE : err;
 }
 
 static int vmshm_fs_file_flush(struct file *file, fl_owner_t id)
@@ -234,7 +261,9 @@ static int vmshm_fs_getattr(struct mnt_idmap *idmap, const struct path *path,
 {
 	struct inode *inode = d_inode(path->dentry);
 
-	vmshm_fs_inode_refresh(inode);
+	if ((flags & AT_STATX_FORCE_SYNC) ||
+	    !vmshm_vnode_take_fresh(vmshm_fs_inode_vnode(inode)))
+		vmshm_fs_inode_refresh(inode);
 	vmshm_compat_fillattr(idmap, mask, inode, stat);
 	stat->blksize = PAGE_SIZE;
 	return 0;

@@ -11,6 +11,7 @@
 #include "command.h"
 #include "inode.h"
 #include "list.h"
+#include "recent.h"
 #include "vmshm.h"
 
 /* What came from the device at once: names, each with its NUL */
@@ -23,6 +24,8 @@ struct vmshm_fs_list_part {
 /* What an open directory has got: all names, as they were at one time */
 struct vmshm_fs_list {
 	struct list_head parts;
+	/* While it is read: attributes of the names, or NULL */
+	struct vmshm_recent *recent;
 	/* Some may have none. */
 	bool read;
 };
@@ -75,6 +78,9 @@ static int vmshm_fs_list_add_names(void *arg, const char *names, size_t room,
 static int vmshm_fs_list_add_entry(void *arg, const char *name,
 				   const struct vmshm_stat *st)
 {
+	struct vmshm_fs_list *list = arg;
+
+	vmshm_recent_add(list->recent, name, st);
 	return vmshm_fs_list_add_names(arg, name, strlen(name) + 1, 1);
 }
 
@@ -89,7 +95,10 @@ static int vmshm_fs_list_read(struct vmshm_dev *vdev,
 	int err;
 
 	vmshm_fs_list_forget(list);
+	list->recent = vmshm_recent_new(vdev);
 	err = vmshm_command_list(vdev, &vmshm_fs_list_ops, list);
+	vmshm_recent_publish(vdev, list->recent);
+	list->recent = NULL;
 	list->read = !err;
 	return err;
 }

@@ -164,14 +164,15 @@ static int vmshm_mailbox_wait(struct vmshm_dev *vdev, unsigned int n, u32 epoch)
 static int vmshm_mailbox_submit(struct vmshm_dev *vdev, unsigned int n)
 {
 	u32 epoch = readl(vdev->regs + VMSHM_MEM_EPOCH);
+	u32 status;
 	int err;
 
 	writel(n, vdev->regs + VMSHM_REG_DOORBELL);
 	err = vmshm_mailbox_wait(vdev, n, epoch);
 	if (err)
 		return err;
-	return vmshm_regs_errno(
-		readl(vmshm_mailbox_at(vdev, n) + VMSHM_MB_RES_STATUS));
+	status = readl(vmshm_mailbox_at(vdev, n) + VMSHM_MB_RES_STATUS);
+	return vmshm_regs_errno(status);
 }
 
 static void vmshm_mailbox_attr(const u8 *attr, struct vmshm_stat *st)
@@ -267,6 +268,7 @@ static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 	const size_t size = VMSHM_MAILBOX_SIZE - VMSHM_MB_DATA;
 	struct vmshm_request rq = { .command = VMSHM_CMD_LIST };
 	void __iomem *box = vmshm_mailbox_at(vdev, n);
+	u32 count;
 	u64 next;
 	int err;
 
@@ -276,8 +278,8 @@ static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 		if (err)
 			return err;
 		memcpy_fromio(data, box + VMSHM_MB_DATA, size);
-		err = vmshm_mailbox_entries(
-			data, size, readl(box + VMSHM_MB_RES_COUNT), ops, arg);
+		count = readl(box + VMSHM_MB_RES_COUNT);
+		err = vmshm_mailbox_entries(data, size, count, ops, arg);
 		next = readq(box + VMSHM_MB_RES_NEXT);
 		if (!err && next &&
 		    (next <= rq.offset || next > VMSHM_MAILBOX_ENTRIES_MAX))

@@ -18,6 +18,7 @@ struct inode;
 struct vmshm_arena;
 struct vmshm_buffer;
 struct vmshm_mailboxes;
+struct vmshm_recent;
 struct vmshm_slots;
 
 #define VMSHM_FS_MAGIC 0x68736d76
@@ -36,6 +37,9 @@ struct vmshm_slots;
  * @slots: or NULL: then waiting is not supported
  * @gone: the PCI function no longer belongs to the driver
  * @buffer: the object that BAR1 shows, or NULL
+ * @changes: counts commands of the driver that change objects
+ * @recent: attributes that a listing has brought, or NULL
+ * @recent_work: forgets them
  * @vnodes: struct vmshm_vnode by identity
  * @word_files: struct vmshm_word_file
  * @lingering: extents that are mapped nowhere and have a page in use
@@ -66,6 +70,12 @@ struct vmshm_dev {
 	struct mutex lock;
 	bool gone;
 	struct vmshm_buffer *buffer;
+
+	/** @recent_lock: protects @recent */
+	struct mutex recent_lock;
+	struct vmshm_recent *recent;
+	struct delayed_work recent_work;
+	atomic_t changes;
 
 	/** @list_lock: serialises the reading of the device's list of names */
 	struct mutex list_lock;

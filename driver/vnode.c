@@ -4,15 +4,23 @@
  */
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/lockdep.h>
+#include <linux/sched.h>
+#include <linux/sched/task_stack.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+
+#include <asm/syscall.h>
 
 #include "anon.h"
 #include "compat.h"
 #include "extent.h"
 #include "vmshm.h"
 #include "vnode.h"
+
+/* How long a look-up spares the next question */
+#define VMSHM_VNODE_FRESH (HZ / 20)
 
 /* As vmshm_vnode_lookup(), but the vnode is in no list yet. */
 static struct vmshm_vnode *vmshm_vnode_new(struct vmshm_dev *vdev,
@@ -156,6 +164,114 @@ void vmshm_vnode_put(struct vmshm_vnode *vnode)
 		       &vnode->vdev->vnodes_lock);
 }
 
+/* The number of the system call that this task is in, or -1 */
+static int vmshm_vnode_call(void)
+{
+	if (current->flags & PF_KTHREAD)
+		return -1;
+	return syscall_get_nr(current, task_pt_regs(current));
+}
+
+/**
+ * vmshm_vnode_set_fresh() - the attributes of the inode are what the device has
+ *	just reported
+ * @vnode: a vnode
+ */
+void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode)
+{
+	mutex_lock(&vnode->lock);
+	vnode->fresh_for = current;
+	vnode->fresh_call = vmshm_vnode_call();
+	vnode->fresh_until = jiffies + VMSHM_VNODE_FRESH;
+	mutex_unlock(&vnode->lock);
+}
+
+/**
+ * vmshm_vnode_take_fresh() - whether to believe the attributes of the inode
+ * @vnode: a vnode
+ *
+ * A system call such as stat(2) looks up the name, for which the device is
+ * asked, and then uses the attributes. They are believed once, for a moment, by
+ * the task that asked, in a call of the same number.
+ *
+ * Return: true if the device need not be asked again.
+ */
+bool vmshm_vnode_take_fresh(struct vmshm_vnode *vnode)
+{
+	bool fresh;
+
+	mutex_lock(&vnode->lock);
+	fresh = vnode->fresh_for == current &&
+		vnode->fresh_call == vmshm_vnode_call() &&
+		vnode->fresh_call >= 0 &&
+		time_before(jiffies, vnode->fresh_until);
+	vnode->fresh_for = NULL;
+	mutex_unlock(&vnode->lock);
+	return fresh;
+}
+
+/**
+ * vmshm_vnode_seen() - what the device reported when a vnode was opened
+ * @vnode: a vnode with users
+ * @st: the object at that time
+ *
+ * Return: true, or false if the device reports less.
+ */
+bool vmshm_vnode_seen(struct vmshm_vnode *vnode, struct vmshm_stat *st)
+{
+	struct vmshm_extent *extent;
+	bool seen;
+
+	mutex_lock(&vnode->lock);
+	extent = list_first_entry_or_null(&vnode->extents, struct vmshm_extent,
+					  node);
+	seen = extent ? extent->has_seen : vnode->handle && vnode->has_seen;
+	if (seen)
+		*st = extent ? extent->seen : vnode->seen;
+	mutex_unlock(&vnode->lock);
+	return seen;
+}
+
+/**
+ * vmshm_vnode_set_unasked() - do not ask about a name that is opened next
+ * @vnode: a vnode
+ * @name: "/" and a name
+ *
+ * The first user of a vnode attaches the object by its name, which reports the
+ * identity of the object: so the question before is not needed.
+ *
+ * Return: true; or false: the vnode has users, or is known by another name.
+ */
+bool vmshm_vnode_set_unasked(struct vmshm_vnode *vnode, const char *name)
+{
+	bool unasked;
+
+	mutex_lock(&vnode->lock);
+	unasked = !vnode->gone && !refcount_read(&vnode->users) &&
+		  !vmshm_vnode_any_handle(vnode) && !strcmp(vnode->name, name);
+	if (unasked)
+		vnode->unasked_for = current;
+	mutex_unlock(&vnode->lock);
+	return unasked;
+}
+
+/**
+ * vmshm_vnode_take_unasked() - whether the name was not asked about
+ * @vnode: a vnode that is opened
+ *
+ * Return: true if this task has called vmshm_vnode_set_unasked().
+ */
+bool vmshm_vnode_take_unasked(struct vmshm_vnode *vnode)
+{
+	bool unasked;
+
+	mutex_lock(&vnode->lock);
+	unasked = vnode->unasked_for == current;
+	vnode->unasked_for = NULL;
+	mutex_unlock(&vnode->lock);
+	return unasked;
+}
+
 /**
  * vmshm_vnode_any_handle() - a handle by which the device knows the object
  * @vnode: a vnode, locked
@@ -202,6 +318,8 @@ int vmshm_vnode_get_handle(struct vmshm_vnode *vnode)
 		return err;
 	vnode->handle = reply.handle;
 	vnode->size = reply.st.size;
+	vnode->seen = reply.st;
+	vnode->has_seen = reply.has_attr;
 	return 0;
 }
 
@@ -218,6 +336,7 @@ void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle)
 	mutex_lock(&vnode->lock);
 	if (!vnode->gone && !vnode->handle && list_empty(&vnode->extents)) {
 		vnode->handle = handle;
+		vnode->has_seen = false;
 		handle = 0;
 	}
 	mutex_unlock(&vnode->lock);

@@ -16,6 +16,7 @@
 #include "command.h"
 
 struct inode;
+struct task_struct;
 struct vmshm_dev;
 
 /**
@@ -31,6 +32,12 @@ struct vmshm_dev;
  * @size: bytes, as the device reported last
  * @handle: a handle without an extent, or 0
  * @extents: struct vmshm_extent
+ * @seen: the object, as the device reported it with @extents or @handle; valid
+ *	if @has_seen
+ * @fresh_for: the task for which the attributes of the inode are fresh
+ * @fresh_call: the system call for which they are
+ * @fresh_until: until then; jiffies
+ * @unasked_for: the task that opens the object without a question before
  * @tail: zero pages behind the end, for mappings that reach beyond it
  * @name: "/" and one of the object's names
  *
@@ -54,6 +61,12 @@ struct vmshm_vnode {
 	u32 handle;
 	struct list_head extents;
 	struct xarray tail;
+	struct vmshm_stat seen;
+	bool has_seen;
+	struct task_struct *fresh_for;
+	int fresh_call;
+	unsigned long fresh_until;
+	struct task_struct *unasked_for;
 	char name[NAME_MAX + 2];
 };
 
@@ -61,6 +74,11 @@ struct vmshm_vnode *vmshm_vnode_lookup(struct vmshm_dev *vdev, const char *name,
 				       const struct vmshm_stat *st);
 void vmshm_vnode_get(struct vmshm_vnode *vnode);
 void vmshm_vnode_put(struct vmshm_vnode *vnode);
+void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode);
+bool vmshm_vnode_take_fresh(struct vmshm_vnode *vnode);
+bool vmshm_vnode_seen(struct vmshm_vnode *vnode, struct vmshm_stat *st);
+bool vmshm_vnode_set_unasked(struct vmshm_vnode *vnode, const char *name);
+bool vmshm_vnode_take_unasked(struct vmshm_vnode *vnode);
 u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_get_handle(struct vmshm_vnode *vnode);
 void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle);

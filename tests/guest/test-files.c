@@ -250,6 +250,49 @@ T_TEST(the_host_changes_the_size)
 	T_EQ(pread(fd, &byte, 1, 9), 1);
 }
 
+/* What a look-up has brought is not used for what comes after the call. */
+T_TEST(the_host_changes_the_size_between_two_calls)
+{
+	const char *name = fs_object("a", PAGE, 7);
+	const char *path = fs_path("/dev/shm", name);
+	struct stat st;
+	long size;
+	int fd;
+
+	fs_mount(PLAIN);
+	fd = fs_open(name, O_RDWR);
+	for (size = PAGE + 1; size < PAGE + 10; size++) {
+		T_EQ(access(path, R_OK), 0);
+		t_host("truncate %s %ld", name, size);
+		T_EQ(fstat(fd, &st), 0);
+		T_EQ(st.st_size, size);
+		T_EQ(stat(path, &st), 0);
+		T_EQ(st.st_size, size);
+	}
+}
+
+/* A program that lists the directory sees its own changes. */
+T_TEST(attributes_after_a_list)
+{
+	const char *name = fs_object("a", PAGE, 7);
+	struct dirent *entry;
+	struct stat st;
+	int fd, found = 0;
+	DIR *dir;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	dir = opendir("/dev/shm");
+	T_ASSERT(dir);
+	while ((entry = readdir(dir)))
+		found += !strcmp(entry->d_name, name + 1);
+	closedir(dir);
+	T_EQ(found, 1);
+	T_EQ(ftruncate(fd, 12345), 0);
+	T_EQ(stat(fs_path("/dev/shm", name), &st), 0);
+	T_EQ(st.st_size, 12345);
+}
+
 T_TEST(unlinked_and_created_again)
 {
 	const char *name = fs_object("a", PAGE, 8);

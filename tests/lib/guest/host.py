@@ -58,6 +58,7 @@ class Host(HostRpc, HostTool):
         self.start_other, self.other = other, None
         self.children = []
         self.waiters = {}
+        self.trace_at = 0
 
     def close(self):
         """End what runs and remove all objects of the run, those that the
@@ -299,6 +300,22 @@ class Host(HostRpc, HostTool):
         answer = self.vm.qmp(request["execute"],
                              **request.get("arguments", {}))
         return json.dumps(answer)
+
+    def do_accesses(self, verb):
+        """Counts accesses of registers in the trace that QEMU writes; its
+        arguments include -D FILE."""
+        with open(f"/proc/{self.vm.pid}/cmdline", encoding="utf-8") as f:
+            args = f.read().split("\0")
+        trace = args[args.index("-D") + 1]
+        for event in ("read", "write"):
+            self.vm.qmp("trace-event-set-state",
+                        name=f"memory_region_ops_{event}", enable=verb == "on")
+        if verb == "on":
+            self.trace_at = os.path.getsize(trace)
+            return ""
+        with open(trace, encoding="utf-8") as f:
+            f.seek(self.trace_at)
+            return sum("'vmshm-" in line for line in f)
 
     def _hmp(self, line):
         said = self.vm.hmp(line).strip()

@@ -35,7 +35,9 @@ MACHINES = {
         "-device vmshm,id=vmshm6,max-objects=8,max-bytes=1M "
         "-device vmshm,id=vmshm7,arena=4G "
         "-blockdev file,node-name=disk,filename=@FOLDER@/disk,cache.direct=off "
-        "-device virtio-blk-pci,drive=disk",
+        "-device virtio-blk-pci,drive=disk "
+        # For test-accesses.c
+        "-D @FOLDER@/trace",
         "virtio_pci virtio_blk"),
 }
 

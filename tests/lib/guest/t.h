@@ -163,6 +163,9 @@ const char *t_name(const char *tail);
  *					the host's objects in its /dev/shm
  *	machine_end			waits for their end; they must succeed
  *	machine_kill			kill -9 of that VM
+ *	accesses on			begins to count register accesses; QEMU
+ *					needs "-D @FOLDER@/FILE"
+ *	accesses off			answers their number
  *	hmp COMMAND...			QEMU's monitor; lines are joined by '|'
  *	qmp JSON			answers JSON
  *	ping				nothing

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How many registers of the device an operation accesses. Under KVM each access
+ * is an exit to user space. The numbers are exact: QEMU's own trace has them.
+ *
+ * qemu: files
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+
+#include "t.h"
+
+#include "fs.h"
+
+#define ROUNDS 20
+
+/* The host's name of what the guest calls "/TAIL"; valid until exit */
+static const char *host_name(const char *tail)
+{
+	return strdup(t_name(fs_path("in-", tail)));
+}
+
+static long accesses(void (*operation)(int round), int rounds)
+{
+	int i;
+
+	t_host("accesses on");
+	for (i = 0; i < rounds; i++)
+		operation(i);
+	return atol(t_host("accesses off"));
+}
+
+/*
+ * A round costs so many accesses at most. What only the first one costs does
+ * not count, because it is in both numbers. Sometimes the guest's CPU is away
+ * for long between two steps of a system call, and one access more is right.
+ */
+static void at_most(const char *what, void (*operation)(int round), long most)
+{
+	long few = accesses(operation, ROUNDS);
+	long many = accesses(operation, 3 * ROUNDS);
+	double each = (many - few) / (2.0 * ROUNDS);
+
+	fprintf(stderr, "accesses: %s %.2f\n", what, each);
+	if (each > most + 0.2)
+		t_fail("%s costs %.2f accesses, not %ld", what, each, most);
+	/* What costs nothing was not counted. */
+	T_ASSERT(many);
+}
+
+/* An object that the host has made, and a file of it */
+static int fd;
+
+static void with_object(void)
+{
+	const char *name = host_name("a");
+
+	t_host("unlink %s", name);
+	t_host("create %s 4096", name);
+	fs_mount(PREFIX);
+}
+
+static void with_file(void)
+{
+	with_object();
+	fd = fs_open("/a", O_RDWR);
+}
+
+static void op_stat(int round)
+{
+	struct stat st;
+
+	T_EQ(stat("/dev/shm/a", &st), 0);
+}
+
+static void op_stat_nothing(int round)
+{
+	struct stat st;
+
+	T_ERRNO(stat("/dev/shm/nothing", &st), ENOENT);
+}
+
+static void op_fstat(int round)
+{
+	struct stat st;
+
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, 4096);
+}
+
+static void op_pread(int round)
+{
+	char c;
+
+	T_EQ(pread(fd, &c, 1, 0), 1);
+}
+
+static void op_pwrite(int round)
+{
+	T_EQ(pwrite(fd, "x", 1, 0), 1);
+}
+
+static void op_seek_end(int round)
+{
+	T_EQ(lseek(fd, 0, SEEK_END), 4096);
+}
+
+static void op_open_close(int round)
+{
+	close(fs_open("/a", O_RDWR));
+}
+
+T_TEST(of_a_name)
+{
+	with_object();
+	at_most("stat", op_stat, 1);
+	at_most("ENOENT", op_stat_nothing, 1);
+	at_most("open and close", op_open_close, 2);
+	shm_unlink("/a");
+}
+
+T_TEST(of_a_file)
+{
+	with_file();
+	at_most("fstat", op_fstat, 1);
+	at_most("pread", op_pread, 1);
+	at_most("pwrite", op_pwrite, 1);
+	at_most("SEEK_END", op_seek_end, 1);
+	shm_unlink("/a");
+}
+
+static int made[3 * ROUNDS];
+
+static void name_of(int round, char name[16])
+{
+	sprintf(name, "/n%d", round);
+}
+
+static void op_create(int round)
+{
+	char name[16];
+
+	name_of(round, name);
+	made[round] = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+	T_ASSERT(made[round] >= 0);
+}
+
+static void op_unlink(int round)
+{
+	char name[16];
+
+	name_of(round, name);
+	T_EQ(shm_unlink(name), 0);
+}
+
+/* Counts one of two operations that belong together */
+static long counted(int unlinks, int rounds)
+{
+	long count, i;
+
+	if (!unlinks)
+		count = accesses(op_create, rounds);
+	else
+		for (i = 0; i < rounds; i++)
+			op_create(i);
+	for (i = 0; i < rounds; i++)
+		close(made[i]);
+	if (unlinks)
+		count = accesses(op_unlink, rounds);
+	else
+		for (i = 0; i < rounds; i++)
+			op_unlink(i);
+	return count;
+}
+
+T_TEST(of_create_and_unlink)
+{
+	int unlinks;
+
+	fs_mount(PREFIX);
+	for (unlinks = 0; unlinks < 2; unlinks++) {
+		long few = counted(unlinks, ROUNDS);
+		long many = counted(unlinks, 3 * ROUNDS);
+		double each = (many - few) / (2.0 * ROUNDS);
+
+		fprintf(stderr, "accesses: %s %.2f\n",
+			unlinks ? "unlink" : "create", each);
+		if (each > 1.2)
+			t_fail("%s costs %.2f accesses, not 1",
+			       unlinks ? "unlink" : "create", each);
+		T_ASSERT(many);
+	}
+}
+
+static int listed;
+
+static void list(int attributes)
+{
+	DIR *dir = opendir("/dev/shm");
+	struct dirent *entry;
+	struct stat st;
+
+	T_ASSERT(dir);
+	listed = 0;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		listed++;
+		if (attributes)
+			T_EQ(fstatat(dirfd(dir), entry->d_name, &st,
+				     AT_SYMLINK_NOFOLLOW), 0);
+	}
+	closedir(dir);
+}
+
+static void op_list(int round)
+{
+	list(0);
+}
+
+static void op_list_attributes(int round)
+{
+	list(1);
+}
+
+static void with_objects(int count)
+{
+	t_host("many %s %d 4096", host_name("m"), count);
+	fs_mount(PREFIX);
+}
+
+static void without_objects(int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		char name[16];
+
+		sprintf(name, "/m%d", i);
+		shm_unlink(name);
+	}
+}
+
+T_TEST(of_a_list)
+{
+	with_objects(53);
+	at_most("53 names", op_list, 2);
+	T_EQ(listed, 53);
+	at_most("53 names with attributes", op_list_attributes, 3);
+	T_EQ(listed, 53);
+	without_objects(53);
+}
+
+T_TEST(of_a_long_list)
+{
+	long count;
+
+	with_objects(10000);
+	count = accesses(op_list_attributes, 1);
+	T_EQ(listed, 10000);
+	fprintf(stderr, "accesses: 10,000 names with attributes %ld\n", count);
+	if (count > 500)
+		t_fail("10,000 names with attributes cost %ld accesses", count);
+	T_ASSERT(count);
+	without_objects(10000);
+}
