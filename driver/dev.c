@@ -15,6 +15,7 @@
 #include "dev.h"
 #include "extent.h"
 #include "mailbox.h"
+#include "queue.h"
 #include "recent.h"
 #include "regs.h"
 #include "slot.h"
@@ -40,6 +41,7 @@ static void vmshm_dev_release(struct device *dev)
 	iput(vdev->inode);
 	vmshm_recent_exit(vdev);
 	kfree(vdev->mailboxes);
+	vmshm_queue_free(vdev->queue);
 	kfree(vdev->slots);
 	mutex_destroy(&vdev->list_lock);
 	mutex_destroy(&vdev->vnodes_lock);
@@ -157,7 +159,10 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	vmshm_mailboxes_stop(vdev);
 	/* No fault fills a mapping any more. */
 	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);
-	vmshm_slots_stop(vdev);
+	if (vdev->slots) {
+		vmshm_slots_stop(vdev->slots);
+		vmshm_queue_stop(vdev->queue);
+	}
 	vmshm_ioctl_gone(vdev);
 	if (vdev->arena)
 		vmshm_content_stop(vdev);

@@ -3,6 +3,7 @@
  * VMShm holds: words that say that somebody is there. A slot stands for the
  * file on the host; when it ends, the host's kernel marks the word.
  */
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -17,17 +18,14 @@
  * The slot holds the word before the word says so, and the device does not go
  * between the two: nobody would mark the word.
  */
-static int vmshm_hold_begin(struct vmshm_dev *vdev, unsigned int n,
+static int vmshm_hold_begin(struct vmshm_slots *slots, unsigned int n,
 			    struct vmshm_word *word, u32 expected)
 {
 	u64 control;
 	u32 owner;
 
-	lockdep_assert_held(&vdev->lock);
-	if (vdev->gone)
-		return -ENODEV;
-	vmshm_slot_start(vdev, n, word->place, VMSHM_SLOT_HOLD);
-	control = vmshm_slot_control(vdev, n);
+	vmshm_slot_start(slots, n, word->place, VMSHM_SLOT_HOLD);
+	control = vmshm_slot_control(slots, n);
 	if ((u32)control != VMSHM_SLOT_IS_HELD)
 		return -ENOSPC;
 	owner = control >> VMSHM_SLOT_OWNER_SHIFT;
@@ -36,8 +34,7 @@ static int vmshm_hold_begin(struct vmshm_dev *vdev, unsigned int n,
 	if (vmshm_word_exchange(word, expected, owner | FUTEX_WAITERS) !=
 	    expected)
 		return -EAGAIN;
-	get_page(word->page);
-	vdev->slots->slot[n].page = word->page;
+	vmshm_slot_keep(slots, n, word->page);
 	return 0;
 }
 
@@ -52,20 +49,22 @@ static int vmshm_hold_begin(struct vmshm_dev *vdev, unsigned int n,
 int vmshm_hold_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 		    u32 expected)
 {
-	struct vmshm_dev *vdev = wfile->vdev;
-	int n, err;
+	struct vmshm_slots *slots = wfile->vdev->slots;
+	int n, err = -ENODEV;
 
 	if (wfile->holding >= 0)
 		return -EBUSY;
 	/* Most often so; it saves asking the device. */
 	if (vmshm_word_read(word) != expected)
 		return -EAGAIN;
-	n = vmshm_slot_get(vdev->slots, VMSHM_SLOT_HOLDS, NULL);
+	n = vmshm_slot_get(slots, VMSHM_SLOT_HOLDS, word->place,
+			   current_fsuid(), NULL);
 	if (n < 0)
 		return n;
-	mutex_lock(&vdev->lock);
-	err = vmshm_hold_begin(vdev, n, word, expected);
-	mutex_unlock(&vdev->lock);
+	if (vmshm_slots_enter(slots)) {
+		err = vmshm_hold_begin(slots, n, word, expected);
+		vmshm_slots_leave(slots);
+	}
 	wfile->holding = n;
 	wfile->holder = current->files;
 	if (err)
@@ -96,7 +95,7 @@ void vmshm_hold_end(struct vmshm_word_file *wfile)
 {
 	if (wfile->holding < 0)
 		return;
-	vmshm_slot_stop(wfile->vdev, wfile->holding, false);
+	vmshm_slot_stop(wfile->vdev->slots, wfile->holding, false);
 	vmshm_slot_put(wfile->vdev->slots, wfile->holding);
 	wfile->holding = -1;
 }

@@ -113,7 +113,7 @@ long vmshm_ioctl_dispatch(struct vmshm_word_file *wfile,
 
 	switch (cmd) {
 	case VMSHM_IOC_WAIT:
-		return vmshm_wait_ioctl(wfile, vnode, user);
+		return vmshm_wait_ioctl(wfile->vdev, vnode, user);
 	case VMSHM_IOC_WAKE:
 		return vmshm_wait_ioctl_wake(wfile->vdev, vnode, user);
 	case VMSHM_IOC_POLL:

@@ -9,12 +9,14 @@
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 
 #include <vmshm/regs.h>
 
 #include "arena.h"
 #include "dev.h"
 #include "mailbox.h"
+#include "queue.h"
 #include "regs.h"
 #include "slot.h"
 #include "super.h"
@@ -108,6 +110,25 @@ static void vmshm_pci_unmap_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	pci_iounmap(pdev, vdev->regs);
 }
 
+/* Without them everything works but waiting. */
+static void vmshm_pci_find_slots(struct vmshm_dev *vdev, struct pci_dev *pdev)
+{
+	struct vmshm_slots *slots;
+
+	if (!vdev->arena || !(vdev->features & VMSHM_F_FUTEX))
+		return;
+	slots = vmshm_slots_new(pdev, vdev->regs, vdev->mailboxes);
+	if (!slots)
+		return;
+	vdev->queue = vmshm_queue_new(slots);
+	if (!vdev->queue) {
+		vmshm_slots_exit(slots);
+		kfree(slots);
+		return;
+	}
+	vdev->slots = slots;
+}
+
 /* A kernel that crashed may have left something attached. */
 static void vmshm_pci_release_stale(struct vmshm_dev *vdev)
 {
@@ -141,7 +162,7 @@ static int vmshm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	vmshm_pci_find_arena(vdev, pdev);
 	vmshm_pci_release_stale(vdev);
 	vmshm_mailboxes_new(vdev, pdev);
-	vmshm_slots_init(vdev, pdev);
+	vmshm_pci_find_slots(vdev, pdev);
 	vmshm_mailboxes_request_irq(vdev, pdev);
 	pci_set_drvdata(pdev, vdev);
 	err = vmshm_dev_add(vdev);
@@ -151,7 +172,8 @@ static int vmshm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 err_unmap:
 	vmshm_mailboxes_free_irq(vdev);
-	vmshm_slots_exit(vdev);
+	if (vdev->slots)
+		vmshm_slots_exit(vdev->slots);
 	if (vdev->arena)
 		vmshm_arena_destroy(vdev->arena);
 	vmshm_pci_unmap_bars(vdev, pdev);
@@ -171,7 +193,8 @@ static void vmshm_pci_remove(struct pci_dev *pdev)
 	vmshm_dev_del(vdev);
 	vmshm_dev_stop(vdev);
 	vmshm_mailboxes_free_irq(vdev);
-	vmshm_slots_exit(vdev);
+	if (vdev->slots)
+		vmshm_slots_exit(vdev->slots);
 	if (vdev->arena)
 		vmshm_arena_destroy(vdev->arena);
 	vmshm_pci_unmap_bars(vdev, pdev);

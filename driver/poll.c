@@ -2,6 +2,7 @@
 /*
  * VMShm words for event loops: a slot waits for a file as long as it polls.
  */
+#include <linux/cred.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
 
@@ -13,20 +14,15 @@
 static int vmshm_poll_arm(struct vmshm_word_file *wfile,
 			  struct vmshm_word *word, u32 expected)
 {
-	struct vmshm_dev *vdev = wfile->vdev;
-	int err = 0;
+	struct vmshm_slots *slots = wfile->vdev->slots;
 
-	mutex_lock(&vdev->lock);
-	if (vdev->gone) {
-		err = -ENODEV;
-	} else {
-		vmshm_slot_start(vdev, wfile->polling, word->place,
-				 VMSHM_SLOT_ARM | expected);
-		get_page(word->page);
-		vdev->slots->slot[wfile->polling].page = word->page;
-	}
-	mutex_unlock(&vdev->lock);
-	return err;
+	if (!vmshm_slots_enter(slots))
+		return -ENODEV;
+	vmshm_slot_start(slots, wfile->polling, word->place,
+			 VMSHM_SLOT_ARM | expected);
+	vmshm_slot_keep(slots, wfile->polling, word->page);
+	vmshm_slots_leave(slots);
+	return 0;
 }
 
 /*
@@ -36,7 +32,7 @@ static int vmshm_poll_arm(struct vmshm_word_file *wfile,
 static void vmshm_poll_disarm(struct vmshm_word_file *wfile, bool closed)
 {
 	if (wfile->armed)
-		vmshm_slot_stop(wfile->vdev, wfile->polling,
+		vmshm_slot_stop(wfile->vdev->slots, wfile->polling,
 				closed || !READ_ONCE(wfile->waiter.seen));
 	wfile->armed = false;
 }
@@ -59,7 +55,7 @@ static void vmshm_poll_set_ready(struct vmshm_word_file *wfile, bool ready)
  * @word: the word
  * @expected: the value it has to have
  *
- * Return: 0; -ENOSPC if all slots are in use; -ENODEV.
+ * Return: 0; -ENOSPC if no slot is free for this user; -ENODEV.
  */
 int vmshm_poll_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 		    u32 expected)
@@ -69,6 +65,7 @@ int vmshm_poll_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 
 	if (wfile->polling < 0) {
 		int n = vmshm_slot_get(wfile->vdev->slots, VMSHM_SLOT_POLLS,
+				       word->place, current_fsuid(),
 				       &wfile->waiter);
 
 		if (n < 0)

@@ -5,8 +5,10 @@
 #ifndef VMSHM_SLOT_H
 #define VMSHM_SLOT_H
 
+#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/uidgid.h>
 #include <linux/wait.h>
 
 #include <vmshm/regs.h>
@@ -30,11 +32,13 @@ struct vmshm_slot_waiter {
 /**
  * struct vmshm_slot - a slot of the device
  * @waiter: or NULL; under slots->lock
- * @place: what the device has; under vdev->lock
- * @page: keeps the place of the word, or NULL; under vdev->lock
+ * @owner: the user whose limit it counts for; under slots->lock
+ * @place: the register PLACE; for the user of the slot
+ * @page: keeps the place of the word, or NULL; taken with xchg()
  */
 struct vmshm_slot {
 	struct vmshm_slot_waiter *waiter;
+	kuid_t owner;
 	u64 place;
 	struct page *page;
 };
@@ -42,19 +46,27 @@ struct vmshm_slot {
 /**
  * struct vmshm_slots - all slots of a device
  * @pdev: for its interrupt
- * @room: where tasks wait for a free slot
+ * @regs: BAR0
+ * @memory: the bits of FIRED are in memory, too
+ * @gone_lock: held for reading while the registers of slots are used
+ * @gone: the registers are not to be used any more; under @gone_lock
  * @used: slots that are in use
  * @slot: by number
+ *
+ * No lock of commands is taken to wait or to wake.
  */
 struct vmshm_slots {
 	struct pci_dev *pdev;
+	void __iomem *regs;
+	bool memory;
+	struct rw_semaphore gone_lock;
+	bool gone;
 	/**
-	 * @lock: held from when a FIRED bit is seen until it is cleared and
-	 * the waiter told, so that no bit is left over for the next waiter of
-	 * the slot
+	 * @lock: protects @used and the waiters; held from when a FIRED bit is
+	 * seen until it is cleared and the waiter told, so that no bit is left
+	 * over for the next waiter of the slot
 	 */
 	spinlock_t lock;
-	wait_queue_head_t room;
 	DECLARE_BITMAP(used, VMSHM_SLOTS);
 	struct vmshm_slot slot[VMSHM_SLOTS];
 };
@@ -64,24 +76,34 @@ struct vmshm_slots {
  * @VMSHM_SLOT_HOLDS: kept for as long as a file holds a word
  * @VMSHM_SLOT_POLLS: kept for as long as a file polls a word
  * @VMSHM_SLOT_WAITS: one wait; some slots are reserved for this use
+ * @VMSHM_SLOT_WAITS_SPARE: the same, unless few slots are free
  */
 enum vmshm_slot_use {
 	VMSHM_SLOT_HOLDS,
 	VMSHM_SLOT_POLLS,
 	VMSHM_SLOT_WAITS,
+	VMSHM_SLOT_WAITS_SPARE,
 };
 
 void vmshm_slot_waiter_init(struct vmshm_slot_waiter *waiter);
+void vmshm_slot_waiter_fire(struct vmshm_slots *slots,
+			    struct vmshm_slot_waiter *waiter);
+bool vmshm_slots_enter(struct vmshm_slots *slots);
+void vmshm_slots_leave(struct vmshm_slots *slots);
 int vmshm_slot_get(struct vmshm_slots *slots, enum vmshm_slot_use use,
-		   struct vmshm_slot_waiter *waiter);
+		   u64 place, kuid_t user, struct vmshm_slot_waiter *waiter);
 void vmshm_slot_put(struct vmshm_slots *slots, unsigned int n);
-void vmshm_slot_start(struct vmshm_dev *vdev, unsigned int n, u64 place,
+void vmshm_slot_start(struct vmshm_slots *slots, unsigned int n, u64 place,
 		      u64 control);
-u64 vmshm_slot_control(struct vmshm_dev *vdev, unsigned int n);
-void vmshm_slot_wake(struct vmshm_dev *vdev, u64 place, u32 count);
-bool vmshm_slot_stop(struct vmshm_dev *vdev, unsigned int n, bool pass_on);
-void vmshm_slots_init(struct vmshm_dev *vdev, struct pci_dev *pdev);
-void vmshm_slots_stop(struct vmshm_dev *vdev);
-void vmshm_slots_exit(struct vmshm_dev *vdev);
+u64 vmshm_slot_control(struct vmshm_slots *slots, unsigned int n);
+void vmshm_slot_wake(struct vmshm_slots *slots, u64 place, u32 count);
+bool vmshm_slot_disarm(struct vmshm_slots *slots, unsigned int n);
+void vmshm_slot_keep(struct vmshm_slots *slots, unsigned int n,
+		     struct page *page);
+bool vmshm_slot_stop(struct vmshm_slots *slots, unsigned int n, bool pass_on);
+struct vmshm_slots *vmshm_slots_new(struct pci_dev *pdev, void __iomem *regs,
+				    bool memory);
+void vmshm_slots_stop(struct vmshm_slots *slots);
+void vmshm_slots_exit(struct vmshm_slots *slots);
 
 #endif /* VMSHM_SLOT_H */

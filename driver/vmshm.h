@@ -18,6 +18,7 @@ struct inode;
 struct vmshm_arena;
 struct vmshm_buffer;
 struct vmshm_mailboxes;
+struct vmshm_queue;
 struct vmshm_recent;
 struct vmshm_slots;
 
@@ -35,6 +36,7 @@ struct vmshm_slots;
  * @features: VMSHM_F_* of <vmshm/regs.h>
  * @mailboxes: or NULL: then commands go through registers
  * @slots: or NULL: then waiting is not supported
+ * @queue: waiters of this guest; or NULL, as @slots
  * @gone: the PCI function no longer belongs to the driver
  * @buffer: the object that BAR1 shows, or NULL
  * @changes: counts commands of the driver that change objects
@@ -65,6 +67,7 @@ struct vmshm_dev {
 	u32 features;
 	struct vmshm_mailboxes *mailboxes;
 	struct vmshm_slots *slots;
+	struct vmshm_queue *queue;
 
 	/** @lock: protects the registers, @gone and @buffer */
 	struct mutex lock;

@@ -26,6 +26,8 @@ struct vmshm_dev;
  * @kref: the last reference is dropped under vdev->vnodes_lock
  * @ident: identity of the object
  * @inode: pages and user mappings belong to its i_mapping
+ * @look_skip: so many waits for words of the object do not busy-poll
+ * @look_next_skip: so many waits did not busy-poll last time
  * @gone: the device is gone, and with it the pages
  * @users: open files; the extents stay as long as there are any
  * @readonly: attached for reading only; valid while there are @users
@@ -51,6 +53,8 @@ struct vmshm_vnode {
 	struct kref kref;
 	u64 ident;
 	struct inode *inode;
+	unsigned int look_skip;
+	unsigned int look_next_skip;
 
 	/** @lock: protects all members below */
 	struct mutex lock;

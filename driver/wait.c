@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm waiting and waking: futex(2) on the host, by slots of the device.
+ * VMShm waiting and waking: futex(2) on words of objects.
  *
- * A slot waits on the host for one waiter here. Who gives up looks once more
- * whether the slot has fired; if it has, the wake-up was for this waiter, and
- * if it has not, the device passes on what comes too late.
- *
- * Before that, where it has helped lately, the waiter looks for a while: to
- * fall asleep and to wake up takes longer than most answers do. It is in no
- * queue then, as if its call had come a little later.
+ * A waiter busy-polls the word for a short time before it sleeps, if that has
+ * helped lately: falling asleep and waking up take longer than most answers
+ * do. The waiter is in no queue then, as if its call had come a little later.
  */
 #include <linux/err.h>
-#include <linux/hrtimer.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/sched/clock.h>
@@ -21,124 +17,21 @@
 
 #include <vmshm/ioctl.h>
 
-#include "slot.h"
+#include "queue.h"
 #include "vmshm.h"
+#include "vnode.h"
 #include "wait.h"
 #include "word.h"
 
-/* How long to wait for a slot before the program is to look again */
-#define VMSHM_WAIT_FOR_SLOT_MS 10
-/* After looks in vain: waits without one, at most, until it is tried again */
-#define VMSHM_LOOK_SKIP_MOST 63
+/* After busy-polling in vain: so many waits do without it, at most */
+#define VMSHM_WAIT_SKIP_MOST 63
 
 static unsigned int vmshm_wait_look_us = 50;
 module_param_named(look_us, vmshm_wait_look_us, uint, 0644);
 MODULE_PARM_DESC(look_us,
-		 "Microseconds to look for a change before sleeping, at most; 0: never");
+		 "Microseconds to busy-poll before sleeping, at most; 0: never");
 
-/* From now to a deadline of CLOCK_MONOTONIC; negative: there is none. */
-static ktime_t vmshm_wait_time_left(s64 deadline)
-{
-	if (deadline < 0)
-		return KTIME_MAX;
-	return max_t(s64, deadline - ktime_get_ns(), 0);
-}
-
-/* What a wait with a time limit says, as our callers say it */
-static int vmshm_wait_error(int err)
-{
-	if (err == -ETIME)
-		return -ETIMEDOUT;
-	/* With a deadline, not a duration, the call can simply be made anew. */
-	return err ? -ERESTARTSYS : 0;
-}
-
-/* No need to wait: there is a slot, or no device. */
-static bool vmshm_wait_try(struct vmshm_dev *vdev,
-			   struct vmshm_slot_waiter *waiter, int *n)
-{
-	*n = vmshm_slot_get(vdev->slots, VMSHM_SLOT_WAITS, waiter);
-	return *n >= 0 || READ_ONCE(vdev->gone);
-}
-
-/*
- * The number of a slot that is free now, or soon. Else -EAGAIN: who waits here
- * is in no queue, and those who have the slots may wait for what it does next.
- */
-static int vmshm_wait_for_slot(struct vmshm_dev *vdev,
-			       struct vmshm_slot_waiter *waiter, s64 deadline)
-{
-	const ktime_t most = ms_to_ktime(VMSHM_WAIT_FOR_SLOT_MS);
-	ktime_t left = vmshm_wait_time_left(deadline);
-	int n, err;
-
-	err = wait_event_interruptible_hrtimeout(vdev->slots->room,
-						 vmshm_wait_try(vdev, waiter,
-								&n),
-						 min(left, most));
-	if (err == -ETIME && left > most)
-		return -EAGAIN;
-	if (err)
-		return vmshm_wait_error(err);
-	return n < 0 ? -ENODEV : n;
-}
-
-static int vmshm_wait_arm(struct vmshm_dev *vdev, unsigned int n, u64 place,
-			  u32 expected)
-{
-	int err = 0;
-
-	mutex_lock(&vdev->lock);
-	if (vdev->gone)
-		err = -ENODEV;
-	else
-		vmshm_slot_start(vdev, n, place, VMSHM_SLOT_ARM | expected);
-	mutex_unlock(&vdev->lock);
-	return err;
-}
-
-static bool vmshm_wait_done(struct vmshm_dev *vdev,
-			    struct vmshm_slot_waiter *waiter)
-{
-	return READ_ONCE(waiter->fired) || READ_ONCE(vdev->gone);
-}
-
-/* Sleeps until the slot fires. */
-static int vmshm_wait_sleep(struct vmshm_dev *vdev,
-			    struct vmshm_slot_waiter *waiter, s64 deadline)
-{
-	ktime_t left = vmshm_wait_time_left(deadline);
-	int err;
-
-	err = wait_event_interruptible_hrtimeout(waiter->wait,
-						 vmshm_wait_done(vdev, waiter),
-						 left);
-	return vmshm_wait_error(err);
-}
-
-static int vmshm_wait_at(struct vmshm_dev *vdev, u64 place, u32 expected,
-			 s64 deadline)
-{
-	struct vmshm_slot_waiter waiter;
-	int n, err;
-
-	vmshm_slot_waiter_init(&waiter);
-	n = vmshm_wait_for_slot(vdev, &waiter, deadline);
-	if (n < 0)
-		return n == -EAGAIN ? 0 : n;
-	err = vmshm_wait_arm(vdev, n, place, expected);
-	if (!err) {
-		err = vmshm_wait_sleep(vdev, &waiter, deadline);
-		if (err && vmshm_slot_stop(vdev, n, false))
-			err = 0;
-	}
-	vmshm_slot_put(vdev->slots, n);
-	if (!err && READ_ONCE(vdev->gone) && !READ_ONCE(waiter.fired))
-		err = -ENODEV;
-	return err;
-}
-
-/* A processor that has nothing better to do, nor been told to stop */
+/* A processor with nothing better to do, and a task that is to go on */
 static bool vmshm_wait_may_look(struct vmshm_dev *vdev)
 {
 	return single_task_running() && !need_resched() &&
@@ -146,22 +39,24 @@ static bool vmshm_wait_may_look(struct vmshm_dev *vdev)
 }
 
 /* How long it may take, nanoseconds */
-static u64 vmshm_wait_look_most(s64 deadline)
+static u64 vmshm_wait_look_most(const struct vmshm_queue_deadline *deadline)
 {
-	u64 most = (u64)READ_ONCE(vmshm_wait_look_us) * NSEC_PER_USEC;
+	s64 most = (s64)READ_ONCE(vmshm_wait_look_us) * NSEC_PER_USEC;
+	ktime_t now;
 
-	if (deadline < 0)
+	if (deadline->none)
 		return most;
-	return min_t(u64, most, vmshm_wait_time_left(deadline));
+	now = deadline->clock == CLOCK_REALTIME ? ktime_get_real() :
+						  ktime_get();
+	return clamp_t(s64, ktime_sub(deadline->time, now), 0, most);
 }
 
 /* Whether the word has another value than @expected within that time */
-static bool vmshm_wait_look(struct vmshm_dev *vdev, struct vmshm_word *word,
-			    u32 expected, u64 most)
+static bool vmshm_wait_look(struct vmshm_word *word, u32 expected, u64 most)
 {
 	u64 end = local_clock() + most;
 
-	while (vmshm_wait_may_look(vdev) && local_clock() < end) {
+	while (vmshm_wait_may_look(word->vnode->vdev) && local_clock() < end) {
 		if (vmshm_word_read(word) != expected)
 			return true;
 		cpu_relax();
@@ -170,43 +65,46 @@ static bool vmshm_wait_look(struct vmshm_dev *vdev, struct vmshm_word *word,
 }
 
 /*
- * The same, if it has paid off for this file lately, and now and then to see
- * if it does. Two who count at the same time do no harm.
+ * The same, if it has helped the waiters of this object lately, and now and
+ * then to see if it does. Two that count at the same time do no harm.
  */
-static bool vmshm_wait_look_perhaps(struct vmshm_word_file *wfile,
-				    struct vmshm_word *word, u32 expected,
-				    s64 deadline)
+static bool vmshm_wait_look_perhaps(struct vmshm_word *word, u32 expected,
+				    const struct vmshm_queue_deadline *deadline)
 {
-	unsigned int skip = READ_ONCE(wfile->skip);
+	struct vmshm_vnode *vnode = word->vnode;
+	unsigned int skip = READ_ONCE(vnode->look_skip);
 	bool found;
 	u64 most;
 
 	if (skip) {
-		WRITE_ONCE(wfile->skip, skip - 1);
+		WRITE_ONCE(vnode->look_skip, skip - 1);
 		return false;
 	}
 	most = vmshm_wait_look_most(deadline);
-	if (!most || !vmshm_wait_may_look(wfile->vdev))
+	if (!most || !vmshm_wait_may_look(vnode->vdev))
 		return false;
-	found = vmshm_wait_look(wfile->vdev, word, expected, most);
+	found = vmshm_wait_look(word, expected, most);
 	skip = found ? 0 :
-		       min_t(unsigned int, VMSHM_LOOK_SKIP_MOST,
-			     2 * READ_ONCE(wfile->next_skip) + 1);
-	WRITE_ONCE(wfile->next_skip, skip);
-	WRITE_ONCE(wfile->skip, skip);
+		       min_t(unsigned int, VMSHM_WAIT_SKIP_MOST,
+			     2 * READ_ONCE(vnode->look_next_skip) + 1);
+	WRITE_ONCE(vnode->look_next_skip, skip);
+	WRITE_ONCE(vnode->look_skip, skip);
 	return found;
 }
 
-/*
- * Waits until somebody wakes the word at @offset of the object, on this side of
- * the border or on the other, if it is @expected. @deadline: CLOCK_MONOTONIC,
- * nanoseconds; negative: none. Errors: see <vmshm/ioctl.h>.
+/**
+ * vmshm_wait() - wait until a word is woken, in the guest or on the host
+ * @vdev: the device
+ * @vnode: the object, or NULL
+ * @offset: of the word; bytes into the object
+ * @expected: the value that the word has to have
+ * @deadline: when to give up
+ *
+ * Return: as vmshm_queue_wait(), or another error as <vmshm/ioctl.h> says.
  */
-static int vmshm_wait_word(struct vmshm_word_file *wfile,
-			   struct vmshm_vnode *vnode, u64 offset, u32 expected,
-			   s64 deadline)
+int vmshm_wait(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
+	       u32 expected, const struct vmshm_queue_deadline *deadline)
 {
-	struct vmshm_dev *vdev = wfile->vdev;
 	struct vmshm_word word;
 	int err;
 
@@ -214,44 +112,61 @@ static int vmshm_wait_word(struct vmshm_word_file *wfile,
 	if (err)
 		return err;
 	if (vmshm_word_read(&word) != expected ||
-	    vmshm_wait_look_perhaps(wfile, &word, expected, deadline))
+	    vmshm_wait_look_perhaps(&word, expected, deadline))
 		err = -EAGAIN;
-	/* The page holds the place of the word. */
 	if (!err)
-		err = vmshm_wait_at(vdev, word.place, expected, deadline);
-	put_page(word.page);
-	return err;
-}
-
-/* Wakes up to @count waiters, 0xffff and more: all. */
-static int vmshm_wait_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
-			   u64 offset, u32 count)
-{
-	struct vmshm_word word;
-	int err;
-
-	err = vmshm_word_get(vdev, vnode, offset, &word);
-	if (err)
-		return err;
-	mutex_lock(&vdev->lock);
-	if (vdev->gone)
-		err = -ENODEV;
-	else
-		vmshm_slot_wake(vdev, word.place, count);
-	mutex_unlock(&vdev->lock);
+		err = vmshm_queue_wait(vdev->queue, &word, expected, deadline);
 	put_page(word.page);
 	return err;
 }
 
 /**
+ * vmshm_wait_wake() - wake waiters of a word
+ * @vdev: the device
+ * @vnode: the object, or NULL
+ * @offset: of the word; bytes into the object
+ * @count: how many at most; 0xffff and more: all
+ *
+ * Return: as vmshm_queue_wake(), or another error as <vmshm/ioctl.h> says.
+ */
+int vmshm_wait_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
+		    u64 offset, u32 count)
+{
+	struct vmshm_word word;
+	int ret;
+
+	ret = vmshm_word_get(vdev, vnode, offset, &word);
+	if (ret)
+		return ret;
+	/* The device takes this for all, so the queue does, too. */
+	if (count >= 0xffff)
+		count = U32_MAX;
+	ret = vmshm_queue_wake(vdev->queue, &word, count);
+	put_page(word.page);
+	return ret;
+}
+
+static long vmshm_wait_until(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
+			     u64 offset, u32 expected, s64 deadline)
+{
+	struct vmshm_queue_deadline until = {
+		.none = deadline < 0,
+		.clock = CLOCK_MONOTONIC,
+		.time = deadline,
+	};
+
+	return vmshm_wait(vdev, vnode, offset, expected, &until);
+}
+
+/**
  * vmshm_wait_ioctl() - VMSHM_IOC_WAIT
- * @wfile: of the file
+ * @vdev: the device
  * @vnode: the object of the file, or NULL
  * @arg: struct vmshm_ioc_wait of the user
  *
  * Return: 0 or a negative errno.
  */
-long vmshm_wait_ioctl(struct vmshm_word_file *wfile, struct vmshm_vnode *vnode,
+long vmshm_wait_ioctl(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		      void __user *arg)
 {
 	struct vmshm_ioc_wait wait;
@@ -260,8 +175,8 @@ long vmshm_wait_ioctl(struct vmshm_word_file *wfile, struct vmshm_vnode *vnode,
 		return -EFAULT;
 	if (wait.reserved)
 		return -EINVAL;
-	return vmshm_wait_word(wfile, vnode, wait.offset, wait.expected,
-			       wait.deadline);
+	return vmshm_wait_until(vdev, vnode, wait.offset, wait.expected,
+				wait.deadline);
 }
 
 /**
@@ -276,10 +191,12 @@ long vmshm_wait_ioctl_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 			   void __user *arg)
 {
 	struct vmshm_ioc_wake wake;
+	int ret;
 
 	if (copy_from_user(&wake, arg, sizeof(wake)))
 		return -EFAULT;
 	if (wake.reserved)
 		return -EINVAL;
-	return vmshm_wait_wake(vdev, vnode, wake.offset, wake.count);
+	ret = vmshm_wait_wake(vdev, vnode, wake.offset, wake.count);
+	return min(ret, 0);
 }

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMShm waiting and waking: VMSHM_IOC_WAIT and VMSHM_IOC_WAKE.
+ * VMShm waiting and waking: futex(2) on words of objects.
  */
 #ifndef VMSHM_WAIT_H
 #define VMSHM_WAIT_H
 
 #include <linux/compiler_types.h>
+#include <linux/types.h>
 
 struct vmshm_dev;
+struct vmshm_queue_deadline;
 struct vmshm_vnode;
-struct vmshm_word_file;
 
-long vmshm_wait_ioctl(struct vmshm_word_file *wfile, struct vmshm_vnode *vnode,
+int vmshm_wait(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
+	       u32 expected, const struct vmshm_queue_deadline *deadline);
+int vmshm_wait_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
+		    u64 offset, u32 count);
+long vmshm_wait_ioctl(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		      void __user *arg);
 long vmshm_wait_ioctl_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 			   void __user *arg);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm words: 32-bit 32-bit words of objects.
+ * VMShm words: 32-bit words of objects.
  */
 #include <linux/atomic.h>
 #include <linux/err.h>
@@ -40,6 +40,8 @@ int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 	page = vmshm_content_page(vnode, offset & PAGE_MASK);
 	if (!IS_ERR(page)) {
 		extent = vmshm_extent_find(&vnode->extents, offset);
+		word->vnode = vnode;
+		word->offset = offset;
 		word->page = page;
 		word->index = offset_in_page(offset) / sizeof(u32);
 		word->place = vmshm_extent_place(extent, offset);
@@ -54,7 +56,7 @@ int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
  *
  * Return: the value.
  */
-u32 vmshm_word_read(struct vmshm_word *word)
+u32 vmshm_word_read(const struct vmshm_word *word)
 {
 	u32 *kaddr = kmap_local_page(word->page);
 	u32 value = READ_ONCE(kaddr[word->index]);

@@ -18,11 +18,15 @@ struct vmshm_vnode;
 
 /**
  * struct vmshm_word - an aligned 32-bit word
+ * @vnode: the object
+ * @offset: bytes into the object
  * @page: the page it is in; the reference keeps @place
  * @index: of the word in the page
  * @place: bytes into BAR4
  */
 struct vmshm_word {
+	struct vmshm_vnode *vnode;
+	u64 offset;
 	struct page *page;
 	unsigned int index;
 	u64 place;
@@ -37,15 +41,12 @@ struct vmshm_word {
  * @holder: the open files of the process that holds; its close() ends the hold
  * @waiter: of the slot that polls
  * @armed: the slot that polls was armed
- * @skip: so many waits do not busy-poll
- * @next_skip: so many waits did not busy-poll last time
  */
 struct vmshm_word_file {
 	struct vmshm_dev *vdev;
 	struct list_head node;
 	/**
-	 * @lock: protects all members below but @skip and @next_skip; poll(2)
-	 * does not take it
+	 * @lock: protects all members below; poll(2) does not take it
 	 */
 	struct mutex lock;
 	int polling;
@@ -53,13 +54,11 @@ struct vmshm_word_file {
 	fl_owner_t holder;
 	struct vmshm_slot_waiter waiter;
 	bool armed;
-	unsigned int skip;
-	unsigned int next_skip;
 };
 
 int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		   u64 offset, struct vmshm_word *word);
-u32 vmshm_word_read(struct vmshm_word *word);
+u32 vmshm_word_read(const struct vmshm_word *word);
 u32 vmshm_word_exchange(struct vmshm_word *word, u32 old, u32 new);
 
 #endif /* VMSHM_WORD_H */

@@ -75,13 +75,18 @@ struct vmshm_ioc_wake {
  *	EOPNOTSUPP	the device or the host's kernel cannot do it
  *	ENXIO		nothing is attached through this file
  *	ENODEV		the device was unplugged or taken from the driver
- * Of each device 64 can wait at a time; others return for no reason after a few
- * milliseconds. Where it has helped lately, the driver looks for a while before
- * it sleeps (its parameter look_us) whether the word changes, and then says
- * EAGAIN.
+ *	ENOMEM		the guest has no memory
+ * Any number of waiters can sleep. A device has 64 slots for words that are
+ * waited for or polled, of which a user other than root gets 32; waiters of one
+ * word share a slot if there are few. Beyond that, a wake-up from outside the
+ * guest takes up to 10 ms, and needs a word that was changed. If it has helped
+ * lately, a waiter busy-polls for a short time before it sleeps (parameter
+ * look_us of the driver), and returns EAGAIN if the word changes.
  */
 #define VMSHM_IOC_WAIT	_IOW(0xe6, 1, struct vmshm_ioc_wait)
-/* 0, whoever was woken; errors as above. */
+/*
+ * 0, however many were woken; waiters of this guest are first. Errors as above.
+ */
 #define VMSHM_IOC_WAKE	_IOW(0xe6, 2, struct vmshm_ioc_wake)
 
 /*
@@ -101,7 +106,8 @@ struct vmshm_ioc_word {
  * polls as always ready. An unplug: POLLERR and POLLHUP, with POLLIN if it was
  * so before. Does not wait. Errors as for WAIT, EAGAIN, ETIMEDOUT and EINTR
  * excepted, and
- *	ENOSPC	48 words are polled through this device, or so many waited for
+ *	ENOSPC	48 words are polled through this device, 24 of them by this
+ *		user (but root), or as many are waited for
  */
 #define VMSHM_IOC_POLL	_IOW(0xe6, 3, struct vmshm_ioc_word)
 
@@ -117,8 +123,8 @@ struct vmshm_ioc_word {
  *	EAGAIN	the word has another value
  *	EBUSY	this file holds a word already
  *	EBADF	the file is not open for writing
- *	ENOSPC	32 words are held through this device, or the host has no
- *		thread left
+ *	ENOSPC	32 words are held through this device, 16 of them by this user
+ *		(but root), or the host has no thread left
  */
 #define VMSHM_IOC_HOLD	_IOW(0xe6, 4, struct vmshm_ioc_word)
 

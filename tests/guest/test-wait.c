@@ -254,6 +254,112 @@ T_TEST(turns_of_more_waiters_than_slots)
 		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
 }
 
+/*
+ * Waiters of one word share slots when there are few. Waiters of many words
+ * get one in turn. None is left asleep.
+ */
+static void many_waiters(int count, int words_used)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int i, status;
+
+	for (i = 0; i < count; i++)
+		if (!t_fork()) {
+			while (!words[i % words_used])
+				wait_word(i % words_used, 0, -1);
+			_exit(0);
+		}
+	for (i = 0; i < words_used; i++) {
+		words[i] = 1;
+		/* By turns from here and from the host */
+		if (i % 2)
+			T_EQ(wake_word(i, 0xffff), 0);
+		else
+			t_host("wake %s %d 10000", name, i * 4);
+	}
+	for (i = 0; i < count; i++)
+		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
+}
+
+T_TEST(five_hundred_waiters_of_one_word)
+{
+	many_waiters(500, 1);
+}
+
+T_TEST(five_hundred_waiters_of_as_many_words)
+{
+	many_waiters(500, 500);
+}
+
+/* Two words: the waiters of one do not hide those of the other. */
+T_TEST(five_hundred_waiters_of_two_words)
+{
+	many_waiters(500, 2);
+}
+
+T_TEST(waiters_that_sleep_make_no_calls)
+{
+	volatile unsigned int *words = words_map(words_name());
+	enum { WAITERS = 200, COUNT = 1024 };
+	int i, status;
+
+	/* A waiter that wakes up for no reason counts that. */
+	for (i = 0; i < WAITERS; i++) {
+		pid_t pid = t_fork();
+
+		if (!pid) {
+			while (!words[i]) {
+				wait_word(i, 0, -1);
+				__sync_fetch_and_add(&words[COUNT], 1);
+			}
+			_exit(0);
+		}
+		words_asleep(pid);
+	}
+	/* The time in which each of them would have looked ten times */
+	T_ERRNO(wait_word(COUNT + 1, 0, now() + 100000000), ETIMEDOUT);
+	T_EQ(words[COUNT], 0);
+	for (i = 0; i < WAITERS; i++) {
+		words[i] = 1;
+		T_EQ(wake_word(i, 1), 0);
+	}
+	for (i = 0; i < WAITERS; i++)
+		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
+}
+
+/* A user other than root gets half of the slots. The rest works without. */
+T_TEST(one_user_does_not_take_all_slots)
+{
+	volatile unsigned int *words = words_map(words_name());
+	int i, status, files[SLOTS];
+
+	for (i = 0; i < SLOTS; i++)
+		files[i] = words_open(words_name(), O_RDWR);
+	T_EQ(setresuid(65534, 65534, 0), 0);
+	for (i = 0; i < 24; i++)
+		T_EQ(do_word(files[i], VMSHM_IOC_POLL, 0, 0), 0);
+	T_ERRNO(do_word(files[24], VMSHM_IOC_POLL, 0, 0), ENOSPC);
+	for (i = 0; i < 16; i++)
+		T_EQ(do_word(files[i], VMSHM_IOC_HOLD, 100 + i, 0), 0);
+	T_ERRNO(do_word(files[16], VMSHM_IOC_HOLD, 200, 0), ENOSPC);
+	for (i = 0; i < SLOTS; i++)
+		if (!t_fork()) {
+			while (!words[i])
+				wait_word(i, 0, -1);
+			_exit(0);
+		}
+	T_EQ(setresuid(0, 0, 0), 0);
+	T_EQ(do_word(files[24], VMSHM_IOC_POLL, 0, 0), 0);
+	T_EQ(do_word(files[16], VMSHM_IOC_HOLD, 200, 0), 0);
+	for (i = 0; i < SLOTS; i++) {
+		words[i] = 1;
+		T_EQ(wake_word(i, 1), 0);
+	}
+	for (i = 0; i < SLOTS; i++)
+		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
+}
+
 static void on_signal(int number)
 {
 }

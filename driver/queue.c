@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm queues: the waiters of this guest, by word.
+ *
+ * A wake-up by a task of this guest goes to waiters of this guest first. The
+ * rest of it goes to the host. A wake-up by anybody else reaches the slot of a
+ * group, and all waiters of that group, by the interrupt.
+ *
+ * No wake-up is lost:
+ * - A waiter compares the word under the lock of the bucket, and a waker in
+ *   this guest takes that lock after it has changed the word.
+ * - The host compares again, when the slot is armed.
+ * - A slot that loses its last waiter is disarmed. If it has fired before, a
+ *   wake-up of the host has reached it. It belongs to the waiter that leaves
+ *   by itself, and is passed on if that waiter was woken by a task here.
+ * docs/waiting.md has the reasons, tests/model/local.pml the proof.
+ */
+#include <linux/cred.h>
+#include <linux/err.h>
+#include <linux/hash.h>
+#include <linux/hrtimer.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "queue.h"
+#include "slot.h"
+#include "word.h"
+
+#define VMSHM_QUEUE_BUCKETS 256
+/* How often the words of groups without a slot are looked at */
+#define VMSHM_QUEUE_PARK_MS 10
+
+/* Waiters of one word that expect the same value, and share a slot */
+struct vmshm_queue_group {
+	/* Of the bucket; empty once the group has ended */
+	struct list_head node;
+	/* struct vmshm_queue_waiter, in the order in which they came */
+	struct list_head waiters;
+	/* Tasks that use the group: waiters, and those that are leaving */
+	unsigned int users;
+	/* Its page keeps the place of the word. */
+	struct vmshm_word word;
+	u32 expected;
+	/* Whose limit the slot counts for */
+	kuid_t user;
+	/* A slot, or negative: parked */
+	int slot;
+	/* What the slot tells */
+	struct vmshm_slot_waiter signal;
+};
+
+/* The waiters of some words */
+struct vmshm_queue_bucket {
+	/* Protects the groups, and all that is in them. */
+	struct mutex lock;
+	/* struct vmshm_queue_group, in the order in which they began to wait */
+	struct list_head groups;
+};
+
+struct vmshm_queue {
+	struct vmshm_slots *slots;
+	struct delayed_work park_work;
+	struct vmshm_queue_bucket bucket[VMSHM_QUEUE_BUCKETS];
+};
+
+struct vmshm_queue_waiter {
+	/* Of the group; empty once a task of this guest has woken it */
+	struct list_head node;
+	struct task_struct *task;
+	bool woken;
+};
+
+static struct vmshm_queue_bucket *
+vmshm_queue_bucket(struct vmshm_queue *queue, const struct vmshm_word *word)
+{
+	u64 key = (u64)(uintptr_t)word->vnode + word->offset;
+
+	return &queue->bucket[hash_64(key, ilog2(VMSHM_QUEUE_BUCKETS))];
+}
+
+static bool vmshm_queue_is_of(const struct vmshm_queue_group *group,
+			      const struct vmshm_word *word)
+{
+	return group->word.vnode == word->vnode &&
+	       group->word.offset == word->offset &&
+	       !READ_ONCE(group->signal.fired);
+}
+
+static struct vmshm_queue_group *
+vmshm_queue_group_new(const struct vmshm_word *word, u32 expected)
+{
+	struct vmshm_queue_group *group;
+
+	group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
+	if (!group)
+		return NULL;
+	INIT_LIST_HEAD(&group->node);
+	INIT_LIST_HEAD(&group->waiters);
+	group->word = *word;
+	get_page(group->word.page);
+	group->expected = expected;
+	group->user = current_fsuid();
+	group->slot = -1;
+	vmshm_slot_waiter_init(&group->signal);
+	return group;
+}
+
+static void vmshm_queue_group_free(struct vmshm_queue_group *group)
+{
+	put_page(group->word.page);
+	kfree(group);
+}
+
+static void vmshm_queue_park(struct vmshm_queue *queue)
+{
+	schedule_delayed_work(&queue->park_work,
+			      msecs_to_jiffies(VMSHM_QUEUE_PARK_MS));
+}
+
+/* Gives the group a slot, or says -ENOSPC or -ENODEV. */
+static int vmshm_queue_arm(struct vmshm_queue *queue,
+			   struct vmshm_queue_group *group, bool spare)
+{
+	struct vmshm_slots *slots = queue->slots;
+	enum vmshm_slot_use use;
+	int n;
+
+	use = spare ? VMSHM_SLOT_WAITS_SPARE : VMSHM_SLOT_WAITS;
+	n = vmshm_slot_get(slots, use, group->word.place, group->user,
+			   &group->signal);
+	if (n < 0)
+		return n;
+	if (!vmshm_slots_enter(slots)) {
+		vmshm_slot_put(slots, n);
+		return -ENODEV;
+	}
+	vmshm_slot_start(slots, n, group->word.place,
+			 VMSHM_SLOT_ARM | group->expected);
+	vmshm_slots_leave(slots);
+	group->slot = n;
+	return 0;
+}
+
+/*
+ * The group takes no more waiters and no more wake-ups. True: one of the host
+ * had reached it by then.
+ */
+static bool vmshm_queue_end(struct vmshm_queue *queue,
+			    struct vmshm_queue_group *group)
+{
+	bool fired;
+
+	if (list_empty(&group->node))
+		return false;
+	list_del_init(&group->node);
+	if (group->slot < 0)
+		return false;
+	fired = vmshm_slot_disarm(queue->slots, group->slot);
+	vmshm_slot_put(queue->slots, group->slot);
+	group->slot = -1;
+	return fired;
+}
+
+/* A group that the waiter can join, or NULL */
+static struct vmshm_queue_group *
+vmshm_queue_find(struct vmshm_queue_bucket *bucket,
+		 const struct vmshm_word *word, u32 expected)
+{
+	struct vmshm_queue_group *group;
+
+	list_for_each_entry(group, &bucket->groups, node)
+		if (group->expected == expected &&
+		    vmshm_queue_is_of(group, word))
+			return group;
+	return NULL;
+}
+
+/*
+ * The group that the waiter is in from now on: one of its own if there are
+ * slots to spare, else one that is there, else one of its own in any case.
+ */
+static struct vmshm_queue_group *
+vmshm_queue_join(struct vmshm_queue *queue, struct vmshm_queue_bucket *bucket,
+		 struct vmshm_queue_group **fresh)
+{
+	struct vmshm_queue_group *group = *fresh;
+	struct vmshm_queue_group *other;
+	int err;
+
+	err = vmshm_queue_arm(queue, group, true);
+	if (err == -ENOSPC) {
+		other = vmshm_queue_find(bucket, &group->word, group->expected);
+		if (other)
+			return other;
+		err = vmshm_queue_arm(queue, group, false);
+	}
+	if (err == -ENOSPC && READ_ONCE(queue->slots->gone))
+		err = -ENODEV;
+	if (err && err != -ENOSPC)
+		return ERR_PTR(err);
+	list_add_tail(&group->node, &bucket->groups);
+	if (err)
+		vmshm_queue_park(queue);
+	*fresh = NULL;
+	return group;
+}
+
+static int vmshm_queue_sleep(const struct vmshm_queue_deadline *deadline)
+{
+	ktime_t time = deadline->time;
+
+	if (signal_pending(current))
+		return -ERESTARTSYS;
+	if (deadline->none) {
+		schedule();
+		return 0;
+	}
+	/* 0: the deadline has passed. It may have done so before the call. */
+	return schedule_hrtimeout_range_clock(&time, current->timer_slack_ns,
+					      HRTIMER_MODE_ABS,
+					      deadline->clock) ?
+		       0 :
+		       -ETIMEDOUT;
+}
+
+/* Sleeps until the waiter or its whole group is woken. */
+static int vmshm_queue_wait_event(struct vmshm_queue *queue,
+				  struct vmshm_queue_group *group,
+				  struct vmshm_queue_waiter *waiter,
+				  const struct vmshm_queue_deadline *deadline)
+{
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	for (;;) {
+		prepare_to_wait(&group->signal.wait, &wait, TASK_INTERRUPTIBLE);
+		if (READ_ONCE(waiter->woken) ||
+		    READ_ONCE(group->signal.fired) ||
+		    READ_ONCE(queue->slots->gone))
+			break;
+		err = vmshm_queue_sleep(deadline);
+		if (err)
+			break;
+	}
+	finish_wait(&group->signal.wait, &wait);
+	return err;
+}
+
+/* What the wait has come to; @err is why the waiter stopped sleeping. */
+static int vmshm_queue_leave(struct vmshm_queue *queue,
+			     struct vmshm_queue_group *group,
+			     struct vmshm_queue_waiter *waiter, int err)
+{
+	bool woken = waiter->woken;
+
+	if (!woken) {
+		list_del_init(&waiter->node);
+		if (list_empty(&group->waiters))
+			woken = vmshm_queue_end(queue, group);
+		woken = woken || READ_ONCE(group->signal.fired);
+	}
+	if (!--group->users)
+		vmshm_queue_group_free(group);
+	if (woken)
+		return 0;
+	return err ?: -ENODEV;
+}
+
+/**
+ * vmshm_queue_wait() - wait until the word is woken
+ * @queue: the queue of the device
+ * @word: the word; the caller keeps its page and its vnode
+ * @expected: the value that the word has to have
+ * @deadline: when to give up
+ *
+ * Context: sleeps; takes no lock that a command takes.
+ * Return: 0 if the word was woken, or for no reason; -EAGAIN if the word has
+ * another value; -ETIMEDOUT; -ERESTARTSYS after a signal; -ENOMEM; -ENODEV if
+ * the device is gone.
+ */
+int vmshm_queue_wait(struct vmshm_queue *queue, struct vmshm_word *word,
+		     u32 expected, const struct vmshm_queue_deadline *deadline)
+{
+	struct vmshm_queue_bucket *bucket = vmshm_queue_bucket(queue, word);
+	struct vmshm_queue_waiter waiter = { .task = current };
+	struct vmshm_queue_group *fresh, *group;
+	int err;
+
+	fresh = vmshm_queue_group_new(word, expected);
+	if (!fresh)
+		return -ENOMEM;
+	mutex_lock(&bucket->lock);
+	if (vmshm_word_read(word) != expected)
+		group = ERR_PTR(-EAGAIN);
+	else
+		group = vmshm_queue_join(queue, bucket, &fresh);
+	if (!IS_ERR(group)) {
+		list_add_tail(&waiter.node, &group->waiters);
+		group->users++;
+	}
+	mutex_unlock(&bucket->lock);
+	if (fresh)
+		vmshm_queue_group_free(fresh);
+	if (IS_ERR(group))
+		return PTR_ERR(group);
+
+	err = vmshm_queue_wait_event(queue, group, &waiter, deadline);
+	mutex_lock(&bucket->lock);
+	err = vmshm_queue_leave(queue, group, &waiter, err);
+	mutex_unlock(&bucket->lock);
+	return err;
+}
+
+/* Wakes up to @count waiters of the group, in their order. */
+static u32 vmshm_queue_wake_group(struct vmshm_queue_group *group, u32 count)
+{
+	struct vmshm_queue_waiter *waiter, *next;
+	u32 woken = 0;
+
+	list_for_each_entry_safe(waiter, next, &group->waiters, node) {
+		if (woken == count)
+			break;
+		list_del_init(&waiter->node);
+		WRITE_ONCE(waiter->woken, true);
+		/* The task needs the lock of the bucket to go on. */
+		wake_up_process(waiter->task);
+		woken++;
+	}
+	return woken;
+}
+
+/**
+ * vmshm_queue_wake() - wake waiters of a word, those of this guest first
+ * @queue: the queue of the device
+ * @word: the word; the caller keeps its page and its vnode
+ * @count: how many to wake at the most
+ *
+ * Context: sleeps; takes no lock that a command takes.
+ * Return: how many waiters of this guest were woken, at most INT_MAX, or
+ * -ENODEV. How many waiters of others were woken is not known.
+ */
+int vmshm_queue_wake(struct vmshm_queue *queue, struct vmshm_word *word,
+		     u32 count)
+{
+	struct vmshm_queue_bucket *bucket = vmshm_queue_bucket(queue, word);
+	struct vmshm_queue_group *group, *next;
+	u32 woken = 0, passed_on = 0;
+
+	mutex_lock(&bucket->lock);
+	list_for_each_entry_safe(group, next, &bucket->groups, node) {
+		if (woken == count)
+			break;
+		if (!vmshm_queue_is_of(group, word))
+			continue;
+		woken += vmshm_queue_wake_group(group, count - woken);
+		if (list_empty(&group->waiters) &&
+		    vmshm_queue_end(queue, group))
+			passed_on++;
+	}
+	mutex_unlock(&bucket->lock);
+	/* More than the device can count means all. */
+	count = min_t(u64, U32_MAX, (u64)count - woken + passed_on);
+	if (count) {
+		if (!vmshm_slots_enter(queue->slots))
+			return -ENODEV;
+		vmshm_slot_wake(queue->slots, word->place, count);
+		vmshm_slots_leave(queue->slots);
+	}
+	return min_t(u32, woken, INT_MAX);
+}
+
+/* Under the lock of the bucket. Whether the group is parked still */
+static bool vmshm_queue_unpark(struct vmshm_queue *queue,
+			       struct vmshm_queue_group *group)
+{
+	if (group->slot >= 0 || READ_ONCE(group->signal.fired))
+		return false;
+	if (vmshm_word_read(&group->word) != group->expected) {
+		vmshm_slot_waiter_fire(queue->slots, &group->signal);
+		return false;
+	}
+	return vmshm_queue_arm(queue, group, false) == -ENOSPC;
+}
+
+/*
+ * The host does not know of groups without a slot. They get one that is free,
+ * or are woken when their word has changed.
+ */
+static void vmshm_queue_park_work(struct work_struct *work)
+{
+	struct vmshm_queue *queue = container_of(to_delayed_work(work),
+						 struct vmshm_queue, park_work);
+	struct vmshm_queue_group *group;
+	bool again = false;
+	int i;
+
+	for (i = 0; i < VMSHM_QUEUE_BUCKETS; i++) {
+		struct vmshm_queue_bucket *bucket = &queue->bucket[i];
+
+		if (list_empty_careful(&bucket->groups))
+			continue;
+		mutex_lock(&bucket->lock);
+		list_for_each_entry(group, &bucket->groups, node)
+			if (vmshm_queue_unpark(queue, group))
+				again = true;
+		mutex_unlock(&bucket->lock);
+	}
+	if (again)
+		vmshm_queue_park(queue);
+}
+
+/**
+ * vmshm_queue_new() - make a queue that is empty
+ * @slots: the slots of the device
+ *
+ * Return: the queue, which vmshm_queue_free() frees; or NULL.
+ */
+struct vmshm_queue *vmshm_queue_new(struct vmshm_slots *slots)
+{
+	struct vmshm_queue *queue = kvzalloc(sizeof(*queue), GFP_KERNEL);
+	int i;
+
+	if (!queue)
+		return NULL;
+	queue->slots = slots;
+	INIT_DELAYED_WORK(&queue->park_work, vmshm_queue_park_work);
+	for (i = 0; i < VMSHM_QUEUE_BUCKETS; i++) {
+		mutex_init(&queue->bucket[i].lock);
+		INIT_LIST_HEAD(&queue->bucket[i].groups);
+	}
+	return queue;
+}
+
+/**
+ * vmshm_queue_stop() - end all waits, because the device is gone
+ * @queue: the queue; its slots are stopped
+ */
+void vmshm_queue_stop(struct vmshm_queue *queue)
+{
+	struct vmshm_queue_group *group;
+	int i;
+
+	for (i = 0; i < VMSHM_QUEUE_BUCKETS; i++) {
+		struct vmshm_queue_bucket *bucket = &queue->bucket[i];
+
+		mutex_lock(&bucket->lock);
+		list_for_each_entry(group, &bucket->groups, node)
+			wake_up_all(&group->signal.wait);
+		mutex_unlock(&bucket->lock);
+	}
+	cancel_delayed_work_sync(&queue->park_work);
+}
+
+/**
+ * vmshm_queue_free() - free a queue that has no waiters
+ * @queue: the queue, or NULL
+ */
+void vmshm_queue_free(struct vmshm_queue *queue)
+{
+	int i;
+
+	if (!queue)
+		return;
+	for (i = 0; i < VMSHM_QUEUE_BUCKETS; i++)
+		mutex_destroy(&queue->bucket[i].lock);
+	kvfree(queue);
+}
