@@ -10,6 +10,7 @@
 #include <linux/err.h>
 #include <linux/genalloc.h>
 #include <linux/memremap.h>
+#include <linux/module.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
@@ -55,6 +56,7 @@ static int vmshm_arena_add_run(struct vmshm_arena *arena, size_t first,
 	run->first = first;
 	run->count = count;
 	run->pgmap.type = MEMORY_DEVICE_GENERIC;
+	run->pgmap.owner = THIS_MODULE;
 	run->pgmap.nr_range = 1;
 	run->pgmap.range.start = arena->base + first * VMSHM_BLOCK_SIZE;
 	run->pgmap.range.end =
@@ -141,6 +143,18 @@ void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size)
 	gen_pool_free(gen_pool_has_addr(arena->rw, addr, size) ? arena->rw :
 								 arena->ro,
 		      addr, size);
+}
+
+/**
+ * vmshm_arena_owns() - whether a page is of any arena
+ * @page: any page
+ *
+ * Return: true if it is.
+ */
+bool vmshm_arena_owns(struct page *page)
+{
+	return is_zone_device_page(page) &&
+	       vmshm_compat_page_pgmap(page)->owner == THIS_MODULE;
 }
 
 /**

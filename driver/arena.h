@@ -17,6 +17,7 @@ void vmshm_arena_destroy(struct vmshm_arena *arena);
 int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 		      u64 *place);
 void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size);
+bool vmshm_arena_owns(struct page *page);
 struct page *vmshm_arena_page(struct vmshm_arena *arena, u64 place);
 bool vmshm_arena_allows_pmd(struct vmshm_arena *arena);
 size_t vmshm_arena_size(struct vmshm_arena *arena);

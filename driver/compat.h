@@ -7,6 +7,8 @@
 #define VMSHM_COMPAT_H
 
 #include <linux/fs.h>
+#include <linux/ftrace.h>
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/splice.h>
 #include <linux/version.h>
@@ -70,7 +72,7 @@ vmshm_compat_fillattr(struct mnt_idmap *idmap, u32 mask, struct inode *inode,
 }
 
 static inline void vmshm_compat_inode_set_times(struct inode *inode,
-						struct timespec64 time)
+					 struct timespec64 time)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 	inode->i_atime = time;
@@ -121,9 +123,8 @@ static int vmshm_fs_create(struct mnt_idmap *idmap, struct inode *dir,	\
 }
 #endif
 
-static inline void
-vmshm_compat_set_dentry_ops(struct super_block *sb,
-			    const struct dentry_operations *ops)
+static inline void vmshm_compat_set_dentry_ops(struct super_block *sb,
+					const struct dentry_operations *ops)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 	sb->s_d_op = ops;
@@ -147,6 +148,15 @@ static inline bool vmshm_compat_inode_is_new(struct inode *inode)
 #else
 #define vmshm_compat_drop_inode inode_just_drop
 #endif
+
+static inline struct dev_pagemap *vmshm_compat_page_pgmap(struct page *page)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+	return page->pgmap;
+#else
+	return page_pgmap(page);
+#endif
+}
 
 static inline void vmshm_compat_page_set_index(struct page *page, pgoff_t index)
 {
@@ -174,7 +184,7 @@ static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 }
 
 static inline vm_fault_t vmshm_compat_insert_pmd(struct vm_fault *vmf,
-						 struct page *page, bool write)
+					  struct page *page, bool write)
 {
 	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(page_to_pfn(page),
 						      PFN_DEV | PFN_MAP),
@@ -232,5 +242,58 @@ static inline bool vmshm_compat_page_is_cached(struct page *page)
 	return true;
 #endif
 }
+
+/*
+ * futex.c needs an ftrace handler that sees arguments and can divert, and
+ * system calls as x86 has them.
+ */
+#if defined(CONFIG_X86_64) && defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) && \
+	defined(CONFIG_KPROBES)
+#define VMSHM_HAS_FUTEX
+
+/* From 6.7 on there are futex_wait(2) and other system calls for one futex. */
+#define VMSHM_COMPAT_HAS_FUTEX2 \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0))
+
+/* Flags of kernel/futex/futex.h */
+#if VMSHM_COMPAT_HAS_FUTEX2
+#define VMSHM_COMPAT_FLAGS_SHARED 0x10
+#define VMSHM_COMPAT_FLAGS_CLOCKRT 0x20
+#define VMSHM_COMPAT_FLAGS_TIMEOUT 0x40
+#else
+#define VMSHM_COMPAT_FLAGS_SHARED 0x01
+#define VMSHM_COMPAT_FLAGS_CLOCKRT 0x02
+#define VMSHM_COMPAT_FLAGS_TIMEOUT 0x04
+#endif
+
+/* The argument of futex_requeue() that has the flags of the second word */
+#define VMSHM_COMPAT_REQUEUE_FLAGS2 (VMSHM_COMPAT_HAS_FUTEX2 ? 3 : 1)
+
+static inline unsigned long vmshm_compat_requeue_flags2(unsigned long arg1,
+							unsigned long arg3)
+{
+	return VMSHM_COMPAT_HAS_FUTEX2 ? arg3 : arg1;
+}
+
+static inline unsigned long vmshm_compat_ftrace_arg(struct ftrace_regs *fregs,
+					     unsigned int n)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	return regs_get_kernel_argument(&fregs->regs, n);
+#else
+	return ftrace_regs_get_argument(fregs, n);
+#endif
+}
+
+static inline void vmshm_compat_ftrace_set_ip(struct ftrace_regs *fregs,
+				       unsigned long ip)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	ftrace_instruction_pointer_set(fregs, ip);
+#else
+	ftrace_regs_set_instruction_pointer(fregs, ip);
+#endif
+}
+#endif
 
 #endif /* VMSHM_COMPAT_H */

@@ -2,8 +2,11 @@
 /*
  * VMShm user mappings of the arena: write-back memory with struct pages.
  */
+#include <linux/bitmap.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/hash.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 
@@ -153,7 +156,32 @@ static vm_fault_t vmshm_mmap_huge_fault(struct vm_fault *vmf,
 }
 #endif
 
+/*
+ * Address spaces that may have mappings of objects, by a hash of their address.
+ * Bits are only set: a ->close() would keep the kernel from merging mappings.
+ */
+#define VMSHM_MMAP_MM_BITS 16
+static DECLARE_BITMAP(vmshm_mmap_mms, 1 << VMSHM_MMAP_MM_BITS);
+
+static void vmshm_mmap_open(struct vm_area_struct *vma)
+{
+	set_bit(hash_ptr(vma->vm_mm, VMSHM_MMAP_MM_BITS), vmshm_mmap_mms);
+}
+
+/**
+ * vmshm_mmap_may_be_in() - whether an address space may have mappings
+ * @mm: the address space
+ *
+ * Context: any.
+ * Return: false if it has none; true if it has, or had.
+ */
+bool vmshm_mmap_may_be_in(struct mm_struct *mm)
+{
+	return test_bit(hash_ptr(mm, VMSHM_MMAP_MM_BITS), vmshm_mmap_mms);
+}
+
 static const struct vm_operations_struct vmshm_mmap_vm_ops = {
+	.open = vmshm_mmap_open,
 	.fault = vmshm_mmap_fault,
 #ifdef VMSHM_HAS_PMD
 	.huge_fault = vmshm_mmap_huge_fault,
@@ -186,6 +214,7 @@ static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 }
 
 static const struct vm_operations_struct vmshm_mmap_buffer_vm_ops = {
+	.open = vmshm_mmap_open,
 	.fault = vmshm_mmap_buffer_fault,
 };
 
@@ -202,6 +231,7 @@ void vmshm_mmap_vnode(struct vmshm_vnode *vnode, struct vm_area_struct *vma)
 	vm_flags_set(vma, VM_MIXEDMAP);
 	vma->vm_private_data = vnode;
 	vma->vm_ops = &vmshm_mmap_vm_ops;
+	vmshm_mmap_open(vma);
 }
 
 /**
@@ -215,4 +245,50 @@ void vmshm_mmap_vnode_buffer(struct vmshm_vnode *vnode,
 	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_private_data = vnode;
 	vma->vm_ops = &vmshm_mmap_buffer_vm_ops;
+	vmshm_mmap_open(vma);
+}
+
+static bool vmshm_mmap_is_ours(struct vm_area_struct *vma)
+{
+	/* A read-only mapping has VM_MAYSHARE only. */
+	return (vma->vm_flags & VM_MAYSHARE) &&
+	       (vma->vm_ops == &vmshm_mmap_vm_ops ||
+		vma->vm_ops == &vmshm_mmap_buffer_vm_ops);
+}
+
+/**
+ * vmshm_mmap_find() - find the object that an address of this task leads to
+ * @addr: the address
+ * @word: is filled in
+ *
+ * Context: sleeps; takes mmap_lock.
+ * Return: true, and vmshm_mmap_put() has to follow; or false: the address is
+ * in no shared mapping of an object.
+ */
+bool vmshm_mmap_find(unsigned long addr, struct vmshm_mmap_word *word)
+{
+	struct mm_struct *mm = current->mm;
+	struct vm_area_struct *vma;
+	bool found;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, addr);
+	found = vma && vmshm_mmap_is_ours(vma);
+	if (found) {
+		word->file = get_file(vma->vm_file);
+		word->vnode = vma->vm_private_data;
+		word->offset = ((u64)vma->vm_pgoff << PAGE_SHIFT) +
+			       (addr - vma->vm_start);
+	}
+	mmap_read_unlock(mm);
+	return found;
+}
+
+/**
+ * vmshm_mmap_put() - give back what vmshm_mmap_find() found
+ * @word: what it filled in
+ */
+void vmshm_mmap_put(struct vmshm_mmap_word *word)
+{
+	fput(word->file);
 }

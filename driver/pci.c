@@ -15,6 +15,7 @@
 
 #include "arena.h"
 #include "dev.h"
+#include "futex.h"
 #include "mailbox.h"
 #include "queue.h"
 #include "regs.h"
@@ -236,6 +237,7 @@ static int __init vmshm_module_init(void)
 	err = pci_register_driver(&vmshm_pci_driver);
 	if (err)
 		goto err_super;
+	vmshm_futex_init();
 	return 0;
 
 err_super:
@@ -248,6 +250,7 @@ module_init(vmshm_module_init);
 
 static void __exit vmshm_module_exit(void)
 {
+	vmshm_futex_exit();
 	pci_unregister_driver(&vmshm_pci_driver);
 	vmshm_fs_exit();
 	vmshm_dev_exit();

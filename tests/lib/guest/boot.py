@@ -57,7 +57,7 @@ class Guest:
         self.log = os.path.join(build.folder, kernel.version,
                                 f"boot-{number}.log")
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
-        self.qemu_args, self.with_driver, modules = guest
+        self.qemu_args, self.driver_args, modules = guest
         self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
         self.running, self.began = None, time.monotonic()
         self.times = []             # (seconds, test)
@@ -91,8 +91,8 @@ class Guest:
             files.append(("modules/" + name, module))
             plan.append(f"insmod /modules/{name}")
         files.append(("vmshm.ko", self.kernel.driver))
-        if self.with_driver:
-            plan.append("insmod /vmshm.ko")
+        if self.driver_args is not None:
+            plan.append(f"insmod /vmshm.ko {self.driver_args}".rstrip())
         plan += self.to_do()
         base = self.log.removesuffix(".log")
         with open(base + ".plan", "w", encoding="utf-8") as f:

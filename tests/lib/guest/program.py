@@ -82,8 +82,9 @@ class Program:
         self.abi = "abi" in directives(text, "needs")
         qemu, modules = MACHINES.get(
             qemu, (qemu, " ".join(directives(text, "modules"))))
+        driver = " ".join(directives(text, "driver"))
         # Programs with equal values share a guest.
-        self.guest = (qemu, "none" not in directives(text, "driver"), modules)
+        self.guest = (qemu, None if driver == "none" else driver, modules)
 
     @classmethod
     def all_of(cls, source):

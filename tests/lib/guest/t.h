@@ -43,6 +43,7 @@
  *	order: last	after all other files of the boot, which it ends
  *	modules: NAMES	also load these modules of the kernel package
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
+ *	driver: ARGS	load vmshm.ko with these parameters
  *	expect-log: RE	a kernel message of level "warning" or worse that
  *			mentions vmshm, or any of level "err" or worse, is a
  *			failure unless it matches one of these

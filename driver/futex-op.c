@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMShm futexes: the functions that stand in for the kernel's.
+ *
+ * Each looks at the mappings of the task, because the page tables may have had
+ * no page, and calls the kernel's function if no word is in one of ours.
+ */
+#include <linux/compat.h>
+#include <linux/errno.h>
+#include <linux/futex.h>
+#include <linux/module.h>
+#include <linux/ptrace.h>
+#include <linux/rcupdate.h>
+#include <linux/restart_block.h>
+#include <linux/sched.h>
+#include <linux/uaccess.h>
+#include <linux/wait_bit.h>
+
+#include "compat.h"
+#include "futex-op.h"
+#include "mmap.h"
+#include "queue.h"
+#include "vnode.h"
+#include "wait.h"
+
+#ifdef VMSHM_HAS_FUTEX
+
+/* futex_wait_restart() of the kernel */
+static long (*vmshm_futex_restart)(struct restart_block *restart);
+
+/* Calls that are in functions of ours */
+static atomic_t vmshm_futex_calls = ATOMIC_INIT(0);
+
+/*
+ * Whether the call may sleep. It may not once the module is being unloaded:
+ * then no mapping of ours is left.
+ */
+static bool vmshm_futex_enter(void)
+{
+	atomic_inc(&vmshm_futex_calls);
+	return try_module_get(THIS_MODULE);
+}
+
+static void vmshm_futex_leave(bool entered)
+{
+	if (entered)
+		module_put(THIS_MODULE);
+	if (atomic_dec_and_test(&vmshm_futex_calls))
+		wake_up_var(&vmshm_futex_calls);
+}
+
+/* Whether the address is in a shared mapping of ours */
+static bool vmshm_futex_is_ours(unsigned long addr, unsigned long flags)
+{
+	struct vmshm_mmap_word where;
+
+	if (!(flags & VMSHM_COMPAT_FLAGS_SHARED) ||
+	    !vmshm_mmap_find(addr, &where))
+		return false;
+	vmshm_mmap_put(&where);
+	return true;
+}
+
+/* glibc ends the process at an error that it does not expect. */
+static int vmshm_futex_errno(int err)
+{
+	return err == -ENODEV || err == -ENXIO ? -EFAULT : err;
+}
+
+/* A call with a time-out that a signal has interrupted; see futex_wait() */
+static int vmshm_futex_set_restart(u32 __user *uaddr, unsigned int flags,
+				   u32 val, ktime_t time, u32 bitset)
+{
+	struct restart_block *restart = &current->restart_block;
+
+	restart->futex.uaddr = uaddr;
+	restart->futex.val = val;
+	restart->futex.time = time;
+	restart->futex.bitset = bitset;
+	restart->futex.flags = flags | VMSHM_COMPAT_FLAGS_TIMEOUT;
+	return set_restart_fn(restart, vmshm_futex_restart);
+}
+
+static int vmshm_futex_wait_at(struct vmshm_mmap_word *where, u32 __user *uaddr,
+			       unsigned int flags, u32 val, ktime_t *abs_time,
+			       u32 bitset)
+{
+	struct vmshm_queue_deadline deadline = { .none = !abs_time };
+	int err;
+
+	if (!bitset)
+		return -EINVAL;
+	if (bitset != FUTEX_BITSET_MATCH_ANY)
+		return -ENOSYS;
+	if (abs_time) {
+		deadline.time = *abs_time;
+		deadline.clock = flags & VMSHM_COMPAT_FLAGS_CLOCKRT ?
+					 CLOCK_REALTIME :
+					 CLOCK_MONOTONIC;
+	}
+	err = vmshm_wait(where->vnode->vdev, where->vnode, where->offset, val,
+			 &deadline);
+	if (err == -ERESTARTSYS && abs_time)
+		return vmshm_futex_set_restart(uaddr, flags, val, *abs_time,
+					       bitset);
+	return vmshm_futex_errno(err);
+}
+
+/* The kernel's function, which has the type of ours */
+static void *vmshm_futex_kernel(enum vmshm_futex_function number)
+{
+	return (void *)vmshm_futex_hook[number].kernel;
+}
+
+static int vmshm_futex_wait(u32 __user *uaddr, unsigned int flags, u32 val,
+			    ktime_t *abs_time, u32 bitset)
+{
+	typeof(vmshm_futex_wait) *kernel = vmshm_futex_kernel(VMSHM_FUTEX_WAIT);
+	bool entered = vmshm_futex_enter();
+	struct vmshm_mmap_word where;
+	int ret = -EAGAIN;
+
+	if (!entered)
+		goto out;
+	if (vmshm_mmap_find((unsigned long)uaddr, &where)) {
+		ret = vmshm_futex_wait_at(&where, uaddr, flags, val, abs_time,
+					  bitset);
+		vmshm_mmap_put(&where);
+	} else {
+		ret = kernel(uaddr, flags, val, abs_time, bitset);
+	}
+out:
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+static int vmshm_futex_wake_at(struct vmshm_mmap_word *where, int nr_wake,
+			       u32 bitset)
+{
+	if (!bitset)
+		return -EINVAL;
+	if (bitset != FUTEX_BITSET_MATCH_ANY)
+		return -ENOSYS;
+	/* The kernel's function wakes one where it is asked for none. */
+	return vmshm_futex_errno(vmshm_wait_wake(where->vnode->vdev,
+						 where->vnode, where->offset,
+						 max(nr_wake, 1)));
+}
+
+static int vmshm_futex_wake(u32 __user *uaddr, unsigned int flags, int nr_wake,
+			    u32 bitset)
+{
+	typeof(vmshm_futex_wake) *kernel = vmshm_futex_kernel(VMSHM_FUTEX_WAKE);
+	bool entered = vmshm_futex_enter();
+	struct vmshm_mmap_word where;
+	int ret;
+
+	if (vmshm_mmap_find((unsigned long)uaddr, &where)) {
+		ret = vmshm_futex_wake_at(&where, nr_wake, bitset);
+		vmshm_mmap_put(&where);
+	} else {
+		ret = kernel(uaddr, flags, nr_wake, bitset);
+	}
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+/*
+ * The host's futexes cannot do everything. Return: 0, or why the kernel's
+ * function is not to be called.
+ */
+static long vmshm_futex_refusal(bool entered, bool ours)
+{
+	if (ours)
+		return -ENOSYS;
+	return entered ? 0 : -EAGAIN;
+}
+
+/* The types of arguments that nobody looks at do not matter. */
+static long vmshm_futex_wake_op(ulong addr1, ulong flags, ulong addr2,
+				ulong nr_wake, ulong nr_wake2, ulong op)
+{
+	bool entered = vmshm_futex_enter();
+	typeof(vmshm_futex_wake_op) *kernel =
+		vmshm_futex_kernel(VMSHM_FUTEX_WAKE_OP);
+	bool ours = vmshm_futex_is_ours(addr1, flags) ||
+		    vmshm_futex_is_ours(addr2, flags);
+	long ret = vmshm_futex_refusal(entered, ours);
+
+	if (!ret)
+		ret = kernel(addr1, flags, addr2, nr_wake, nr_wake2, op);
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+/* Its arguments depend on the version of the kernel. */
+static long vmshm_futex_requeue(ulong addr1, ulong flags1, ulong addr2,
+				ulong arg3, ulong arg4, ulong arg5, ulong arg6,
+				ulong arg7)
+{
+	bool entered = vmshm_futex_enter();
+	typeof(vmshm_futex_requeue) *kernel =
+		vmshm_futex_kernel(VMSHM_FUTEX_REQUEUE);
+	ulong flags2 = vmshm_compat_requeue_flags2(flags1, arg3);
+	bool ours = vmshm_futex_is_ours(addr1, flags1) ||
+		    vmshm_futex_is_ours(addr2, flags2);
+	long ret = vmshm_futex_refusal(entered, ours);
+
+	if (!ret)
+		ret = kernel(addr1, flags1, addr2, arg3, arg4, arg5, arg6,
+			     arg7);
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+static long vmshm_futex_lock_pi(ulong addr, ulong flags, ulong time,
+				ulong trylock)
+{
+	typeof(vmshm_futex_lock_pi) *kernel =
+		vmshm_futex_kernel(VMSHM_FUTEX_LOCK_PI);
+	bool entered = vmshm_futex_enter();
+	bool ours = vmshm_futex_is_ours(addr, flags);
+	long ret = vmshm_futex_refusal(entered, ours);
+
+	if (!ret)
+		ret = kernel(addr, flags, time, trylock);
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+static long vmshm_futex_unlock_pi(ulong addr, ulong flags)
+{
+	typeof(vmshm_futex_unlock_pi) *kernel =
+		vmshm_futex_kernel(VMSHM_FUTEX_UNLOCK_PI);
+	bool entered = vmshm_futex_enter();
+	bool ours = vmshm_futex_is_ours(addr, flags);
+	long ret = vmshm_futex_refusal(entered, ours);
+
+	if (!ret)
+		ret = kernel(addr, flags);
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+static long vmshm_futex_wait_requeue_pi(ulong addr, ulong flags, ulong value,
+					ulong time, ulong bitset, ulong addr2)
+{
+	bool entered = vmshm_futex_enter();
+	typeof(vmshm_futex_wait_requeue_pi) *kernel =
+		vmshm_futex_kernel(VMSHM_FUTEX_WAIT_REQUEUE_PI);
+	bool ours = vmshm_futex_is_ours(addr, flags) ||
+		    vmshm_futex_is_ours(addr2, flags);
+	long ret = vmshm_futex_refusal(entered, ours);
+
+	if (!ret)
+		ret = kernel(addr, flags, value, time, bitset, addr2);
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+/* futex_wait(2); futex_wait() calls it, too, but not for a word of ours. */
+static long vmshm_futex_wait2(ulong addr, ulong flags, ulong value, ulong timer,
+			      ulong bitset)
+{
+	typeof(vmshm_futex_wait2) *kernel =
+		vmshm_futex_kernel(VMSHM_FUTEX_WAIT2);
+	bool entered = vmshm_futex_enter();
+	bool ours = vmshm_futex_is_ours(addr, flags);
+	long ret = vmshm_futex_refusal(entered, ours);
+
+	if (!ret)
+		ret = kernel(addr, flags, value, timer, bitset);
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+/* Whether one of the words of futex_waitv(2) is ours */
+static bool vmshm_futex_any_ours(const struct futex_waitv __user *words,
+				 ulong count)
+{
+	struct futex_waitv word;
+	ulong i;
+
+	for (i = 0; i < count && i < FUTEX_WAITV_MAX; i++) {
+		if (copy_from_user(&word, words + i, sizeof(word)))
+			return false;
+		if (!(word.flags & FUTEX_PRIVATE_FLAG) &&
+		    vmshm_futex_is_ours(word.uaddr, VMSHM_COMPAT_FLAGS_SHARED))
+			return true;
+	}
+	return false;
+}
+
+/* All calls come here, because the words are in the memory of the user. */
+static long vmshm_futex_waitv(const struct pt_regs *regs)
+{
+	bool entered = vmshm_futex_enter();
+	typeof(vmshm_futex_waitv) *kernel =
+		vmshm_futex_kernel(VMSHM_FUTEX_WAITV);
+	bool ours = vmshm_futex_any_ours((void __user *)regs->di, regs->si);
+	long ret = vmshm_futex_refusal(entered, ours);
+
+	if (!ret)
+		ret = kernel(regs);
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+static long vmshm_futex_waitv_compat(const struct pt_regs *regs)
+{
+	bool entered = vmshm_futex_enter();
+	typeof(vmshm_futex_waitv_compat) *kernel =
+		vmshm_futex_kernel(VMSHM_FUTEX_WAITV_COMPAT);
+	bool ours = vmshm_futex_any_ours(compat_ptr(regs->bx), regs->cx);
+	long ret = vmshm_futex_refusal(entered, ours);
+
+	if (!ret)
+		ret = kernel(regs);
+	vmshm_futex_leave(entered);
+	return ret;
+}
+
+#define VMSHM_FUTEX_HOOK(function, addr1, flags1, addr2, flags2) \
+	.ours = function, .arg = { { addr1, flags1 }, { addr2, flags2 } }
+#define VMSHM_FUTEX_ONE_WORD(function) \
+	VMSHM_FUTEX_HOOK(function, 0, 1, VMSHM_FUTEX_NONE, 0)
+
+struct vmshm_futex_hook vmshm_futex_hook[VMSHM_FUTEX_FUNCTIONS] = {
+	[VMSHM_FUTEX_WAIT] = {
+		.name = "futex_wait",
+		VMSHM_FUTEX_ONE_WORD(vmshm_futex_wait),
+	},
+	[VMSHM_FUTEX_WAKE] = {
+		.name = "futex_wake",
+		VMSHM_FUTEX_ONE_WORD(vmshm_futex_wake),
+	},
+	[VMSHM_FUTEX_WAKE_OP] = {
+		.name = "futex_wake_op",
+		VMSHM_FUTEX_HOOK(vmshm_futex_wake_op, 0, 1, 2, 1),
+	},
+	[VMSHM_FUTEX_REQUEUE] = {
+		.name = "futex_requeue",
+		VMSHM_FUTEX_HOOK(vmshm_futex_requeue, 0, 1, 2,
+				 VMSHM_COMPAT_REQUEUE_FLAGS2),
+	},
+	[VMSHM_FUTEX_LOCK_PI] = {
+		.name = "futex_lock_pi",
+		.optional = !IS_ENABLED(CONFIG_FUTEX_PI),
+		VMSHM_FUTEX_ONE_WORD(vmshm_futex_lock_pi),
+	},
+	[VMSHM_FUTEX_UNLOCK_PI] = {
+		.name = "futex_unlock_pi",
+		.optional = !IS_ENABLED(CONFIG_FUTEX_PI),
+		VMSHM_FUTEX_ONE_WORD(vmshm_futex_unlock_pi),
+	},
+	[VMSHM_FUTEX_WAIT_REQUEUE_PI] = {
+		.name = "futex_wait_requeue_pi",
+		.optional = !IS_ENABLED(CONFIG_FUTEX_PI),
+		VMSHM_FUTEX_HOOK(vmshm_futex_wait_requeue_pi, 0, 1, 5, 1),
+	},
+	[VMSHM_FUTEX_WAIT2] = {
+		.name = "__futex_wait",
+		.optional = !VMSHM_COMPAT_HAS_FUTEX2,
+		VMSHM_FUTEX_ONE_WORD(vmshm_futex_wait2),
+	},
+	[VMSHM_FUTEX_WAITV] = {
+		.name = "__x64_sys_futex_waitv",
+		VMSHM_FUTEX_HOOK(vmshm_futex_waitv, VMSHM_FUTEX_NONE, 0,
+				 VMSHM_FUTEX_NONE, 0),
+	},
+	[VMSHM_FUTEX_WAITV_COMPAT] = {
+		.name = "__ia32_sys_futex_waitv",
+		.optional = !IS_ENABLED(CONFIG_IA32_EMULATION),
+		VMSHM_FUTEX_HOOK(vmshm_futex_waitv_compat, VMSHM_FUTEX_NONE, 0,
+				 VMSHM_FUTEX_NONE, 0),
+	},
+};
+
+/**
+ * vmshm_futex_op_init() - prepare the functions
+ * @restart: futex_wait_restart() of the kernel
+ */
+void vmshm_futex_op_init(unsigned long restart)
+{
+	vmshm_futex_restart = (void *)restart;
+}
+
+/**
+ * vmshm_futex_op_drain() - wait until no call is in one of the functions
+ *
+ * No handler leads to them any more. A call can be about to enter one, or to
+ * return from it: it does so without sleeping.
+ */
+void vmshm_futex_op_drain(void)
+{
+	synchronize_rcu_tasks();
+	wait_var_event(&vmshm_futex_calls, !atomic_read(&vmshm_futex_calls));
+	synchronize_rcu_tasks();
+}
+
+#endif /* VMSHM_HAS_FUTEX */

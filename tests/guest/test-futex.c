@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * futex(2) on files of the mounted file system, which the driver's parameter
+ * "futex" makes act on the host: unmodified programs synchronise with each
+ * other across the border.
+ *
+ * driver: futex=1
+ * qemu: -device vmshm
+ */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "t.h"
+#include "words.h"
+
+#define ROUNDS 300
+
+static long futex(volatile unsigned int *word, int op, unsigned int value,
+		  const void *time, volatile unsigned int *word2,
+		  unsigned int value3)
+{
+	return syscall(SYS_futex, word, op, value, time, word2, value3);
+}
+
+/* Returns when the process sleeps in futex(2). */
+static void futex_asleep(pid_t pid)
+{
+	char path[64], text[256], state;
+	long number;
+	FILE *file;
+
+	do {
+		sched_yield();
+		snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+		file = fopen(path, "r");
+		T_ASSERT(file && fgets(text, sizeof(text), file));
+		fclose(file);
+		number = !strncmp(text, "running", 7) ? -1 : atol(text);
+		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+		file = fopen(path, "r");
+		T_ASSERT(file && fscanf(file, "%*d %*s %c", &state) == 1);
+		fclose(file);
+	} while (number != SYS_futex || state != 'S');
+}
+
+T_TEST(is_on)
+{
+	T_EQ(t_system("grep -q Y /sys/module/vmshm/parameters/futex"), 0);
+}
+
+enum { BOTH_HERE, FIRST_ON_THE_HOST, SECOND_ON_THE_HOST };
+
+static void primitive_between(const char *name, const char *kind, int where,
+			      int rounds)
+{
+	int role = where == FIRST_ON_THE_HOST;
+	pid_t pid;
+
+	T_EQ(t_system("primitives %s init", words_path(name)), 0);
+	if (where == BOTH_HERE) {
+		pid = t_fork();
+		if (!pid)
+			_exit(t_system("primitives %s %s 1 %d",
+				       words_path(name), kind, rounds));
+	} else {
+		t_host("spawn primitives %s %s %d %d", name, kind, !role,
+		       rounds);
+	}
+	T_EQ(t_system("primitives %s %s %d %d", words_path(name), kind, role,
+		      rounds), 0);
+	if (where == BOTH_HERE)
+		t_wait(pid);
+	else
+		t_host("reap");
+}
+
+/* An unmodified program, in all places where it can be */
+static void primitive(const char *kind, int rounds)
+{
+	const char *name = words_name();
+
+	words_map(name);
+	primitive_between(name, kind, BOTH_HERE, rounds);
+	primitive_between(name, kind, FIRST_ON_THE_HOST, rounds);
+	primitive_between(name, kind, SECOND_ON_THE_HOST, rounds);
+}
+
+T_TEST(semaphore)
+{
+	primitive("semaphore", ROUNDS);
+}
+
+T_TEST(mutex)
+{
+	primitive("mutex", ROUNDS);
+}
+
+T_TEST(condition)
+{
+	primitive("condition", ROUNDS);
+}
+
+T_TEST(condition_with_deadline)
+{
+	primitive("deadline", ROUNDS);
+}
+
+T_TEST(barrier)
+{
+	primitive("barrier", ROUNDS);
+}
+
+T_TEST(rwlock)
+{
+	primitive("rwlock", ROUNDS);
+}
+
+T_TEST(robust_mutex)
+{
+	primitive("robust", ROUNDS / 10);
+}
+
+T_TEST(wakes_those_here_first)
+{
+	volatile unsigned int *words = words_map(words_name());
+	pid_t pid[3];
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		pid[i] = t_fork();
+		if (!pid[i])
+			_exit(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0));
+	}
+	for (i = 0; i < 3; i++)
+		futex_asleep(pid[i]);
+	/* Those here are counted. */
+	T_EQ(futex(words, FUTEX_WAKE, 2, NULL, NULL, 0), 2);
+	T_EQ(futex(words, FUTEX_WAKE, 2, NULL, NULL, 0), 1);
+	T_EQ(futex(words, FUTEX_WAKE, 2, NULL, NULL, 0), 0);
+	for (i = 0; i < 3; i++)
+		t_wait(pid[i]);
+}
+
+T_TEST(the_ioctls_meet_it)
+{
+	volatile unsigned int *words = words_map(words_name());
+	pid_t pid = t_fork();
+
+	if (!pid)
+		_exit(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0));
+	futex_asleep(pid);
+	T_EQ(wake_word(0, 1), 0);
+	t_wait(pid);
+	pid = t_fork();
+	if (!pid)
+		_exit(wait_word(0, 0, -1));
+	words_asleep(pid);
+	while (futex(words, FUTEX_WAKE, 1, NULL, NULL, 0) != 1)
+		;
+	t_wait(pid);
+}
+
+T_TEST(other_value_and_deadlines)
+{
+	volatile unsigned int *words = words_map(words_name());
+	struct timespec t = { .tv_nsec = 20000000 };
+	long long start = now();
+
+	words[3] = 9;
+	T_ERRNO(futex(words + 3, FUTEX_WAIT, 8, NULL, NULL, 0), EAGAIN);
+	T_ERRNO(futex(words, FUTEX_WAIT, 0, &t, NULL, 0), ETIMEDOUT);
+	T_ASSERT(now() - start >= 20000000);
+	clock_gettime(CLOCK_REALTIME, &t);
+	T_ERRNO(futex(words, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0, &t,
+		      NULL, FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	T_ERRNO(futex(words, FUTEX_WAIT_BITSET, 0, &t, NULL,
+		      FUTEX_BITSET_MATCH_ANY), ETIMEDOUT);
+}
+
+static void on_signal(int number)
+{
+}
+
+/* A handler ends a wait with a time-out; SIGSTOP and SIGCONT do not. */
+T_TEST(signals)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+	volatile unsigned int *words = words_map(words_name());
+	const struct timespec t = { .tv_sec = 50 };
+	pid_t pid;
+	int status;
+
+	sigaction(SIGUSR1, &act, NULL);
+	pid = t_fork();
+	if (!pid) {
+		T_ERRNO(futex(words, FUTEX_WAIT, 0, &t, NULL, 0), EINTR);
+		T_EQ(futex(words, FUTEX_WAIT, 0, &t, NULL, 0), 0);
+		_exit(0);
+	}
+	futex_asleep(pid);
+	kill(pid, SIGUSR1);
+	words[1] = 0;
+	futex_asleep(pid);
+	kill(pid, SIGSTOP);
+	T_EQ(waitpid(pid, &status, WUNTRACED), pid);
+	T_ASSERT(WIFSTOPPED(status));
+	kill(pid, SIGCONT);
+	T_EQ(waitpid(pid, &status, WCONTINUED), pid);
+	while (!futex(words, FUTEX_WAKE, 1, NULL, NULL, 0))
+		;
+	t_wait(pid);
+}
+
+/* What the host's futexes cannot do for a guest is refused. */
+T_TEST(what_is_refused)
+{
+	volatile unsigned int *words = words_map(words_name());
+	const struct timespec t = { .tv_nsec = 1000000 };
+	struct futex_waitv wait = {
+		.uaddr = (uintptr_t)words, .flags = FUTEX_32,
+	};
+	int ops[] = { FUTEX_LOCK_PI, FUTEX_TRYLOCK_PI, FUTEX_UNLOCK_PI };
+	volatile unsigned int private;
+	size_t i;
+
+	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		T_ERRNO(futex(words, ops[i], 0, NULL, NULL, 0), ENOSYS);
+	T_ERRNO(futex(words, FUTEX_REQUEUE, 1, (void *)1, words + 1, 0),
+		ENOSYS);
+	T_ERRNO(futex(words, FUTEX_CMP_REQUEUE, 1, (void *)1, &private, 0),
+		ENOSYS);
+	T_ERRNO(futex(&private, FUTEX_CMP_REQUEUE, 1, (void *)1, words, 0),
+		ENOSYS);
+	T_ERRNO(futex(words, FUTEX_WAKE_OP, 1, (void *)1, words + 1, 0),
+		ENOSYS);
+	T_ERRNO(futex(&private, FUTEX_WAKE_OP, 1, (void *)1, words + 1, 0),
+		ENOSYS);
+	T_ERRNO(futex(words, FUTEX_WAIT_REQUEUE_PI, 0, NULL, words + 1, 0),
+		ENOSYS);
+	T_ERRNO(futex(words, FUTEX_WAIT_BITSET, 0, NULL, NULL, 1), ENOSYS);
+	T_ERRNO(futex(words, FUTEX_WAKE_BITSET, 1, NULL, NULL, 1), ENOSYS);
+	T_ERRNO(futex(words, FUTEX_WAIT_BITSET, 0, NULL, NULL, 0), EINVAL);
+	T_ERRNO(syscall(SYS_futex_waitv, &wait, 1, 0, NULL, 0), ENOSYS);
+	/* Private futexes are the guest's, whatever memory they are in. */
+	T_ERRNO(futex(words, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0), ETIMEDOUT);
+	T_ERRNO(futex((void *)words + 2, FUTEX_WAIT, 0, NULL, NULL, 0),
+		EINVAL);
+}
+
+/* A page that the page tables do not have yet is found by its mapping. */
+T_TEST(a_page_that_nobody_has_touched)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+
+	t_host("wait %s 4096 0", name);
+	T_EQ(futex(words + 1024, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
+	while (!atoi(t_host("waited %s", name)))
+		;
+}
+
+static volatile unsigned int *other_memory(void)
+{
+	volatile unsigned int *words;
+	int file = memfd_create("other", 0);
+
+	T_ASSERT(file >= 0);
+	T_EQ(ftruncate(file, 4096), 0);
+	words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	T_ASSERT(words != MAP_FAILED);
+	return words;
+}
+
+/* Memory of others, and private copies, are the kernel's own business. */
+T_TEST(other_memory)
+{
+	volatile unsigned int *shared = other_memory();
+	volatile unsigned int *words = words_map(words_name());
+	const struct timespec t = { .tv_nsec = 1000000 };
+	volatile unsigned int *copy;
+	pid_t pid = t_fork();
+
+	if (!pid)
+		_exit(futex(shared, FUTEX_WAIT, 0, NULL, NULL, 0));
+	while (futex(shared, FUTEX_WAKE, 1, NULL, NULL, 0) != 1)
+		;
+	t_wait(pid);
+	copy = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	T_ASSERT(copy != MAP_FAILED);
+	T_ERRNO(futex(copy, FUTEX_WAIT, *words, &t, NULL, 0), ETIMEDOUT);
+	T_ERRNO(futex(NULL, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
+	T_EQ(futex(shared, FUTEX_CMP_REQUEUE, 1, (void *)1, shared + 1, 0), 0);
+}
+
+T_TEST(an_unbind_ends_it)
+{
+	volatile unsigned int *words = words_map(words_name());
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		T_ERRNO(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
+		_exit(0);
+	}
+	futex_asleep(pid);
+	words_unbind();
+	t_wait(pid);
+}
+
+T_TEST(the_module_stays_while_a_thread_sleeps)
+{
+	volatile unsigned int *words = words_map(words_name());
+	pid_t pid = t_fork();
+
+	if (!pid)
+		_exit(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0));
+	futex_asleep(pid);
+	T_ASSERT(t_system("rmmod vmshm 2>/dev/null"));
+	T_EQ(futex(words, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
+	t_wait(pid);
+}
+
+/*
+ * Last: from here on the module is another one. Those that wait for memory of
+ * others do not hold it.
+ */
+T_TEST(loaded_and_unloaded_while_others_wait)
+{
+	volatile unsigned int *shared = other_memory();
+	pid_t pid[4];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		pid[i] = t_fork();
+		/* A program reads a word before it waits for it. */
+		if (!pid[i])
+			_exit(futex(shared, FUTEX_WAIT, *shared, NULL, NULL,
+				    0));
+		futex_asleep(pid[i]);
+	}
+	for (i = 0; i < 4; i++) {
+		/* Mounts of earlier tests end a little later than they do. */
+		T_EQ(t_system("until rmmod vmshm 2>/dev/null; do :; done"), 0);
+		T_EQ(t_system("insmod /vmshm.ko futex=%d", i % 2), 0);
+		/* Woken by this module, or without it */
+		T_EQ(futex(shared, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
+		t_wait(pid[i]);
+	}
+	T_EQ(t_system("grep -q Y /sys/module/vmshm/parameters/futex"), 0);
+}
