@@ -437,7 +437,7 @@ T_TEST(as_many_are_woken_as_asked_for)
 		if (!pid[i])
 			waiter(shm, word);
 	}
-	/* The word does not change: a wake-up before the queue would be lost. */
+	/* The word does not change, so the waiters must be in the queue. */
 	t_host("waiting %s 0 %d", name, WAITERS);
 	L_OK(vmshm_wake(shm, 0, 0));
 	L_OK(vmshm_wake(shm, 0, 1));
