@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Commands that wait for the host: the VM goes on, and nothing is lost by a
+reset, an unplug or a migration meanwhile."""
+
+import os
+
+import contract as c
+from arena import PAGE, attachments
+from inode_lock import InodeLock
+from mailbox import Mailboxes
+from shm import Object, path
+from store import Store
+from test_migration import completed, events
+from vmshm import Skip, equal, machine, mapped, released, true, until
+
+CREATE = ",create=on"
+MSIX, ENABLE, MASK_ALL, PENDING = 0x11, 0x8000, 0x4000, 0x800
+
+
+def needs_root():
+    if os.geteuid():
+        raise Skip("userfaultfd needs root")
+
+
+def waits(dev, n, tag):
+    """A command that cannot complete now; QEMU does everything else."""
+    true(not dev.finished(n, tag), "it has completed")
+    equal(dev.vm.qmp("query-status")["status"], "prelaunch", "QMP")
+    true(not dev.finished(n, tag), "it has completed")
+
+
+def begun(vm, obj, name="/a", n=0, length=2 * PAGE):
+    """A device with a RESIZE of an object whose lock is held."""
+    dev = Mailboxes(vm)
+    tag = dev.submit(n, c.CMD_RESIZE, name, length=length)
+    waits(dev, n, tag)
+    return dev, tag
+
+
+def test_other_commands_go_on():
+    needs_root()
+    with Store([b"/a", b"/b"], PAGE) as store, \
+            machine(options=store.options + CREATE) as vm:
+        obj = store.objects[b"/a"]
+        with InodeLock(obj) as lock:
+            dev, tag = begun(vm, obj)
+            for n in range(1, c.MAILBOXES_MAX):
+                dev.posts(c.CMD_STAT, "/b", n=n)
+            dev.posts(c.CMD_ATTACH, "/a", n=1)
+            dev.wake(0, 1)
+            equal(dev.stat("/b").size, PAGE, "by registers")
+            waits(dev, 0, tag)
+            lock.release()
+            equal(dev.wait(0, tag), c.OK, "resize")
+        equal(dev.attr(0).bytes, 2 * PAGE, "size")
+        equal(os.fstat(obj.fd).st_size, 2 * PAGE, "size on the host")
+
+
+def test_a_busy_mailbox_is_left_alone():
+    """The guest writes into it, as another of its CPUs could."""
+    needs_root()
+    with Store([b"/a", b"/b"], PAGE) as store, \
+            machine(options=store.options + CREATE) as vm:
+        with InodeLock(store.objects[b"/a"]) as lock:
+            dev, tag = begun(vm, store.objects[b"/a"])
+            dev.submit(0, c.CMD_RESIZE, "/b", length=0)
+            waits(dev, 0, tag)
+            vm.fill(dev.box(0), c.MAILBOX_SIZE, 0xff)
+            dev.set(c.REG_DOORBELL, 0)
+            lock.release()
+            equal(dev.wait(0, tag), c.OK, "resize")
+        equal(os.fstat(store.objects[b"/a"].fd).st_size, 2 * PAGE, "/a")
+        equal(os.fstat(store.objects[b"/b"].fd).st_size, PAGE, "/b")
+        equal(dev.posts(c.CMD_STAT, "/b").attr().bytes, PAGE, "afterwards")
+
+
+def test_limits_hold_for_commands_at_the_same_time():
+    needs_root()
+    with Store([b"/a", b"/b"]) as store, \
+            machine(options=store.options + CREATE +
+                    f",max-bytes={2 * PAGE}") as vm:
+        with InodeLock(store.objects[b"/a"]) as lock:
+            dev, tag = begun(vm, store.objects[b"/a"])
+            other = dev.submit(1, c.CMD_RESIZE, "/b", length=PAGE)
+            waits(dev, 1, other)
+            # Nor by the way of 1.0
+            equal(dev.command(c.CMD_RESIZE, "/b", length=PAGE), c.EBUSY,
+                  "by registers")
+            lock.release()
+            equal(dev.wait(0, tag), c.OK, "the first")
+            equal(dev.wait(1, other), c.EDQUOT, "the second")
+
+
+def test_reset():
+    needs_root()
+    with Store([b"/a"], PAGE) as store, \
+            machine(options=store.options + CREATE) as vm:
+        obj = store.objects[b"/a"]
+        with InodeLock(obj) as lock:
+            dev, _ = begun(vm, obj)
+            vm.qmp("system_reset")
+            vm.event("RESET")
+            dev.assign()
+            equal(vm.load(dev.box(0), c.MAILBOX_SIZE),
+                  bytes(c.MAILBOX_SIZE), "the mailbox")
+            # It is free
+            dev.posts(c.CMD_ATTACH, "/a")
+            tag = dev.tags
+            lock.release()
+        until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
+        equal(dev.word(0, c.MB_RES_TAG), tag, "tag")
+        equal(len(attachments(vm)), 1, "attachments")
+
+
+def test_release():
+    needs_root()
+    with Store([b"/a"], PAGE) as store, \
+            machine(options=store.options + CREATE) as vm:
+        obj = store.objects[b"/a"]
+        with InodeLock(obj) as lock:
+            dev, tag = begun(vm, obj)
+            dev.posts(c.CMD_RELEASE, n=1)
+            dev.posts(c.CMD_STAT, "/a", n=0)
+            lock.release()
+        until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
+        true(not dev.finished(0, tag), "it has completed")
+
+
+def test_unplug():
+    needs_root()
+    with Object(PAGE) as obj, machine(devices=0) as vm:
+        vm.add("vmshm", id="hot", addr="9", create=True, arena=2 << 20)
+        dev = Mailboxes(vm, slot=9)
+        dev.posts(c.CMD_ATTACH, obj.name, n=1)
+        with InodeLock(obj) as lock:
+            tag = dev.submit(0, c.CMD_RESIZE, obj.name, length=2 * PAGE)
+            true(not dev.finished(0, tag), "it has completed")
+            vm.qmp("device_del", id="hot")
+            vm.eject_acpi(0xae00, 0, 9)
+            equal(mapped(vm, obj), [], "mappings")
+            equal(vm.qmp("query-status")["status"], "prelaunch", "QMP")
+            lock.release()
+        # It is the command that has kept the device
+        vm.event("DEVICE_DELETED")
+        until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
+
+        def gone():
+            try:
+                released(vm, obj)
+            except AssertionError:
+                return False
+            return True
+        until(gone, "a descriptor is left")
+
+
+def test_migration_has_the_result():
+    needs_root()
+    with Store([b"/a"], PAGE) as store, \
+            machine(options=store.options + CREATE) as vm:
+        obj = store.objects[b"/a"]
+        events(vm)
+        with InodeLock(obj) as lock:
+            dev, tag = begun(vm, obj)
+            vm.qmp("migrate", uri="exec:cat >/dev/null")
+            lock.release()
+            completed(vm)
+        equal(dev.wait(0, tag), c.OK, "resize")
+
+
+def test_the_interrupt_of_a_deferred_completion():
+    needs_root()
+    with Store([b"/a"], PAGE) as store, \
+            machine(options=store.options + CREATE) as vm:
+        dev = Mailboxes(vm)
+        table = dev.pci.bars[c.BAR_MSIX]
+        dev.pci.set(dev.pci.capability(MSIX) + 2, ENABLE | MASK_ALL, 2)
+        with InodeLock(store.objects[b"/a"]) as lock:
+            tags = [dev.submit(n, c.CMD_RESIZE, "/a", length=2 * PAGE,
+                               vector=vector)
+                    for n, vector in enumerate((3, 99))]
+            waits(dev, 0, tags[0])
+            equal(vm.read(table + PENDING, 4), 0, "before")
+            lock.release()
+            for n, tag in enumerate(tags):
+                equal(dev.wait(n, tag), c.OK, "resize")
+        until(lambda: vm.read(table + PENDING, 4) == 1 | 1 << 3,
+              "vectors 3 and 0 are not pending")
+
+
+def test_a_long_allocation_is_deferred():
+    with Store([b"/a"]) as store, \
+            machine(options=store.options + CREATE) as vm:
+        dev = Mailboxes(vm)
+        tags = [dev.submit(n, c.CMD_ALLOCATE, "/a", offset=n << 26,
+                           length=c.ALLOCATE_MAX) for n in range(3)]
+        for n, tag in enumerate(tags):
+            equal(dev.wait(n, tag), c.OK, "allocate")
+        equal(os.stat(path(store.host(b"/a").decode())).st_blocks,
+              3 * c.ALLOCATE_MAX // 512, "blocks")
+
+
+def test_the_last_use_of_a_large_object():
+    """Its memory is freed while the VM goes on; DETACH completes after."""
+    with Object(64 << 20, b"host") as obj, machine() as vm:
+        os.posix_fallocate(obj.fd, 0, 64 << 20)
+        dev = Mailboxes(vm).posts(c.CMD_ATTACH, obj.name)
+        handle = dev.res_handle()
+        obj.unlink()
+        dev.posts(c.CMD_DETACH, handle=handle)
+        released(vm, obj)
