@@ -5,6 +5,7 @@
 #include "api.h"
 #include "channel-wait.h"
 #include "clock.h"
+#include "wait.h"
 
 /* Looks between two looks at the clock, which is slow in some guests */
 #define LOOKS 32
@@ -129,7 +130,8 @@ static int64_t spin_perhaps(struct channel_wait *wait, int64_t deadline)
 	struct patience *p = wait->patience;
 	int64_t found;
 
-	if (!wait->ch->spin)
+	/* A peer that sleeps answers only after it is woken. */
+	if (!wait->ch->spin || wait->wake)
 		return -EAGAIN;
 	if (wait->ch->spin_always)
 		return spin(wait, wait->ch->spin, deadline);
@@ -145,24 +147,40 @@ static int64_t spin_perhaps(struct channel_wait *wait, int64_t deadline)
 	return found;
 }
 
-/* The only place where a channel sleeps; 0 or -errno, as vmshm_wait() */
-static int sleep_on(struct vmshm_channel *ch, _Atomic uint32_t *event,
-		    uint32_t value, int64_t deadline)
+/* Sleeps on the event word; 0 or -errno, as vmshm_wait() */
+static int sleep_on(struct channel_wait *wait, uint32_t value, int64_t deadline)
 {
-	return vmshm_wait(ch->shm, channel_offset(ch, event), value, deadline);
+	struct vmshm_channel *ch = wait->ch;
+	uint64_t offset = channel_offset(ch, wait->event);
+	_Atomic uint32_t *wake = wait->wake;
+
+	wait->wake = NULL;
+	if (!wake)
+		return vmshm_wait(ch->shm, offset, value, deadline);
+	return wait_after_wake(ch->shm, channel_offset(ch, wake), offset, value,
+			       deadline);
+}
+
+/* No sleep follows: the peer is woken now. */
+static void wake_peer(struct channel_wait *wait)
+{
+	if (!wait->wake)
+		return;
+	vmshm_wake(wait->ch->shm, channel_offset(wait->ch, wait->wake),
+		   UINT32_MAX);
+	wait->wake = NULL;
 }
 
 /* Sleeps until something may have changed; 0 or -errno. */
 static int sleep_once(struct channel_wait *wait, int64_t deadline,
 		      int64_t *found)
 {
-	struct vmshm_channel *ch = wait->ch;
 	uint32_t value = event_begin(wait->event);
 	int err = 0;
 
 	*found = wait->look(wait);
 	if (*found == -EAGAIN) {
-		err = sleep_on(ch, wait->event, value, deadline);
+		err = sleep_on(wait, value, deadline);
 		if (err == -ENODEV)
 			return err;
 		*found = wait->look(wait);
@@ -187,7 +205,7 @@ static int64_t wait_long(struct channel_wait *wait, int64_t deadline)
 	return found;
 }
 
-int64_t channel_wait(struct channel_wait *wait, int64_t deadline)
+static int64_t wait_until(struct channel_wait *wait, int64_t deadline)
 {
 	struct vmshm_channel *ch = wait->ch;
 	int64_t found;
@@ -206,6 +224,14 @@ int64_t channel_wait(struct channel_wait *wait, int64_t deadline)
 	return found;
 }
 
+int64_t channel_wait(struct channel_wait *wait, int64_t deadline)
+{
+	int64_t found = wait_until(wait, deadline);
+
+	wake_peer(wait);
+	return found;
+}
+
 static bool has_come(struct vmshm_channel *ch)
 {
 	return !seat_free(atomic_load(&ch->seat.seen));
@@ -220,7 +246,7 @@ static int sleep_for_peer(struct vmshm_channel *ch, int64_t deadline)
 
 	if (has_come(ch))
 		return 0;
-	err = sleep_on(ch, event, value, deadline);
+	err = vmshm_wait(ch->shm, channel_offset(ch, event), value, deadline);
 	if (err == -EAGAIN)
 		err = 0;
 	return err || !clock_passed(deadline) ? err : -ETIMEDOUT;

@@ -17,6 +17,8 @@ struct channel_wait {
 	uint32_t need;
 	/* Receiver: where the record is */
 	const void *data;
+	/* The peer's event word that has changed and is not woken yet */
+	_Atomic uint32_t *wake;
 };
 
 struct channel_wait channel_wait_for_room(struct vmshm_channel *ch,
@@ -24,7 +26,10 @@ struct channel_wait channel_wait_for_room(struct vmshm_channel *ch,
 struct channel_wait channel_wait_for_drained(struct vmshm_channel *ch);
 struct channel_wait channel_wait_for_record(struct vmshm_channel *ch);
 
-/* Until the condition holds: what look() returns, or an error */
+/*
+ * Until the condition holds: what look() returns, or an error. In any case the
+ * waiters of @wake are woken.
+ */
 int64_t channel_wait(struct channel_wait *wait, int64_t deadline);
 
 #endif /* VMSHM_LIB_CHANNEL_WAIT_H */

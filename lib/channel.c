@@ -203,6 +203,18 @@ API int vmshm_channel_release(struct vmshm_channel *ch)
 	return 0;
 }
 
+/* What is left of a record that was looked for */
+static ssize_t recv_there(struct vmshm_channel *ch, const void *from,
+			  size_t length, void *data, size_t size)
+{
+	if (length > size)
+		return -EMSGSIZE;
+	if (length)
+		memcpy(data, from, length);
+	ring_take(&ch->in, length);
+	return length;
+}
+
 /* A record that was peeked, or is not there yet, as far as is known */
 static ssize_t RARE recv_after_look(struct vmshm_channel *ch, void *data,
 				    size_t size, int64_t deadline)
@@ -210,14 +222,7 @@ static ssize_t RARE recv_after_look(struct vmshm_channel *ch, void *data,
 	const void *from;
 	int64_t length = wait_for_record(ch, &from, deadline);
 
-	if (length < 0)
-		return length;
-	if ((uint64_t)length > size)
-		return -EMSGSIZE;
-	if (length)
-		memcpy(data, from, length);
-	ring_take(&ch->in, length);
-	return length;
+	return length < 0 ? length : recv_there(ch, from, length, data, size);
 }
 
 /* Receives a message, and does not wake the sender */
@@ -261,6 +266,44 @@ API ssize_t vmshm_channel_recvv(struct vmshm_channel *ch,
 	if (n)
 		give_room(ch);
 	return n ? (ssize_t)n : length;
+}
+
+/* Receives the reply; the waiters of @wake, if any, are woken before. */
+static ssize_t recv_reply(struct vmshm_channel *ch, _Atomic uint32_t *wake,
+			  void *reply, size_t size, int64_t deadline)
+{
+	struct channel_wait wait = channel_wait_for_record(ch);
+	int64_t length;
+
+	wait.wake = wake;
+	length = channel_wait(&wait, deadline);
+	if (length < 0)
+		return length;
+	return recv_there(ch, wait.data, length, reply, size);
+}
+
+API ssize_t vmshm_channel_call(struct vmshm_channel *ch, const void *request,
+			       size_t length, void *reply, size_t size,
+			       int *sent, int64_t deadline)
+{
+	_Atomic uint32_t *wake;
+	ssize_t got;
+	int err;
+
+	*sent = 0;
+	err = get_room(ch, length, deadline);
+	if (err)
+		return err;
+	add_record(ch, request, length);
+	ch->has_reserved = false;
+	ring_show(&ch->out);
+	*sent = 1;
+	wake = &ch->peer->readable;
+	got = recv_reply(ch, event_signal(wake) ? wake : NULL, reply, size,
+			 deadline);
+	if (got >= 0)
+		give_room(ch);
+	return got;
 }
 
 static size_t least(size_t a, size_t b)

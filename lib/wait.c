@@ -69,6 +69,13 @@ API int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count)
 	return err;
 }
 
+int wait_after_wake(struct vmshm *shm, uint64_t wake, uint64_t offset,
+		    uint32_t expected, int64_t deadline)
+{
+	vmshm_wake(shm, wake, UINT32_MAX);
+	return vmshm_wait(shm, offset, expected, deadline);
+}
+
 bool wait_has_bytes(struct vmshm *shm, uint64_t size)
 {
 	if (size > object_mapped(shm))

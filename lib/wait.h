@@ -9,6 +9,14 @@
 /* Whether vmshm_wait() can work; 0 or -errno: -ENODEV: it was unplugged. */
 int wait_is_possible(struct vmshm *shm);
 
+/*
+ * Wakes all waiters of the word at @wake, and then waits for the word at
+ * @offset, as vmshm_wait(). This is the place for one system call that does
+ * both.
+ */
+int wait_after_wake(struct vmshm *shm, uint64_t wake, uint64_t offset,
+		    uint32_t expected, int64_t deadline);
+
 /* Whether the object has so many bytes, of those that are mapped */
 bool wait_has_bytes(struct vmshm *shm, uint64_t size);
 

@@ -12,11 +12,12 @@
  * Safety, for all functions: one thread may call the functions that send
  * (reserve, commit, send, sendv, write, drain, shutdown), while another thread
  * calls the functions that receive (peer, recv, recvv, peek, release, read, fd,
- * arm). Each of these two groups is for one thread at a time. vmshm_channel_
- * max() may be called at any time. vmshm_channel_spin() is for a time when no
- * other thread uses the channel. No function may be called from a signal
- * handler. In a child of fork(2) they all return EPERM, except
- * vmshm_channel_max() and vmshm_channel_close(), which may be called there.
+ * arm). Each of these two groups is for one thread at a time, and
+ * vmshm_channel_call() belongs to both. vmshm_channel_max() may be called at
+ * any time. vmshm_channel_spin() is for a time when no other thread uses the
+ * channel. No function may be called from a signal handler. In a child of
+ * fork(2) they all return EPERM, except vmshm_channel_max() and
+ * vmshm_channel_close(), which may be called there.
  */
 #ifndef VMSHM_CHANNEL_H
 #define VMSHM_CHANNEL_H
@@ -107,6 +108,19 @@ int vmshm_channel_send(struct vmshm_channel *ch, const void *data, size_t size,
  * than @size; it stays the next message.
  */
 ssize_t vmshm_channel_recv(struct vmshm_channel *ch, void *data, size_t size,
+			   int64_t deadline);
+
+/*
+ * Send the request of @length bytes, and receive the next message into @reply,
+ * which has @size bytes; returns its length. If the peer sleeps, one system
+ * call wakes it and waits, where the driver has such a call. *@sent is whether
+ * the request was sent: after an error, vmshm_channel_recv() can still receive
+ * the reply then. The call belongs to both groups of functions, those that send
+ * and those that receive. EMSGSIZE: the request is longer than
+ * vmshm_channel_max(), or the reply, which stays the next message, than @size.
+ */
+ssize_t vmshm_channel_call(struct vmshm_channel *ch, const void *request,
+			   size_t length, void *reply, size_t size, int *sent,
 			   int64_t deadline);
 
 /* A message of a batch */

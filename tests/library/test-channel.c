@@ -836,3 +836,93 @@ T_TEST(batches_and_other_calls)
 	pair_close(&p);
 	free_batch(m);
 }
+
+/* Answers each request with its length, whatever it slept on before. */
+static pid_t answerer(const char *name, bool sleeps)
+{
+	pid_t pid = t_fork();
+	struct vmshm_channel *ch;
+	char data[LEAST];
+	ssize_t n;
+
+	if (pid)
+		return pid;
+	ch = ch_open(name, LEAST);
+	if (sleeps)
+		vmshm_channel_spin(ch, 0);
+	while ((n = vmshm_channel_recv(ch, data, LEAST, VMSHM_FOREVER)) >= 0)
+		L_OK(vmshm_channel_send(ch, &n, sizeof(n), VMSHM_FOREVER));
+	T_EQ(n, -EPIPE);
+	_exit(0);
+}
+
+static void calls(bool mine_sleeps, bool other_sleeps)
+{
+	const char *name = l_name("x");
+	struct vmshm_channel *ch = ch_open(name, LEAST);
+	pid_t pid = answerer(name, other_sleeps);
+	char data[LEAST] = "";
+	ssize_t i, reply;
+	int sent;
+
+	if (mine_sleeps)
+		vmshm_channel_spin(ch, 0);
+	for (i = 0; i < 2000; i++) {
+		reply = -1;
+		T_EQ(vmshm_channel_call(ch, data, i % 3000, &reply,
+					sizeof(reply), &sent, VMSHM_FOREVER),
+		     sizeof(reply));
+		T_EQ(reply, i % 3000);
+		T_EQ(sent, 1);
+	}
+	vmshm_channel_close(ch);
+	t_wait(pid);
+}
+
+T_TEST(requests_and_replies)
+{
+	calls(false, false);
+	calls(false, true);
+	calls(true, false);
+	calls(true, true);
+}
+
+T_TEST(calls_that_fail)
+{
+	struct pair p = pair_open(LEAST);
+	char data[LEAST + 1] = "";
+	int sent = 7;
+
+	/* Not sent */
+	L_ERR(vmshm_channel_call(p.a, data, LEAST, data, 1, &sent, VMSHM_NOW),
+	      EMSGSIZE);
+	T_EQ(sent, 0);
+	ch_fill(p.a, 248);
+	sent = 7;
+	L_ERR(vmshm_channel_call(p.a, data, 1, data, 1, &sent, VMSHM_NOW),
+	      EAGAIN);
+	T_EQ(sent, 0);
+	while (vmshm_channel_recv(p.b, data, LEAST, VMSHM_NOW) >= 0)
+		;
+	/* Sent, and no reply yet */
+	L_ERR(vmshm_channel_call(p.a, "one", 4, data, 1, &sent, VMSHM_NOW),
+	      EAGAIN);
+	T_EQ(sent, 1);
+	L_ERR(vmshm_channel_call(p.a, "two", 4, data, 1, &sent,
+				 vmshm_deadline(MSEC)), ETIMEDOUT);
+	T_EQ(sent, 1);
+	ch_recv(p.b, "one");
+	ch_recv(p.b, "two");
+	ch_send(p.b, "reply");
+	/* A reply that is too long stays. */
+	L_ERR(vmshm_channel_call(p.a, "three", 6, data, 1, &sent, VMSHM_NOW),
+	      EMSGSIZE);
+	T_EQ(sent, 1);
+	ch_recv(p.a, "reply");
+	ch_recv(p.b, "three");
+	vmshm_channel_close(p.b);
+	L_ERR(vmshm_channel_call(p.a, "x", 1, data, 1, &sent, VMSHM_NOW),
+	      EPIPE);
+	T_EQ(sent, 0);
+	vmshm_channel_close(p.a);
+}

@@ -109,6 +109,17 @@ static void act_sendv(struct vmshm_channel *ch, const char *name)
 	vmshm_channel_sendv(ch, batch, 3, VMSHM_NOW);
 }
 
+/* It sends, and is killed before or after it wakes the peer. */
+static void act_call(struct vmshm_channel *ch, const char *name)
+{
+	char byte;
+	int sent;
+
+	(void)name;
+	vmshm_channel_call(ch, "hello", 6, &byte, 1, &sent,
+			   vmshm_deadline(300 * MSEC));
+}
+
 static void act_recvv(struct vmshm_channel *ch, const char *name)
 {
 	char buf[248];
@@ -290,6 +301,11 @@ T_TEST(killed_while_it_sends_to_a_sleeper)
 T_TEST(killed_while_it_receives_from_a_sleeper)
 {
 	T_ASSERT(killed_beside_a_sleeper(true, act_recv) > 2);
+}
+
+T_TEST(killed_while_it_calls_a_sleeper)
+{
+	T_ASSERT(killed_beside_a_sleeper(false, act_call) > 4);
 }
 
 T_TEST(killed_while_it_sends_a_batch_to_a_sleeper)

@@ -166,7 +166,7 @@ T_TEST(a_channel_in_a_child)
 	char byte;
 	pid_t pid;
 	void *out = &byte;
-	int i;
+	int i, sent;
 
 	ch_send(p.b, "for the parent");
 	/* It has threads, and what was reserved and peeked. */
@@ -184,6 +184,8 @@ T_TEST(a_channel_in_a_child)
 		L_ERR(vmshm_channel_send(ch, "x", 1, VMSHM_FOREVER), EPERM);
 		L_ERR(vmshm_channel_sendv(ch, &message, 1, VMSHM_FOREVER),
 		      EPERM);
+		L_ERR(vmshm_channel_call(ch, "x", 1, &byte, 1, &sent,
+					 VMSHM_FOREVER), EPERM);
 		L_ERR(vmshm_channel_write(ch, "x", 1, VMSHM_FOREVER), EPERM);
 		L_ERR(vmshm_channel_reserve(ch, &out, 1, VMSHM_FOREVER), EPERM);
 		T_ASSERT(!out);
