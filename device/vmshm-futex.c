@@ -146,8 +146,8 @@ static bool wait_once(Slot *s)
         }
     } else if (ret == 1) {
         /*
-         * Too late for the waiter that it was for. Whoever has the slot now
-         * may have come after the wake-up; so the next in the queue gets it.
+         * The wake-up is too late for its waiter. The current user of the
+         * slot may have come after it, so the next in the queue gets it.
          */
         wake(word, 1);
     }

@@ -90,7 +90,7 @@ static inline void vmshm_compat_inode_set_times_now(struct inode *inode)
 	vmshm_compat_inode_set_times(inode, current_time(inode));
 }
 
-/* d_revalidate() got the folder and the name. */
+/* d_revalidate() got the directory and the name. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
 #define VMSHM_D_REVALIDATE(fn)						\
 static int vmshm_fs_d_revalidate(struct dentry *dentry, unsigned int flags) \

@@ -175,7 +175,7 @@ static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 	inode = d_inode(dentry);
 	if (!inode)
 		return 0;
-	/* A folder of the root's kind, that is the root itself. */
+	/* The only directory is the root. */
 	if (!inode->i_private)
 		return 1;
 	if (vmshm_fs_dentry_name(dentry, name))
