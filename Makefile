@@ -90,9 +90,22 @@ bench: deps-check device ## performance beside that of peers: table and picture
 	@scripts/deps bench
 	@bench/run.py
 
-bench-channel: deps ## messages of 64 bytes: this library and version 0.1
+bench-channel: deps-check ## messages of 64 bytes: this library and version 0.1
 	@scripts/deps bench
 	@bench/messages.py
+
+deb: ## Debian packages in build/deb, checked with lintian
+	@scripts/deps host deb
+	@scripts/deb
+
+check-packages: deb ## the packages in fresh trees of Debian 12 and 13 (root)
+	@scripts/deps matrix
+	@tests/packages/run.py
+
+check-libvirt: deps-check device ## the recipes for libvirt (root)
+	@scripts/deps libvirt
+	@scripts/fetch-kernel $(KVER)
+	@tests/libvirt/run.py
 
 qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
 	@device/qemu-patch.sh
@@ -115,4 +128,5 @@ clean: ## remove everything generated
 	install \
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-tool check-library check-model check-stress \
-	qemu-patch check-patch check-matrix style clean
+	qemu-patch check-patch check-matrix check-packages check-libvirt deb style \
+	clean

@@ -1,0 +1,358 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The recipes for libvirt in docs/operator.md, with a libvirtd of its own.
+
+usage: run.py [PART-OF-A-TEST'S-NAME...]
+
+libvirtd runs in namespaces of this program, with empty directories in the
+place of those of the host's libvirt, and with emulation. Needs root. The
+environment: KVER, the kernel of the guest (default 6.1).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+sys.dont_write_bytecode = True
+
+import qemu                         # noqa: E402
+import tier                         # noqa: E402
+
+KVER = os.environ.get("KVER", "6.1")
+LIMIT = 120
+NAME = "vmshm-test"
+INNER = "VMSHM_LIBVIRT_INNER"
+# Empty in the namespace
+PRIVATE = ("/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt",
+           "/var/cache/libvirt", "/usr/local")
+# No AppArmor and no cgroups: a test may run in a container. The user, the
+# private /dev and the sandbox are libvirt's defaults.
+CONFIG = {"qemu.conf": 'stdio_handler = "file"\nsecurity_driver = "none"\n'
+                       "cgroup_controllers = []\n",
+          "libvirtd.conf": 'auth_unix_rw = "none"\n'
+                           'log_outputs = "3:stderr"\n'}
+
+
+class Failed(Exception):
+    """A command of virsh; the text is what it said."""
+
+
+def virsh(*args):
+    done = subprocess.run(["virsh", "-q", "-c", "qemu:///system", *args],
+                          check=False, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=LIMIT)
+    if done.returncode:
+        raise Failed(f"virsh {' '.join(args)}: {done.stdout.strip()}")
+    return done.stdout.strip()
+
+
+def monitor(line):
+    return virsh("qemu-monitor-command", NAME, "--hmp", line)
+
+
+def until(what, condition):
+    """Wait until the condition holds, and return its value."""
+    end = time.monotonic() + LIMIT
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed(f"{what}: not after {LIMIT} s")
+        time.sleep(0.1)
+
+
+def expect(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def guide():
+    with open(os.path.join(TOP, "docs", "operator.md"), encoding="utf-8") as f:
+        text = f.read()
+    return re.search(r"^## libvirt\n(.*?)^## ", text, re.M | re.S).group(1)
+
+
+def recipe(element, containing=""):
+    """The XML of an element in the guide, in a paragraph that has this."""
+    for block in re.findall(r"(?:^(?: {4}.*)?\n)+", guide(), re.M):
+        found = re.search(rf"^ *<{element}\b.*?</{element}>", block,
+                          re.M | re.S)
+        if found and containing in block:
+            return found.group()
+    raise AssertionError(f"the guide has no <{element}> with {containing!r}")
+
+
+def emulator():
+    return f"<emulator>{shutil.which(qemu.QEMU)}</emulator>"
+
+
+def domain(devices="", qemu_parts="", os_parts="", memory=128):
+    """A domain with the first line and the <os> of the recipe."""
+    whole = recipe("domain")
+    head = re.match(r"\s*<domain.*?>", whole, re.S).group().replace(
+        "type='kvm'", "type='qemu'")
+    system = re.search(r"<os>.*?</os>", whole, re.S).group().replace(
+        "</os>", os_parts + "</os>")
+    return f"""{head}
+      <name>{NAME}</name><memory unit='MiB'>{memory}</memory>
+      <cpu mode='custom'><model>Nehalem</model></cpu>
+      <on_poweroff>destroy</on_poweroff>
+      {system}<features><acpi/></features>
+      <devices>{devices}<memballoon model='none'/></devices>
+      {qemu_parts}</domain>"""
+
+
+class Domain:
+    """A defined and started domain, which is removed at the end."""
+
+    def __init__(self, xml):
+        with tempfile.NamedTemporaryFile("w", suffix=".xml") as f:
+            f.write(xml)
+            f.flush()
+            virsh("define", f.name)
+
+    def __enter__(self):
+        try:
+            virsh("start", NAME)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for command in (("destroy", NAME),
+                        ("undefine", NAME, "--managed-save")):
+            try:
+                virsh(*command)
+            except Failed:
+                pass
+
+    @staticmethod
+    def process():
+        """(arguments, uid) of QEMU."""
+        with open(f"/run/libvirt/qemu/{NAME}.pid", encoding="ascii") as f:
+            pid = f.read().strip()
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8") as f:
+            return f.read().split("\0"), os.stat(f"/proc/{pid}").st_uid
+
+
+def with_device(**how):
+    """The recipe of the guide: -plugin and -device."""
+    return domain(emulator(), recipe("qemu:commandline", "'-plugin'"), **how)
+
+
+def has_device():
+    return "PCI device 1af4:6661" in monitor("info pci")
+
+
+def test_define_and_start():
+    """As another user, with the sandbox."""
+    with Domain(with_device()) as vm:
+        expect(has_device(), monitor("info pci"))
+        args, uid = vm.process()
+        expect(uid, "QEMU runs as root")
+        expect("on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+               "resourcecontrol=deny" in args, f"no sandbox: {args}")
+
+
+def test_guest_uses_an_object():
+    """The guest of make demo reads an object and writes to it."""
+    build = os.path.join(TOP, "build", "libvirt")
+    os.makedirs(build, exist_ok=True)
+    kernel = os.path.join(TOP, "build", "kernel", KVER, "vmlinuz")
+    subprocess.run(["make", "-s", "-C", TOP, "driver", f"KVER={KVER}"],
+                   check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["make", "-s", "-C", os.path.join(TOP, "examples"),
+                    f"OUT={build}", "STATIC=1"], check=True)
+    initrd = os.path.join(build, "initramfs")
+    subprocess.run(
+        [os.path.join(TOP, "scripts", "initramfs"), initrd,
+         f"init={TOP}/scripts/demo-init", f"guest={build}/guest",
+         f"vmshm.ko={TOP}/build/driver/{KVER}/vmshm.ko"], check=True)
+    # The policy of the recipe: prefix=vm1-,allow=/cam-*
+    name = f"/vm1-cam-vmshm-test-{os.getpid()}"
+    text = "Hello from the host"
+    host = os.path.join(build, "host")
+    subprocess.run([host, "create", name, text], check=True,
+                   stdout=subprocess.DEVNULL)
+    try:
+        os.chmod("/dev/shm" + name, 0o666)
+        where = f"/var/lib/libvirt/{NAME}."
+        shutil.copy(kernel, where + "kernel")
+        shutil.copy(initrd, where + "initrd")
+        parts = (f"<kernel>{where}kernel</kernel><initrd>{where}initrd"
+                 "</initrd><cmdline>quiet panic=-1 -- "
+                 f"{name.replace('vm1-', '', 1)}</cmdline>")
+        with Domain(with_device(os_parts=parts, memory=256)):
+            until("the guest has ended", lambda: "shut off" in
+                  virsh("domstate", NAME))
+        shown = subprocess.run([host, "show", name], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout
+        expect("I was here" in shown, f"the object has: {shown}")
+    finally:
+        os.unlink("/dev/shm" + name)
+
+
+def test_save_restore_dump():
+    with Domain(with_device()):
+        file = f"/var/lib/libvirt/qemu/save/{NAME}.saved"
+        virsh("save", NAME, file)
+        expect(virsh("domstate", NAME) == "shut off", "it still runs")
+        virsh("restore", file)
+        expect(has_device(), "restored without the device")
+        virsh("managedsave", NAME)
+        virsh("start", NAME)
+        expect(has_device(), "started without the device")
+        dump = f"/var/lib/libvirt/qemu/dump/{NAME}.dump"
+        virsh("dump", "--memory-only", NAME, dump)
+        with open(dump, "rb") as f:
+            expect(f.read(4) == b"\x7fELF", "the dump is no ELF file")
+        expect(has_device(), "dumped without the device")
+
+
+def test_emulator():
+    """The wrapper in the place of -plugin."""
+    args = ("<qemu:commandline><qemu:arg value='-device'/><qemu:arg "
+            "value='vmshm,bus=pcie.0,addr=0x1e'/></qemu:commandline>")
+    with Domain(domain(recipe("emulator"), args)) as vm:
+        expect(has_device(), monitor("info pci"))
+        expect("/usr/local/lib/vmshm.so" in vm.process()[0], "no loader")
+
+
+def window(bus_text):
+    """Bytes of the widest prefetchable window of a port."""
+    return max((int(b, 16) - int(a, 16) + 1 for a, b in re.findall(
+        r"prefetchable memory range \[(0x\w+), (0x\w+)\]", bus_text)),
+        default=0)
+
+
+def hot_plug(port, xml):
+    """Firmware has reserved the space; the device comes and goes."""
+    with Domain(xml):
+        until("the firmware has set up the ports", lambda: window(
+            monitor("info pci")) >= 4 << 30)
+        said = monitor(f"device_add vmshm,id=shm1,bus={port},arena=1G")
+        expect(not said, said)
+        expect(has_device(), "no device")
+        expect("shm1" in monitor("info qtree"), "no shm1")
+        said = monitor("device_del shm1")
+        expect(not said, said)
+
+
+def test_hot_plug_by_global():
+    plugin = recipe("qemu:commandline", "'-plugin'")
+    plugin = plugin[:plugin.index("<qemu:arg value='-device'/>")]
+    reserve = recipe("qemu:commandline", "'-global'")
+    both = plugin + reserve[reserve.index("<qemu:arg"):]
+    port = "<controller type='pci' index='1' model='pcie-root-port'/>"
+    hot_plug("pci.1", domain(emulator() + port, both))
+
+
+def test_hot_plug_by_override():
+    plugin = recipe("qemu:commandline", "'-plugin'")
+    plugin = plugin[:plugin.index("<qemu:arg value='-device'/>")]
+    port = recipe("controller")
+    hot_plug("ua-vmshm", domain(
+        emulator() + port, plugin + "</qemu:commandline>"
+        + recipe("qemu:override")))
+
+
+def test_apparmor_rules():
+    """The rules of the guide and of the package are well-formed, in a profile
+    that has libvirt's abstraction."""
+    if not shutil.which("apparmor_parser"):
+        raise tier.Skip("no apparmor_parser; Debian: apparmor")
+    rules = re.search(r"abstractions/libvirt-qemu, and restart.*?\n\n(.*?)\n\n",
+                      guide(), re.S).group(1)
+    expect("/dev/shm/ r," in rules, rules)
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("abstractions", "tunables", "abi"):
+            shutil.copytree("/etc/apparmor.d/" + part, f"{folder}/{part}")
+        shutil.copytree(os.path.join(TOP, "debian", "apparmor"),
+                        folder + "/abstractions", dirs_exist_ok=True)
+        local = folder + "/local/abstractions"
+        os.makedirs(local)
+        for content in (rules, "include <abstractions/vmshm>\n"):
+            with open(local + "/libvirt-qemu", "w", encoding="ascii") as f:
+                f.write(content)
+            profile = folder + "/vmshm-test"
+            with open(profile, "w", encoding="ascii") as f:
+                f.write("abi <abi/3.0>,\ninclude <tunables/global>\n"
+                        "profile vmshm-test {\n"
+                        "  include <abstractions/libvirt-qemu>\n}\n")
+            done = subprocess.run(
+                ["apparmor_parser", "-QKS", "-b", folder, profile],
+                check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            expect(not done.returncode,
+                   f"{content}: {done.stdout.decode(errors='replace')}")
+
+
+def install():
+    """The device as `make install-device` installs it, with the device that
+    has been built."""
+    subprocess.run(["make", "-s", "-C", os.path.join(TOP, "device"),
+                    "install"], check=True, stdout=subprocess.DEVNULL)
+    shutil.copytree(os.path.join(TOP, "build", "vmshm-devices"),
+                    "/usr/local/lib/vmshm-devices", dirs_exist_ok=True)
+
+
+def serve():
+    """A libvirtd that answers; it ends with the namespace."""
+    for name, text in CONFIG.items():
+        with open("/etc/libvirt/" + name, "w", encoding="ascii") as f:
+            f.write(text)
+    log = open(os.path.join(TOP, "build", "libvirt.log"), "w",
+               encoding="utf-8")
+    daemon = subprocess.Popen(["libvirtd"], stdin=subprocess.DEVNULL,
+                              stdout=log, stderr=log,
+                              preexec_fn=qemu.die_with_parent)
+
+    def answers():
+        if daemon.poll() is not None:
+            raise Failed(f"libvirtd ended; see {log.name}")
+        try:
+            return virsh("version")
+        except Failed:
+            return None
+
+    print("   " + until("libvirtd", answers).replace("\n", "; ")[:75],
+          flush=True)
+    return daemon
+
+
+def run(report):
+    qemu.need_device()
+    for path in PRIVATE:
+        os.makedirs(path, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs",
+                        path], check=True)
+    install()
+    daemon = serve()
+    try:
+        tier.each(report, tier.in_module(globals(), "libvirt"))
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
+if __name__ == "__main__":
+    if os.geteuid():
+        sys.exit("check-libvirt: this needs root")
+    if INNER not in os.environ:
+        # The first process has to reap those that libvirtd leaves behind.
+        os.execvpe("unshare", ["unshare", "--mount", "--pid", "--fork",
+                               "--kill-child", "--mount-proc",
+                               "--propagation", "private",
+                               "bash", "-c", '"$@"; exit $?', "init",
+                               sys.executable, *sys.argv],
+                   {**os.environ, INNER: "1"})
+    tier.main("libvirt", run)
