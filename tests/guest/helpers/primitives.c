@@ -7,7 +7,7 @@
  * usage: primitives PATH init			makes everything ready
  *	  primitives PATH KIND ROLE ROUNDS	ROLE is 0 or 1
  *
- * PATH is the path of the object. KIND is in the table below. Both roles have to
+ * PATH is the path of the object. KIND is in the table below. Both roles must
  * run. The exit code is 0 if the program saw the behaviour that POSIX defines.
  */
 #define _GNU_SOURCE
