@@ -7,7 +7,8 @@ import re
 import shutil
 import subprocess
 
-from tool import BUILD, ROOT, VMSHM, Skip, equal, folder, vmshm
+from tool import (BUILD, DEADLINE, ROOT, VMSHM, Skip, alone, contains, equal,
+                  folder, vmshm)
 
 PAGES = ("vmshm.1", "vmshm.3", "vmshm.4", "vmshm.5", "vmshm-device.8",
          "vmshm_object.3", "vmshm_channel.3", "vmshm_broadcast.3")
@@ -125,6 +126,84 @@ def test_operating_system():
     """The footer names the project, not the machine that shows the page."""
     for name in PAGES:
         equal(".Os VMShm\n" in page(name), True, name)
+
+
+def examples():
+    """The blocks of commands of vmshm(1)."""
+    text = page("vmshm.1").split(".Sh EXAMPLES\n")[1].split("\n.Sh ")[0]
+    return re.findall(r"^\.Bd -literal.*\n((?:.*\n)*?)\.Ed$", text, re.M)
+
+
+def example(start):
+    """The one that begins so."""
+    found = [block for block in examples() if block.startswith(start)]
+    equal(len(found), 1, start)
+    return found[0].strip()
+
+
+def run_example(script):
+    """What a shell prints that runs it on a host with a group kvm and the
+    directory of a VM, and finds the program as vmshm."""
+    if os.geteuid():
+        raise Skip("not root")
+    if not shutil.which("jq"):
+        raise Skip("no jq; Debian: apt install jq")
+    with folder() as here:
+        os.symlink(VMSHM, os.path.join(here, "vmshm"))
+        before = alone(f"""
+            cp /etc/group {here}/group
+            grep -q ^kvm: {here}/group || echo kvm:x:4321: >>{here}/group
+            mount --bind {here}/group /etc/group
+            mount -t tmpfs none /run
+            mkdir /run/vm1
+            touch /run/vm1/mine
+            PATH={here}:$PATH
+            cd {here}""")
+        done = subprocess.run(
+            [*before, "sh", "-ec", script], check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=DEADLINE)
+        equal(done.returncode, 0, done.stdout)
+        return done.stdout.decode()
+
+
+def test_examples_of_a_host():
+    create = example("vmshm create")
+    text = run_example(create + "\nvmshm info /frames")
+    contains(text, "64 MiB", "rw-rw----", "group kvm")
+    text = run_example(create + "\nvmshm create /other 1\n" +
+                       example("vmshm ls 'frames"))
+    contains(text, "/frames", '"/frames"')
+    equal("/other" in text, False)
+    contains(run_example(example("vmshm --dir")), "/mine")
+    # A process by the name of a QEMU, and one that is none
+    qemu = ("sh -c 'echo qemu-system-x86 >/proc/$$/comm; >ready; read x' "
+            "-name guest=vm1 <>pipe 3</dev/shm/frames &")
+    text = run_example(
+        create + "\nmkfifo pipe\n" + qemu + "\nexec 3</dev/shm/frames\n"
+        "until [ -e ready ]; do :; done\n" + example("vmshm top"))
+    equal(text, "vm1\n")
+
+
+def test_examples_of_a_copy():
+    """A directory comes to the other side."""
+    text = run_example(
+        "mkdir directory to; echo hello >directory/file\n"
+        "(cd to; " + example("vmshm recv") + ") &\n" +
+        example("tar c") + "\nwait\ncat to/directory/file")
+    equal(text, "hello\n")
+
+
+def test_examples_of_a_guest():
+    """Which are those of tests/guest/test-tool.sh, with other programs."""
+    tested = read("tests/guest/test-tool.sh")
+    for block in examples():
+        if "vmshm run" not in block:
+            continue
+        for option in re.findall(r"vmshm run (-\w)", block):
+            equal(f"vmshm run {option} " in tested or
+                  f" {option} uid=" in tested, True, block)
+    equal(len(examples()), 9, "all have a test")
 
 
 def make(*args):
