@@ -115,7 +115,7 @@ def test_device_arguments():
     for _, text in documents():
         # Placeholders are in capitals; "-device vmshm,help" ends QEMU.
         found |= {d.rstrip(".,;:") for d in
-                  re.findall(r"-device '?(vmshm(?:,[^\s'`]*)?)", text)
+                  re.findall(r"-device '?(vmshm(?:,[^\s'`\"]*)?)", text)
                   if not re.search(r"=[A-Z]|,help", d)}
     if len(found) < 3:
         return f"only these were found: {found}"
