@@ -167,4 +167,9 @@ void test_smp_read(void);
 void test_smp_write(void);
 void test_smp_both(void);
 
+/* mailbox.c */
+void test_mailbox(void);
+void test_smp_mailboxes(void);
+void test_smp_one_mailbox(void);
+
 #endif

@@ -52,6 +52,9 @@ static const struct {
 	{ "smp-read", test_smp_read },
 	{ "smp-write", test_smp_write },
 	{ "smp-both", test_smp_both },
+	{ "mailbox", test_mailbox },
+	{ "smp-mailboxes", test_smp_mailboxes },
+	{ "smp-one-mailbox", test_smp_one_mailbox },
 };
 
 static const char *test_name_now;

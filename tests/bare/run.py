@@ -32,7 +32,7 @@ TESTS = ["pci", "fresh", "name", "attach", "live", "busy", "detach",
          "register-writes", "access-sizes", "misaligned", "scribble", "decode",
          "move", "irq-setup", "irq", "irq-masked", "irq-all-masked",
          "irq-moved", "irq-off-and-on", "smp-start", "smp-read", "smp-write",
-         "smp-both"]
+         "smp-both", "mailbox", "smp-mailboxes", "smp-one-mailbox"]
 HOST_TESTS = ["host-text", "host-patterns", "host-writes"]
 KVM_TESTS = ["host-direct-irq"]
 

@@ -20,7 +20,7 @@
 void test_pci(void)
 {
 	static const u32 sizes[] = {
-		VMSHM_REGS_SIZE,
+		VMSHM_BAR0_SIZE,
 		VMSHM_BUFFER_SIZE,
 		VMSHM_NAME_SIZE,
 	};
