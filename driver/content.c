@@ -423,3 +423,23 @@ void vmshm_content_stop(struct vmshm_dev *vdev)
 	vmshm_content_take(vdev, &taken);
 	vmshm_extent_stop(vdev, &taken);
 }
+
+/**
+ * vmshm_content_is_attached() - whether a reset of the device would lose content
+ * @vdev: the device
+ *
+ * Return: true if an object is attached, or a page of one is in use.
+ */
+bool vmshm_content_is_attached(struct vmshm_dev *vdev)
+{
+	struct vmshm_vnode *vnode;
+	bool attached;
+	int i;
+
+	mutex_lock(&vdev->vnodes_lock);
+	attached = vdev->buffer || !list_empty(&vdev->lingering);
+	hash_for_each(vdev->vnodes, i, vnode, node)
+		attached |= vnode->handle || !list_empty(&vnode->extents);
+	mutex_unlock(&vdev->vnodes_lock);
+	return attached;
+}

@@ -21,5 +21,6 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset);
 struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset);
 void vmshm_content_stop(struct vmshm_dev *vdev);
+bool vmshm_content_is_attached(struct vmshm_dev *vdev);
 
 #endif /* VMSHM_CONTENT_H */

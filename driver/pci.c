@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm PCI part: probe and remove.
+ * VMShm PCI part: probe, remove, reset and sleep.
  *
- * Only the three BARs of 2010 are needed. No power management: an object does
- * not survive a sleep that resets the device.
+ * Only the three BARs of 2010 are needed. A reset of the function detaches all
+ * objects. The driver therefore refuses a sleep of the system while objects are
+ * attached, and treats a reset of the function as its removal.
  */
 #include <linux/err.h>
 #include <linux/module.h>
 #include <linux/pci.h>
+#include <linux/pm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
 #include <vmshm/regs.h>
 
 #include "arena.h"
+#include "content.h"
 #include "dev.h"
 #include "futex.h"
 #include "mailbox.h"
@@ -72,19 +75,17 @@ static void vmshm_pci_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
 		return;
 	if (!pci_resource_start(pdev, VMSHM_BAR_ARENA) ||
 	    pci_resource_len(pdev, VMSHM_BAR_ARENA) < rw_size + ro_size) {
-		dev_warn(
-			&pdev->dev,
-			"BAR4 has no address, so there is only the 1 MiB buffer; give the bridge a larger pref64-reserve, or the device a smaller arena\n");
+		dev_warn(&pdev->dev,
+			 "BAR4 has no address, so there is only the 1 MiB buffer; give the bridge a larger pref64-reserve, or the device a smaller arena\n");
 		return;
 	}
 	arena = vmshm_arena_new(&pdev->dev,
 				pci_resource_start(pdev, VMSHM_BAR_ARENA),
 				rw_size, ro_size);
 	if (IS_ERR(arena))
-		dev_warn(
-			&pdev->dev,
-			"no pages for BAR4 (error %ld), so there is only the 1 MiB buffer\n",
-			PTR_ERR(arena));
+		dev_warn(&pdev->dev,
+			 "no pages for BAR4 (error %ld), so there is only the 1 MiB buffer\n",
+			 PTR_ERR(arena));
 	else
 		vdev->arena = arena;
 }
@@ -138,7 +139,7 @@ static void vmshm_pci_release_stale(struct vmshm_dev *vdev)
 	mutex_unlock(&vdev->lock);
 }
 
-static int vmshm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+static int vmshm_pci_start(struct pci_dev *pdev)
 {
 	struct vmshm_dev *vdev;
 	int err;
@@ -187,10 +188,14 @@ err_disable:
 	return err;
 }
 
-static void vmshm_pci_remove(struct pci_dev *pdev)
+static void vmshm_pci_stop(struct pci_dev *pdev)
 {
 	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
 
+	/* It could not be started again after a reset. */
+	if (!vdev)
+		return;
+	pci_set_drvdata(pdev, NULL);
 	vmshm_dev_del(vdev);
 	vmshm_dev_stop(vdev);
 	vmshm_mailboxes_free_irq(vdev);
@@ -204,11 +209,87 @@ static void vmshm_pci_remove(struct pci_dev *pdev)
 	pci_disable_device(pdev);
 }
 
+static int vmshm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	return vmshm_pci_start(pdev);
+}
+
+static void vmshm_pci_remove(struct pci_dev *pdev)
+{
+	vmshm_pci_stop(pdev);
+}
+
 /* Before kexec and power-off: the next kernel finds the device closed. */
 static void vmshm_pci_shutdown(struct pci_dev *pdev)
 {
-	vmshm_dev_shutdown(pci_get_drvdata(pdev));
+	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
+
+	if (vdev)
+		vmshm_dev_shutdown(vdev);
 }
+
+/*
+ * A reset of the function or of its bus. What is attached ends for its users in
+ * a way that they see: SIGBUS and ENODEV, and not private memory.
+ */
+static void vmshm_pci_reset_prepare(struct pci_dev *pdev)
+{
+	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
+
+	if (!vdev)
+		return;
+	if (vmshm_content_is_attached(vdev))
+		dev_warn(&pdev->dev,
+			 "reset while objects are attached: open or mount them again\n");
+	vmshm_pci_stop(pdev);
+}
+
+static void vmshm_pci_reset_done(struct pci_dev *pdev)
+{
+	int err = vmshm_pci_start(pdev);
+
+	if (err)
+		dev_err(&pdev->dev, "not usable after a reset (error %d)\n",
+			err);
+}
+
+static const struct pci_error_handlers vmshm_pci_err_handlers = {
+	.reset_prepare = vmshm_pci_reset_prepare,
+	.reset_done = vmshm_pci_reset_done,
+};
+
+/* All tasks are frozen: nothing is attached or detached meanwhile. */
+static int vmshm_pci_suspend(struct device *dev)
+{
+	struct vmshm_dev *vdev = dev_get_drvdata(dev);
+
+	if (!vdev || !vmshm_content_is_attached(vdev))
+		return 0;
+	dev_err(dev,
+		"objects are attached, which a sleep would detach: close them first\n");
+	return -EBUSY;
+}
+
+/* The device may have been reset. */
+static int vmshm_pci_resume(struct device *dev)
+{
+	struct vmshm_dev *vdev = dev_get_drvdata(dev);
+
+	if (!vdev)
+		return 0;
+	if (vdev->slots)
+		vmshm_slots_forget(vdev->slots);
+	vmshm_pci_release_stale(vdev);
+	return 0;
+}
+
+/* Sleep, and hibernation: its snapshot, and the kernel that is restored */
+static const struct dev_pm_ops vmshm_pci_pm_ops = {
+	.suspend = pm_sleep_ptr(vmshm_pci_suspend),
+	.resume = pm_sleep_ptr(vmshm_pci_resume),
+	.freeze = pm_sleep_ptr(vmshm_pci_suspend),
+	.restore = pm_sleep_ptr(vmshm_pci_resume),
+};
 
 static const struct pci_device_id vmshm_pci_ids[] = {
 	{ PCI_DEVICE(VMSHM_PCI_VENDOR_ID, VMSHM_PCI_DEVICE_ID) },
@@ -222,6 +303,8 @@ static struct pci_driver vmshm_pci_driver = {
 	.probe = vmshm_pci_probe,
 	.remove = vmshm_pci_remove,
 	.shutdown = vmshm_pci_shutdown,
+	.err_handler = &vmshm_pci_err_handlers,
+	.driver.pm = &vmshm_pci_pm_ops,
 };
 
 static int __init vmshm_module_init(void)

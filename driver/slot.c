@@ -452,6 +452,18 @@ void vmshm_slots_stop(struct vmshm_slots *slots)
 }
 
 /**
+ * vmshm_slots_forget() - the device was reset, and no slot is in use
+ * @slots: the slots of the device
+ */
+void vmshm_slots_forget(struct vmshm_slots *slots)
+{
+	unsigned int n;
+
+	for (n = 0; n < VMSHM_SLOTS; n++)
+		slots->slot[n].place = 0;
+}
+
+/**
  * vmshm_slots_exit() - give back the interrupt
  * @slots: the slots of the device, which are stopped
  *

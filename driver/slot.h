@@ -104,6 +104,7 @@ bool vmshm_slot_stop(struct vmshm_slots *slots, unsigned int n, bool pass_on);
 struct vmshm_slots *vmshm_slots_new(struct pci_dev *pdev, void __iomem *regs,
 				    bool memory);
 void vmshm_slots_stop(struct vmshm_slots *slots);
+void vmshm_slots_forget(struct vmshm_slots *slots);
 void vmshm_slots_exit(struct vmshm_slots *slots);
 
 #endif /* VMSHM_SLOT_H */
