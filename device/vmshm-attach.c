@@ -50,9 +50,10 @@ static void attachment_free(gpointer p)
     g_free(a);
 }
 
-void vmshm_attachments_init(VMShmAttachments *t, QEMUBHFunc *loss,
+void vmshm_attachments_init(VMShmAttachments *t, char *scope, QEMUBHFunc *loss,
                             void *opaque)
 {
+    t->scope = scope;
     t->by_handle = g_hash_table_new_full(NULL, NULL, NULL, attachment_free);
     t->by_place = g_tree_new_full(compare_places, NULL, NULL, NULL);
     t->loss_bh = qemu_bh_new(loss, opaque);
@@ -72,6 +73,7 @@ void vmshm_attachments_destroy(VMShmAttachments *t)
     g_clear_pointer(&t->loss_bh, qemu_bh_delete);
     g_clear_pointer(&t->by_place, g_tree_destroy);
     g_clear_pointer(&t->by_handle, g_hash_table_destroy);
+    g_clear_pointer(&t->scope, g_free);
 }
 
 /* For g_tree_search(): where @host lies relative to an attachment */
@@ -340,11 +342,15 @@ uint64_t vmshm_attachments_sum(uint64_t one, uint64_t other)
     return uadd64_overflow(one, other, &sum) ? UINT64_MAX : sum;
 }
 
-uint64_t vmshm_attachments_nameless(VMShmAttachments *t)
+static bool same_object(const struct stat *one, const struct stat *other)
 {
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash,
-                                                       g_int64_equal, g_free,
-                                                       NULL);
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+/* Adds the nameless objects of @t to those that were @seen: their bytes. */
+static uint64_t add_nameless(VMShmAttachments *t, GHashTable *seen,
+                             const struct stat *wanted, bool *held)
+{
     GHashTableIter iter;
     gpointer value;
     uint64_t bytes = 0;
@@ -355,12 +361,34 @@ uint64_t vmshm_attachments_nameless(VMShmAttachments *t)
         struct stat st;
         uint64_t ino;
 
-        if (fstat(a->fd, &st) < 0 || st.st_nlink) {
+        if (fstat(a->fd, &st) < 0) {
             continue;
         }
+        if (wanted && same_object(&st, wanted)) {
+            *held = true;
+        }
         ino = st.st_ino;    /* they are all of one file system */
-        if (g_hash_table_add(seen, g_memdup2(&ino, sizeof(ino)))) {
+        if (!st.st_nlink &&
+            g_hash_table_add(seen, g_memdup2(&ino, sizeof(ino)))) {
             bytes = vmshm_attachments_sum(bytes, st.st_size);
+        }
+    }
+    return bytes;
+}
+
+uint64_t vmshm_attachments_nameless(VMShmAttachments *t, const struct stat *st,
+                                    bool *held)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash,
+                                                       g_int64_equal, g_free,
+                                                       NULL);
+    VMShmAttachments *other;
+    uint64_t bytes = 0;
+
+    QLIST_FOREACH(other, &tables, next) {
+        if (strcmp(other->scope, t->scope) == 0) {
+            bytes = vmshm_attachments_sum(
+                bytes, add_nameless(other, seen, st, held));
         }
     }
     return bytes;
@@ -401,7 +429,7 @@ int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,
         int ret;
 
         if (!a->window || fstat(a->fd, &other) < 0 ||
-            other.st_dev != st->st_dev || other.st_ino != st->st_ino) {
+            !same_object(&other, st)) {
             continue;
         }
         end = QEMU_ALIGN_UP(size, a->page);

@@ -41,6 +41,7 @@ typedef struct VMShmAttachment {
 typedef struct VMShmAttachments {
     GHashTable *by_handle;      /* owns the attachments */
     GTree *by_place;            /* the same ones; changed under both locks */
+    char *scope;                /* equal if two devices share their limits */
     QEMUBH *loss_bh;            /* scheduled when something was lost; or NULL */
     uint64_t lost_ends;         /* how often; under the windows' lock */
     uint64_t lost_pages;
@@ -51,8 +52,11 @@ typedef struct VMShmAttachments {
     Error *migration_blocker;   /* not NULL while there are any */
 } VMShmAttachments;
 
-/* @loss, with @opaque, is called in the main loop after a loss. */
-void vmshm_attachments_init(VMShmAttachments *t, QEMUBHFunc *loss,
+/*
+ * @scope names the objects that the guest can use; the table owns it. @loss,
+ * with @opaque, is called in the main loop after a loss.
+ */
+void vmshm_attachments_init(VMShmAttachments *t, char *scope, QEMUBHFunc *loss,
                             void *opaque);
 
 /*
@@ -87,8 +91,13 @@ int vmshm_attachments_remove_all(VMShmAttachments *t);
 /* The sum, or the largest number if that is less: sizes can be 2^63 - 1. */
 uint64_t vmshm_attachments_sum(uint64_t one, uint64_t other);
 
-/* Bytes of the attached objects that have no name any more, each once. */
-uint64_t vmshm_attachments_nameless(VMShmAttachments *t);
+/*
+ * Bytes of the objects that have no name any more and that devices of the same
+ * scope have attached, each once. If @st is not NULL, *@held tells whether its
+ * object is attached by one of them.
+ */
+uint64_t vmshm_attachments_nameless(VMShmAttachments *t, const struct stat *st,
+                                    bool *held);
 
 /*
  * Calls @fn for each attachment of every device until it returns true. Under

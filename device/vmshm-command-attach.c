@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "vmshm-command.h"
 #include "vmshm-command-parts.h"
+#include "vmshm-host.h"
 #include "vmshm-worker.h"
 
 int vmshm_command_check_limits(VMShmJob *job, uint64_t length)
@@ -58,8 +59,9 @@ static void attach_opened(VMShmJob *job, VMShmAttachment *want, uint64_t most)
 {
     uint64_t pages;
 
+    want->page = vmshm_host_page(job->fd);
     /* Never map what the object does not have: touching it raises SIGBUS. */
-    pages = QEMU_ALIGN_UP((uint64_t)job->st.st_size, VMSHM_PAGE_SIZE);
+    pages = QEMU_ALIGN_UP((uint64_t)job->st.st_size, want->page);
     if (want->offset >= pages || want->length > pages - want->offset) {
         job->ret = -ENODATA;
         return;
@@ -67,7 +69,10 @@ static void attach_opened(VMShmJob *job, VMShmAttachment *want, uint64_t most)
     if (!want->length) {
         want->length = MIN(pages - want->offset, most);
     }
-    if (want->length > most) {
+    /* The kernel maps whole pages, and would map over what lies beside it. */
+    if (want->length > most ||
+        !QEMU_IS_ALIGNED(want->place | want->offset | want->length,
+                         want->page)) {
         vmshm_command_refuse(job, job->name, -EINVAL);
         return;
     }

@@ -97,7 +97,8 @@ static void opened(VMShmJob *job, int fd)
 
 static void open_work(VMShmJob *job)
 {
-    opened(job, vmshm_host_open(job->host_name, job->readonly, &job->st));
+    opened(job, vmshm_host_open(job->s->dir, job->host_name, job->readonly,
+                                &job->st));
 }
 
 void vmshm_command_open_named(VMShmJob *job, bool readonly,
@@ -109,7 +110,8 @@ void vmshm_command_open_named(VMShmJob *job, bool readonly,
         return;
     }
     job->readonly = readonly;
-    fd = vmshm_host_open_cached(job->host_name, readonly, &job->st);
+    fd = vmshm_host_open_cached(job->s->dir, job->host_name, readonly,
+                                &job->st);
     if (fd >= 0) {
         opened(job, fd);
         then(job);

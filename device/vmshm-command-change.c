@@ -10,23 +10,6 @@
 /* A guest's CPU does not wait for the allocation of more than this. */
 #define SHORT_ALLOCATION 0x40000
 
-typedef struct Usage {
-    VMShmPolicy *policy;
-    uint64_t objects;
-    uint64_t bytes;
-} Usage;
-
-static void usage_add(void *opaque, const char *entry, const struct stat *st)
-{
-    Usage *u = opaque;
-    g_autofree char *name = vmshm_policy_guest_name(u->policy, entry);
-
-    if (name) {
-        u->objects++;
-        u->bytes = vmshm_attachments_sum(u->bytes, st->st_size);
-    }
-}
-
 static int limit_exceeded(VMShmJob *job, const char *name, int err)
 {
     job->refused = name;
@@ -47,22 +30,23 @@ static int check_store(VMShmJob *job, const char *name, uint64_t objects,
                        uint64_t bytes)
 {
     VMShmPolicy *p = &job->s->policy;
-    Usage u = { .policy = p };
+    uint64_t have, have_bytes = 0;
     int ret;
 
     if (!objects && !p->max_bytes) {
         return 0;
     }
-    ret = vmshm_host_each(false, usage_add, &u);
+    ret = vmshm_store_count(job->s->store, &have,
+                            p->max_bytes ? &have_bytes : NULL);
     if (ret < 0) {
         return ret;
     }
-    u.bytes = vmshm_attachments_sum(u.bytes, job->nameless);
-    if (objects > 0 && u.objects >= p->max_objects) {
+    have_bytes = vmshm_attachments_sum(have_bytes, job->nameless);
+    if (objects > 0 && have >= p->max_objects) {
         return limit_exceeded(job, name, -ENFILE);
     }
     if (p->max_bytes && bytes > 0 &&
-        (u.bytes > p->max_bytes || bytes > p->max_bytes - u.bytes)) {
+        (have_bytes > p->max_bytes || bytes > p->max_bytes - have_bytes)) {
         return limit_exceeded(job, name, -EDQUOT);
     }
     return 0;
@@ -72,7 +56,8 @@ static int check_store(VMShmJob *job, const char *name, uint64_t objects,
 static void prepare_store(VMShmJob *job)
 {
     if (job->s->policy.max_bytes) {
-        job->nameless = vmshm_attachments_nameless(&job->s->attachments);
+        job->nameless = vmshm_attachments_nameless(&job->s->attachments,
+                                                   NULL, NULL);
     }
 }
 
@@ -96,7 +81,8 @@ static void create_work(VMShmJob *job)
     if (job->ret < 0) {
         return;
     }
-    fd = vmshm_host_create(job->host_name, job->request.mode, &job->st);
+    fd = vmshm_host_create(job->s->dir, job->host_name, job->request.mode,
+                           &job->st);
     if (fd < 0) {
         vmshm_command_host_failed(job, fd);
     } else {
@@ -112,7 +98,7 @@ static void created(VMShmJob *job)
     }
     vmshm_command_add_hold(job, false);
     if (job->ret < 0) {
-        vmshm_host_unlink(job->host_name);
+        vmshm_host_unlink(job->s->dir, job->host_name);
     }
 }
 
@@ -139,27 +125,81 @@ void vmshm_command_create(VMShmJob *job)
 
 static void unlink_work(VMShmJob *job)
 {
-    int ret = vmshm_host_unlink(job->host_name);
+    int ret = vmshm_host_unlink(job->s->dir, job->host_name);
 
     if (ret < 0) {
         vmshm_command_host_failed(job, ret);
+    }
+}
+
+static void rename_work(VMShmJob *job)
+{
+    int ret = vmshm_host_rename(job->s->dir, job->host_name, job->host_second,
+                                job->request.flags & VMSHM_RQ_NOREPLACE);
+
+    if (ret < 0) {
+        vmshm_command_host_failed(job, ret);
+    }
+}
+
+/*
+ * An object that is attached and loses its name keeps its memory, which the
+ * host cannot find any more. Attached, nameless objects have the limit of
+ * max-bytes= together.
+ */
+static void check_nameless(VMShmJob *job)
+{
+    uint64_t most = job->s->policy.max_bytes;
+    uint64_t size = job->st.st_size;
+    bool held = false;
+    uint64_t have = vmshm_attachments_nameless(&job->s->attachments, &job->st,
+                                               &held);
+
+    if (held && job->st.st_nlink == 1 &&
+        (have > most || size > most - have)) {
+        job->ret = vmshm_policy_refuse(&job->s->policy, VMSHM_REFUSED_LIMIT,
+                                       job->name, -EDQUOT);
+    }
+}
+
+static void may_unlink(VMShmJob *job)
+{
+    check_nameless(job);
+    job->work = unlink_work;
+}
+
+static void may_rename(VMShmJob *job)
+{
+    check_nameless(job);
+    job->work = rename_work;
+}
+
+/* A name that is not there takes nothing away; the next step tells. */
+static void stat_victim(VMShmJob *job)
+{
+    const char *victim = job->host_second ?: job->host_name;
+
+    if (vmshm_host_entry(job->s->dir, victim + 1, &job->st) < 0) {
+        job->st = (struct stat) { 0 };
+    }
+}
+
+/* @work takes the name from an object; with max-bytes=, @may comes first. */
+static void take_name(VMShmJob *job, void (*may)(VMShmJob *job),
+                      void (*work)(VMShmJob *job))
+{
+    if (job->s->policy.max_bytes) {
+        job->work = stat_victim;
+        job->then = may;
+    } else {
+        job->work = work;
     }
 }
 
 void vmshm_command_unlink(VMShmJob *job)
 {
     if (may_change(job, "unlink") && vmshm_command_name(job, -ENOENT)) {
-        job->work = unlink_work;
-    }
-}
-
-static void rename_work(VMShmJob *job)
-{
-    int ret = vmshm_host_rename(job->host_name, job->host_second,
-                                job->request.flags & VMSHM_RQ_NOREPLACE);
-
-    if (ret < 0) {
-        vmshm_command_host_failed(job, ret);
+        take_name(job, may_unlink, unlink_work);
     }
 }
 
@@ -171,7 +211,7 @@ static void link_work(VMShmJob *job)
     if (job->ret < 0) {
         return;
     }
-    ret = vmshm_host_link(job->host_name, job->host_second);
+    ret = vmshm_host_link(job->s->dir, job->host_name, job->host_second);
     if (ret < 0) {
         vmshm_command_host_failed(job, ret);
     }
@@ -187,7 +227,11 @@ void vmshm_command_second_name(VMShmJob *job)
                             rename ? "rename: flags" : "link: flags") &&
         vmshm_command_name(job, -ENOENT) &&
         vmshm_command_second(job, -EACCES)) {
-        job->work = rename ? rename_work : link_work;
+        if (rename) {
+            take_name(job, may_rename, rename_work);
+        } else {
+            job->work = link_work;
+        }
     }
 }
 
@@ -311,7 +355,7 @@ static void setattr_work(VMShmJob *job)
     int ret = 0;
 
     if (job->fd < 0) {
-        ret = vmshm_host_open_path(job->host_name);
+        ret = vmshm_host_open_path(job->s->dir, job->host_name, &job->st);
         if (ret < 0) {
             vmshm_command_host_failed(job, ret);
             return;

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/error-report.h"
 #include "vmshm-attr.h"
 #include "vmshm-command-parts.h"
 #include "vmshm-host.h"
@@ -18,7 +19,8 @@ void vmshm_command_stat(VMShmJob *job)
 
 static void statfs_work(VMShmJob *job)
 {
-    job->ret = vmshm_host_space(&job->result.total, &job->result.free);
+    job->ret = vmshm_host_space(job->s->dir, &job->result.total,
+                                &job->result.free);
 }
 
 void vmshm_command_statfs(VMShmJob *job)
@@ -28,20 +30,46 @@ void vmshm_command_statfs(VMShmJob *job)
     }
 }
 
-static void list_add(void *opaque, const char *entry, const struct stat *st)
+static void list_add(void *opaque, const char *entry)
 {
     VMShmJob *job = opaque;
-    char *name = vmshm_policy_guest_name(&job->s->policy, entry);
+    int dir = job->s->dir;
+    g_autofree char *name = vmshm_policy_guest_name(&job->s->policy, entry);
+    struct stat st;
 
-    if (name) {
-        g_ptr_array_add(job->list, name);
+    if (!name || vmshm_host_entry(dir, entry, &st) < 0) {
+        return;
     }
+    if (vmshm_host_may_read(dir, entry)) {
+        g_ptr_array_add(job->list, g_steal_pointer(&name));
+    } else if (!job->hidden++) {
+        job->hidden_name = g_strdup(entry);
+    }
+}
+
+/* With the big lock: the operator is told once of objects that are hidden. */
+static void report_hidden(VMShmJob *job)
+{
+    VMShmState *s = job->s;
+
+    if (!job->hidden_name) {
+        return;
+    }
+    if (!s->hidden) {
+        g_autofree char *shown = g_strescape(job->hidden_name, NULL);
+
+        warn_report("vmshm: the guest does not see %" PRIu64 " objects, "
+                    "because QEMU's user (%u) may not read them; the first is "
+                    "%s/%.80s; setfacl -m u:%u:rw FILE lets it use one",
+                    job->hidden, geteuid(), s->dir_path, shown, geteuid());
+    }
+    s->hidden = job->hidden;
 }
 
 static void list_begin(VMShmJob *job)
 {
     job->list = g_ptr_array_new_with_free_func(g_free);
-    job->ret = vmshm_host_each(true, list_add, job);
+    job->ret = vmshm_host_each(job->s->dir, list_add, job);
 }
 
 /* Names, each with its NUL, as many as fit into BAR2. */
@@ -50,6 +78,7 @@ static void list_names(VMShmJob *job)
     uint64_t next = job->request.offset;
     GByteArray *data = g_byte_array_new();
 
+    report_hidden(job);
     job->result.data = data;
     for (; next < job->list->len; next++) {
         const char *name = g_ptr_array_index(job->list, next);
@@ -91,12 +120,7 @@ static void list_entries(VMShmJob *job)
 {
     VMShmResult *res = &job->result;
     uint64_t next = job->request.offset;
-    int dir = vmshm_host_dir();
 
-    if (dir < 0) {
-        job->ret = dir;
-        return;
-    }
     res->data = g_byte_array_new();
     for (; next < job->list->len; next++) {
         const char *name = g_ptr_array_index(job->list, next);
@@ -104,7 +128,7 @@ static void list_entries(VMShmJob *job)
                                                             name);
         VMShmAttr attr;
 
-        if (vmshm_host_attr(dir, host_name, &attr) < 0) {
+        if (vmshm_host_attr(job->s->dir, host_name, &attr) < 0) {
             continue;
         }
         if (!add_entry(res->data, name, &attr)) {
@@ -113,7 +137,6 @@ static void list_entries(VMShmJob *job)
         res->count++;
     }
     res->next = next < job->list->len ? next : 0;
-    close(dir);
 }
 
 static void list_entries_work(VMShmJob *job)
@@ -153,5 +176,6 @@ void vmshm_command_list(VMShmJob *job)
         vmshm_command_refuse(job, "list: offset", -EINVAL);
     } else {
         job->work = list_entries_work;
+        job->then = report_hidden;
     }
 }

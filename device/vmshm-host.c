@@ -4,11 +4,15 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include "qapi/error.h"
 #include "vmshm-host.h"
+#include "vmshm/regs.h"
 
 int vmshm_host_name_check(const uint8_t *name, size_t size)
 {
@@ -27,21 +31,47 @@ int vmshm_host_name_check(const uint8_t *name, size_t size)
     return 0;
 }
 
-int vmshm_host_open(const char *name, bool readonly, struct stat *st)
+int vmshm_host_dir_open(const char *path, Error **errp)
 {
-    /* O_NONBLOCK: a FIFO or a lease must not stop the VM. */
-    int fd = shm_open(name, (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK |
-                      O_NOFOLLOW | O_CLOEXEC, 0);
-    int err = 0;
+    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir < 0) {
+        error_setg_errno(errp, errno, "dir=%s cannot be opened", path);
+    } else if (faccessat(dir, ".", R_OK | X_OK, AT_EACCESS) < 0) {
+        error_setg_errno(errp, errno, "dir=%s: QEMU's user has to be able to "
+                         "read and search it", path);
+        close(dir);
+        return -1;
+    }
+    return dir;
+}
+
+uint64_t vmshm_host_page(int fd)
+{
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC) {
+        return fs.f_bsize;
+    }
+    return VMSHM_PAGE_SIZE;
+}
+
+/* What shows that it is no object; a name is of one component. */
+static int check_type(mode_t mode)
+{
+    return S_ISREG(mode) ? 0 : S_ISLNK(mode) ? -ELOOP : -EINVAL;
+}
+
+/* The descriptor that open() has given, if it is of an object; or -errno */
+static int checked(int fd, struct stat *st)
+{
+    int err;
 
     if (fd < 0) {
-        return -errno;
+        /* ENXIO: a socket, or a device without a driver */
+        return errno == ENXIO || errno == EISDIR ? -EINVAL : -errno;
     }
-    if (fstat(fd, st) < 0) {
-        err = -errno;
-    } else if (!S_ISREG(st->st_mode)) {
-        err = -EINVAL;
-    }
+    err = fstat(fd, st) < 0 ? -errno : check_type(st->st_mode);
     if (err) {
         close(fd);
         return err;
@@ -49,27 +79,38 @@ int vmshm_host_open(const char *name, bool readonly, struct stat *st)
     return fd;
 }
 
-int vmshm_host_open_cached(const char *name, bool readonly, struct stat *st)
+/* O_NONBLOCK: a FIFO or a lease must not stop the VM. */
+static int open_flags(bool readonly)
 {
-    g_autofree char *path = g_strconcat(VMSHM_HOST_DIR, name, NULL);
-    struct open_how how = {
-        .flags = (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOFOLLOW |
-                 O_CLOEXEC,
-        .resolve = RESOLVE_CACHED,
-    };
-    int fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-
-    if (fd >= 0 && (fstat(fd, st) < 0 || !S_ISREG(st->st_mode))) {
-        close(fd);
-        return -EAGAIN;
-    }
-    return fd < 0 ? -errno : fd;
+    return (readonly ? O_RDONLY : O_RDWR) | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC;
 }
 
-int vmshm_host_create(const char *name, uint32_t mode, struct stat *st)
+int vmshm_host_open(int dir, const char *name, bool readonly, struct stat *st)
 {
-    int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                      mode & 0777);
+    return checked(openat(dir, name + 1, open_flags(readonly)), st);
+}
+
+int vmshm_host_open_cached(int dir, const char *name, bool readonly,
+                           struct stat *st)
+{
+    struct open_how how = {
+        .flags = open_flags(readonly),
+        .resolve = RESOLVE_CACHED,
+    };
+
+    return checked(syscall(SYS_openat2, dir, name + 1, &how, sizeof(how)), st);
+}
+
+int vmshm_host_open_path(int dir, const char *name, struct stat *st)
+{
+    return checked(openat(dir, name + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC), st);
+}
+
+int vmshm_host_create(int dir, const char *name, uint32_t mode,
+                      struct stat *st)
+{
+    int fd = openat(dir, name + 1, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
+                    O_CLOEXEC, mode & 0777);
     int err;
 
     if (fd < 0) {
@@ -78,18 +119,21 @@ int vmshm_host_create(const char *name, uint32_t mode, struct stat *st)
     /* The guest has applied its own umask; QEMU's must not come on top. */
     if (fchmod(fd, mode & 0777) < 0 || fstat(fd, st) < 0) {
         err = -errno;
-        shm_unlink(name);
+        unlinkat(dir, name + 1, 0);
         close(fd);
         return err;
     }
     return fd;
 }
 
-/* 0 if @name is an object; a link or a directory is none of ours. */
-static int object_check(const char *name)
+/*
+ * 0 if @name is an object; a link or a directory is none of ours. Its names
+ * are the directory's, so its own permissions do not matter.
+ */
+static int object_check(int dir, const char *name)
 {
     struct stat st;
-    int fd = vmshm_host_open(name, true, &st);
+    int fd = vmshm_host_open_path(dir, name, &st);
 
     if (fd < 0) {
         return fd;
@@ -98,46 +142,43 @@ static int object_check(const char *name)
     return 0;
 }
 
-int vmshm_host_unlink(const char *name)
+int vmshm_host_unlink(int dir, const char *name)
 {
-    int ret = object_check(name);
+    int ret = object_check(dir, name);
 
     if (ret < 0) {
         return ret;
     }
-    return shm_unlink(name) < 0 ? -errno : 0;
+    return unlinkat(dir, name + 1, 0) < 0 ? -errno : 0;
 }
 
-int vmshm_host_rename(const char *from, const char *to, bool noreplace)
+int vmshm_host_rename(int dir, const char *from, const char *to,
+                      bool noreplace)
 {
-    g_autofree char *from_path = g_strconcat(VMSHM_HOST_DIR, from, NULL);
-    g_autofree char *to_path = g_strconcat(VMSHM_HOST_DIR, to, NULL);
-    int ret = object_check(from);
+    int ret = object_check(dir, from);
 
     if (ret < 0) {
         return ret;
     }
-    ret = object_check(to);
+    ret = object_check(dir, to);
     if (ret < 0 && ret != -ENOENT) {
         return ret;
     }
-    if (renameat2(AT_FDCWD, from_path, AT_FDCWD, to_path,
+    if (renameat2(dir, from + 1, dir, to + 1,
                   noreplace ? RENAME_NOREPLACE : 0) < 0) {
         return -errno;
     }
     return 0;
 }
 
-int vmshm_host_link(const char *from, const char *to)
+int vmshm_host_link(int dir, const char *from, const char *to)
 {
-    g_autofree char *from_path = g_strconcat(VMSHM_HOST_DIR, from, NULL);
-    g_autofree char *to_path = g_strconcat(VMSHM_HOST_DIR, to, NULL);
-    int ret = object_check(from);
+    int ret = object_check(dir, from);
 
     if (ret < 0) {
         return ret;
     }
-    return linkat(AT_FDCWD, from_path, AT_FDCWD, to_path, 0) < 0 ? -errno : 0;
+    return linkat(dir, from + 1, dir, to + 1, 0) < 0 ? -errno : 0;
 }
 
 /* The finalizer of splitmix64: a bijection that spreads every bit. */
@@ -170,13 +211,6 @@ uint64_t vmshm_host_identity(int fd, const struct stat *st)
     return identity(st->st_ino, st->st_dev, ret == 0 ? &stx : NULL);
 }
 
-int vmshm_host_dir(void)
-{
-    int fd = open(VMSHM_HOST_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return fd < 0 ? -errno : fd;
-}
-
 int vmshm_host_attr(int dir, const char *name, VMShmAttr *attr)
 {
     struct statx stx;
@@ -204,40 +238,16 @@ int vmshm_host_attr(int dir, const char *name, VMShmAttr *attr)
     return 0;
 }
 
-int vmshm_host_space(uint64_t *total, uint64_t *available)
+int vmshm_host_space(int dir, uint64_t *total, uint64_t *available)
 {
     struct statvfs st;
 
-    if (statvfs(VMSHM_HOST_DIR, &st) < 0) {
+    if (fstatvfs(dir, &st) < 0) {
         return -errno;
     }
     *total = (uint64_t)st.f_blocks * st.f_frsize;
     *available = (uint64_t)st.f_bavail * st.f_frsize;
     return 0;
-}
-
-int vmshm_host_open_path(const char *name)
-{
-    g_autofree char *path = g_strconcat(VMSHM_HOST_DIR, name, NULL);
-    int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
-    int err = 0;
-
-    if (fd < 0) {
-        return -errno;
-    }
-    if (fstat(fd, &st) < 0) {
-        err = -errno;
-    } else if (S_ISLNK(st.st_mode)) {
-        err = -ELOOP;
-    } else if (!S_ISREG(st.st_mode)) {
-        err = -EINVAL;
-    }
-    if (err) {
-        close(fd);
-        return err;
-    }
-    return fd;
 }
 
 int vmshm_host_set_attr(int fd, int mode, const struct timespec times[2])
@@ -251,27 +261,37 @@ int vmshm_host_set_attr(int fd, int mode, const struct timespec times[2])
     return utimensat(AT_FDCWD, path, times, 0) < 0 ? -errno : 0;
 }
 
-int vmshm_host_each(bool readable, void (*fn)(void *opaque,
-                                              const char *entry,
-                                              const struct stat *st),
+int vmshm_host_each(int dir, void (*fn)(void *opaque, const char *entry),
                     void *opaque)
 {
-    DIR *dir = opendir(VMSHM_HOST_DIR);
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
 
-    if (!dir) {
+    if (!entries) {
+        int err = errno;
+
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -err;
+    }
+    while ((entry = readdir(entries))) {
+        fn(opaque, entry->d_name);
+    }
+    closedir(entries);
+    return 0;
+}
+
+int vmshm_host_entry(int dir, const char *entry, struct stat *st)
+{
+    if (fstatat(dir, entry, st, AT_SYMLINK_NOFOLLOW) < 0) {
         return -errno;
     }
-    while ((entry = readdir(dir))) {
-        struct stat st;
+    return check_type(st->st_mode);
+}
 
-        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode) &&
-            (!readable ||
-             faccessat(dirfd(dir), entry->d_name, R_OK, AT_EACCESS) == 0)) {
-            fn(opaque, entry->d_name, &st);
-        }
-    }
-    closedir(dir);
-    return 0;
+bool vmshm_host_may_read(int dir, const char *entry)
+{
+    return faccessat(dir, entry, R_OK, AT_EACCESS) == 0;
 }

@@ -18,24 +18,38 @@
 int vmshm_host_name_check(const uint8_t *name, size_t size);
 
 /*
+ * The directory of the objects; the caller closes it. Or -1 and *errp. All
+ * calls below get it as @dir. They resolve names of one component in it and
+ * follow no link, so they never leave it.
+ */
+int vmshm_host_dir_open(const char *path, Error **errp);
+
+/*
+ * Bytes of the pages by which the object of @fd can be mapped: the host's, or
+ * the huge pages of a hugetlbfs.
+ */
+uint64_t vmshm_host_page(int fd);
+
+/*
  * Opens the POSIX shared memory object @name, which vmshm_host_name_check() has
  * passed. Never creates, truncates, blocks or follows a link. Returns a file
  * descriptor that the caller closes, with *@st filled in, or -errno: what
  * open(2) says, or -EINVAL for what is not a regular file.
  */
-int vmshm_host_open(const char *name, bool readonly, struct stat *st);
+int vmshm_host_open(int dir, const char *name, bool readonly, struct stat *st);
 
 /*
  * The same for an object that the host finds without waiting for anything; any
  * error means that vmshm_host_open() has to be called, which can block.
  */
-int vmshm_host_open_cached(const char *name, bool readonly, struct stat *st);
+int vmshm_host_open_cached(int dir, const char *name, bool readonly,
+                           struct stat *st);
 
 /*
- * A descriptor for the object's attributes alone, which needs no permission to
- * read or write. The caller closes it. Or -errno.
+ * The same for the object's attributes alone, which needs no permission to
+ * read or write it.
  */
-int vmshm_host_open_path(const char *name);
+int vmshm_host_open_path(int dir, const char *name, struct stat *st);
 
 /*
  * Sets the permission bits, unless @mode is negative, and the times of last
@@ -45,15 +59,9 @@ int vmshm_host_open_path(const char *name);
 int vmshm_host_set_attr(int fd, int mode, const struct timespec times[2]);
 
 /* Size of the file system and what of it is free; bytes. 0 or -errno. */
-int vmshm_host_space(uint64_t *total, uint64_t *available);
+int vmshm_host_space(int dir, uint64_t *total, uint64_t *available);
 
-/* The directory of the objects; the caller closes it. Or -errno. */
-int vmshm_host_dir(void);
-
-/*
- * Attributes of the object @name in the directory @dir, without opening it; 0
- * or -errno.
- */
+/* Attributes of the object @name, without opening it; 0 or -errno. */
 int vmshm_host_attr(int dir, const char *name, VMShmAttr *attr);
 
 /*
@@ -61,16 +69,18 @@ int vmshm_host_attr(int dir, const char *name, VMShmAttr *attr);
  * (0777 at most). -EEXIST if the name is taken, by whatever.
  * Returns a file descriptor that the caller closes, or -errno.
  */
-int vmshm_host_create(const char *name, uint32_t mode, struct stat *st);
+int vmshm_host_create(int dir, const char *name, uint32_t mode,
+                      struct stat *st);
 
 /* The name goes, the object stays for those who use it; 0 or -errno. */
-int vmshm_host_unlink(const char *name);
+int vmshm_host_unlink(int dir, const char *name);
 
 /* With @noreplace, -EEXIST when @to is taken; 0 or -errno. */
-int vmshm_host_rename(const char *from, const char *to, bool noreplace);
+int vmshm_host_rename(int dir, const char *from, const char *to,
+                      bool noreplace);
 
 /* A second name; -EEXIST when @to is taken; 0 or -errno. */
-int vmshm_host_link(const char *from, const char *to);
+int vmshm_host_link(int dir, const char *from, const char *to);
 
 /*
  * A number that is the same for one object as long as it lives, and another
@@ -79,12 +89,16 @@ int vmshm_host_link(const char *from, const char *to);
 uint64_t vmshm_host_identity(int fd, const struct stat *st);
 
 /*
- * What objects there are now, with @readable only those that QEMU may read:
- * calls @fn with each entry's name, without '/', in no order; 0 or -errno.
+ * Calls @fn with the name of each entry of the directory, whatever it is,
+ * without '/', in no order; 0 or -errno.
  */
-int vmshm_host_each(bool readable, void (*fn)(void *opaque,
-                                              const char *entry,
-                                              const struct stat *st),
+int vmshm_host_each(int dir, void (*fn)(void *opaque, const char *entry),
                     void *opaque);
+
+/* 0 and *@st if the entry is an object; or -errno. */
+int vmshm_host_entry(int dir, const char *entry, struct stat *st);
+
+/* Whether QEMU may read that object */
+bool vmshm_host_may_read(int dir, const char *entry);
 
 #endif /* VMSHM_HOST_H */

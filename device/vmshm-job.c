@@ -44,6 +44,7 @@ void vmshm_job_free(VMShmJob *job)
     g_free(job->host_name);
     g_free(job->second);
     g_free(job->host_second);
+    g_free(job->hidden_name);
     g_free(job);
 }
 

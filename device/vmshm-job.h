@@ -44,6 +44,8 @@ struct VMShmJob {
     struct stat st;                 /* of fd */
     uint64_t nameless;              /* bytes of attached, nameless objects */
     GPtrArray *list;                /* LIST: names, or NULL */
+    uint64_t hidden;                /* LIST: objects that QEMU cannot read */
+    char *hidden_name;              /* the first of them on the host, or NULL */
 
     /* Of vmshm-job.c */
     QLIST_ENTRY(VMShmJob) entry;

@@ -6,9 +6,13 @@
 #include "qemu/osdep.h"
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include "qemu/error-report.h"
 #include "qemu/thread.h"
 #include "vmshm-robust.h"
 #include "vmshm-thread.h"
+
+/* The kernel gives this number to the initial namespace, PROC_PID_INIT_INO. */
+#define INITIAL_PID_NAMESPACE "pid:[4026531836]"
 
 struct VMShmRobust {
     pthread_t thread;
@@ -39,10 +43,31 @@ static void robust_free(VMShmRobust *h)
     g_free(h);
 }
 
+bool vmshm_robust_possible(void)
+{
+    static int possible = -1;
+    g_autofree char *name = NULL;
+
+    if (possible < 0) {
+        name = g_file_read_link("/proc/self/ns/pid", NULL);
+        possible = name && strcmp(name, INITIAL_PID_NAMESPACE) == 0;
+        if (!possible) {
+            warn_report("vmshm: QEMU is in a PID namespace of its own, or "
+                        "/proc is not there: words cannot be held, because "
+                        "another VM can have the same thread numbers");
+        }
+    }
+    return possible;
+}
+
 VMShmRobust *vmshm_robust_begin(uint32_t *word)
 {
-    VMShmRobust *h = g_new0(VMShmRobust, 1);
+    VMShmRobust *h;
 
+    if (!vmshm_robust_possible()) {
+        return NULL;
+    }
+    h = g_new0(VMShmRobust, 1);
     h->list.list.next = &h->entry;
     h->list.futex_offset = (intptr_t)word - (intptr_t)&h->entry;
     h->entry.next = &h->list.list;

@@ -13,6 +13,14 @@
  */
 typedef struct VMShmRobust VMShmRobust;
 
+/*
+ * Whether the numbers of QEMU's threads are unique among all processes that
+ * can share objects: it is in the initial PID namespace. Otherwise a thread of
+ * another VM could have the number of a word's owner, and the kernel would
+ * report that owner dead when the other thread ends. Says so once if not.
+ */
+bool vmshm_robust_possible(void);
+
 /* Returns when the kernel knows @word; NULL: the host has no thread left. */
 VMShmRobust *vmshm_robust_begin(uint32_t *word);
 

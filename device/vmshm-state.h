@@ -13,6 +13,7 @@
 #include "vmshm-futex.h"
 #include "vmshm-window.h"
 #include "vmshm-request.h"
+#include "vmshm-store.h"
 #include "vmshm.h"
 #include "vmshm/regs.h"
 
@@ -49,6 +50,7 @@ struct VMShmState {
 
     VMShmPolicy policy;             /* properties */
     uint64_t arena_size;            /* property: bytes of one span, or 0 */
+    char *dir_path;                 /* property: where the objects are */
     uint64_t sent_arena_size;       /* the same, where a migration is from */
 
     MemoryRegion bar0;              /* with a command memory */
@@ -66,6 +68,9 @@ struct VMShmState {
     VMShmWindow *memory_window;     /* command memory, or NULL */
     uint8_t *memory_host;           /* the same for vmstate: where it is, */
     uint32_t memory_size;           /* and how much there is; bytes */
+    int dir;                        /* dir_path, or -1 */
+    VMShmStore *store;              /* only with policy.create */
+    uint64_t hidden;                /* by the last listing; see VMShmJob */
     VMShmAttachments attachments;
     VMShmJobs jobs;
     uint32_t open_handle;           /* what is at BAR1, or 0 */

@@ -18,11 +18,13 @@
 #include "vmshm-command.h"
 #include "vmshm-compat.h"
 #include "vmshm-describe.h"
+#include "vmshm-host.h"
 #include "vmshm-job.h"
 #include "vmshm-loss.h"
 #include "vmshm-mailbox.h"
 #include "vmshm-mmio.h"
 #include "vmshm-resume.h"
+#include "vmshm-robust.h"
 #include "vmshm-sigbus.h"
 #include "vmshm-state.h"
 
@@ -127,6 +129,8 @@ static void vmshm_pci_init_futex(VMShmState *s)
         return;
     }
     vmshm_pci_init_memory(s);
+    /* Tells the operator now, and not when a guest asks. */
+    vmshm_robust_possible();
     s->futex = vmshm_futex_new(s->arena_window,
                                vmshm_mailbox_memory(s, VMSHM_MEM_FIRED),
                                s->irq);
@@ -220,19 +224,54 @@ static void vmshm_pci_loss(void *opaque)
     vmshm_loss_report(&s->attachments, vmshm_pci_log_loss, s);
 }
 
+static bool vmshm_pci_init_dir(VMShmState *s, Error **errp)
+{
+    uint64_t page;
+
+    if (!s->dir_path) {
+        s->dir_path = g_strdup(VMSHM_HOST_DIR);
+    }
+    s->dir = vmshm_host_dir_open(s->dir_path, errp);
+    if (s->dir < 0) {
+        return false;
+    }
+    page = vmshm_host_page(s->dir);
+    if (page > VMSHM_PAGE_SIZE && page > s->arena_size) {
+        error_setg(errp, "dir=%s has pages of %" PRIu64 " bytes; arena= has to "
+                   "be at least that", s->dir_path, page);
+        return false;
+    }
+    if (s->policy.create) {
+        s->store = vmshm_store_new(s->dir, &s->policy);
+    }
+    return true;
+}
+
+/* Two devices with the same directory and prefix have the same objects. */
+static char *vmshm_pci_scope(VMShmState *s)
+{
+    struct stat st = { 0 };
+
+    fstat(s->dir, &st);
+    return g_strdup_printf("%" PRIx64 " %" PRIx64 " %s", (uint64_t)st.st_dev,
+                           (uint64_t)st.st_ino, s->policy.prefix ?: "");
+}
+
 static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
 {
     VMShmState *s = VMSHM(pci);
     Object *owner = OBJECT(s);
 
     if (!vmshm_policy_validate(&s->policy, errp) ||
+        !vmshm_pci_init_dir(s, errp) ||
         !vmshm_pci_init_windows(s, errp)) {
         return;
     }
     vmshm_budget_add_device(s->policy.max_objects);
     vmshm_sigbus_init();
     vmshm_resume_init();
-    vmshm_attachments_init(&s->attachments, vmshm_pci_loss, s);
+    vmshm_attachments_init(&s->attachments, vmshm_pci_scope(s), vmshm_pci_loss,
+                           s);
 
     if (s->arena_window) {
         vmshm_pci_init_arena(s);
@@ -286,6 +325,7 @@ static void vmshm_pci_instance_init(Object *obj)
     QLIST_INIT(&s->jobs.all);
     g_queue_init(&s->jobs.waiting);
     qemu_cond_init(&s->jobs.ended);
+    s->dir = -1;
 }
 
 static void vmshm_pci_finalize(Object *obj)
@@ -297,6 +337,10 @@ static void vmshm_pci_finalize(Object *obj)
     vmshm_window_free(s->buffer_window);
     vmshm_window_free(s->arena_window);
     vmshm_window_free(s->memory_window);
+    vmshm_store_free(s->store);
+    if (s->dir >= 0) {
+        close(s->dir);
+    }
     qemu_cond_destroy(&s->jobs.ended);
 }
 
@@ -320,6 +364,14 @@ static void vmshm_pci_get_refusals(Object *obj, Visitor *v, const char *name,
     qobject_unref(dict);
 }
 
+static void vmshm_pci_get_hidden(Object *obj, Visitor *v, const char *name,
+                                 void *opaque, Error **errp)
+{
+    uint64_t hidden = VMSHM(obj)->hidden;
+
+    visit_type_uint64(v, name, &hidden, errp);
+}
+
 static void vmshm_pci_get_losses(Object *obj, Visitor *v, const char *name,
                                  void *opaque, Error **errp)
 {
@@ -332,6 +384,7 @@ static void vmshm_pci_get_losses(Object *obj, Visitor *v, const char *name,
 
 static VMSHM_PROPERTY_TABLE vmshm_pci_properties[] = {
     DEFINE_PROP_SIZE("arena", VMShmState, arena_size, 1 * GiB),
+    DEFINE_PROP_STRING("dir", VMShmState, dir_path),
     DEFINE_PROP_STRING("allow", VMShmState, policy.allow),
     DEFINE_PROP_STRING("deny", VMShmState, policy.deny),
     DEFINE_PROP_STRING("prefix", VMShmState, policy.prefix),
@@ -418,6 +471,11 @@ static void vmshm_pci_class_init(ObjectClass *klass, VMSHM_CLASS_DATA data)
                               NULL, NULL, NULL);
     object_class_property_set_description(klass, "refusals",
         "how many requests were refused, by kind");
+    object_class_property_add(klass, "hidden", "uint64", vmshm_pci_get_hidden,
+                              NULL, NULL, NULL);
+    object_class_property_set_description(klass, "hidden",
+        "how many objects the last listing left out, because QEMU's user may "
+        "not read them");
     object_class_property_add(klass, "losses", "any", vmshm_pci_get_losses,
                               NULL, NULL, NULL);
     object_class_property_set_description(klass, "losses",

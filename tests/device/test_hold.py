@@ -253,3 +253,21 @@ def test_host_without_threads():
             dev.disarm(n)
         dev.arm(94, 0, 0)
         equal(dev.state(94), c.SLOT_IS_ARMED, "with threads again")
+
+
+def test_no_hold_where_numbers_are_not_unique():
+    """Threads of two containers can have the same number."""
+    if os.geteuid():
+        raise Skip("only root can start QEMU in a PID namespace")
+    with Object(PAGE) as obj, \
+            machine(options=OPTIONS, wrap=(
+                "unshare", "--pid", "--fork", "--kill-child",
+                "--mount-proc")) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name)
+        dev.hold(0, 0)
+        equal(dev.state(0), c.SLOT_IS_IDLE, "the slot")
+        true("words cannot be held" in vm.said(), vm.said())
+        # The rest works
+        dev.arm(0, 0, 0)
+        equal(dev.state(0) & 0xffffffff, c.SLOT_IS_ARMED, "armed")

@@ -170,7 +170,6 @@ def test_disk():
 def test_disk_of_an_iothread():
     with Truncated("-object", "iothread,id=io0",
                    *arguments(DISK, "io0")) as t:
-        t.vm.qmp("cont")
         Disk(t.vm, DISK).read(t.at, PAGE)
 
 
@@ -178,7 +177,6 @@ def test_disk_of_an_iothread_that_came_later():
     with Truncated("-blockdev",
                    "null-co,node-name=null0,read-zeroes=on,size=1048576") as t:
         t.vm.qmp("object-add", qom_type="iothread", id="io0")
-        t.vm.qmp("cont")
         t.vm.add("virtio-blk-pci", drive="null0", iothread="io0",
                  addr=hex(DISK))
         Disk(t.vm, DISK).read(t.at, PAGE)

@@ -1,0 +1,29 @@
+/*
+ * VMShm: how many objects there are that a guest may know of
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef VMSHM_STORE_H
+#define VMSHM_STORE_H
+
+#include "vmshm-policy.h"
+
+/*
+ * The names of a directory's objects that a policy admits. The directory is
+ * read once; later changes come from inotify(7), which the kernel queues before
+ * the change returns to its process. So the numbers are exact, and other
+ * objects in the directory cost nothing. Without inotify the directory is read
+ * for each count. Not thread safe.
+ */
+typedef struct VMShmStore VMShmStore;
+
+/* Of the directory @dir, which is the caller's, like @policy */
+VMShmStore *vmshm_store_new(int dir, const VMShmPolicy *policy);
+
+/* NULL is fine. */
+void vmshm_store_free(VMShmStore *s);
+
+/* The number of names, and the sum of sizes unless @bytes is NULL; or -errno */
+int vmshm_store_count(VMShmStore *s, uint64_t *objects, uint64_t *bytes);
+
+#endif /* VMSHM_STORE_H */
