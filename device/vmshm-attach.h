@@ -6,7 +6,7 @@
 #ifndef VMSHM_ATTACH_H
 #define VMSHM_ATTACH_H
 
-#include "block/aio.h"
+#include "vmshm-compat.h"
 #include "qemu/queue.h"
 #include "vmshm-window.h"
 

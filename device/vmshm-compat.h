@@ -58,12 +58,20 @@
 #else
 #include "sysemu/kvm.h"
 #endif
-#if __has_include("system/runstate.h")
+#if __has_include("qemu/aio.h")
+#include "qemu/aio.h"
+#else
+#include "block/aio.h"
+#endif
+#if __has_include("system/address-spaces.h")
 #include "system/address-spaces.h"
+#else
+#include "exec/address-spaces.h"
+#endif
+#if __has_include("system/runstate.h")
 #include "system/iothread.h"
 #include "system/runstate.h"
 #else
-#include "exec/address-spaces.h"
 #include "sysemu/iothread.h"
 #include "sysemu/runstate.h"
 #endif

@@ -8,7 +8,6 @@
  */
 #include "qemu/osdep.h"
 #include <linux/kvm.h>
-#include "block/aio.h"
 #include "hw/core/cpu.h"
 #include "qemu/error-report.h"
 #include "qemu/timer.h"

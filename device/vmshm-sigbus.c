@@ -9,7 +9,6 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "block/aio.h"
 #include "hw/core/cpu.h"
 #include "qemu/atomic.h"
 #include "vmshm-compat.h"
