@@ -79,6 +79,11 @@ check-tool: deps-check ## the program on this host only
 check-library: deps-check ## libvmshm on this host only
 	@tests/library/run.py
 
+check-debug: deps device ## guest tests and more in a kernel with KASAN, lockdep
+	@scripts/deps debug
+	@scripts/fetch-kernel $(KVER)-debug
+	@KERNELS=$(KVER)-debug tests/guest/run.py
+
 check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py
 
@@ -127,6 +132,7 @@ clean: ## remove everything generated
 .PHONY: help deps deps-check demo bench bench-channel device driver tool lib \
 	install \
 	install-device install-driver uninstall dist check check-device \
-	check-bare check-guest check-tool check-library check-model check-stress \
+	check-bare check-guest check-tool check-library check-debug \
+	check-model check-stress \
 	qemu-patch check-patch check-matrix check-packages check-libvirt deb style \
 	clean

@@ -40,7 +40,7 @@ class KernelRun:
         # (program, tests without a result)
         self.todo = [(p, [t for t in p.tests
                           if report.wanted(self.name(p.name, t))])
-                     for p in programs]
+                     for p in programs if kernel.debug or not p.debug]
 
     def name(self, *words):
         return "/".join([self.kernel.version, *words])
@@ -142,7 +142,8 @@ def run(report):
     versions = os.environ.get("KERNELS", "6.1 6.12").split()
     programs = [p for p in all_programs()
                 if any(report.wanted(f"{v}/{p.name}/{t}")
-                       for v in versions for t in p.tests)]
+                       for v in versions for t in p.tests
+                       if Kernel(v).debug or not p.debug)]
     need_device()
     # Two runs at once would write the same files, and slow each other down
     os.makedirs(FOLDER, exist_ok=True)

@@ -173,6 +173,8 @@ class Run:
         test = test.rpartition("/")[2]
         if word == "run":
             self.running = test
+        elif word == "note":
+            print("     " + rest, flush=True)
         elif word == "ok":
             self.result(test, None)
         elif word == "skip":

@@ -61,6 +61,7 @@ class Guest:
         self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
         self.running, self.began = None, time.monotonic()
         self.times = []             # (seconds, test)
+        self.leaks = []             # lines of kmemleak
         self.vm = None
         self.trouble = []           # messages of the kernel, and when
         self.mark = None
@@ -186,6 +187,7 @@ class Guest:
             line = line.rstrip("\r\n")
             word, _, rest = line.partition(" ")
             if line == "end":
+                self.judge_leaks()
                 return
             if line == "host die":
                 self.die(host)
@@ -194,6 +196,10 @@ class Guest:
                 channel.sendall((host.answer(rest) + "\n").encode())
             elif word == "log":
                 self.kernel_said(rest)
+            elif word == "leak":
+                self.leaks.append(rest)
+            elif word == "note":
+                print("     " + rest, flush=True)
             else:
                 self.result(line)
 
@@ -222,6 +228,14 @@ class Guest:
             self.report.fail(name, why or "unknown test")
         self.todo.discard(test)
         self.running = None
+
+    def judge_leaks(self):
+        """Memory that the driver has allocated and lost. The addresses are
+        those of modules; an unloaded one has no names any more."""
+        found = "\n".join(self.leaks).split("unreferenced object")[1:]
+        for leak in found:
+            if re.search(r"\[vmshm\]|0xffffffff[ac]0", leak):
+                self.trouble.append("kmemleak: " + " ".join(leak.split()))
 
     def kernel_said(self, line):
         level, _, text = line.partition(" ")

@@ -9,7 +9,7 @@ import threading
 from qemu import ROOT, Lost
 
 from . import abi, host_rpc, python
-from .program import HARNESS, HELPERS, LIBRARY, TESTS, is_test, name_of
+from .program import DEBUG, HARNESS, HELPERS, LIBRARY, TESTS, is_test, name_of
 
 # The directory of compiled test programs
 FOLDER = os.path.join(ROOT, "build", "guest")
@@ -85,7 +85,7 @@ class Build:
 
     def _sources(self, wanted):
         """The sources to compile; scripts become files of the guest."""
-        for source in files_in(HARNESS, TESTS, LIBRARY):
+        for source in files_in(HARNESS, TESTS, LIBRARY, DEBUG):
             file = name_of(source)
             if file in wanted and file.endswith(".sh"):
                 self.files.append(("tests/" + file, source))

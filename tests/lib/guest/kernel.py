@@ -15,8 +15,8 @@ class Kernel:
         self.version = version
         self.folder = os.path.join(ROOT, "build", "kernel", version)
         # Megabytes of its guests, and how many times slower they are
-        debug = version.endswith("-debug")
-        self.memory, self.patience = (1536, 6) if debug else (512, 1)
+        self.debug = version.endswith("-debug")
+        self.memory, self.patience = (1536, 6) if self.debug else (512, 1)
         self.driver = os.path.join(ROOT, "build", "driver", version,
                                    "vmshm.ko")
 

@@ -9,6 +9,8 @@ from qemu import ROOT
 # The directories of programs; those of the second one also run on the host
 TESTS = os.path.join(ROOT, "tests", "guest")
 LIBRARY = os.path.join(ROOT, "tests", "library")
+# For kernels of "make check-debug" only
+DEBUG = os.path.join(ROOT, "tests", "debug")
 HARNESS = os.path.dirname(os.path.abspath(__file__))
 # Programs that tests run
 HELPERS = os.path.join(TESTS, "helpers")
@@ -64,6 +66,7 @@ class Program:
     word after "qemu" in the line with the arguments, if any."""
 
     def __init__(self, source, text, variant, qemu):
+        self.debug = os.path.dirname(source) == DEBUG
         self.file = file = name_of(source)
         self.name = re.sub(r"^test-|\.(c|sh)$", "", file)
         if variant:
@@ -103,7 +106,7 @@ class Program:
 
 def all_programs():
     """The programs of all directories"""
-    return [p for folder in (HARNESS, TESTS, LIBRARY)
+    return [p for folder in (HARNESS, TESTS, LIBRARY, DEBUG)
             for f in sorted(os.listdir(folder))
             if is_test(name_of(os.path.join(folder, f)))
             for p in Program.all_of(os.path.join(folder, f))]

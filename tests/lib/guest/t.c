@@ -93,6 +93,17 @@ void t_skip(const char *fmt, ...)
 	__builtin_unreachable();
 }
 
+void t_note(const char *fmt, ...)
+{
+	char line[900];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	say("note %s", line);
+}
+
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');

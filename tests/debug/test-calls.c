@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Random calls from four threads of an unprivileged user: ioctls, mappings and
+ * file operations, right and wrong ones. The kernel has to live, with no
+ * complaint, and to serve root afterwards. The seed is printed; T_SEED in the
+ * test below sets it.
+ *
+ * qemu: files
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include <vmshm/ioctl.h>
+
+#include "t.h"
+
+#include "dev.h"
+#include "fs.h"
+
+#define T_SEED 0 /* 0: another one each time */
+#define THREADS 4
+#define CALLS 1000000
+#define NAMES 12
+#define FILES 6
+#define MAPS 6
+#define NOBODY 65534
+
+struct mapping {
+	char *at;
+	size_t size;
+};
+
+struct caller {
+	pthread_t thread;
+	uint64_t state;
+	int file[FILES];
+	struct mapping map[MAPS];
+	long done;
+};
+
+static struct caller callers[THREADS];
+static __thread sigjmp_buf jump;
+static char names[NAMES][256];
+
+static uint64_t number(struct caller *c)
+{
+	c->state ^= c->state << 13;
+	c->state ^= c->state >> 7;
+	c->state ^= c->state << 17;
+	return c->state;
+}
+
+static unsigned int below(struct caller *c, unsigned int n)
+{
+	return (number(c) >> 20) % n;
+}
+
+/* Mostly sensible, sometimes at a limit, sometimes anything */
+static uint64_t size(struct caller *c)
+{
+	static const uint64_t limits[] = {
+		0, 1, 4095, 4096, 4097, 2 << 20, (2 << 20) + 1, 1ULL << 31,
+		1ULL << 32, 1ULL << 40, INT64_MAX - 4095, INT64_MAX, UINT64_MAX,
+	};
+
+	switch (below(c, 8)) {
+	case 0:
+		return limits[below(c, sizeof(limits) / sizeof(*limits))];
+	case 1:
+		return number(c);
+	case 2:
+		return below(c, 4 << 20);
+	default:
+		return below(c, 32) * 4096ULL;
+	}
+}
+
+static void *pointer(struct caller *c)
+{
+	static char data[1 << 16];
+	struct mapping *m = &c->map[below(c, MAPS)];
+
+	switch (below(c, 8)) {
+	case 0:
+		return NULL;
+	case 1:
+		return (void *)number(c);
+	case 2:
+		return m->at;
+	default:
+		return data;
+	}
+}
+
+static const char *file_name(struct caller *c)
+{
+	static __thread char path[600];
+	static const char *const dirs[] = { "/mnt", "/mnt2", "/mnt3" };
+
+	snprintf(path, sizeof(path), "%s%s", dirs[below(c, 3)],
+		 names[below(c, NAMES)]);
+	return below(c, 50) ? path : dirs[below(c, 3)];
+}
+
+static void open_one(struct caller *c)
+{
+	static const int flags[] = {
+		O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND,
+		O_NONBLOCK, O_DIRECT, O_PATH, O_NOFOLLOW, O_TMPFILE, O_SYNC,
+	};
+	int *file = &c->file[below(c, FILES)], how = below(c, 3), i;
+
+	for (i = below(c, 3); i; i--)
+		how |= flags[below(c, sizeof(flags) / sizeof(*flags))];
+	if (below(c, 2))
+		how |= O_CREAT;
+	close(*file);
+	if (below(c, 4) == 0) {
+		*file = open("/dev/vmshm0", O_RDWR | O_CLOEXEC);
+		ioctl(*file, VMSHM_IOC_ATTACH, names[below(c, NAMES)]);
+	} else {
+		*file = open(file_name(c), how | O_CLOEXEC, below(c, 01000));
+	}
+}
+
+static void control(struct caller *c, int file)
+{
+	union {
+		struct vmshm_ioc_wait wait;
+		struct vmshm_ioc_wake wake;
+		struct vmshm_ioc_word word;
+		uint64_t raw[8];
+	} arg = { 0 };
+	static const unsigned long requests[] = {
+		VMSHM_IOC_ATTACH, VMSHM_IOC_WAIT, VMSHM_IOC_WAKE,
+		VMSHM_IOC_POLL,	  VMSHM_IOC_HOLD,
+	};
+	unsigned long request = requests[below(c, 5)];
+	size_t i;
+
+	arg.raw[0] = below(c, 3) ? below(c, 1024) * 4 : size(c);
+	if (request == VMSHM_IOC_WAIT)
+		/* In the past, or nearly so: nobody waits for ever here. */
+		arg.wait.deadline = below(c, 1000);
+	else if (below(c, 4) == 0)
+		for (i = 1; i < 8; i++)
+			arg.raw[i] = number(c);
+	if (below(c, 30) == 0)
+		request ^= 1UL << below(c, 32);
+	if (below(c, 30) == 0 && request != VMSHM_IOC_WAIT)
+		ioctl(file, request, pointer(c));
+	else
+		ioctl(file, request, request ? (void *)&arg :
+					       names[below(c, NAMES)]);
+}
+
+static void map_one(struct caller *c, int file)
+{
+	struct mapping *m = &c->map[below(c, MAPS)];
+	size_t len = below(c, 8) ? (1 + below(c, 600)) * 4096UL : size(c);
+
+	if (m->at)
+		munmap(m->at, m->size);
+	m->size = len;
+	m->at = mmap(NULL, len, below(c, 8),
+		     (below(c, 4) ? MAP_SHARED : MAP_PRIVATE) |
+			     (below(c, 8) ? 0 : MAP_POPULATE),
+		     file, below(c, 4) ? 0 : size(c) & ~4095UL);
+	if (m->at == MAP_FAILED)
+		*m = (struct mapping){ 0 };
+}
+
+static void use_map(struct caller *c)
+{
+	struct mapping *m = &c->map[below(c, MAPS)];
+	volatile char *p;
+	size_t at;
+
+	if (!m->at)
+		return;
+	at = number(c) % m->size & ~7UL;
+	p = m->at + at;
+	switch (below(c, 8)) {
+	case 0:
+		madvise(m->at, m->size, below(c, 26));
+		break;
+	case 1:
+		msync(m->at, m->size, below(c, 8));
+		break;
+	case 2:
+		mprotect(m->at, m->size, below(c, 8));
+		break;
+	case 3:
+		if (below(c, 2))
+			mlock(m->at, m->size);
+		else
+			munlock(m->at, m->size);
+		break;
+	case 4:
+		mmap((void *)((uintptr_t)p & ~4095UL), 4096, below(c, 8),
+		     MAP_SHARED | MAP_FIXED, c->file[below(c, FILES)], 0);
+		break;
+	case 5:
+		(void)*p;
+		break;
+	default:
+		*p = at;
+	}
+}
+
+static void pipe_page(struct caller *c, int file)
+{
+	struct mapping *m = &c->map[below(c, MAPS)];
+	struct iovec iov = { m->at, 4096 };
+	loff_t at = size(c);
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
+		return;
+	if (below(c, 2))
+		splice(file, &at, fds[1], NULL, 8192, SPLICE_F_NONBLOCK);
+	else if (m->at)
+		vmsplice(fds[1], &iov, 1, SPLICE_F_NONBLOCK);
+	splice(fds[0], NULL, c->file[below(c, FILES)], NULL, 4096,
+	       SPLICE_F_NONBLOCK);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void change_name(struct caller *c)
+{
+	char other[600];
+	struct stat st;
+
+	strcpy(other, file_name(c));
+	switch (below(c, 8)) {
+	case 0:
+		rename(other, file_name(c));
+		break;
+	case 1:
+		link(other, file_name(c));
+		break;
+	case 2:
+	case 3:
+		unlink(other);
+		break;
+	case 4:
+		chmod(other, below(c, 010000));
+		break;
+	case 5:
+		chown(other, below(c, 2) ? NOBODY : 0, -1);
+		break;
+	case 6:
+		truncate(other, size(c));
+		break;
+	default:
+		stat(other, &st);
+	}
+}
+
+static void use_file(struct caller *c, int file)
+{
+	struct pollfd p = { .fd = file, .events = POLLIN | POLLOUT };
+	char data[4096];
+	struct statfs fs;
+
+	switch (below(c, 12)) {
+	case 0:
+		/* Small, or the host's memory is full of it */
+		ftruncate(file, below(c, 16) ? below(c, 4 << 20) : size(c));
+		break;
+	case 1:
+		fallocate(file, below(c, 128), below(c, 4 << 20),
+			  below(c, 4 << 20));
+		break;
+	case 2:
+	case 3:
+		pwrite(file, pointer(c), below(c, 1 << 16), below(c, 4 << 20));
+		break;
+	case 4:
+	case 5:
+		pread(file, pointer(c), below(c, 1 << 16), size(c));
+		break;
+	case 6:
+		lseek(file, size(c), below(c, 6));
+		break;
+	case 7:
+		poll(&p, 1, 0);
+		break;
+	case 8:
+		sendfile(c->file[below(c, FILES)], file, NULL, 8192);
+		break;
+	case 9:
+		copy_file_range(file, NULL, c->file[below(c, FILES)], NULL,
+				4096, 0);
+		break;
+	case 10:
+		fsync(file);
+		fstatfs(file, &fs);
+		fgetxattr(file, "user.x", data, sizeof(data));
+		break;
+	default:
+		syscall(SYS_getdents64, file, data, sizeof(data));
+	}
+}
+
+static void any_call(struct caller *c)
+{
+	int file = c->file[below(c, FILES)];
+
+	switch (below(c, 16)) {
+	case 0:
+		open_one(c);
+		break;
+	case 1:
+		change_name(c);
+		break;
+	case 2:
+	case 3:
+		map_one(c, file);
+		break;
+	case 4:
+	case 5:
+	case 6:
+		use_map(c);
+		break;
+	case 7:
+		pipe_page(c, file);
+		break;
+	case 8:
+	case 9:
+	case 10:
+	case 11:
+		control(c, file);
+		break;
+	default:
+		use_file(c, file);
+	}
+}
+
+static void on_fault(int signal)
+{
+	(void)signal;
+	siglongjmp(jump, 1);
+}
+
+static void *call(void *arg)
+{
+	struct caller *c = arg;
+
+	for (; c->done < CALLS / THREADS; c->done++)
+		if (!sigsetjmp(jump, 1))
+			any_call(c);
+	return NULL;
+}
+
+static uint64_t seed(void)
+{
+	uint64_t value = T_SEED;
+
+	if (!value)
+		T_EQ(getrandom(&value, sizeof(value), 0), sizeof(value));
+	return value;
+}
+
+T_TEST(of_an_unprivileged_user)
+{
+	struct sigaction sa = { .sa_handler = on_fault };
+	uint64_t start = seed();
+	int i, j;
+
+	/* The host's memory is not what this looks for. */
+	fs_private();
+	fs_mount_at(CREATE, "/mnt", "mode=777");
+	fs_mount_at(LIMITED, "/mnt2", "mode=777");
+	fs_mount_at(SMALL, "/mnt3", "mode=777");
+	chmod("/dev/vmshm0", 0666);
+	for (i = 0; i < NAMES; i++) {
+		char tail[16];
+
+		sprintf(tail, "%d", i);
+		strcpy(names[i], t_name(tail));
+		if (i < NAMES / 2)
+			t_host("create %s %d 666", names[i], i * 200000);
+	}
+	t_note("%d calls, seed %#llx", CALLS, (unsigned long long)start);
+	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGSEGV, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	if (!t_fork()) {
+		T_EQ(setgid(NOBODY), 0);
+		T_EQ(setuid(NOBODY), 0);
+		for (i = 0; i < THREADS; i++) {
+			struct caller *c = &callers[i];
+
+			c->state = start * (i + 1) | 1;
+			for (j = 0; j < FILES; j++)
+				c->file[j] = -1;
+			T_EQ(pthread_create(&c->thread, NULL, call, c), 0);
+		}
+		for (i = 0; i < THREADS; i++)
+			T_EQ(pthread_join(callers[i].thread, NULL), 0);
+		_exit(0);
+	}
+	T_ASSERT(wait(&i) > 0);
+	T_ASSERT(WIFEXITED(i) && WEXITSTATUS(i) == 0);
+	/* And the device serves others. */
+	t_host("create %s 4096", t_name("after"));
+	i = open(fs_path("/mnt", t_name("after")), O_RDWR);
+	T_ASSERT(i >= 0);
+	T_EQ(pwrite(i, "x", 1, 0), 1);
+	close(i);
+	t_host("unlink %s", t_name("after"));
+}
