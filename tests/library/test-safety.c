@@ -127,7 +127,7 @@ static bool interrupt_after(int n, void (*call)(void), void (*handler)(int))
 static void interrupt_everywhere(void (*call)(void), void (*handler)(int))
 {
 	/* A lock would be held for longer than this. */
-	int step = l_in_guest() ? 37 : 5, n;
+	int step = l_in_guest() ? 37 : 11, n;
 
 	for (n = 1; interrupt_after(n, call, handler); n += step)
 		;
