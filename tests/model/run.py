@@ -63,6 +63,8 @@ BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
     "PREPARE_BEFORE_THE_ROUND",
     "STAYS_READY",
     "SEAT_AFTER_READY",
+    "KIND_AFTER_THE_SEAT",
+    "LOOK_AT_A_PART",
 )]
 
 

@@ -6,8 +6,9 @@
  *
  * Who joins has to find what was prepared for this pair, whole, and as long as
  * both are there nobody prepares anything new. Who came first must not see the
- * death of somebody who has never joined. See tests/model/run.py for the
- * mutations BUG_*.
+ * death of somebody who has never joined. Nothing is written into an object with
+ * other contents, and an object that a killed party leaves behind can be used
+ * again. See tests/model/run.py for the mutations BUG_*.
  */
 #define COMERS		4
 
@@ -17,6 +18,9 @@
 #define NOTHING		0
 #define HALF		1	/* and then FREE and the round */
 
+bool foreign;			/* the object has other contents */
+bool zeros = true;		/* all bytes are zero */
+bool kind;			/* the object is marked as a channel */
 byte seat0 = FREE;
 byte seat1 = FREE;
 byte ready = NOTHING;
@@ -39,11 +43,37 @@ bool joined[COMERS + 1];	/* somebody has, in this round */
 		fi							\
 	}
 
+/* kind_claim(): the first thing that is written, in one step */
+inline claim()
+{
+	found = zeros;
+	if
+	:: kind
+	:: !kind && !found ->
+		/* Another party may have begun since then. */
+		if
+		:: kind
+		:: else -> assert(foreign); goto out
+		fi
+#ifndef BUG_KIND_AFTER_THE_SEAT
+	:: !kind && found -> atomic { kind = true; zeros = false }
+#else
+	:: !kind && found
+#endif
+	fi;
+	found = 0
+}
+
 /* come_first(), begin_round() */
 inline come_first()
 {
 	COMPARE_AND_EXCHANGE(seat0, first, TAKEN, out);
+	assert(!foreign);
+	zeros = false;
 	PERHAPS_KILLED(leave_first);
+#ifdef BUG_KIND_AFTER_THE_SEAT
+	kind = true;
+#endif
 #ifndef BUG_STAYS_READY
 	ready = NOTHING;
 #endif
@@ -108,6 +138,7 @@ proctype comer()
 {
 	byte first, second, free, mine, found;
 
+	claim();
 #ifndef BUG_SEAT_AFTER_READY
 	second = seat1;
 #endif
@@ -143,6 +174,13 @@ init {
 	byte n;
 
 	atomic {
+		if
+		:: foreign = true;
+#ifndef BUG_LOOK_AT_A_PART
+			zeros = false
+#endif
+		:: true
+		fi;
 		do
 		:: n < COMERS -> run comer(); n++
 		:: else -> break
