@@ -30,7 +30,8 @@ DEPTH = 1000000
 # (model, what it is run with); a scene and the number of slots
 SCENES = ("TOKENS", "STRANGER", "TURNS", "DETACH", "UNPLUG")
 RIGHT = [("wait", scene, f"SLOTS={slots}")
-         for slots in (1, 2) for scene in SCENES] + [("event",), ("seats",)]
+         for slots in (1, 2) for scene in SCENES] + [
+             ("local", "STAY"), ("local", "GIVE_UP"), ("event",), ("seats",)]
 
 # What is wrong in each is told by "#ifdef" in the model
 BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
@@ -50,6 +51,12 @@ BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
     ("DETACH", "DETACH_AT_ONCE"),
     ("UNPLUG", "CLEAR_WITHOUT_A_WAITER"),
     ("UNPLUG", "DROP_WHAT_FIRED"),
+)] + [("local", scene, "BUG_" + bug) for scene, bug in (
+    ("STAY", "NO_PASSING_ON"),
+    ("STAY", "LEAVE_ARMED"),
+    ("STAY", "NO_PARKING"),
+    ("STAY", "NO_LOCK"),
+    ("GIVE_UP", "DROP_RESULT"),
 )] + [("event", "BUG_" + bug) for bug in (
     "NO_BARRIER",
     "SAME_EVENT",
