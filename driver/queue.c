@@ -13,7 +13,7 @@
  * - A slot that loses its last waiter is disarmed. If it has fired before, a
  *   wake-up of the host has reached it. It belongs to the waiter that leaves
  *   by itself, and is passed on if that waiter was woken by a task here.
- * docs/waiting.md has the reasons.
+ * docs/waiting.md has the reasons, tests/model/local.pml is the model.
  */
 #include <linux/cred.h>
 #include <linux/err.h>
