@@ -17,6 +17,11 @@
 #include "vmshm-job.h"
 #include "vmshm-mailbox.h"
 
+bool vmshm_mailbox_shown(const VMShmState *s)
+{
+    return s->memory_window && s->command_memory;
+}
+
 void *vmshm_mailbox_memory(VMShmState *s, unsigned offset)
 {
     return s->memory_window->host + offset - VMSHM_REGS_SIZE;
@@ -102,7 +107,7 @@ void vmshm_mailbox_submit(VMShmState *s, uint32_t n)
     VMShmMailbox *m;
     VMShmJob *job;
 
-    if (!s->memory_window || n >= VMSHM_MAILBOXES_MAX || s->mailbox[n].job) {
+    if (!vmshm_mailbox_shown(s) || n >= VMSHM_MAILBOXES_MAX || s->mailbox[n].job) {
         qemu_log_mask(LOG_GUEST_ERROR, "vmshm: mailbox %u is busy or does not "
                       "exist\n", n);
         return;

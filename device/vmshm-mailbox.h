@@ -8,6 +8,9 @@
 
 #include "vmshm-state.h"
 
+/* Whether the guest sees the command memory */
+bool vmshm_mailbox_shown(const VMShmState *s);
+
 /* Where the command memory has what is at @offset of BAR0 */
 void *vmshm_mailbox_memory(VMShmState *s, unsigned offset);
 

@@ -23,7 +23,7 @@ static uint32_t features(VMShmState *s)
     return VMSHM_F_ARENA | (s->policy.create ? VMSHM_F_CREATE : 0) |
            (s->policy.readonly ? VMSHM_F_READONLY : 0) |
            (s->futex ? VMSHM_F_FUTEX : 0) |
-           (s->memory_window ? VMSHM_F_MEMORY : 0);
+           (vmshm_mailbox_shown(s) ? VMSHM_F_MEMORY : 0);
 }
 
 /* The registers from 0x40 on, none of which acts when it is read. */
@@ -45,7 +45,7 @@ static uint32_t read_reg(VMShmState *s, hwaddr addr)
     case VMSHM_REG_RO_SIZE_HI:
         return s->arena_size >> 32;
     case VMSHM_REG_MAILBOXES:
-        return s->memory_window ? VMSHM_MAILBOXES_MAX : 0;
+        return vmshm_mailbox_shown(s) ? VMSHM_MAILBOXES_MAX : 0;
     case VMSHM_REG_VECTORS:
         return s->irq ? VMSHM_VECTORS_MAX : 0;
     case VMSHM_REQUEST_FIRST ... VMSHM_REQUEST_LAST:

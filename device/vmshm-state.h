@@ -51,6 +51,7 @@ struct VMShmState {
     VMShmPolicy policy;             /* properties */
     uint64_t arena_size;            /* property: bytes of one span, or 0 */
     char *dir_path;                 /* property: where the objects are */
+    bool command_memory;            /* property: contract 1.1 */
     uint64_t sent_arena_size;       /* the same, where a migration is from */
 
     MemoryRegion bar0;              /* with a command memory */
@@ -65,7 +66,8 @@ struct VMShmState {
 
     VMShmWindow *buffer_window;
     VMShmWindow *arena_window;      /* both spans; NULL without an arena */
-    VMShmWindow *memory_window;     /* command memory, or NULL */
+    /* Command memory, or NULL; without the property only for FIRED */
+    VMShmWindow *memory_window;
     uint8_t *memory_host;           /* the same for vmstate: where it is, */
     uint32_t memory_size;           /* and how much there is; bytes */
     int dir;                        /* dir_path, or -1 */

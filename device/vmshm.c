@@ -83,13 +83,16 @@ static void vmshm_pci_init_memory(VMShmState *s)
 {
     Object *owner = OBJECT(s);
 
+    s->memory_host = s->memory_window->host;
+    s->memory_size = s->memory_window->size;
+    if (!vmshm_mailbox_shown(s)) {
+        return;
+    }
     memory_region_init(&s->bar0, owner, "vmshm-bar0", VMSHM_BAR0_SIZE);
     vmshm_pci_init_ram(&s->memory, owner, "vmshm-memory", s->memory_window, 0,
                        s->memory_window->size);
     memory_region_add_subregion(&s->bar0, 0, &s->regs);
     memory_region_add_subregion(&s->bar0, VMSHM_REGS_SIZE, &s->memory);
-    s->memory_host = s->memory_window->host;
-    s->memory_size = s->memory_window->size;
     vmshm_mailbox_reset(s);
 }
 
@@ -102,8 +105,10 @@ static void vmshm_pci_exit_futex(VMShmState *s)
     vmshm_futex_stop(s->futex);
     msix_unset_vector_notifiers(PCI_DEVICE(s));
     memory_region_del_subregion(&s->regs, &s->futex_io);
-    memory_region_del_subregion(&s->bar0, &s->regs);
-    memory_region_del_subregion(&s->bar0, &s->memory);
+    if (vmshm_mailbox_shown(s)) {
+        memory_region_del_subregion(&s->bar0, &s->regs);
+        memory_region_del_subregion(&s->bar0, &s->memory);
+    }
     vmshm_irq_exit(s->irq);
 }
 
@@ -296,7 +301,7 @@ static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
     }
     vmshm_pci_init_futex(s);
     pci_register_bar(pci, VMSHM_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY,
-                     s->memory_window ? &s->bar0 : &s->regs);
+                     vmshm_mailbox_shown(s) ? &s->bar0 : &s->regs);
 }
 
 static void vmshm_pci_exit(PCIDevice *pci)
@@ -385,6 +390,7 @@ static void vmshm_pci_get_losses(Object *obj, Visitor *v, const char *name,
 static VMSHM_PROPERTY_TABLE vmshm_pci_properties[] = {
     DEFINE_PROP_SIZE("arena", VMShmState, arena_size, 1 * GiB),
     DEFINE_PROP_STRING("dir", VMShmState, dir_path),
+    DEFINE_PROP_BOOL("command-memory", VMShmState, command_memory, true),
     DEFINE_PROP_STRING("allow", VMShmState, policy.allow),
     DEFINE_PROP_STRING("deny", VMShmState, policy.deny),
     DEFINE_PROP_STRING("prefix", VMShmState, policy.prefix),

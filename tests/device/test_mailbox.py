@@ -27,6 +27,22 @@ def test_the_feature_comes_with_the_arena():
         equal(dev.get(c.REG_MAILBOXES), 0, "mailboxes without an arena")
 
 
+def test_contract_1_0():
+    """Without the property it is the device of the contract before."""
+    with Object(4096, b"host") as obj, \
+            machine(options=",command-memory=off") as vm:
+        equal(vm.function(SLOT).probe(c.BAR_REGS), (c.REGS_SIZE, 0), "BAR0")
+        dev = Mailboxes(vm)
+        equal(dev.get(c.REG_FEATURES), c.F_ARENA | c.F_FUTEX, "features")
+        equal(dev.get(c.REG_MAILBOXES), 0, "mailboxes")
+        dev.set(c.REG_DOORBELL, 0)
+        dev.attach(obj.name)
+        dev.sees(0, b"host", "the object")
+        dev.arm(3, 0, 1)
+        dev.until(3, c.SLOT_IS_FIRED, "another value")
+        equal(dev.fired(), 1 << 3, "FIRED")
+
+
 def test_the_memory_is_ram():
     with machine() as vm:
         dev = Mailboxes(vm)
