@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Each allocation of a call fails, one after the other: the first, the second,
+ * and so on, until the call makes no more. The call fails or succeeds; the next
+ * one without a failure succeeds. What is lost, kmemleak tells at the end.
+ *
+ * qemu: files
+ * expect-log: -12$|No memory|out of memory
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "t.h"
+
+#include "fs.h"
+
+/* More than any call makes */
+#define MOST 2000
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		t_fail("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+/* Allocations that may sleep fail, too, and nothing is printed of it. */
+static void prepare(void)
+{
+	static const char *const kinds[] = { "failslab", "fail_page_alloc" };
+	char path[128];
+	int i;
+
+	if (access("/sys/kernel/debug/failslab", F_OK))
+		t_skip("the kernel cannot inject failures");
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/verbose",
+			 kinds[i]);
+		put(path, "0");
+		snprintf(path, sizeof(path),
+			 "/sys/kernel/debug/%s/ignore-gfp-wait", kinds[i]);
+		put(path, "N");
+	}
+	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	put("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+}
+
+/* The n-th allocation of this thread fails; 0: none does. */
+static void fail_nth(int fd, int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", n);
+
+	T_EQ(pwrite(fd, text, len, 0), len);
+}
+
+/* How many allocations are left until then; 0: it has failed. */
+static int left(int fd)
+{
+	char text[16] = "";
+
+	T_ASSERT(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	return atoi(text);
+}
+
+/*
+ * call() is 0 or an errno, and undo() makes it possible again. Neither the
+ * kernel nor a signal may end the test.
+ */
+static void each_fails(const char *what, int (*call)(void), void (*undo)(void))
+{
+	int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	int n, rest, err, failed = 0;
+
+	T_ASSERT(fd >= 0);
+	for (n = 1; n < MOST; n++) {
+		fail_nth(fd, n);
+		err = call();
+		rest = left(fd);
+		fail_nth(fd, 0);
+		failed += err != 0;
+		undo();
+		if (rest)
+			break;
+		err = call();
+		if (err)
+			t_fail("%s: after failure %d: %s", what, n,
+			       strerror(err));
+		undo();
+	}
+	T_ASSERT(n > 1);
+	T_ASSERT(n < MOST);
+	t_note("%s: %d allocations, %d failures are seen", what, n - 1,
+	       failed);
+	close(fd);
+}
+
+static int result(long ret)
+{
+	return ret < 0 ? errno : 0;
+}
+
+static void nothing(void)
+{
+}
+
+static char name[256], path[512];
+static int file = -1;
+static char *map = MAP_FAILED;
+
+static int call_mount(void)
+{
+	return result(mount("vmshm0", "/mnt", "vmshm", 0, NULL));
+}
+
+static void undo_mount(void)
+{
+	umount("/mnt");
+}
+
+T_TEST(mount)
+{
+	prepare();
+	mkdir("/mnt", 0755);
+	each_fails("mount", call_mount, undo_mount);
+}
+
+static void mounted(void)
+{
+	prepare();
+	mkdir("/mnt", 0755);
+	T_EQ(mount("vmshm0", "/mnt", "vmshm", 0, NULL), 0);
+	snprintf(name, sizeof(name), "%s", t_name("x"));
+	snprintf(path, sizeof(path), "/mnt%s", name);
+}
+
+static void unmounted(void)
+{
+	T_EQ(umount("/mnt"), 0);
+}
+
+static int call_create(void)
+{
+	file = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	return result(file);
+}
+
+static void undo_create(void)
+{
+	if (file >= 0)
+		close(file);
+	file = -1;
+	unlink(path);
+}
+
+T_TEST(create_and_unlink)
+{
+	mounted();
+	each_fails("create", call_create, undo_create);
+	unmounted();
+}
+
+static int call_open(void)
+{
+	file = open(path, O_RDWR);
+	return result(file);
+}
+
+/* The next open() does not find what the kernel keeps. */
+static void undo_open(void)
+{
+	if (file >= 0)
+		close(file);
+	file = -1;
+	put("/proc/sys/vm/drop_caches", "2");
+}
+
+T_TEST(open)
+{
+	mounted();
+	t_host("create %s 65536", name);
+	each_fails("open", call_open, undo_open);
+	t_host("unlink %s", name);
+	unmounted();
+}
+
+static int call_touch(void)
+{
+	file = open(path, O_RDWR);
+	if (file < 0)
+		return errno;
+	map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (map == MAP_FAILED)
+		return errno;
+	return t_write_faults(map) ? ENOMEM : 0;
+}
+
+static void undo_touch(void)
+{
+	if (map != MAP_FAILED)
+		munmap(map, 1 << 20);
+	map = MAP_FAILED;
+	undo_open();
+}
+
+T_TEST(first_touch)
+{
+	mounted();
+	t_host("create %s 1048576", name);
+	each_fails("first touch", call_touch, undo_touch);
+	t_host("unlink %s", name);
+	unmounted();
+}
+
+static int call_write(void)
+{
+	static char data[3 * 4096];
+
+	return result(pwrite(file, data, sizeof(data), 0));
+}
+
+static void undo_write(void)
+{
+	T_EQ(ftruncate(file, 0), 0);
+}
+
+T_TEST(write)
+{
+	mounted();
+	T_EQ(call_create(), 0);
+	each_fails("write", call_write, undo_write);
+	undo_create();
+	unmounted();
+}
+
+static int call_change(void)
+{
+	struct stat st;
+
+	if (ftruncate(file, 20000) || fstat(file, &st) ||
+	    fallocate(file, 0, 0, 30000) || pread(file, &st, 4, 9000) < 0)
+		return errno;
+	return 0;
+}
+
+T_TEST(truncate_allocate_read)
+{
+	mounted();
+	T_EQ(call_create(), 0);
+	each_fails("changes of the size", call_change, undo_write);
+	undo_create();
+	unmounted();
+}
+
+static int call_list(void)
+{
+	DIR *dir = opendir("/mnt");
+	int err;
+
+	if (!dir)
+		return errno;
+	do
+		errno = 0;
+	while (readdir(dir));
+	err = errno;
+	closedir(dir);
+	return err;
+}
+
+T_TEST(list)
+{
+	mounted();
+	T_EQ(call_create(), 0);
+	each_fails("list", call_list, nothing);
+	undo_create();
+	unmounted();
+}
