@@ -50,7 +50,7 @@ test_driver_unbound()
 	grep -q 'no driver is bound' /tmp/out || fail "$(cat /tmp/out)"
 	# The advice helps.
 	vmshm doctor | sed -n \
-		's/.*type: \(echo.*\)/\1/p' >/tmp/advice
+		's/.*type: \(echo.*bind\)$/\1/p' >/tmp/advice
 	trap - EXIT
 	sh /tmp/advice
 	vmshm doctor >/tmp/out || fail "$(cat /tmp/out)"
