@@ -18,11 +18,9 @@
 #include "print.h"
 
 #define SHM "/dev/shm"
-#define LAST_PID "/proc/sys/kernel/ns_last_pid"
 
-/* Process IDs of the guest begin here, where those of a host seldom are. */
-#define FIRST_PID 1000000
-#define PID_MAX 4194304
+/* IDs of the guest stay below; those of the host can begin above. */
+#define PID_MAX 32768
 
 /* systemd-logind looks at /dev/shm only. */
 static void check_logout(const struct mount *mount)
@@ -69,37 +67,21 @@ void examine_mounts(const char *device)
 	advice("%smount -t vmshm %s " SHM, sudo(), quoted(device));
 }
 
-/* A different number in each guest that has a machine ID */
-static unsigned int first_pid(void)
-{
-	unsigned int hash = 0;
-	char id[64] = "";
-	const char *s;
-
-	read_line(id, sizeof(id), "/etc/machine-id");
-	for (s = id; *s; s++)
-		hash = hash * 31 + (unsigned char)*s;
-	return FIRST_PID + hash % 30 * 100000;
-}
-
 /* Mutexes of programs on both sides contain thread IDs. */
 static void check_thread_ids(void)
 {
 	char line[32];
 
-	if (!read_line(line, sizeof(line), LAST_PID) ||
-	    strtoul(line, NULL, 10) >= FIRST_PID)
+	if (!read_line(line, sizeof(line), "/proc/sys/kernel/pid_max") ||
+	    strtoul(line, NULL, 10) <= PID_MAX)
 		return;
 	finding(DOUBT, "thread-ids", "Threads of this guest and of the host "
 		"can have the same ID, by which recursive and error-checking "
 		"mutexes know their owner.");
-	explain("The guest's IDs should begin at another number. The setting "
-		"lasts until the next boot.");
-	if (read_line(line, sizeof(line), "/proc/sys/kernel/pid_max") &&
-	    strtoul(line, NULL, 10) < PID_MAX)
-		advice("echo %u | %stee /proc/sys/kernel/pid_max", PID_MAX,
-		       sudo());
-	advice("echo %u | %stee " LAST_PID, first_pid(), sudo());
+	explain("The command limits the IDs of the guest until the next boot. "
+		"On the host, \"sysctl kernel.ns_last_pid=1000000\" lets new "
+		"IDs begin above them.");
+	advice("%ssysctl kernel.pid_max=%u", sudo(), PID_MAX);
 }
 
 void examine_futex(void)

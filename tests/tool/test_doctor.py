@@ -532,16 +532,16 @@ def test_futex():
         told = vmshm("info", "--json", "vmshm0", before=guest.before()).json
         equal(told["futex"], False)
         guest.write("module/vmshm/parameters/futex", "Y\n")
-        for last, told in ("1234", True), ("2000000", False):
-            guest.write("last", last + "\n")
+        for limit, told in ("4194304", True), ("32768", False):
+            guest.write("limit", limit + "\n")
             found = findings("-G", code=1, before=guest.before(
-                f"mount --bind {guest.path}/last "
-                "/proc/sys/kernel/ns_last_pid"))
+                f"mount --bind {guest.path}/limit "
+                "/proc/sys/kernel/pid_max"))
             expect(found, "futex", "ok", "host's futex")
             equal("thread-ids" in found, told)
             if told:
                 expect(found, "thread-ids", "note", "same ID",
-                       "tee /proc/sys/kernel/ns_last_pid")
+                       "sysctl kernel.pid_max=32768", "ns_last_pid=1000000")
         contains(vmshm("info", "vmshm0", before=guest.before()).out,
                  "futex(2) acts on the host's futex")
 

@@ -38,7 +38,7 @@ def contains(text, *parts):
 # What a hint may start. Pipes are known ones only.
 PROGRAMS = {"apt", "chmod", "dmesg", "echo", "loginctl", "make", "mkdir",
             "modprobe", "mokutil", "mount", "printf", "rm", "setfacl",
-            "systemctl",
+            "sysctl", "systemctl",
             "truncate", "udevadm", "usermod", "vmshm", "vmshm-device"}
 PIPES = re.compile(r" \| (grep vmshm|(sudo )?tee (-a )?/\S+)$")
 
