@@ -87,6 +87,9 @@ check-debug: deps device ## guest tests and more in a kernel with KASAN, lockdep
 check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py
 
+check-truncate: deps-check device ## random truncations under load (ROUNDS=10000)
+	@ROUNDS=$${ROUNDS:-10000} tests/device/run.py device/truncate
+
 check-model: ## all interleavings of waiting, waking, opening, with spin
 	@scripts/deps model
 	@tests/model/run.py
@@ -133,6 +136,6 @@ clean: ## remove everything generated
 	install \
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-tool check-library check-debug \
-	check-model check-stress \
+	check-model check-stress check-truncate \
 	qemu-patch check-patch check-matrix check-packages check-libvirt deb style \
 	clean

@@ -98,6 +98,25 @@ def test_verbs():
     return f"CONTRIBUTING.md does not tell {missing}" if missing else None
 
 
+def test_verbs_of_parts():
+    """Each "make -C DIRECTORY VERB" exists."""
+    found = set()
+    for name, text in documents():
+        for part, verb in re.findall(
+                r"(?:^ {4}(?:sudo )?|`(?:sudo )?)make -C (\S+)(?: ([a-z-]+))?",
+                text, re.M):
+            part = part.rstrip("`")
+            # A placeholder, for the source directory
+            part = "." if part.isupper() else part
+            found.add((part, verb))
+            makefile = os.path.join(part, "Makefile")
+            if not os.path.exists(os.path.join(ROOT, makefile)):
+                return f"{name}: there is no {makefile}"
+            if verb and not re.search(rf"^{verb}:", read(makefile), re.M):
+                return f"{name}: make -C {part} has no {verb}"
+    return None if len(found) > 3 else f"only these were found: {found}"
+
+
 def boots(device):
     """Why QEMU does not take the argument, or None. A directory that the reader
     creates first is another one here."""
