@@ -106,20 +106,21 @@ static int vmshm_fs_d_revalidate(struct inode *dir, const struct qstr *name, \
 }
 #endif
 
-/* create() lost "excl": it is true for all but some network file systems. */
+/* create() lost "excl". It is set for mknod(2), which is all that calls us. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define VMSHM_CREATE(fn)						\
 static int vmshm_fs_create(struct mnt_idmap *idmap, struct inode *dir,	\
-			struct dentry *dentry, umode_t mode)		\
+			   struct dentry *dentry, umode_t mode)		\
 {									\
-	return fn(dir, dentry, mode, true);				\
+	return fn(dir, dentry, mode);					\
 }
 #else
 #define VMSHM_CREATE(fn)						\
 static int vmshm_fs_create(struct mnt_idmap *idmap, struct inode *dir,	\
-			struct dentry *dentry, umode_t mode, bool excl)	\
+			   struct dentry *dentry, umode_t mode,		\
+			   bool excl)					\
 {									\
-	return fn(dir, dentry, mode, excl);				\
+	return fn(dir, dentry, mode);					\
 }
 #endif
 

@@ -12,6 +12,7 @@
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/namei.h>
+#include <linux/sched/signal.h>
 
 #include <vmshm/regs.h>
 
@@ -47,8 +48,10 @@ static void vmshm_fs_inode_named(struct inode *inode,
 				 const struct vmshm_stat *st)
 {
 	/* Of those that were removed here, the host has made others. */
+	spin_lock(&inode->i_lock);
 	if (!inode->i_nlink)
 		set_nlink(inode, 1);
+	spin_unlock(&inode->i_lock);
 	vmshm_fs_inode_update(inode, st);
 }
 
@@ -214,6 +217,15 @@ const struct dentry_operations vmshm_fs_dentry_ops = {
 	.d_delete = vmshm_fs_dentry_delete,
 };
 
+/* A name was removed here. */
+static void vmshm_fs_inode_unnamed(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+	if (inode->i_nlink)
+		drop_nlink(inode);
+	spin_unlock(&inode->i_lock);
+}
+
 /* What the host has under that name by now, or just after we made it. */
 static int vmshm_fs_instantiate(struct inode *dir, struct dentry *dentry,
 				const char *name, const struct vmshm_stat *st)
@@ -226,8 +238,9 @@ static int vmshm_fs_instantiate(struct inode *dir, struct dentry *dentry,
 	return 0;
 }
 
+/* Makes a new object; -EEXIST if the name is taken. */
 static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
-				umode_t mode, bool excl)
+				umode_t mode)
 {
 	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
 	char name[NAME_MAX + 2];
@@ -240,8 +253,6 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 	if (err)
 		return err;
 	err = vmshm_command_create(vdev, name, mode & 0777, &reply);
-	if (err == -EEXIST && !excl)
-		err = vmshm_command_stat(vdev, name, 0, &reply.st);
 	err = err ?: vmshm_fs_instantiate(dir, dentry, name, &reply.st);
 	if (reply.handle && !err)
 		vmshm_vnode_give_handle(vmshm_fs_inode_vnode(d_inode(dentry)),
@@ -253,6 +264,68 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 
 VMSHM_CREATE(vmshm_fs_create_excl)
 
+/* What the name is by now; -ENOENT if there is no object. */
+static int vmshm_fs_find(struct inode *dir, struct dentry *dentry)
+{
+	char name[NAME_MAX + 2];
+	struct vmshm_stat st;
+	int err;
+
+	err = vmshm_fs_dentry_name(dentry, name) ?:
+		      vmshm_fs_stat_name(dir->i_sb, name, &st);
+	return err ?: vmshm_fs_instantiate(dir, dentry, name, &st);
+}
+
+/*
+ * Creates the object, or finds the one that another process or the host has
+ * created since the look-up. The caller of this function checks the rights to
+ * an object that was found, and not to one that was created: FMODE_CREATED has
+ * to be exact.
+ */
+static int vmshm_fs_create_or_find(struct inode *dir, struct dentry *dentry,
+				   struct file *file, unsigned int flags,
+				   umode_t mode)
+{
+	int err;
+
+	do {
+		err = vmshm_fs_create_excl(dir, dentry, mode);
+		if (!err)
+			file->f_mode |= FMODE_CREATED;
+		if (err == -EEXIST && !(flags & O_EXCL))
+			err = vmshm_fs_find(dir, dentry);
+		/* It was removed again. */
+	} while (err == -ENOENT && !signal_pending(current));
+	return err == -ENOENT ? -EINTR : err;
+}
+
+static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
+				struct file *file, unsigned int flags,
+				umode_t mode)
+{
+	int err;
+
+	if (d_in_lookup(dentry)) {
+		struct dentry *found = vmshm_fs_lookup(dir, dentry, 0);
+
+		if (IS_ERR(found))
+			return PTR_ERR(found);
+		/* Files have no other alias that d_splice_alias() could find */
+		if (WARN_ON_ONCE(found)) {
+			dput(found);
+			return -EIO;
+		}
+	}
+	if (!(flags & O_CREAT) || d_really_is_positive(dentry))
+		return finish_no_open(file, NULL);
+	err = vmshm_fs_create_or_find(dir, dentry, file, flags, mode);
+	if (err)
+		return err;
+	if (!(file->f_mode & FMODE_CREATED))
+		return finish_no_open(file, NULL);
+	return finish_open(file, dentry, NULL);
+}
+
 static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)
 {
 	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
@@ -263,8 +336,8 @@ static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)
 	if (err)
 		return err;
 	err = vmshm_command_unlink(vdev, name);
-	if (!err && d_inode(dentry)->i_nlink)
-		drop_nlink(d_inode(dentry));
+	if (!err)
+		vmshm_fs_inode_unnamed(d_inode(dentry));
 	return err;
 }
 
@@ -294,8 +367,8 @@ static int vmshm_fs_rename(struct mnt_idmap *idmap, struct inode *dir,
 	if (flags & ~RENAME_NOREPLACE)
 		return -EINVAL;
 	err = vmshm_fs_second_name(from, to, VMSHM_CMD_RENAME, rq);
-	if (!err && d_inode(to) && d_inode(to)->i_nlink)
-		drop_nlink(d_inode(to));
+	if (!err && d_inode(to))
+		vmshm_fs_inode_unnamed(d_inode(to));
 	return err;
 }
 
@@ -308,7 +381,9 @@ static int vmshm_fs_link(struct dentry *from, struct inode *dir,
 	err = vmshm_fs_second_name(from, to, VMSHM_CMD_LINK, 0);
 	if (err)
 		return err;
+	spin_lock(&inode->i_lock);
 	inc_nlink(inode);
+	spin_unlock(&inode->i_lock);
 	ihold(inode);
 	d_instantiate(to, inode);
 	return 0;
@@ -317,6 +392,7 @@ static int vmshm_fs_link(struct dentry *from, struct inode *dir,
 static const struct inode_operations vmshm_fs_dir_inode_ops = {
 	.lookup = vmshm_fs_lookup,
 	.create = vmshm_fs_create,
+	.atomic_open = vmshm_fs_atomic_open,
 	.unlink = vmshm_fs_unlink,
 	.rename = vmshm_fs_rename,
 	.link = vmshm_fs_link,

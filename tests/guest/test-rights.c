@@ -246,6 +246,74 @@ T_TEST(permission_bits)
 	t_wait(pid);
 }
 
+/* Creates and removes it on another mount, as others do on the host. */
+static void create_again_and_again(const char *path)
+{
+	for (;;) {
+		int fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+
+		if (fd >= 0)
+			close(fd);
+		/* Also what the other process has created */
+		unlink(path);
+	}
+}
+
+/*
+ * open(O_CREAT) finds an object that did not exist a moment before, and checks
+ * the rights to it. What it has created itself has another mode.
+ */
+static void opens_only_its_own(const char *path)
+{
+	int i, refused = 0, created = 0;
+
+	umask(0);
+	become(65534, 65534);
+	for (i = 0; i < 2000; i++) {
+		int fd = open(path, O_CREAT | O_RDWR, 0666);
+		struct stat st;
+
+		if (fd < 0) {
+			T_EQ(errno, EACCES);
+			refused++;
+			continue;
+		}
+		T_EQ(fstat(fd, &st), 0);
+		T_EQ(st.st_mode & 0777, 0666);
+		created++;
+		close(fd);
+	}
+	T_ASSERT(refused);
+	T_ASSERT(created);
+}
+
+T_TEST(create_gives_no_right_to_what_others_created)
+{
+	const char *name = t_name("race");
+	pid_t creator[6], user;
+	int i;
+
+	fs_mount(CREATE);
+	fs_mount_at(CREATE, "/tmp/other", NULL);
+	/* Several, so that one acts between the user's look-up and create */
+	for (i = 0; i < 6; i++) {
+		creator[i] = t_fork();
+		if (creator[i] == 0)
+			create_again_and_again(fs_path("/tmp/other", name));
+	}
+	user = t_fork();
+	if (user == 0) {
+		opens_only_its_own(in_shm(name));
+		_exit(0);
+	}
+	t_wait(user);
+	for (i = 0; i < 6; i++) {
+		kill(creator[i], SIGKILL);
+		waitpid(creator[i], NULL, 0);
+	}
+	t_host("unlink %s", name);
+}
+
 /* Bits and owner are the mount's. */
 T_TEST(mount_options)
 {
