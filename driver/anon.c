@@ -7,8 +7,11 @@
  */
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pseudo_fs.h>
+
+#include <vmshm/regs.h>
 
 #include "anon.h"
 #include "vmshm.h"
@@ -54,4 +57,25 @@ int vmshm_anon_init(void)
 void vmshm_anon_exit(void)
 {
 	kern_unmount(vmshm_anon_mount);
+}
+
+/**
+ * vmshm_anon_unmap() - remove an object's pages from user mappings
+ * @vdev: the device
+ * @inode: of the object
+ * @offset: bytes into the object
+ * @length: bytes; 0: all that follows
+ * @even_cows: also private copies
+ *
+ * Mappings of the character device belong to another inode, because a file's
+ * mapping must not change when it attaches an object. That inode is the same
+ * for all objects; a mapping of another one makes its entries again.
+ */
+void vmshm_anon_unmap(struct vmshm_dev *vdev, struct inode *inode, u64 offset,
+		      u64 length, bool even_cows)
+{
+	unmap_mapping_range(inode->i_mapping, offset, length, even_cows);
+	if (offset < VMSHM_BUFFER_SIZE)
+		unmap_mapping_range(vdev->inode->i_mapping, offset, length,
+				    even_cows);
 }

@@ -2,132 +2,379 @@
 /*
  * VMShm arena: places in BAR4, and the struct pages behind them.
  *
- * Struct pages are what makes a mapping memory like any other: for a shared
- * futex, O_DIRECT, vmsplice. They cost 1.6 % of what they describe, so they are
- * made when a place is used for the first time, for whole blocks of 2 MiB (the
- * granularity of memremap_pages()), and an idle arena costs next to nothing.
+ * Struct pages make a mapping memory like any other: for a shared futex,
+ * O_DIRECT and vmsplice(2). They cost 1.6 % of the memory that they describe.
+ * So the arena is divided into chunks, and a chunk gets its pages shortly
+ * before it is needed and loses them when it is free.
+ *
+ * memremap_pages() takes locks of memory and processor hot-plug, and waits for
+ * tasks that wait for an mmap_lock. It is therefore called without any lock
+ * that a page fault takes: at probe, by a worker, or by vmshm_arena_grow(). A
+ * chunk is at most one memory section, because the kernel undoes a call for one
+ * section if memory runs out, but not a call for several.
  */
+#include <linux/bitmap.h>
 #include <linux/err.h>
-#include <linux/genalloc.h>
+#include <linux/jiffies.h>
+#include <linux/log2.h>
 #include <linux/memremap.h>
 #include <linux/module.h>
 #include <linux/mm.h>
+#include <linux/mmzone.h>
 #include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include <vmshm/regs.h>
 
 #include "arena.h"
 #include "compat.h"
 
-#define VMSHM_BLOCK_SIZE SZ_2M
+/* A free chunk keeps its pages for so long, in case it is needed again. */
+#define VMSHM_ARENA_IDLE (10 * HZ)
+/* After a failure for lack of memory: the time until the next attempt */
+#define VMSHM_ARENA_BACK_OFF HZ
 
-/* Struct pages for some blocks in a row. */
-struct vmshm_arena_run {
+/**
+ * struct vmshm_arena_pages - the struct pages of a chunk
+ * @pgmap: of memremap_pages()
+ * @wb: the kernel's mapping was made write-back
+ * @used: a bit for each page that is in a place
+ */
+struct vmshm_arena_pages {
 	struct dev_pagemap pgmap;
-	size_t first;
-	size_t count;
+	bool wb;
+	unsigned long used[];
 };
 
+/**
+ * struct vmshm_arena_chunk - a part of the arena
+ * @place: bytes into BAR4
+ * @count: number of pages
+ * @free: pages in no place; valid if @pages
+ * @readonly: in the span for reading only
+ * @pages: or NULL: then there can be no place
+ */
+struct vmshm_arena_chunk {
+	u64 place;
+	unsigned long count;
+	unsigned long free;
+	bool readonly;
+	struct vmshm_arena_pages *pages;
+};
+
+/**
+ * struct vmshm_arena - BAR4
+ * @dev: the PCI function
+ * @base: physical address
+ * @rw_size: bytes of the writable span, which is first
+ * @used: bytes of the writable span that are in places
+ * @chunk_size: bytes of all chunks but the last ones of the spans
+ * @cached: the platform allows write-back
+ * @stopped: the device is gone
+ * @back_off: jiffies before which the arena does not grow
+ * @work: grows and shrinks the arena
+ * @count: number of chunks
+ * @chunk: by place
+ */
 struct vmshm_arena {
 	struct device *dev;
 	phys_addr_t base;
-	size_t blocks;
-	/* Places, as physical addresses, in the two spans */
-	struct gen_pool *rw;
-	struct gen_pool *ro;
-	/* Protects run[]. */
-	struct mutex lock;
-	/* Which run a block belongs to, or NULL if it has no pages yet */
-	struct vmshm_arena_run *run[];
+	u64 rw_size;
+	u64 used;
+	u64 chunk_size;
+	bool cached;
+	bool stopped;
+	unsigned long back_off;
+	struct delayed_work work;
+	/** @grow_lock: serialises growing; no page fault takes it */
+	struct mutex grow_lock;
+	/** @lock: protects @used, and @free and @pages of each chunk */
+	spinlock_t lock;
+	size_t count;
+	struct vmshm_arena_chunk chunk[];
 };
 
-static int vmshm_arena_add_run(struct vmshm_arena *arena, size_t first,
-			       size_t count)
+static u64 vmshm_arena_chunk_bytes(const struct vmshm_arena_chunk *chunk)
 {
-	struct vmshm_arena_run *run;
-	void *addr;
-	size_t i;
+	return (u64)chunk->count << PAGE_SHIFT;
+}
 
-	run = kzalloc(sizeof(*run), GFP_KERNEL);
-	if (!run)
-		return -ENOMEM;
-	run->first = first;
-	run->count = count;
-	run->pgmap.type = MEMORY_DEVICE_GENERIC;
-	run->pgmap.owner = THIS_MODULE;
-	run->pgmap.nr_range = 1;
-	run->pgmap.range.start = arena->base + first * VMSHM_BLOCK_SIZE;
-	run->pgmap.range.end =
-		run->pgmap.range.start + count * VMSHM_BLOCK_SIZE - 1;
-	addr = memremap_pages(&run->pgmap, dev_to_node(arena->dev));
+/* Struct pages for a chunk; ERR_PTR() if there can be none now. */
+static struct vmshm_arena_pages *
+vmshm_arena_map(struct vmshm_arena *arena,
+		const struct vmshm_arena_chunk *chunk)
+{
+	struct vmshm_arena_pages *pages;
+	void *addr;
+
+	pages = kvzalloc(struct_size(pages, used, BITS_TO_LONGS(chunk->count)),
+			 GFP_KERNEL);
+	if (!pages)
+		return ERR_PTR(-ENOMEM);
+	pages->pgmap.type = MEMORY_DEVICE_GENERIC;
+	pages->pgmap.owner = THIS_MODULE;
+	pages->pgmap.nr_range = 1;
+	pages->pgmap.range.start = arena->base + chunk->place;
+	pages->pgmap.range.end =
+		pages->pgmap.range.start + vmshm_arena_chunk_bytes(chunk) - 1;
+	addr = memremap_pages(&pages->pgmap, dev_to_node(arena->dev));
 	if (IS_ERR(addr)) {
-		kfree(run);
-		return PTR_ERR(addr);
+		kvfree(pages);
+		return ERR_CAST(addr);
 	}
-	for (i = first; i < first + count; i++)
-		arena->run[i] = run;
+	return pages;
+}
+
+static void vmshm_arena_unmap(struct vmshm_arena_chunk *chunk,
+			      struct vmshm_arena_pages *pages)
+{
+	if (pages->wb)
+		vmshm_compat_set_uncached(pages->pgmap.range.start,
+					  chunk->count);
+	memunmap_pages(&pages->pgmap);
+	kvfree(pages);
+}
+
+/*
+ * One memory type for all mappings: write-back. Where firmware has set the
+ * MTRRs to uncached, the kernel has made its own mapping uncached, too. A
+ * processor that obeys MTRRs treats both in the same way, but one that obeys
+ * only page tables (AMD under KVM) would see two types.
+ */
+static void vmshm_arena_set_type(struct vmshm_arena *arena,
+				 struct vmshm_arena_pages *pages)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(pages->pgmap.range.start));
+	unsigned long count = PHYS_PFN(range_len(&pages->pgmap.range));
+
+	if (vmshm_compat_page_is_cached(page))
+		return;
+	arena->cached = false;
+	pages->wb = !vmshm_compat_set_cached(page, count);
+}
+
+static int vmshm_arena_grow_chunk(struct vmshm_arena *arena,
+				  struct vmshm_arena_chunk *chunk)
+{
+	struct vmshm_arena_pages *pages;
+
+	lockdep_assert_held(&arena->grow_lock);
+	pages = vmshm_arena_map(arena, chunk);
+	if (IS_ERR(pages)) {
+		WRITE_ONCE(arena->back_off, jiffies + VMSHM_ARENA_BACK_OFF);
+		return PTR_ERR(pages);
+	}
+	vmshm_arena_set_type(arena, pages);
+	spin_lock(&arena->lock);
+	chunk->pages = pages;
+	chunk->free = chunk->count;
+	spin_unlock(&arena->lock);
 	return 0;
 }
 
-/* Struct pages for [place, place + size). */
-static int vmshm_arena_populate(struct vmshm_arena *arena, u64 place, u64 size)
+/* A chunk without pages, or NULL */
+static struct vmshm_arena_chunk *
+vmshm_arena_next_chunk(struct vmshm_arena *arena, bool readonly)
 {
-	size_t next = place / VMSHM_BLOCK_SIZE;
-	size_t end = DIV_ROUND_UP(place + size, VMSHM_BLOCK_SIZE);
-	int err = 0;
+	size_t i;
 
-	mutex_lock(&arena->lock);
-	while (!err && next < end) {
-		size_t first = next;
-
-		while (next < end && !arena->run[next])
-			next++;
-		if (next > first)
-			err = vmshm_arena_add_run(arena, first, next - first);
-		else
-			next++;
-	}
-	mutex_unlock(&arena->lock);
-	return err;
-}
-
-/* Huge pages need the alignment of their own size. */
-static unsigned long vmshm_arena_pool_alloc(struct gen_pool *pool, u64 size)
-{
-	struct genpool_data_align data = {
-		.align = size >= PMD_SIZE ? PMD_SIZE : PAGE_SIZE,
-	};
-
-	return gen_pool_alloc_algo(pool, size, gen_pool_first_fit_align, &data);
+	for (i = 0; i < arena->count; i++)
+		if (arena->chunk[i].readonly == readonly &&
+		    !READ_ONCE(arena->chunk[i].pages))
+			return &arena->chunk[i];
+	return NULL;
 }
 
 /**
- * vmshm_arena_alloc() - find a place and give it struct pages
+ * vmshm_arena_can_grow() - whether vmshm_arena_grow() is worth a try
+ * @arena: the arena
+ * @readonly: the span for reading only
+ *
+ * Return: false if all chunks have pages, or memory has just run out.
+ */
+bool vmshm_arena_can_grow(struct vmshm_arena *arena, bool readonly)
+{
+	return !READ_ONCE(arena->stopped) &&
+	       time_after_eq(jiffies, READ_ONCE(arena->back_off)) &&
+	       vmshm_arena_next_chunk(arena, readonly);
+}
+
+/**
+ * vmshm_arena_grow() - make struct pages for another chunk
+ * @arena: the arena
+ * @readonly: the span for reading only
+ *
+ * The caller holds no lock that a page fault takes, and no mmap_lock.
+ *
+ * Return: 0; -ENOSPC if all chunks have pages; or the error of
+ * memremap_pages(), such as -ENOMEM.
+ */
+int vmshm_arena_grow(struct vmshm_arena *arena, bool readonly)
+{
+	struct vmshm_arena_chunk *chunk;
+	int err = -ENOSPC;
+
+	mutex_lock(&arena->grow_lock);
+	chunk = vmshm_arena_next_chunk(arena, readonly);
+	if (arena->stopped)
+		err = -ENODEV;
+	else if (chunk)
+		err = vmshm_arena_grow_chunk(arena, chunk);
+	mutex_unlock(&arena->grow_lock);
+	return err;
+}
+
+/* Pages of a span that have struct pages and are free */
+static unsigned long vmshm_arena_ready(struct vmshm_arena *arena, bool readonly)
+{
+	unsigned long ready = 0;
+	size_t i;
+
+	lockdep_assert_held(&arena->lock);
+	for (i = 0; i < arena->count; i++)
+		if (arena->chunk[i].readonly == readonly &&
+		    arena->chunk[i].pages)
+			ready += arena->chunk[i].free;
+	return ready;
+}
+
+/* The pages of a chunk that is free, for which others are free, or NULL */
+static struct vmshm_arena_pages *
+vmshm_arena_take_idle(struct vmshm_arena *arena,
+		      struct vmshm_arena_chunk *chunk)
+{
+	struct vmshm_arena_pages *pages = NULL;
+
+	spin_lock(&arena->lock);
+	/* The first one stays. */
+	if (chunk != arena->chunk && chunk->pages &&
+	    chunk->free == chunk->count &&
+	    vmshm_arena_ready(arena, chunk->readonly) >
+		    chunk->count + PHYS_PFN(arena->chunk_size / 2)) {
+		pages = chunk->pages;
+		chunk->pages = NULL;
+	}
+	spin_unlock(&arena->lock);
+	return pages;
+}
+
+static void vmshm_arena_shrink(struct vmshm_arena *arena)
+{
+	size_t i;
+
+	mutex_lock(&arena->grow_lock);
+	for (i = arena->count; i--;) {
+		struct vmshm_arena_pages *pages;
+
+		pages = vmshm_arena_take_idle(arena, &arena->chunk[i]);
+		if (pages)
+			vmshm_arena_unmap(&arena->chunk[i], pages);
+	}
+	mutex_unlock(&arena->grow_lock);
+}
+
+/* Few pages are left: make more before somebody needs them. */
+static bool vmshm_arena_is_low(struct vmshm_arena *arena, bool readonly)
+{
+	return vmshm_arena_ready(arena, readonly) <
+		       PHYS_PFN(arena->chunk_size / 4) &&
+	       vmshm_arena_can_grow(arena, readonly);
+}
+
+static void vmshm_arena_work(struct work_struct *work)
+{
+	struct vmshm_arena *arena =
+		container_of(to_delayed_work(work), struct vmshm_arena, work);
+	bool low;
+
+	spin_lock(&arena->lock);
+	low = arena->used && vmshm_arena_is_low(arena, false);
+	spin_unlock(&arena->lock);
+	if (low)
+		vmshm_arena_grow(arena, false);
+	else
+		vmshm_arena_shrink(arena);
+}
+
+/* The first page of so many free ones; count if there are none. */
+static unsigned long vmshm_arena_find(struct vmshm_arena_chunk *chunk,
+				      unsigned long count)
+{
+	/* Huge entries need the alignment of their own size. */
+	unsigned long align =
+		count >= PMD_SIZE / PAGE_SIZE ? PMD_SIZE / PAGE_SIZE - 1 : 0;
+
+	if (!chunk->pages || chunk->free < count)
+		return chunk->count;
+	return bitmap_find_next_zero_area(chunk->pages->used, chunk->count, 0,
+					  count, align);
+}
+
+static void vmshm_arena_account(struct vmshm_arena *arena,
+				struct vmshm_arena_chunk *chunk, long count)
+{
+	chunk->free -= count;
+	if (!chunk->readonly)
+		arena->used += count * (long)PAGE_SIZE;
+}
+
+/**
+ * vmshm_arena_alloc() - find a place that has struct pages
  * @arena: the arena
  * @size: bytes, a multiple of the page size
  * @readonly: in the span for reading only
  * @place: bytes into BAR4
  *
- * vmshm_arena_free() gives it back.
+ * Does not sleep. vmshm_arena_free() gives it back.
  *
- * Return: 0; -ENOSPC if the span has no room; or the error of memremap_pages().
+ * Return: 0; -ENOSPC if there is none now.
  */
 int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 		      u64 *place)
 {
-	struct gen_pool *pool = readonly ? arena->ro : arena->rw;
-	unsigned long addr = vmshm_arena_pool_alloc(pool, size);
-	int err;
+	unsigned long count = PHYS_PFN(size);
+	int err = -ENOSPC;
+	bool low;
+	size_t i;
 
-	if (!addr)
-		return -ENOSPC;
-	*place = addr - arena->base;
-	err = vmshm_arena_populate(arena, *place, size);
-	if (err)
-		gen_pool_free(pool, addr, size);
+	spin_lock(&arena->lock);
+	for (i = 0; i < arena->count; i++) {
+		struct vmshm_arena_chunk *chunk = &arena->chunk[i];
+		unsigned long n;
+
+		if (chunk->readonly != readonly)
+			continue;
+		n = vmshm_arena_find(chunk, count);
+		if (n >= chunk->count)
+			continue;
+		bitmap_set(chunk->pages->used, n, count);
+		vmshm_arena_account(arena, chunk, count);
+		*place = chunk->place + ((u64)n << PAGE_SHIFT);
+		err = 0;
+		break;
+	}
+	low = !readonly && vmshm_arena_is_low(arena, false);
+	spin_unlock(&arena->lock);
+	if (low)
+		mod_delayed_work(system_wq, &arena->work, 0);
 	return err;
+}
+
+static struct vmshm_arena_chunk *vmshm_arena_chunk_at(struct vmshm_arena *arena,
+						      u64 place)
+{
+	size_t i;
+
+	for (i = 0; i < arena->count; i++)
+		if (place - arena->chunk[i].place <
+		    vmshm_arena_chunk_bytes(&arena->chunk[i]))
+			return &arena->chunk[i];
+	return NULL;
 }
 
 /**
@@ -138,11 +385,16 @@ int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
  */
 void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size)
 {
-	unsigned long addr = arena->base + place;
+	struct vmshm_arena_chunk *chunk = vmshm_arena_chunk_at(arena, place);
+	unsigned long count = PHYS_PFN(size);
 
-	gen_pool_free(gen_pool_has_addr(arena->rw, addr, size) ? arena->rw :
-								 arena->ro,
-		      addr, size);
+	if (WARN_ON_ONCE(!chunk))
+		return;
+	spin_lock(&arena->lock);
+	bitmap_clear(chunk->pages->used, PHYS_PFN(place - chunk->place), count);
+	vmshm_arena_account(arena, chunk, -(long)count);
+	spin_unlock(&arena->lock);
+	queue_delayed_work(system_wq, &arena->work, VMSHM_ARENA_IDLE);
 }
 
 /**
@@ -166,21 +418,21 @@ bool vmshm_arena_owns(struct page *page)
  */
 struct page *vmshm_arena_page(struct vmshm_arena *arena, u64 place)
 {
-	return pfn_to_page((arena->base + place) >> PAGE_SHIFT);
+	return pfn_to_page(PHYS_PFN(arena->base + place));
 }
 
 /**
- * vmshm_arena_allows_pmd() - whether huge entries have the right memory type
+ * vmshm_arena_is_cached() - whether the platform allows write-back
  * @arena: the arena
  *
- * Huge entries follow the MTRRs, other than those of single pages, and for
- * device space below 4 GiB firmware sets the MTRRs to uncached.
+ * Huge entries have the memory type that the platform tells, entries for single
+ * pages are write-back. So huge entries are used only where both are the same.
  *
- * Return: true if huge entries can be used.
+ * Return: true if it does.
  */
-bool vmshm_arena_allows_pmd(struct vmshm_arena *arena)
+bool vmshm_arena_is_cached(struct vmshm_arena *arena)
 {
-	return arena->base >= SZ_4G;
+	return arena->cached;
 }
 
 /**
@@ -189,9 +441,9 @@ bool vmshm_arena_allows_pmd(struct vmshm_arena *arena)
  *
  * Return: bytes.
  */
-size_t vmshm_arena_size(struct vmshm_arena *arena)
+u64 vmshm_arena_size(struct vmshm_arena *arena)
 {
-	return gen_pool_size(arena->rw);
+	return arena->rw_size;
 }
 
 /**
@@ -200,47 +452,85 @@ size_t vmshm_arena_size(struct vmshm_arena *arena)
  *
  * Return: bytes.
  */
-size_t vmshm_arena_avail(struct vmshm_arena *arena)
+u64 vmshm_arena_avail(struct vmshm_arena *arena)
 {
-	return gen_pool_avail(arena->rw);
+	u64 used;
+
+	spin_lock(&arena->lock);
+	used = arena->used;
+	spin_unlock(&arena->lock);
+	return arena->rw_size - used;
 }
 
-static struct gen_pool *vmshm_arena_pool_new(phys_addr_t base, u64 size)
+/**
+ * vmshm_arena_piece() - the longest place that there can be
+ * @arena: the arena
+ *
+ * Return: bytes, a power of two.
+ */
+u64 vmshm_arena_piece(struct vmshm_arena *arena)
 {
-	struct gen_pool *pool = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
+	return arena->chunk_size;
+}
 
-	if (pool && gen_pool_add(pool, base, size, NUMA_NO_NODE)) {
-		gen_pool_destroy(pool);
-		pool = NULL;
+/**
+ * vmshm_arena_stop() - take all struct pages away, because the device is gone
+ * @arena: an arena; no page and no place of it is in use
+ *
+ * A page fault that has dropped its locks may still call vmshm_arena_grow().
+ */
+void vmshm_arena_stop(struct vmshm_arena *arena)
+{
+	size_t i;
+
+	mutex_lock(&arena->grow_lock);
+	WRITE_ONCE(arena->stopped, true);
+	mutex_unlock(&arena->grow_lock);
+	cancel_delayed_work_sync(&arena->work);
+	for (i = 0; i < arena->count; i++) {
+		struct vmshm_arena_chunk *chunk = &arena->chunk[i];
+
+		if (chunk->pages)
+			vmshm_arena_unmap(chunk, chunk->pages);
+		chunk->pages = NULL;
 	}
-	return pool;
 }
 
 /**
  * vmshm_arena_destroy() - free an arena
- * @arena: an arena; no page and no place of it is in use
+ * @arena: an arena that was stopped, or NULL
  */
 void vmshm_arena_destroy(struct vmshm_arena *arena)
 {
-	size_t i = 0;
-
-	while (i < arena->blocks) {
-		struct vmshm_arena_run *run = arena->run[i];
-
-		if (!run) {
-			i++;
-			continue;
-		}
-		i += run->count;
-		memunmap_pages(&run->pgmap);
-		kfree(run);
-	}
-	if (arena->ro)
-		gen_pool_destroy(arena->ro);
-	if (arena->rw)
-		gen_pool_destroy(arena->rw);
-	mutex_destroy(&arena->lock);
+	if (!arena)
+		return;
+	mutex_destroy(&arena->grow_lock);
 	kvfree(arena);
+}
+
+/* An eighth of the arena, so that one chunk costs 0.2 % of it */
+static u64 vmshm_arena_choose_chunk(u64 size)
+{
+	return clamp_t(u64, rounddown_pow_of_two(size) / 8, SZ_2M,
+		       (u64)PAGES_PER_SECTION << PAGE_SHIFT);
+}
+
+static void vmshm_arena_divide(struct vmshm_arena *arena, u64 ro_size)
+{
+	u64 place = 0, size = arena->rw_size + ro_size;
+
+	for (arena->count = 0; place < size; arena->count++) {
+		struct vmshm_arena_chunk *chunk = &arena->chunk[arena->count];
+		u64 end = place < arena->rw_size ? arena->rw_size : size;
+		/* So none is in two sections: the base is that well aligned. */
+		u64 next = ALIGN_DOWN(place, arena->chunk_size) +
+			   arena->chunk_size;
+
+		chunk->place = place;
+		chunk->readonly = place >= arena->rw_size;
+		chunk->count = PHYS_PFN(min(end, next) - place);
+		place += vmshm_arena_chunk_bytes(chunk);
+	}
 }
 
 /**
@@ -250,32 +540,43 @@ void vmshm_arena_destroy(struct vmshm_arena *arena)
  * @rw_size: bytes of the writable span
  * @ro_size: bytes of the span for reading only
  *
- * The first block gets its struct pages at once, to see whether this kernel can
+ * The first chunk gets its struct pages at once, to see whether this kernel can
  * do that there.
  *
- * Return: the arena, or ERR_PTR().
+ * Return: the arena; or ERR_PTR(): -E2BIG if the kernel cannot map these
+ * addresses, -EOPNOTSUPP if it has no ZONE_DEVICE or other pages than the
+ * device, or another errno.
  */
 struct vmshm_arena *vmshm_arena_new(struct device *dev, phys_addr_t base,
 				    u64 rw_size, u64 ro_size)
 {
-	size_t blocks = (rw_size + ro_size) / VMSHM_BLOCK_SIZE;
+	u64 chunk_size = vmshm_arena_choose_chunk(rw_size);
 	struct vmshm_arena *arena;
-	int err = -ENOMEM;
+	size_t count;
+	int err;
 
+	if (!IS_ENABLED(CONFIG_ZONE_DEVICE) || PAGE_SIZE != VMSHM_PAGE_SIZE)
+		return ERR_PTR(-EOPNOTSUPP);
 	if (base + rw_size + ro_size > vmshm_compat_direct_map_size())
 		return ERR_PTR(-E2BIG);
-	arena = kvzalloc(struct_size(arena, run, blocks), GFP_KERNEL);
+	count = DIV_ROUND_UP_ULL(rw_size, chunk_size) +
+		DIV_ROUND_UP_ULL(ro_size, chunk_size) + 1;
+	arena = kvzalloc(struct_size(arena, chunk, count), GFP_KERNEL);
 	if (!arena)
 		return ERR_PTR(-ENOMEM);
 	arena->dev = dev;
 	arena->base = base;
-	arena->blocks = blocks;
-	mutex_init(&arena->lock);
-	arena->rw = vmshm_arena_pool_new(base, rw_size);
-	arena->ro = vmshm_arena_pool_new(base + rw_size, ro_size);
-	if (arena->rw && arena->ro)
-		err = vmshm_arena_populate(arena, 0, VMSHM_BLOCK_SIZE);
+	arena->rw_size = rw_size;
+	arena->chunk_size = chunk_size;
+	arena->cached = true;
+	arena->back_off = jiffies;
+	mutex_init(&arena->grow_lock);
+	spin_lock_init(&arena->lock);
+	INIT_DELAYED_WORK(&arena->work, vmshm_arena_work);
+	vmshm_arena_divide(arena, ro_size);
+	err = vmshm_arena_grow(arena, false);
 	if (err) {
+		vmshm_arena_stop(arena);
 		vmshm_arena_destroy(arena);
 		return ERR_PTR(err);
 	}

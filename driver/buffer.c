@@ -19,7 +19,6 @@
  * the stores that the lock protects.
  */
 #include <linux/err.h>
-#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/slab.h>
@@ -99,9 +98,28 @@ static struct vmshm_buffer *vmshm_buffer_share(struct vmshm_buffer *buffer,
 	return buffer;
 }
 
+static struct vmshm_buffer *vmshm_buffer_open(struct vmshm_dev *vdev,
+					      const char *name,
+					      struct vmshm_buffer *fresh)
+{
+	int err;
+
+	if (vdev->gone)
+		return ERR_PTR(-ENODEV);
+	if (vdev->buffer)
+		return vmshm_buffer_share(vdev->buffer, name);
+	err = vmshm_regs_open(vdev, name);
+	if (err)
+		return ERR_PTR(err);
+	refcount_set(&fresh->users, 1);
+	strscpy(fresh->name, name, sizeof(fresh->name));
+	vdev->buffer = fresh;
+	return fresh;
+}
+
 /**
  * vmshm_buffer_get() - show an object in BAR1
- * @vdev: the device, locked
+ * @vdev: the device
  * @name: "/" and the name
  *
  * A file keeps the buffer until its last reference is dropped, and each mapping
@@ -113,41 +131,34 @@ static struct vmshm_buffer *vmshm_buffer_share(struct vmshm_buffer *buffer,
  */
 struct vmshm_buffer *vmshm_buffer_get(struct vmshm_dev *vdev, const char *name)
 {
+	/* Without the lock: an allocation may evict inodes. */
+	struct vmshm_buffer *fresh =
+		kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT);
 	struct vmshm_buffer *buffer;
-	int err;
 
-	lockdep_assert_held(&vdev->lock);
-	if (vdev->gone)
-		return ERR_PTR(-ENODEV);
-	if (vdev->buffer)
-		return vmshm_buffer_share(vdev->buffer, name);
-
-	buffer = kzalloc(sizeof(*buffer), GFP_KERNEL);
-	if (!buffer)
+	if (!fresh)
 		return ERR_PTR(-ENOMEM);
-	err = vmshm_regs_open(vdev, name);
-	if (err) {
-		kfree(buffer);
-		return ERR_PTR(err);
-	}
-	refcount_set(&buffer->users, 1);
-	strscpy(buffer->name, name, sizeof(buffer->name));
-	vdev->buffer = buffer;
+	mutex_lock(&vdev->lock);
+	buffer = vmshm_buffer_open(vdev, name, fresh);
+	mutex_unlock(&vdev->lock);
+	if (buffer != fresh)
+		kfree(fresh);
 	return buffer;
 }
 
 /**
  * vmshm_buffer_put() - give back the buffer
- * @vdev: the device, locked
+ * @vdev: the device
  * @buffer: of vmshm_buffer_get()
  */
 void vmshm_buffer_put(struct vmshm_dev *vdev, struct vmshm_buffer *buffer)
 {
-	lockdep_assert_held(&vdev->lock);
-	if (!refcount_dec_and_test(&buffer->users))
-		return;
-	if (!vdev->gone)
-		vmshm_regs_close(vdev);
-	vdev->buffer = NULL;
-	kfree(buffer);
+	mutex_lock(&vdev->lock);
+	if (refcount_dec_and_test(&buffer->users)) {
+		if (!vdev->gone)
+			vmshm_regs_close(vdev);
+		vdev->buffer = NULL;
+		kfree(buffer);
+	}
+	mutex_unlock(&vdev->lock);
 }

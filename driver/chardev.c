@@ -48,7 +48,7 @@ static int vmshm_chardev_open(struct inode *inode, struct file *file)
 	if (READ_ONCE(vdev->gone))
 		return -ENODEV;
 
-	vfile = kzalloc(sizeof(*vfile), GFP_KERNEL);
+	vfile = kzalloc(sizeof(*vfile), GFP_KERNEL_ACCOUNT);
 	if (!vfile)
 		return -ENOMEM;
 	vfile->wfile = vmshm_ioctl_open(vdev);
@@ -77,11 +77,8 @@ static int vmshm_chardev_release(struct inode *inode, struct file *file)
 	struct vmshm_dev *vdev = vfile->vdev;
 
 	vmshm_ioctl_release(vfile->wfile);
-	if (vfile->buffer) {
-		mutex_lock(&vdev->lock);
+	if (vfile->buffer)
 		vmshm_buffer_put(vdev, vfile->buffer);
-		mutex_unlock(&vdev->lock);
-	}
 	if (vfile->vnode) {
 		vmshm_content_close(vfile->vnode);
 		vmshm_vnode_put(vfile->vnode);
@@ -97,18 +94,15 @@ static int vmshm_chardev_attach_buffer(struct vmshm_chardev_file *vfile,
 {
 	struct vmshm_dev *vdev = vfile->vdev;
 	struct vmshm_buffer *buffer;
-	int err = 0;
 
-	mutex_lock(&vdev->lock);
 	buffer = vmshm_buffer_get(vdev, name);
 	if (IS_ERR(buffer))
-		err = PTR_ERR(buffer);
-	else if (vfile->buffer)
+		return PTR_ERR(buffer);
+	if (vfile->buffer)
 		vmshm_buffer_put(vdev, buffer);
 	else
-		vfile->buffer = buffer;
-	mutex_unlock(&vdev->lock);
-	return err;
+		WRITE_ONCE(vfile->buffer, buffer);
+	return 0;
 }
 
 /* An object that cannot be written is refused: the users of 2010 write. */
@@ -147,8 +141,7 @@ static int vmshm_chardev_attach_vnode(struct file *file, const char *name)
 		vmshm_vnode_put(vnode);
 		return err;
 	}
-	file->f_mapping = vnode->inode->i_mapping;
-	/* mmap() looks at the object first and then uses the other. */
+	/* file->f_mapping stays: mmap() may be using it at this moment. */
 	smp_store_release(&vfile->vnode, vnode);
 	return 0;
 }

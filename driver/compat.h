@@ -10,6 +10,7 @@
 #include <linux/ftrace.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/set_memory.h>
 #include <linux/splice.h>
 #include <linux/version.h>
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
@@ -296,5 +297,45 @@ static inline void vmshm_compat_ftrace_set_ip(struct ftrace_regs *fregs,
 #endif
 }
 #endif
+
+/*
+ * Makes the kernel's own mapping of device memory write-back, against what the
+ * platform told when it was made; 0 or a negative errno.
+ */
+static inline int vmshm_compat_set_cached(struct page *page, int count)
+{
+#ifdef CONFIG_X86_64
+	return set_memory_wb((unsigned long)page_address(page), count);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
+/* Undoes that: what reserved the memory type expects to find it. */
+static inline void vmshm_compat_set_uncached(phys_addr_t start, int count)
+{
+#ifdef CONFIG_X86_64
+	set_memory_uc((unsigned long)__va(start), count);
+#endif
+}
+
+/* Whether a page fault may drop its lock and be made again */
+static inline bool vmshm_compat_fault_can_retry(struct vm_fault *vmf)
+{
+	return (vmf->flags & FAULT_FLAG_ALLOW_RETRY) &&
+	       !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
+}
+
+/* Drops the lock; VM_FAULT_RETRY has to be returned then. */
+static inline void vmshm_compat_fault_unlock(struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+	if (vmf->flags & FAULT_FLAG_VMA_LOCK) {
+		vma_end_read(vmf->vma);
+		return;
+	}
+#endif
+	mmap_read_unlock(vmf->vma->vm_mm);
+}
 
 #endif /* VMSHM_COMPAT_H */

@@ -6,38 +6,20 @@
 #include <linux/fs.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
-#include <linux/sizes.h>
 
 #include <vmshm/regs.h>
 
+#include "anon.h"
 #include "arena.h"
 #include "content.h"
 #include "extent.h"
 #include "vmshm.h"
 #include "vnode.h"
 
-/* Bytes to attach at once of an object that does not fit as a whole */
-#define VMSHM_CONTENT_PIECE SZ_16M
-
-/* Attaches a part. -ENOSPC: the arena has no room for it. */
-static int vmshm_content_attach_part(struct vmshm_vnode *vnode, u64 offset,
-				     u64 length)
+/* What the arena or the device has no more of, and reclaim may give back */
+static bool vmshm_content_is_short(int err)
 {
-	struct vmshm_extent *extent;
-	int err;
-
-	extent = vmshm_extent_new(vnode->vdev, vnode->inode, offset, length,
-				  vnode->readonly);
-	if (IS_ERR(extent))
-		return PTR_ERR(extent);
-	err = vmshm_extent_attach(extent, vnode->name,
-				  vmshm_vnode_any_handle(vnode), vnode->ident,
-				  &vnode->size);
-	if (err)
-		vmshm_extent_free(extent);
-	else
-		list_add_tail(&extent->node, &vnode->extents);
-	return err;
+	return err == -ENOSPC || err == -ENFILE || err == -EDQUOT;
 }
 
 /* Detaches everything: the last user is gone. */
@@ -56,51 +38,64 @@ static void vmshm_content_detach(struct vmshm_vnode *vnode)
 }
 
 /*
- * Detaches the extents that are not in use. The device has to know the object
- * afterwards, so the last extent goes only if there is a handle without one.
+ * Detaches extents that are not in use, the oldest first, until so many bytes
+ * are free; returns how many are. The device has to know the object afterwards,
+ * so the last extent goes only if there is a handle without one.
  */
-static void vmshm_content_reclaim(struct vmshm_vnode *vnode)
+static u64 vmshm_content_reclaim(struct vmshm_vnode *vnode, u64 wanted)
 {
 	struct vmshm_extent *extent, *next;
+	u64 freed = 0;
 
 	list_for_each_entry_safe(extent, next, &vnode->extents, node) {
+		if (freed >= wanted)
+			break;
 		if (!vmshm_extent_idle(extent))
 			continue;
 		if (list_is_singular(&vnode->extents) &&
 		    vmshm_vnode_get_handle(vnode))
 			break;
+		freed += extent->range.length;
 		vmshm_extent_release(extent);
 	}
+	return freed;
 }
 
-/* Reclaims from all vnodes; the lock of @self is held. */
-static void vmshm_content_make_room(struct vmshm_vnode *self)
+/*
+ * Reclaims from all vnodes; the lock of @self is held. A mapping that is larger
+ * than the arena takes room from itself first.
+ */
+static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted)
 {
 	struct vmshm_dev *vdev = self->vdev;
 	struct vmshm_vnode *vnode;
+	u64 freed;
 	int bucket;
 
-	vmshm_content_reclaim(self);
+	freed = vmshm_content_reclaim(self, wanted);
 	mutex_lock(&vdev->vnodes_lock);
 	hash_for_each(vdev->vnodes, bucket, vnode, node) {
+		if (freed >= wanted)
+			break;
 		/* The order of the locks is wrong, so only try. */
 		if (vnode == self || list_empty(&vnode->extents) ||
 		    !mutex_trylock(&vnode->lock))
 			continue;
-		vmshm_content_reclaim(vnode);
+		freed += vmshm_content_reclaim(vnode, wanted - freed);
 		mutex_unlock(&vnode->lock);
 	}
 	mutex_unlock(&vdev->vnodes_lock);
+	return freed;
 }
 
-/* The part without an extent around @offset: [*start, *end). */
-static void vmshm_content_gap(struct vmshm_vnode *vnode, u64 offset, u64 *start,
-			      u64 *end)
+/* The part of the naturally aligned @piece at @offset that has no extent */
+static void vmshm_content_gap(struct vmshm_vnode *vnode, u64 offset, u64 piece,
+			      u64 *start, u64 *end)
 {
 	struct vmshm_extent *extent;
 
-	*start = 0;
-	*end = PAGE_ALIGN(vnode->size);
+	*start = offset & ~(piece - 1);
+	*end = min_t(u64, PAGE_ALIGN(vnode->size), *start + piece);
 	list_for_each_entry(extent, &vnode->extents, node) {
 		u64 extent_end = extent->range.offset + extent->range.length;
 
@@ -112,30 +107,119 @@ static void vmshm_content_gap(struct vmshm_vnode *vnode, u64 offset, u64 *start,
 }
 
 /*
- * Attaches the gap at @offset. If the arena has no room for it, a piece of the
- * gap is attached, or at least the page.
+ * Takes the extents before [*start, end) that the new extent replaces to the
+ * list. An object that grows page by page would otherwise take an attachment
+ * for each page. Only extents that are not longer than what they become a part
+ * of are replaced, so that a page moves to another place a few times only.
  */
-static int vmshm_content_attach(struct vmshm_vnode *vnode, u64 offset)
+static void vmshm_content_merge(struct vmshm_vnode *vnode, u64 piece,
+				u64 *start, u64 end, struct list_head *merged)
 {
-	static const u64 pieces[] = { VMSHM_CONTENT_PIECE, PMD_SIZE,
-				      PAGE_SIZE };
-	u64 start, end;
-	size_t i;
+	struct vmshm_extent *extent, *next;
+	u64 first = *start & ~(piece - 1);
+	bool found;
+
+	do {
+		found = false;
+		list_for_each_entry_safe(extent, next, &vnode->extents, node) {
+			struct vmshm_range *range = &extent->range;
+
+			if (range->offset + range->length != *start ||
+			    range->offset < first ||
+			    range->length > end - *start)
+				continue;
+			*start = range->offset;
+			list_move(&extent->node, merged);
+			found = true;
+			break;
+		}
+	} while (found);
+}
+
+/* Attaches a part that replaces @merged. */
+static int vmshm_content_attach_part(struct vmshm_vnode *vnode, u64 start,
+				     u64 end, struct list_head *merged)
+{
+	struct vmshm_extent *extent, *old, *next;
+	u32 handle = vmshm_vnode_any_handle(vnode);
 	int err;
 
-	vmshm_content_gap(vnode, offset, &start, &end);
-	err = vmshm_content_attach_part(vnode, start, end - start);
-	if (err != -ENOSPC)
+	if (!handle && !list_empty(merged))
+		handle = list_first_entry(merged, struct vmshm_extent, node)
+				 ->handle;
+	extent = vmshm_extent_new(vnode->vdev, vnode->inode, start, end - start,
+				  vnode->readonly);
+	if (IS_ERR(extent))
+		return PTR_ERR(extent);
+	err = vmshm_extent_attach(extent, vnode->name, handle, vnode->ident,
+				  &vnode->size);
+	if (err)
 		return err;
-	vmshm_content_make_room(vnode);
-	for (i = 0; i < ARRAY_SIZE(pieces) && err == -ENOSPC; i++) {
-		u64 from, to;
+	list_for_each_entry_safe(old, next, merged, node)
+		vmshm_extent_release(old);
+	list_add_tail(&extent->node, &vnode->extents);
+	return 0;
+}
 
-		/* Extents of this vnode may have gone. */
-		vmshm_content_gap(vnode, offset, &start, &end);
-		from = max(start, offset & ~(pieces[i] - 1));
-		to = min(end, (offset & ~(pieces[i] - 1)) + pieces[i]);
-		err = vmshm_content_attach_part(vnode, from, to - from);
+/* Attaches the gap at @offset within @piece; its length is @length. */
+static int vmshm_content_attach_gap(struct vmshm_vnode *vnode, u64 offset,
+				    u64 piece, u64 *length)
+{
+	LIST_HEAD(merged);
+	u64 start, end;
+	int err;
+
+	vmshm_content_gap(vnode, offset, piece, &start, &end);
+	*length = end - start;
+	vmshm_content_merge(vnode, piece, &start, end, &merged);
+	err = vmshm_content_attach_part(vnode, start, end, &merged);
+	list_splice(&merged, &vnode->extents);
+	return err;
+}
+
+/*
+ * Attaches the gap at @offset, or if there is no room for all of it, a piece of
+ * it, at least the page. With @grow it is -EAGAIN if the arena should grow.
+ */
+static int vmshm_content_attach(struct vmshm_vnode *vnode, u64 offset,
+				bool grow)
+{
+	struct vmshm_arena *arena = vnode->vdev->arena;
+	u64 piece = vmshm_arena_piece(arena), length;
+	int err;
+
+	for (;;) {
+		err = vmshm_content_attach_gap(vnode, offset, piece, &length);
+		if (!vmshm_content_is_short(err))
+			return err;
+		if (grow && err == -ENOSPC &&
+		    vmshm_arena_can_grow(arena, vnode->readonly))
+			return -EAGAIN;
+		if (vmshm_content_make_room(vnode, length))
+			continue;
+		if (piece == PAGE_SIZE)
+			return err;
+		piece = piece > PMD_SIZE ? PMD_SIZE : PAGE_SIZE;
+	}
+}
+
+/* The same for a page that may be beyond the end, as far as that is known. */
+static int vmshm_content_attach_page(struct vmshm_vnode *vnode, u64 offset,
+				     bool grow)
+{
+	struct vmshm_stat st;
+	int err = -ENODATA;
+
+	if (offset < PAGE_ALIGN(vnode->size))
+		err = vmshm_content_attach(vnode, offset, grow);
+	/* The size was a stale one. */
+	if (err == -ENODATA) {
+		err = vmshm_vnode_refresh(vnode, &st);
+		if (err)
+			return err;
+		if (offset >= PAGE_ALIGN(vnode->size))
+			return -EFAULT;
+		err = vmshm_content_attach(vnode, offset, grow);
 	}
 	return err;
 }
@@ -144,15 +228,17 @@ static int vmshm_content_attach(struct vmshm_vnode *vnode, u64 offset)
  * vmshm_content_page() - the page at an offset
  * @vnode: a vnode with users, locked
  * @offset: bytes into the object, a multiple of the page size
+ * @grow: the caller can drop all locks and call vmshm_arena_grow()
  *
- * Return: a page that the caller puts; or ERR_PTR(): -EFAULT beyond the end of
- * the object, -ENOSPC no room in the arena, -ENODEV, -ENOMEM, or the error of
- * the device.
+ * Return: a page that the caller puts; or ERR_PTR(): -EAGAIN if the caller
+ * should let the arena grow, and try again; -EFAULT beyond the end of the
+ * object, -ENOSPC no room in the arena, -ENODEV, -ENOMEM, or the error of the
+ * device.
  */
-struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset)
+struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
+				bool grow)
 {
 	struct vmshm_extent *extent;
-	struct vmshm_stat st;
 	struct page *page;
 	int err;
 
@@ -160,24 +246,49 @@ struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset)
 	if (vnode->gone)
 		return ERR_PTR(-ENODEV);
 	extent = vmshm_extent_find(&vnode->extents, offset);
-	if (!extent && offset >= vnode->size) {
-		err = vmshm_vnode_refresh(vnode, &st);
-		if (err)
-			return ERR_PTR(err);
-	}
-	if (offset >= PAGE_ALIGN(vnode->size))
-		return ERR_PTR(-EFAULT);
 	if (!extent) {
-		err = vmshm_content_attach(vnode, offset);
+		err = vmshm_content_attach_page(vnode, offset, grow);
 		if (err)
 			return ERR_PTR(err);
 		extent = vmshm_extent_find(&vnode->extents, offset);
-		if (WARN_ON_ONCE(!extent))
-			return ERR_PTR(-EIO);
+		/* The object was cut in this moment. */
+		if (!extent)
+			return ERR_PTR(-EFAULT);
 	}
+	if (offset >= PAGE_ALIGN(vnode->size))
+		return ERR_PTR(-EFAULT);
 	page = vmshm_extent_page(extent, offset);
 	get_page(page);
 	return page;
+}
+
+/**
+ * vmshm_content_get_page() - the page at an offset, for callers without locks
+ * @vnode: a vnode with users
+ * @offset: bytes into the object, a multiple of the page size
+ * @place: bytes into BAR4, of the page; or NULL
+ *
+ * Return: a page that the caller puts; or as vmshm_content_page(), without
+ * -EAGAIN.
+ */
+struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,
+				    u64 *place)
+{
+	struct vmshm_extent *extent;
+	struct page *page;
+
+	for (;;) {
+		mutex_lock(&vnode->lock);
+		page = vmshm_content_page(vnode, offset, true);
+		if (!IS_ERR(page) && place) {
+			extent = vmshm_extent_find(&vnode->extents, offset);
+			*place = vmshm_extent_place(extent, offset);
+		}
+		mutex_unlock(&vnode->lock);
+		if (page != ERR_PTR(-EAGAIN))
+			return page;
+		vmshm_arena_grow(vnode->vdev->arena, vnode->readonly);
+	}
 }
 
 /**
@@ -202,10 +313,10 @@ struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset)
 		return ERR_PTR(-ENODEV);
 	if (page)
 		return page;
-	page = alloc_page(GFP_HIGHUSER | __GFP_ZERO);
+	page = alloc_page(GFP_HIGHUSER | __GFP_ZERO | __GFP_ACCOUNT);
 	if (!page)
 		return ERR_PTR(-ENOMEM);
-	err = xa_err(xa_store(&vnode->tail, index, page, GFP_KERNEL));
+	err = xa_err(xa_store(&vnode->tail, index, page, GFP_KERNEL_ACCOUNT));
 	if (err) {
 		put_page(page);
 		return ERR_PTR(err);
@@ -213,16 +324,24 @@ struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset)
 	return page;
 }
 
-/* Attaches as much as the arena has room for. */
+/*
+ * Attaches the beginning, if there is room for it: the rest follows by need.
+ * The device has to know the object in any case.
+ */
 static int vmshm_content_attach_first(struct vmshm_vnode *vnode)
 {
-	int err;
+	u64 piece = vmshm_arena_piece(vnode->vdev->arena), length;
+	int err = -ENOSPC;
 
-	if (!vnode->size)
-		return vmshm_vnode_get_handle(vnode);
-	err = vmshm_content_attach(vnode, 0);
-	/* There may be room when the first page is needed. */
-	return err == -ENOSPC ? vmshm_vnode_get_handle(vnode) : err;
+	if (vnode->size)
+		err = vmshm_content_attach_gap(vnode, 0, piece, &length);
+	if (!vmshm_content_is_short(err))
+		return err;
+	err = vmshm_vnode_get_handle(vnode);
+	/* Attachments are short, not room: one is enough. */
+	if (vmshm_content_is_short(err) && vmshm_content_make_room(vnode, 1))
+		err = vmshm_vnode_get_handle(vnode);
+	return err;
 }
 
 /* The same, for reading only if nothing else is allowed. */
@@ -306,7 +425,6 @@ void vmshm_content_close(struct vmshm_vnode *vnode)
  */
 static void vmshm_content_cut(struct vmshm_vnode *vnode)
 {
-	struct address_space *mapping = vnode->inode->i_mapping;
 	u64 end = PAGE_ALIGN(vnode->size);
 	struct vmshm_extent *extent, *next;
 
@@ -315,11 +433,10 @@ static void vmshm_content_cut(struct vmshm_vnode *vnode)
 
 		if (range->offset + range->length <= end)
 			continue;
-		unmap_mapping_range(mapping, range->offset, range->length, 0);
 		vmshm_extent_release(extent);
 	}
 	/* Of private copies only those beyond the end go. */
-	unmap_mapping_range(mapping, end, 0, 1);
+	vmshm_anon_unmap(vnode->vdev, vnode->inode, end, 0, true);
 }
 
 /**
@@ -405,7 +522,7 @@ static void vmshm_content_take(struct vmshm_dev *vdev, struct list_head *taken)
 			ihold(extent->inode);
 		list_splice_tail_init(&vnode->extents, taken);
 		mutex_unlock(&vnode->lock);
-		unmap_mapping_range(vnode->inode->i_mapping, 0, 0, 1);
+		vmshm_anon_unmap(vdev, vnode->inode, 0, 0, true);
 		vmshm_vnode_put(vnode);
 	}
 }
@@ -414,7 +531,7 @@ static void vmshm_content_take(struct vmshm_dev *vdev, struct list_head *taken)
  * vmshm_content_stop() - give up all pages: the device is gone
  * @vdev: a device with an arena; gone is set
  *
- * Waits until no page of the arena is in use.
+ * If a page stays in use, vdev->lingering has all extents afterwards.
  */
 void vmshm_content_stop(struct vmshm_dev *vdev)
 {

@@ -18,7 +18,10 @@ int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 			 struct vmshm_stat *st);
 int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 			   struct vmshm_stat *st);
-struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset);
+struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
+				bool grow);
+struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,
+				    u64 *place);
 struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset);
 void vmshm_content_stop(struct vmshm_dev *vdev);
 bool vmshm_content_is_attached(struct vmshm_dev *vdev);

@@ -10,6 +10,7 @@
 #include <linux/string.h>
 
 #include "anon.h"
+#include "arena.h"
 #include "chardev.h"
 #include "content.h"
 #include "dev.h"
@@ -43,6 +44,7 @@ static void vmshm_dev_release(struct device *dev)
 	kfree(vdev->mailboxes);
 	vmshm_queue_free(vdev->queue);
 	kfree(vdev->slots);
+	vmshm_arena_destroy(vdev->arena);
 	mutex_destroy(&vdev->list_lock);
 	mutex_destroy(&vdev->vnodes_lock);
 	mutex_destroy(&vdev->lock);
@@ -149,7 +151,8 @@ void vmshm_dev_del(struct vmshm_dev *vdev)
  * @vdev: a device after vmshm_dev_del()
  *
  * Files and mappings may stay, but they no longer reach the device: a later
- * access to memory gets SIGBUS, a later call gets ENODEV.
+ * access to memory gets SIGBUS, a later call gets ENODEV. If a page is in use
+ * by a pipe or a transfer, vdev->lingering is not empty afterwards.
  */
 void vmshm_dev_stop(struct vmshm_dev *vdev)
 {
@@ -166,6 +169,9 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	vmshm_ioctl_gone(vdev);
 	if (vdev->arena)
 		vmshm_content_stop(vdev);
+	/* A page in use still shows the object. */
+	if (!list_empty(&vdev->lingering))
+		return;
 	mutex_lock(&vdev->lock);
 	vmshm_regs_release(vdev);
 	mutex_unlock(&vdev->lock);

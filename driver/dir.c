@@ -299,6 +299,13 @@ static int vmshm_fs_create_or_find(struct inode *dir, struct dentry *dentry,
 	return err == -ENOENT ? -EINTR : err;
 }
 
+/* What open(2) says of the look-up */
+static unsigned int vmshm_fs_lookup_flags(unsigned int flags)
+{
+	return LOOKUP_OPEN | (flags & O_CREAT ? LOOKUP_CREATE : 0) |
+	       (flags & O_EXCL ? LOOKUP_EXCL : 0);
+}
+
 static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 				struct file *file, unsigned int flags,
 				umode_t mode)
@@ -306,7 +313,10 @@ static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 	int err;
 
 	if (d_in_lookup(dentry)) {
-		struct dentry *found = vmshm_fs_lookup(dir, dentry, 0);
+		struct dentry *found;
+
+		found = vmshm_fs_lookup(dir, dentry,
+					vmshm_fs_lookup_flags(flags));
 
 		if (IS_ERR(found))
 			return PTR_ERR(found);

@@ -13,8 +13,10 @@
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "anon.h"
 #include "arena.h"
 #include "compat.h"
 #include "extent.h"
@@ -22,6 +24,8 @@
 
 /* The interval at which lingering extents are examined */
 #define VMSHM_EXTENT_LINGER (HZ / 10)
+/* At removal: how long a page can be in use, as by a transfer */
+#define VMSHM_EXTENT_GRACE HZ
 
 static struct page *vmshm_extent_nth(struct vmshm_extent *extent,
 				     unsigned long n)
@@ -50,6 +54,42 @@ static void vmshm_extent_forget(struct vmshm_extent *extent)
 		vmshm_extent_nth(extent, n)->mapping = NULL;
 }
 
+/**
+ * vmshm_extent_free() - give back the place of an extent that is not attached
+ * @extent: an extent in no list
+ */
+void vmshm_extent_free(struct vmshm_extent *extent)
+{
+	vmshm_arena_free(extent->vdev->arena, extent->range.place,
+			 extent->range.length);
+	kfree(extent);
+}
+
+/*
+ * Frees an extent after DETACH. A place that the device could not detach stays
+ * taken. A device that is gone gives up all its attachments soon, and the
+ * places have to be free for that.
+ */
+static void vmshm_extent_detached(struct vmshm_extent *extent, int err)
+{
+	if (!err || err == -ENODEV) {
+		vmshm_extent_free(extent);
+		return;
+	}
+	dev_warn(&extent->vdev->dev, "cannot detach handle %u: error %d\n",
+		 extent->handle, err);
+	kfree(extent);
+}
+
+/* Removes all mappings but private copies. */
+static void vmshm_extent_unmap(struct vmshm_extent *extent)
+{
+	if (extent->touched_end)
+		vmshm_anon_unmap(extent->vdev, extent->inode,
+				 extent->range.offset, extent->range.length,
+				 false);
+}
+
 /* Detaches and frees an extent that is not busy. */
 static void vmshm_extent_detach(struct vmshm_extent *extent)
 {
@@ -58,18 +98,7 @@ static void vmshm_extent_detach(struct vmshm_extent *extent)
 
 	vmshm_extent_forget(extent);
 	err = vmshm_command_detach(vdev, extent->handle);
-	/*
-	 * A place that the device could not detach stays taken. A device that
-	 * is gone gives up all its attachments soon, and the places have to be
-	 * free for that.
-	 */
-	if (err && err != -ENODEV) {
-		dev_warn(&vdev->dev, "cannot detach handle %u: error %d\n",
-			 extent->handle, err);
-		kfree(extent);
-	} else {
-		vmshm_extent_free(extent);
-	}
+	vmshm_extent_detached(extent, err);
 }
 
 /**
@@ -90,7 +119,7 @@ struct vmshm_extent *vmshm_extent_new(struct vmshm_dev *vdev,
 	struct vmshm_extent *extent;
 	int err;
 
-	extent = kzalloc(sizeof(*extent), GFP_KERNEL);
+	extent = kzalloc(sizeof(*extent), GFP_KERNEL_ACCOUNT);
 	if (!extent)
 		return ERR_PTR(-ENOMEM);
 	extent->vdev = vdev;
@@ -98,6 +127,8 @@ struct vmshm_extent *vmshm_extent_new(struct vmshm_dev *vdev,
 	extent->range.offset = offset;
 	extent->range.length = length;
 	extent->range.readonly = readonly;
+	extent->pid = task_tgid_nr(current);
+	get_task_comm(extent->comm, current);
 	err = vmshm_arena_alloc(vdev->arena, length, readonly,
 				&extent->range.place);
 	if (err) {
@@ -108,19 +139,8 @@ struct vmshm_extent *vmshm_extent_new(struct vmshm_dev *vdev,
 }
 
 /**
- * vmshm_extent_free() - give back the place of an extent that is not attached
- * @extent: an extent in no list
- */
-void vmshm_extent_free(struct vmshm_extent *extent)
-{
-	vmshm_arena_free(extent->vdev->arena, extent->range.place,
-			 extent->range.length);
-	kfree(extent);
-}
-
-/**
  * vmshm_extent_attach() - have the device show the extent
- * @extent: an extent of vmshm_extent_new()
+ * @extent: an extent of vmshm_extent_new(); a failure frees it
  * @name: a name of the object
  * @handle: a handle of the object, or 0: then @name is used
  * @ident: identity of the object
@@ -137,28 +157,46 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 	int err;
 
 	err = vmshm_command_attach(vdev, name, handle, &extent->range, &reply);
-	if (!err && reply.st.ident != ident)
-		err = vmshm_command_detach(vdev, reply.handle) ?: -ESTALE;
-	if (err)
+	if (err) {
+		vmshm_extent_free(extent);
 		return err;
+	}
 	extent->handle = reply.handle;
 	extent->seen = reply.st;
 	extent->has_seen = reply.has_attr;
+	if (reply.st.ident != ident) {
+		vmshm_extent_detach(extent);
+		return -ESTALE;
+	}
 	*size = reply.st.size;
 	return 0;
 }
 
 /**
+ * vmshm_extent_idle() - whether no page of an extent is in use
+ * @extent: an extent that may be mapped; the mappings are removed
+ *
+ * A fault makes them again. Private copies stay, because they are nowhere else.
+ *
+ * Return: true if it can be detached now.
+ */
+bool vmshm_extent_idle(struct vmshm_extent *extent)
+{
+	vmshm_extent_unmap(extent);
+	return !vmshm_extent_busy(extent);
+}
+
+/**
  * vmshm_extent_release() - detach an extent, now or when its last page is
  *	dropped
- * @extent: an extent that nothing maps; it is taken from its list
+ * @extent: an extent; it is taken from its list, and its mappings are removed
  */
 void vmshm_extent_release(struct vmshm_extent *extent)
 {
 	struct vmshm_dev *vdev = extent->vdev;
 
 	list_del(&extent->node);
-	if (!vmshm_extent_busy(extent)) {
+	if (vmshm_extent_idle(extent)) {
 		vmshm_extent_detach(extent);
 		return;
 	}
@@ -168,27 +206,6 @@ void vmshm_extent_release(struct vmshm_extent *extent)
 	list_add_tail(&extent->node, &vdev->lingering);
 	mutex_unlock(&vdev->vnodes_lock);
 	schedule_delayed_work(&vdev->linger_work, VMSHM_EXTENT_LINGER);
-}
-
-/**
- * vmshm_extent_idle() - whether no page of an extent is in use
- * @extent: an extent that may be mapped
- *
- * Huge entries do not show in the reference counts of pages, so such mappings
- * are removed first; a fault makes them again. Private copies stay, because
- * they are nowhere else.
- *
- * Return: true if it can be detached now.
- */
-bool vmshm_extent_idle(struct vmshm_extent *extent)
-{
-	if (extent->huge) {
-		unmap_mapping_range(extent->inode->i_mapping,
-				    extent->range.offset, extent->range.length,
-				    0);
-		extent->huge = false;
-	}
-	return !vmshm_extent_busy(extent);
 }
 
 /**
@@ -252,7 +269,7 @@ struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset)
  * @extent: an extent
  * @offset: bytes into the object; PMD_SIZE bytes from here are in the extent
  *
- * A huge entry holds no references; see vmshm_extent_idle().
+ * A huge entry holds no references, so vmshm_extent_idle() removes it first.
  *
  * Return: the page; its reference count is not changed.
  */
@@ -262,7 +279,6 @@ struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset)
 
 	for (next = offset; next < offset + PMD_SIZE; next += PAGE_SIZE)
 		vmshm_extent_page(extent, next);
-	extent->huge = true;
 	return vmshm_extent_page(extent, offset);
 }
 
@@ -303,15 +319,22 @@ void vmshm_extent_init(struct vmshm_dev *vdev)
 	INIT_DELAYED_WORK(&vdev->linger_work, vmshm_extent_linger_work);
 }
 
-/* A fault that was under way may have mapped a page after the first look. */
-static bool vmshm_extent_any_busy(struct list_head *taken)
+/**
+ * vmshm_extent_any_busy() - whether a page is in use
+ * @extents: extents whose device is gone; their mappings are removed
+ *
+ * A fault that was under way may have mapped a page after the first look.
+ *
+ * Return: true if one is.
+ */
+bool vmshm_extent_any_busy(struct list_head *extents)
 {
 	struct vmshm_extent *extent;
 
-	list_for_each_entry(extent, taken, node) {
+	list_for_each_entry(extent, extents, node) {
 		if (!vmshm_extent_busy(extent))
 			continue;
-		unmap_mapping_range(extent->inode->i_mapping, 0, 0, 1);
+		vmshm_anon_unmap(extent->vdev, extent->inode, 0, 0, true);
 		if (vmshm_extent_busy(extent))
 			return true;
 	}
@@ -319,17 +342,42 @@ static bool vmshm_extent_any_busy(struct list_head *taken)
 }
 
 /**
- * vmshm_extent_stop() - wait until no page of the arena is in use
+ * vmshm_extent_free_all() - free extents that no page is in use of
+ * @extents: extents whose device is gone, each with a reference to its inode
+ */
+void vmshm_extent_free_all(struct list_head *extents)
+{
+	struct vmshm_extent *extent, *next;
+
+	list_for_each_entry_safe(extent, next, extents, node) {
+		struct inode *inode = extent->inode;
+
+		list_del(&extent->node);
+		vmshm_extent_forget(extent);
+		vmshm_extent_free(extent);
+		iput(inode);
+	}
+}
+
+static void vmshm_extent_warn(struct vmshm_extent *extent)
+{
+	dev_warn(&extent->vdev->dev,
+		 "a pipe or a transfer has a page of an object that %s[%d] used\n",
+		 extent->comm, extent->pid);
+}
+
+/**
+ * vmshm_extent_stop() - wait a moment until no page of the arena is in use
  * @vdev: a device that is gone
- * @taken: all its extents, each with a reference to its inode; they are freed
+ * @taken: its extents, each with a reference to its inode
  *
- * The struct pages go away afterwards, and the addresses may become another
- * device's.
+ * The extents are freed. If a page is still in use, all of them are in
+ * vdev->lingering instead.
  */
 void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken)
 {
-	unsigned long warn = jiffies + 5 * HZ;
-	struct vmshm_extent *extent, *next;
+	unsigned long end = jiffies + VMSHM_EXTENT_GRACE;
+	struct vmshm_extent *extent;
 
 	/* No extent begins to linger any more. */
 	cancel_delayed_work_sync(&vdev->linger_work);
@@ -338,18 +386,14 @@ void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken)
 	mutex_unlock(&vdev->vnodes_lock);
 
 	while (vmshm_extent_any_busy(taken)) {
-		if (time_after(jiffies, warn)) {
-			dev_warn(&vdev->dev,
-				 "waiting for pages in use by pipes or transfers\n");
-			warn = jiffies + 60 * HZ;
+		if (time_after(jiffies, end)) {
+			list_for_each_entry(extent, taken, node)
+				if (vmshm_extent_busy(extent))
+					vmshm_extent_warn(extent);
+			list_splice_init(taken, &vdev->lingering);
+			return;
 		}
 		msleep(20);
 	}
-	list_for_each_entry_safe(extent, next, taken, node) {
-		struct inode *inode = extent->inode;
-
-		vmshm_extent_forget(extent);
-		vmshm_extent_free(extent);
-		iput(inode);
-	}
+	vmshm_extent_free_all(taken);
 }

@@ -6,6 +6,7 @@
 #define VMSHM_EXTENT_H
 
 #include <linux/list.h>
+#include <linux/sched.h>
 #include <linux/types.h>
 
 #include "command.h"
@@ -23,7 +24,8 @@ struct vmshm_dev;
  * @handle: names the attachment in commands
  * @seen: the object, as the device reported it when it was attached; valid if
  *	@has_seen
- * @huge: page tables may have huge entries for it
+ * @pid: the process that had it attached
+ * @comm: its name
  * @touched_first: first page, counted in the extent, that was ever given out
  * @touched_end: the page behind the last one that was ever given out
  */
@@ -35,7 +37,8 @@ struct vmshm_extent {
 	u32 handle;
 	bool has_seen;
 	struct vmshm_stat seen;
-	bool huge;
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
 	unsigned long touched_first;
 	unsigned long touched_end;
 };
@@ -52,6 +55,8 @@ struct vmshm_extent *vmshm_extent_find(struct list_head *extents, u64 offset);
 struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset);
 struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset);
 u64 vmshm_extent_place(struct vmshm_extent *extent, u64 offset);
+bool vmshm_extent_any_busy(struct list_head *extents);
+void vmshm_extent_free_all(struct list_head *extents);
 void vmshm_extent_init(struct vmshm_dev *vdev);
 void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken);
 

@@ -9,6 +9,7 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sizes.h>
 #include <linux/uio.h>
 
 #include <vmshm/regs.h>
@@ -23,6 +24,9 @@
 #include "poll.h"
 #include "command.h"
 #include "vnode.h"
+
+/* Bytes that the host allocates at once before they are written */
+#define VMSHM_FS_WRITE_PART SZ_1M
 
 /*
  * The look-up has not asked the device. The attributes and the rights are those
@@ -59,12 +63,18 @@ static int vmshm_fs_file_open(struct inode *inode, struct file *file)
 		if (err)
 			vmshm_content_close(vnode);
 	}
-	if (err)
+	if (err) {
 		vmshm_ioctl_release(wfile);
-	else
-		file->private_data = wfile;
-	/* The name belongs to another object by now: it is looked up again. */
-	return err == -ESTALE ? -EOPENSTALE : err;
+		/* Another object has the name by now, or none: look again. */
+		return err == -ESTALE || err == -ENOENT ? -EOPENSTALE : err;
+	}
+	file->private_data = wfile;
+	/*
+	 * Memory does not block. Without this flag io_uring would wait for
+	 * poll(2) before it reads, and that is about a word.
+	 */
+	file->f_mode |= FMODE_NOWAIT;
+	return 0;
 }
 
 static int vmshm_fs_file_flush(struct file *file, fl_owner_t id)
@@ -80,17 +90,6 @@ static int vmshm_fs_file_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* The page at @offset, to be put; no lock is held over a copy to a user. */
-static struct page *vmshm_fs_file_page(struct vmshm_vnode *vnode, u64 offset)
-{
-	struct page *page;
-
-	mutex_lock(&vnode->lock);
-	page = vmshm_content_page(vnode, offset);
-	mutex_unlock(&vnode->lock);
-	return page;
-}
-
 /* Copies up to the end of one page; bytes, or -errno if there were none. */
 static ssize_t vmshm_fs_copy_page(struct vmshm_vnode *vnode, loff_t pos,
 				  size_t size, struct iov_iter *iter,
@@ -102,7 +101,7 @@ static ssize_t vmshm_fs_copy_page(struct vmshm_vnode *vnode, loff_t pos,
 	size_t copied;
 	void *addr;
 
-	page = vmshm_fs_file_page(vnode, pos & PAGE_MASK);
+	page = vmshm_content_get_page(vnode, pos & PAGE_MASK, NULL);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 	/* Not copy_page_to_iter(): that would put the page itself in a pipe. */
@@ -164,33 +163,96 @@ static int vmshm_fs_resize(struct inode *inode, loff_t size)
 	return err;
 }
 
-/* Lets the file grow to @end if it has to; what is below can be written. */
-static ssize_t vmshm_fs_make_room(struct inode *inode, loff_t pos, size_t count)
+static int vmshm_fs_allocate_part(struct inode *inode, loff_t offset,
+				  loff_t length)
 {
-	loff_t size = i_size_read(inode);
+	struct vmshm_stat st;
 	int err;
 
-	if (pos + count <= size)
-		return count;
-	err = vmshm_fs_resize(inode, pos + count);
+	err = vmshm_content_allocate(vmshm_fs_inode_vnode(inode), offset,
+				     length, &st);
 	if (!err)
-		return count;
-	return pos < size ? size - pos : err;
+		vmshm_fs_inode_update(inode, &st);
+	return err;
+}
+
+static bool vmshm_fs_has_holes(struct inode *inode)
+{
+	return inode->i_blocks * 512 < PAGE_ALIGN(i_size_read(inode));
+}
+
+/*
+ * Has the host allocate what will be written. A host that is full refuses that,
+ * while a store to memory that it does not have would end the virtual machine.
+ * The object never shrinks by this, so that two programs can append.
+ *
+ * Returns how many bytes can be written, or -errno.
+ */
+static ssize_t vmshm_fs_prepare_write(struct inode *inode, loff_t pos,
+				      size_t size)
+{
+	loff_t end = i_size_read(inode);
+	size_t first = min_t(size_t, size, PAGE_SIZE - offset_in_page(pos));
+	int err;
+
+	if (pos + size <= end && !vmshm_fs_has_holes(inode))
+		return size;
+	err = vmshm_fs_allocate_part(inode, pos, size);
+	if (!err)
+		return size;
+	/* A device without create=on does not allocate. */
+	if (err == -EROFS && pos < end)
+		return min_t(loff_t, size, end - pos);
+	/* There may be room for less. */
+	if (err == -ENOSPC && first < size)
+		err = vmshm_fs_allocate_part(inode, pos, first);
+	return err ?: (ssize_t)first;
+}
+
+/* Writes up to VMSHM_FS_WRITE_PART bytes; bytes, or -errno if there are none */
+static ssize_t vmshm_fs_write_part(struct kiocb *iocb, struct iov_iter *iter)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	size_t size = min_t(size_t, iov_iter_count(iter), VMSHM_FS_WRITE_PART);
+	ssize_t ret;
+
+	/* The file does not grow for bytes that cannot be read. */
+	size -= fault_in_iov_iter_readable(iter, size);
+	if (!size)
+		return -EFAULT;
+	ret = vmshm_fs_prepare_write(inode, iocb->ki_pos, size);
+	return ret < 0 ? ret : vmshm_fs_copy(iocb, ret, iter, true);
+}
+
+static ssize_t vmshm_fs_write_parts(struct kiocb *iocb, struct iov_iter *iter)
+{
+	ssize_t part, done = 0;
+
+	do {
+		part = vmshm_fs_write_part(iocb, iter);
+		if (part > 0)
+			done += part;
+		if (fatal_signal_pending(current))
+			break;
+	} while (part > 0 && iov_iter_count(iter));
+	return done ?: part;
 }
 
 static ssize_t vmshm_fs_file_write_iter(struct kiocb *iocb,
 					struct iov_iter *iter)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
+	/* This one is the same on all mounts, so that O_APPEND is, too. */
+	struct inode *host = inode->i_mapping->host;
 	ssize_t ret;
 
 	inode_lock(inode);
+	inode_lock(host);
 	vmshm_fs_inode_refresh(inode);
 	ret = generic_write_checks(iocb, iter);
 	if (ret > 0)
-		ret = vmshm_fs_make_room(inode, iocb->ki_pos, ret);
-	if (ret > 0)
-		ret = vmshm_fs_copy(iocb, ret, iter, true);
+		ret = vmshm_fs_write_parts(iocb, iter);
+	inode_unlock(host);
 	inode_unlock(inode);
 	return ret;
 }
@@ -207,19 +269,6 @@ static int vmshm_fs_file_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-static int vmshm_fs_allocate_part(struct inode *inode, loff_t offset,
-				  loff_t length)
-{
-	struct vmshm_stat st;
-	int err;
-
-	err = vmshm_content_allocate(vmshm_fs_inode_vnode(inode), offset,
-				     length, &st);
-	if (!err)
-		vmshm_fs_inode_update(inode, &st);
-	return err;
-}
-
 static long vmshm_fs_file_fallocate(struct file *file, int mode, loff_t offset,
 				    loff_t length)
 {
@@ -230,6 +279,9 @@ static long vmshm_fs_file_fallocate(struct file *file, int mode, loff_t offset,
 	if (mode)
 		return -EOPNOTSUPP;
 	inode_lock(inode);
+	vmshm_fs_inode_refresh(inode);
+	if (end > i_size_read(inode))
+		err = inode_newsize_ok(inode, end);
 	while (!err && offset < end) {
 		loff_t part = min_t(loff_t, end - offset, VMSHM_ALLOCATE_MAX);
 
@@ -269,18 +321,36 @@ static int vmshm_fs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	return 0;
 }
 
-/* Only the size can be changed; whose an object is, is the host's to say. */
+/* Whether owner, group and mode are what they are already */
+static bool vmshm_fs_same_attr(struct inode *inode, const struct iattr *attr)
+{
+	unsigned int valid = attr->ia_valid;
+
+	return !((valid & ATTR_MODE &&
+		  (attr->ia_mode ^ inode->i_mode) & S_IALLUGO) ||
+		 (valid & ATTR_UID && !uid_eq(attr->ia_uid, inode->i_uid)) ||
+		 (valid & ATTR_GID && !gid_eq(attr->ia_gid, inode->i_gid)));
+}
+
+/*
+ * The size can be changed. Owner, group and mode are those of the host, or of
+ * the mount. Times are those of the host: it sets them when it sees a change.
+ */
 static int vmshm_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			    struct iattr *attr)
 {
+	struct inode *inode = d_inode(dentry);
 	int err;
 
+	vmshm_fs_inode_refresh(inode);
 	err = setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
-	if (attr->ia_valid & ATTR_SIZE)
-		return vmshm_fs_resize(d_inode(dentry), attr->ia_size);
-	return -EPERM;
+	if (!vmshm_fs_same_attr(inode, attr))
+		return -EPERM;
+	return attr->ia_valid & ATTR_SIZE ?
+		       vmshm_fs_resize(inode, attr->ia_size) :
+		       0;
 }
 
 const struct inode_operations vmshm_fs_file_inode_ops = {

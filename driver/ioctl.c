@@ -25,7 +25,8 @@
  */
 struct vmshm_word_file *vmshm_ioctl_open(struct vmshm_dev *vdev)
 {
-	struct vmshm_word_file *wfile = kzalloc(sizeof(*wfile), GFP_KERNEL);
+	struct vmshm_word_file *wfile =
+		kzalloc(sizeof(*wfile), GFP_KERNEL_ACCOUNT);
 
 	if (!wfile)
 		return NULL;

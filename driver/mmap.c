@@ -92,6 +92,21 @@ static vm_fault_t vmshm_mmap_finish(struct vm_fault *vmf, struct page *page)
 	return VM_FAULT_NOPAGE;
 }
 
+/*
+ * Lets the arena grow without the lock of the address space, and has the fault
+ * made again. The file keeps the vnode meanwhile.
+ */
+static vm_fault_t vmshm_mmap_grow(struct vm_fault *vmf,
+				  struct vmshm_vnode *vnode)
+{
+	struct file *file = get_file(vmf->vma->vm_file);
+
+	vmshm_compat_fault_unlock(vmf);
+	vmshm_arena_grow(vnode->vdev->arena, vnode->readonly);
+	fput(file);
+	return VM_FAULT_RETRY;
+}
+
 static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 {
 	struct vmshm_vnode *vnode = vmf->vma->vm_private_data;
@@ -99,12 +114,13 @@ static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 
 	mutex_lock(&vnode->lock);
-	page = vmshm_content_page(vnode, (u64)vmf->pgoff << PAGE_SHIFT);
+	page = vmshm_content_page(vnode, (u64)vmf->pgoff << PAGE_SHIFT,
+				  vmshm_compat_fault_can_retry(vmf));
 	if (!IS_ERR(page))
 		vmshm_mmap_around(vnode, vmf);
 	ret = vmshm_mmap_finish(vmf, page);
 	mutex_unlock(&vnode->lock);
-	return ret;
+	return page == ERR_PTR(-EAGAIN) ? vmshm_mmap_grow(vmf, vnode) : ret;
 }
 
 #ifdef VMSHM_HAS_PMD
@@ -124,7 +140,7 @@ static struct page *vmshm_mmap_huge_page(struct vmshm_vnode *vnode,
 	/* Somebody may have made single ones while we waited for the lock. */
 	if (!pmd_none(*vmf->pmd) && !vmshm_compat_pmd_is_huge(*vmf->pmd))
 		return NULL;
-	if (vnode->gone || !vmshm_arena_allows_pmd(vnode->vdev->arena) ||
+	if (vnode->gone || !vmshm_arena_is_cached(vnode->vdev->arena) ||
 	    !(vma->vm_flags & VM_SHARED) || start < vma->vm_start ||
 	    start + PMD_SIZE > vma->vm_end)
 		return NULL;
@@ -200,7 +216,8 @@ static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 
 	mutex_lock(&vnode->lock);
-	page = vmshm_content_page(vnode, offset);
+	page = vmshm_content_page(vnode, offset,
+				  vmshm_compat_fault_can_retry(vmf));
 	if (!IS_ERR(page)) {
 		vmshm_mmap_around(vnode, vmf);
 	} else if (PTR_ERR(page) == -EFAULT) {
@@ -210,7 +227,7 @@ static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 	}
 	ret = vmshm_mmap_finish(vmf, page);
 	mutex_unlock(&vnode->lock);
-	return ret;
+	return page == ERR_PTR(-EAGAIN) ? vmshm_mmap_grow(vmf, vnode) : ret;
 }
 
 static const struct vm_operations_struct vmshm_mmap_buffer_vm_ops = {

@@ -20,11 +20,16 @@
 #include "dev.h"
 #include "futex.h"
 #include "mailbox.h"
+#include "orphan.h"
 #include "queue.h"
 #include "regs.h"
 #include "slot.h"
 #include "super.h"
 #include "vmshm.h"
+
+/* The BARs of 2010, which are required */
+#define VMSHM_PCI_BARS \
+	(BIT(VMSHM_BAR_REGS) | BIT(VMSHM_BAR_BUFFER) | BIT(VMSHM_BAR_NAME))
 
 static int vmshm_pci_check_bar(struct pci_dev *pdev, int bar,
 			       resource_size_t size)
@@ -50,6 +55,17 @@ static int vmshm_pci_check_bars(struct pci_dev *pdev)
 		err = vmshm_pci_check_bar(pdev, VMSHM_BAR_NAME,
 					  VMSHM_NAME_SIZE);
 	return err;
+}
+
+static void vmshm_pci_explain(struct pci_dev *pdev, int err)
+{
+	if (err == -EOPNOTSUPP)
+		dev_warn(&pdev->dev,
+			 "this kernel has no ZONE_DEVICE or no pages of 4 KiB, so there is only the 1 MiB buffer\n");
+	else
+		dev_warn(&pdev->dev,
+			 "no pages for BAR4 (error %d), so there is only the 1 MiB buffer\n",
+			 err);
 }
 
 /*
@@ -79,15 +95,26 @@ static void vmshm_pci_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
 			 "BAR4 has no address, so there is only the 1 MiB buffer; give the bridge a larger pref64-reserve, or the device a smaller arena\n");
 		return;
 	}
+	if (!vmshm_orphan_wait_for(pci_resource_start(pdev, VMSHM_BAR_ARENA),
+				   pci_resource_len(pdev, VMSHM_BAR_ARENA))) {
+		dev_warn(&pdev->dev,
+			 "a page of BAR4 is in use since the device was unbound, so there is only the 1 MiB buffer\n");
+		return;
+	}
+	if (pci_request_region(pdev, VMSHM_BAR_ARENA, "vmshm")) {
+		dev_warn(&pdev->dev,
+			 "BAR4 overlaps another resource, so there is only the 1 MiB buffer; give the device a smaller arena\n");
+		return;
+	}
 	arena = vmshm_arena_new(&pdev->dev,
 				pci_resource_start(pdev, VMSHM_BAR_ARENA),
 				rw_size, ro_size);
-	if (IS_ERR(arena))
-		dev_warn(&pdev->dev,
-			 "no pages for BAR4 (error %ld), so there is only the 1 MiB buffer\n",
-			 PTR_ERR(arena));
-	else
+	if (IS_ERR(arena)) {
+		vmshm_pci_explain(pdev, PTR_ERR(arena));
+		pci_release_region(pdev, VMSHM_BAR_ARENA);
+	} else {
 		vdev->arena = arena;
+	}
 }
 
 static int vmshm_pci_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
@@ -106,10 +133,19 @@ static int vmshm_pci_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	return 0;
 }
 
-static void vmshm_pci_unmap_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
+/* Gives up the BARs, or leaves that to a worker if a page is in use. */
+static void vmshm_pci_release_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
-	pci_iounmap(pdev, vdev->name);
-	pci_iounmap(pdev, vdev->regs);
+	if (!list_empty(&vdev->lingering)) {
+		vmshm_orphan_add(vdev, pdev, &vdev->lingering);
+	} else {
+		if (vdev->arena)
+			vmshm_arena_stop(vdev->arena);
+		pci_iounmap(pdev, vdev->name);
+		pci_iounmap(pdev, vdev->regs);
+	}
+	if (vdev->arena)
+		pci_release_region(pdev, VMSHM_BAR_ARENA);
 }
 
 /* Without them everything works but waiting. */
@@ -150,7 +186,7 @@ static int vmshm_pci_start(struct pci_dev *pdev)
 	err = pci_enable_device_mem(pdev);
 	if (err)
 		return err;
-	err = pci_request_regions(pdev, "vmshm");
+	err = pci_request_selected_regions(pdev, VMSHM_PCI_BARS, "vmshm");
 	if (err)
 		goto err_disable;
 	vdev = vmshm_dev_new(&pdev->dev);
@@ -169,20 +205,20 @@ static int vmshm_pci_start(struct pci_dev *pdev)
 	pci_set_drvdata(pdev, vdev);
 	err = vmshm_dev_add(vdev);
 	if (err)
-		goto err_unmap;
+		goto err_stop;
 	return 0;
 
-err_unmap:
+err_stop:
+	/* A mount may have found it already. */
+	vmshm_dev_stop(vdev);
 	vmshm_mailboxes_free_irq(vdev);
 	if (vdev->slots)
 		vmshm_slots_exit(vdev->slots);
-	if (vdev->arena)
-		vmshm_arena_destroy(vdev->arena);
-	vmshm_pci_unmap_bars(vdev, pdev);
+	vmshm_pci_release_bars(vdev, pdev);
 err_put:
 	put_device(&vdev->dev);
 err_regions:
-	pci_release_regions(pdev);
+	pci_release_selected_regions(pdev, VMSHM_PCI_BARS);
 err_disable:
 	pci_disable_device(pdev);
 	return err;
@@ -201,11 +237,9 @@ static void vmshm_pci_stop(struct pci_dev *pdev)
 	vmshm_mailboxes_free_irq(vdev);
 	if (vdev->slots)
 		vmshm_slots_exit(vdev->slots);
-	if (vdev->arena)
-		vmshm_arena_destroy(vdev->arena);
-	vmshm_pci_unmap_bars(vdev, pdev);
+	vmshm_pci_release_bars(vdev, pdev);
 	put_device(&vdev->dev);
-	pci_release_regions(pdev);
+	pci_release_selected_regions(pdev, VMSHM_PCI_BARS);
 	pci_disable_device(pdev);
 }
 
@@ -311,9 +345,12 @@ static int __init vmshm_module_init(void)
 {
 	int err;
 
-	err = vmshm_dev_init();
+	err = vmshm_orphan_init();
 	if (err)
 		return err;
+	err = vmshm_dev_init();
+	if (err)
+		goto err_orphan;
 	err = vmshm_fs_init();
 	if (err)
 		goto err_dev;
@@ -327,6 +364,8 @@ err_super:
 	vmshm_fs_exit();
 err_dev:
 	vmshm_dev_exit();
+err_orphan:
+	vmshm_orphan_exit();
 	return err;
 }
 module_init(vmshm_module_init);
@@ -336,6 +375,8 @@ static void __exit vmshm_module_exit(void)
 	vmshm_futex_exit();
 	pci_unregister_driver(&vmshm_pci_driver);
 	vmshm_fs_exit();
+	/* The last device is released there. */
+	vmshm_orphan_exit();
 	vmshm_dev_exit();
 }
 module_exit(vmshm_module_exit);

@@ -149,6 +149,21 @@ static int vmshm_fs_get_tree(struct fs_context *fc)
 	return get_tree_nodev(fc, vmshm_fs_fill_super);
 }
 
+/* Options cannot change; the same ones again are accepted. */
+static int vmshm_fs_reconfigure(struct fs_context *fc)
+{
+	struct vmshm_fs_sb *new = fc->s_fs_info;
+	struct vmshm_fs_sb *vsb = vmshm_fs_sb(fc->root->d_sb);
+
+	if (new->has_uid && !(vsb->has_uid && uid_eq(new->uid, vsb->uid)))
+		return invalf(fc, "vmshm: uid cannot change");
+	if (new->has_gid && !(vsb->has_gid && gid_eq(new->gid, vsb->gid)))
+		return invalf(fc, "vmshm: gid cannot change");
+	if (new->has_mode && !(vsb->has_mode && new->mode == vsb->mode))
+		return invalf(fc, "vmshm: mode cannot change");
+	return 0;
+}
+
 static void vmshm_fs_sb_free(struct vmshm_fs_sb *vsb)
 {
 	if (vsb && vsb->vdev)
@@ -164,6 +179,7 @@ static void vmshm_fs_free_fc(struct fs_context *fc)
 static const struct fs_context_operations vmshm_fs_context_ops = {
 	.parse_param = vmshm_fs_parse_param,
 	.get_tree = vmshm_fs_get_tree,
+	.reconfigure = vmshm_fs_reconfigure,
 	.free = vmshm_fs_free_fc,
 };
 

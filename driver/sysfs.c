@@ -4,11 +4,9 @@
  * in /sys/class/vmshm/vmshmN. They go before the device does.
  */
 #include <linux/device.h>
-#include <linux/mm.h>
 #include <linux/sysfs.h>
 
 #include "arena.h"
-#include "compat.h"
 #include "sysfs.h"
 #include "vmshm.h"
 
@@ -23,7 +21,7 @@ static ssize_t arena_size_show(struct device *dev,
 {
 	struct vmshm_arena *arena = vmshm_sysfs_dev(dev)->arena;
 
-	return sysfs_emit(buf, "%zu\n", arena ? vmshm_arena_size(arena) : 0);
+	return sysfs_emit(buf, "%llu\n", arena ? vmshm_arena_size(arena) : 0);
 }
 static DEVICE_ATTR_RO(arena_size);
 
@@ -32,7 +30,7 @@ static ssize_t arena_free_show(struct device *dev,
 {
 	struct vmshm_arena *arena = vmshm_sysfs_dev(dev)->arena;
 
-	return sysfs_emit(buf, "%zu\n", arena ? vmshm_arena_avail(arena) : 0);
+	return sysfs_emit(buf, "%llu\n", arena ? vmshm_arena_avail(arena) : 0);
 }
 static DEVICE_ATTR_RO(arena_free);
 
@@ -45,16 +43,14 @@ static ssize_t features_show(struct device *dev, struct device_attribute *attr,
 static DEVICE_ATTR_RO(features);
 
 /*
- * How the arena is cached. User mappings are made write-back. What the MTRRs
- * say of it comes first, though, and Linux has asked them when it made its own
- * mapping of these pages: so that one is looked at.
+ * The memory type that the platform allows for the arena, as the kernel told
+ * when its own mapping was made. All page table entries are write-back; where
+ * the MTRRs count, "uncached" means that the processor does not cache.
  */
 static ssize_t memory_type_show(struct device *dev,
 				struct device_attribute *attr, char *buf)
 {
-	struct page *page = vmshm_arena_page(vmshm_sysfs_dev(dev)->arena, 0);
-
-	if (vmshm_compat_page_is_cached(page))
+	if (vmshm_arena_is_cached(vmshm_sysfs_dev(dev)->arena))
 		return sysfs_emit(buf, "write-back\n");
 	return sysfs_emit(buf, "uncached\n");
 }

@@ -29,7 +29,7 @@ static struct vmshm_vnode *vmshm_vnode_new(struct vmshm_dev *vdev,
 	struct vmshm_vnode *vnode;
 	struct inode *inode;
 
-	vnode = kzalloc(sizeof(*vnode), GFP_KERNEL);
+	vnode = kzalloc(sizeof(*vnode), GFP_KERNEL_ACCOUNT);
 	if (!vnode)
 		return ERR_PTR(-ENOMEM);
 	inode = vmshm_anon_new();
@@ -45,7 +45,7 @@ static struct vmshm_vnode *vmshm_vnode_new(struct vmshm_dev *vdev,
 	vmshm_compat_inode_allow_pmd(inode);
 	mutex_init(&vnode->lock);
 	INIT_LIST_HEAD(&vnode->extents);
-	xa_init(&vnode->tail);
+	xa_init_flags(&vnode->tail, XA_FLAGS_ACCOUNT);
 	strscpy(vnode->name, name, sizeof(vnode->name));
 	return vnode;
 }

@@ -8,9 +8,7 @@
 #include <linux/mm.h>
 
 #include "content.h"
-#include "extent.h"
 #include "vmshm.h"
-#include "vnode.h"
 #include "word.h"
 
 /**
@@ -25,7 +23,6 @@
 int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		   u64 offset, struct vmshm_word *word)
 {
-	struct vmshm_extent *extent;
 	struct page *page;
 
 	if (!vdev->slots)
@@ -36,18 +33,15 @@ int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		return -ENODEV;
 	if (offset % sizeof(u32))
 		return -EINVAL;
-	mutex_lock(&vnode->lock);
-	page = vmshm_content_page(vnode, offset & PAGE_MASK);
-	if (!IS_ERR(page)) {
-		extent = vmshm_extent_find(&vnode->extents, offset);
-		word->vnode = vnode;
-		word->offset = offset;
-		word->page = page;
-		word->index = offset_in_page(offset) / sizeof(u32);
-		word->place = vmshm_extent_place(extent, offset);
-	}
-	mutex_unlock(&vnode->lock);
-	return PTR_ERR_OR_ZERO(page);
+	page = vmshm_content_get_page(vnode, offset & PAGE_MASK, &word->place);
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	word->vnode = vnode;
+	word->offset = offset;
+	word->page = page;
+	word->place += offset_in_page(offset);
+	word->index = offset_in_page(offset) / sizeof(u32);
+	return 0;
 }
 
 /**

@@ -5,6 +5,8 @@
  * qemu: -device vmshm,id=vmshm0
  * qemu 2010: -device vmshm,id=vmshm0,arena=0
  */
+#include <pthread.h>
+
 #include "t.h"
 
 #include "dev.h"
@@ -21,6 +23,52 @@ T_TEST(both_sides_see_the_same)
 			 "68656c6c6f"));
 	t_host("write %s %ld 77", name, MIB - 1);
 	T_EQ(p[MIB - 1], 0x77);
+}
+
+/*
+ * One thread attaches while another one maps. A file whose mapping changed in
+ * between would leave the object's count of shared mappings below 0.
+ */
+static void *maps_in_a_loop(void *arg)
+{
+	struct {
+		int fd;
+		int end;
+	} *job = arg;
+
+	while (!__atomic_load_n(&job->end, __ATOMIC_ACQUIRE)) {
+		int fd = __atomic_load_n(&job->fd, __ATOMIC_ACQUIRE);
+		char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			       fd, 0);
+
+		if (p != MAP_FAILED)
+			munmap(p, PAGE);
+	}
+	return NULL;
+}
+
+T_TEST(attach_while_another_thread_maps)
+{
+	const char *name = dev_object("o", PAGE, 4);
+	struct {
+		int fd;
+		int end;
+	} job = { .fd = dev_open(0) };
+	pthread_t thread;
+	int i, fd;
+
+	T_EQ(pthread_create(&thread, NULL, maps_in_a_loop, &job), 0);
+	for (i = 0; i < 1000; i++) {
+		fd = job.fd;
+		T_EQ(ioctl(fd, 0, name), 0);
+		__atomic_store_n(&job.fd, dev_open(0), __ATOMIC_RELEASE);
+		close(fd);
+	}
+	__atomic_store_n(&job.end, 1, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	close(job.fd);
+	munmap(dev_attach(0, name, &fd), MIB);
+	close(fd);
 }
 
 T_TEST(first_mib_of_a_larger_object)

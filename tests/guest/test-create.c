@@ -3,11 +3,15 @@
  * create=on: the guest makes, changes and removes objects of the host.
  *
  * qemu: files
+ * expect-log: vmshm: (uid|mode) cannot change
  */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "t.h"
 
@@ -83,6 +87,118 @@ T_TEST(writing_lets_it_grow)
 	T_EQ(memcmp(p + 15 * PAGE - 2, "more", 4), 0);
 	T_EQ(p[12 * PAGE], 0);
 	T_EQ(t_read_faults(p + 16 * PAGE), 1);
+}
+
+static void append_lines(const char *path, char letter)
+{
+	int i, fd = open(path, O_WRONLY | O_APPEND);
+	char line[64];
+
+	T_ASSERT(fd >= 0);
+	memset(line, letter, sizeof(line));
+	line[63] = '\n';
+	for (i = 0; i < 300; i++)
+		T_EQ(write(fd, line, sizeof(line)), (long)sizeof(line));
+	_exit(0);
+}
+
+/* Two mounts, each with its own idea of the size for a moment */
+T_TEST(two_append)
+{
+	const char *name = fs_new("a", 0);
+	pid_t pid[2];
+	long size, last = 0;
+	struct stat st;
+	int fd;
+
+	fs_mount(CREATE);
+	fs_mount_at(CREATE, "/tmp/other", NULL);
+	fd = fs_open(name, O_RDONLY);
+	pid[0] = t_fork();
+	if (pid[0] == 0)
+		append_lines(fs_path("/dev/shm", name), 'a');
+	pid[1] = t_fork();
+	if (pid[1] == 0)
+		append_lines(fs_path("/tmp/other", name), 'b');
+	do {
+		T_EQ(fstat(fd, &st), 0);
+		size = st.st_size;
+		T_ASSERT(size >= last);
+		last = size;
+	} while (waitpid(pid[0], NULL, WNOHANG) == 0);
+	t_wait(pid[1]);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, 2 * 300 * 64);
+}
+
+/* As on tmpfs */
+T_TEST(a_write_that_fails_changes_nothing)
+{
+	const struct rlimit limit = { 3 * PAGE, 3 * PAGE };
+	const char *name = fs_new("a", PAGE);
+	char *bad;
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	bad = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	T_ERRNO(pwrite(fd, bad, PAGE, PAGE), EFAULT);
+	T_EQ(fs_number("size", name), PAGE);
+	signal(SIGXFSZ, SIG_IGN);
+	T_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	T_ERRNO(fallocate(fd, 0, 0, 4 * PAGE), EFBIG);
+	T_ERRNO(ftruncate(fd, 4 * PAGE), EFBIG);
+	T_EQ(fs_number("size", name), PAGE);
+	T_EQ(fallocate(fd, 0, 0, 3 * PAGE), 0);
+	T_EQ(fs_number("size", name), 3 * PAGE);
+}
+
+/* A hole is allocated before it is written: a full host refuses that. */
+T_TEST(write_allocates)
+{
+	const char *name = fs_new("a", 8 * PAGE);
+	char page[PAGE];
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	T_EQ(fs_number("blocks", name), 0);
+	memset(page, 1, PAGE);
+	T_EQ(pwrite(fd, page, PAGE, 2 * PAGE), PAGE);
+	T_EQ(fs_number("blocks", name), PAGE / 512);
+	T_EQ(pwrite(fd, page, 10, 8 * PAGE + 5), 10);
+	T_EQ(fs_number("size", name), 8 * PAGE + 15);
+	T_EQ(fs_number("blocks", name), 2 * PAGE / 512);
+}
+
+/* The size that stat() has seen is an old one when the page is needed. */
+T_TEST(host_grows_and_cuts)
+{
+	const char *name = fs_object("a", PAGE, 9);
+	struct stat st;
+	char *p;
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	p = fs_map_at(fd, 0, 8 * PAGE);
+	T_EQ(t_read_faults(p), 0);
+	t_host("truncate %s %ld", name, 8 * PAGE);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, 8 * PAGE);
+	t_host("truncate %s %ld", name, 4 * PAGE);
+	T_EQ(t_read_faults(p + 2 * PAGE), 0);
+	T_EQ(t_read_faults(p + 5 * PAGE), 1);
+}
+
+T_TEST(remount)
+{
+	fs_private();
+	fs_mount_at(CREATE, "/dev/shm", "uid=1000");
+	T_EQ(mount(NULL, "/dev/shm", NULL, MS_REMOUNT, "uid=1000"), 0);
+	T_ERRNO(mount(NULL, "/dev/shm", NULL, MS_REMOUNT, "uid=1001"), EINVAL);
+	T_ERRNO(mount(NULL, "/dev/shm", NULL, MS_REMOUNT, "mode=600"), EINVAL);
+	T_EQ(t_system("grep -q '/dev/shm vmshm .*uid=1000' /proc/mounts"), 0);
 }
 
 T_TEST(ftruncate_up_and_down)
