@@ -5,94 +5,11 @@
 #ifndef VMSHM_COMMAND_H
 #define VMSHM_COMMAND_H
 
-#include <linux/time64.h>
 #include <linux/types.h>
 
+#include "request.h"
+
 struct vmshm_dev;
-
-/**
- * struct vmshm_stat - what the device reports about an object
- * @ident: identity, different after unlink and create
- * @size: bytes, at most MAX_LFS_FILESIZE
- * @blocks: 512-byte blocks of host memory
- * @mtime: time of the last change
- * @mode: permission bits
- * @uid: owner on the host
- * @gid: group on the host
- */
-struct vmshm_stat {
-	u64 ident;
-	u64 size;
-	u64 blocks;
-	struct timespec64 mtime;
-	u32 mode;
-	u32 uid;
-	u32 gid;
-};
-
-/**
- * struct vmshm_range - the part of an object that ATTACH shows
- * @offset: bytes into the object
- * @length: bytes
- * @place: bytes into BAR4
- * @readonly: attach for reading only
- */
-struct vmshm_range {
-	u64 offset;
-	u64 length;
-	u64 place;
-	bool readonly;
-};
-
-/**
- * struct vmshm_request - a command with its arguments
- * @command: VMSHM_CMD_*
- * @flags: VMSHM_RQ_*
- * @handle: a handle of the object, or 0: then @name is used
- * @mode: permission bits
- * @offset: bytes into the object
- * @length: bytes
- * @place: bytes into BAR4
- * @name: "/" and the name, or NULL
- * @second: the new name of RENAME and LINK, or NULL
- */
-struct vmshm_request {
-	u32 command;
-	u32 flags;
-	u32 handle;
-	u32 mode;
-	u64 offset;
-	u64 length;
-	u64 place;
-	const char *name;
-	const char *second;
-};
-
-/**
- * struct vmshm_reply - the results of a command; only what it sets is valid
- * @handle: the new handle of ATTACH, HOLD, and CREATE with VMSHM_RQ_HOLD
- * @st: the object; ATTACH and HOLD by registers set ident and size only
- * @has_attr: all of @st is valid
- */
-struct vmshm_reply {
-	u32 handle;
-	struct vmshm_stat st;
-	bool has_attr;
-};
-
-/**
- * struct vmshm_list_ops - the receiver of a list
- * @names: takes @count names, each with its NUL, of which @size bytes exist;
- *	not validated
- * @entry: takes a name with its attributes
- *
- * Each returns 0 or a negative errno, which ends the list.
- */
-struct vmshm_list_ops {
-	int (*names)(void *arg, const char *names, size_t size,
-		     unsigned int count);
-	int (*entry)(void *arg, const char *name, const struct vmshm_stat *st);
-};
 
 int vmshm_command_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 		       struct vmshm_stat *st);

@@ -19,7 +19,7 @@
 
 #include <vmshm/regs.h>
 
-#include "command.h"
+#include "request.h"
 #include "mailbox.h"
 #include "regs.h"
 #include "vmshm.h"

@@ -14,7 +14,7 @@
 
 #include <vmshm/regs.h>
 
-#include "command.h"
+#include "request.h"
 #include "regs.h"
 #include "vmshm.h"
 
