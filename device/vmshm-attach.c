@@ -129,19 +129,12 @@ void vmshm_attachments_each(VMShmAttachmentFunc *fn, void *opaque)
 /* An object on this host cannot follow the guest to another one. */
 static int block_migration(VMShmAttachments *t)
 {
-    Error *err = NULL;
-    int ret;
-
     if (t->migration_blocker) {
         return 0;
     }
     error_setg(&t->migration_blocker, "vmshm: a shared memory object of this "
                "host is mapped; the guest has to close it first");
-    ret = vmshm_compat_migration_block(&t->migration_blocker, &err);
-    if (ret < 0) {
-        warn_report_err(err);
-    }
-    return ret;
+    return vmshm_compat_migration_block(&t->migration_blocker, NULL);
 }
 
 static void unblock_migration_if_empty(VMShmAttachments *t)
@@ -218,11 +211,13 @@ static int take_mappings(VMShmAttachments *t, VMShmWindow *window)
 }
 
 /* Puts the object of @a into its window, where the handler finds it. */
-static int map_and_enter(VMShmAttachments *t, VMShmAttachment *a)
+static int map_and_enter(VMShmAttachments *t, VMShmAttachment *a,
+                         VMShmRefusal *why)
 {
     int ret = take_mappings(t, a->window);
 
     if (ret < 0) {
+        *why = VMSHM_REFUSED_LIMIT;
         return ret;
     }
     a->pieces = VMSHM_BUDGET_ATTACHMENT;
@@ -243,7 +238,7 @@ static int map_and_enter(VMShmAttachments *t, VMShmAttachment *a)
 }
 
 int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
-                          uint32_t *handle)
+                          uint32_t *handle, VMShmRefusal *why)
 {
     VMShmAttachment *a;
     int ret;
@@ -252,16 +247,18 @@ int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
         return -EBUSY;
     }
     if (!vmshm_budget_take_file()) {
+        *why = VMSHM_REFUSED_LIMIT;
         return -EMFILE;
     }
     ret = block_migration(t);
     if (ret < 0) {
+        *why = VMSHM_REFUSED_MIGRATION;
         vmshm_budget_give_file();
         return ret;
     }
     a = g_memdup2(want, sizeof(*want));
     a->page = a->page ?: VMSHM_PAGE_SIZE;
-    ret = a->window ? map_and_enter(t, a) : 0;
+    ret = a->window ? map_and_enter(t, a, why) : 0;
     if (ret < 0) {
         g_free(a);
         vmshm_budget_give_file();

@@ -8,6 +8,7 @@
 
 #include "vmshm-compat.h"
 #include "qemu/queue.h"
+#include "vmshm-policy.h"
 #include "vmshm-window.h"
 
 /* Bits for what happened to the memory of an attachment; see vmshm-loss.h */
@@ -71,10 +72,10 @@ void vmshm_attachments_destroy(VMShmAttachments *t);
  * failure they stay the caller's. -EBUSY: the place is taken, or migration is
  * under way; -EACCES: -only-migratable; -ENOMEM or -EMFILE: the devices of
  * this QEMU have all the mappings or descriptors that they may have; or what
- * mmap(2) says.
+ * mmap(2) says. *@why is set if that is to be recorded as a refusal.
  */
 int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
-                          uint32_t *handle);
+                          uint32_t *handle, VMShmRefusal *why);
 
 /* NULL if there is none. */
 VMShmAttachment *vmshm_attachments_find(VMShmAttachments *t, uint32_t handle);

@@ -27,11 +27,16 @@ int vmshm_command_check_limits(VMShmJob *job, uint64_t length)
 /* On success descriptor and name are the table's. */
 static int add(VMShmJob *job, VMShmAttachment *want)
 {
+    VMShmRefusal why = VMSHM_REFUSED_KINDS;
     int ret;
 
     want->fd = job->fd;
     want->name = job->name;
-    ret = vmshm_attachments_add(&job->s->attachments, want, &want->handle);
+    ret = vmshm_attachments_add(&job->s->attachments, want, &want->handle,
+                                &why);
+    if (why != VMSHM_REFUSED_KINDS) {
+        vmshm_policy_refuse(&job->s->policy, why, job->name, ret);
+    }
     if (ret == 0) {
         vmshm_command_set_attr(job);
         job->result.handle = want->handle;

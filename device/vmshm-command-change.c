@@ -280,14 +280,16 @@ static void resize(VMShmJob *job)
 {
     uint64_t size = job->request.length;
 
-    if (size <= job->st.st_size) {
-        if (job->request.flags & VMSHM_RQ_GROW) {
-            vmshm_command_set_attr(job);
-            return;
-        }
+    if (size <= job->st.st_size && job->request.flags & VMSHM_RQ_GROW) {
+        vmshm_command_set_attr(job);
+        return;
+    }
+    if (!(job->request.flags & VMSHM_RQ_GROW)) {
+        /* Also if it grows: the host may have made it shorter before. */
         vmshm_futex_settle(job->s->futex);
         job->ret = vmshm_attachments_cut(&job->s->attachments, &job->st, size);
-    } else {
+    }
+    if (size > job->st.st_size) {
         prepare_store(job);
     }
     job->work = resize_work;

@@ -118,6 +118,7 @@ const char *vmshm_policy_refusal_name(VMShmRefusal kind)
         [VMSHM_REFUSED_PERMISSION] = "permission",
         [VMSHM_REFUSED_READONLY] = "readonly",
         [VMSHM_REFUSED_LIMIT] = "limit",
+        [VMSHM_REFUSED_MIGRATION] = "migration",
         [VMSHM_REFUSED_REQUEST] = "request",
     };
 
@@ -131,7 +132,8 @@ static const char *refusal_text(VMShmRefusal kind)
         [VMSHM_REFUSED_POLICY] = "not allowed by allow= and deny=",
         [VMSHM_REFUSED_PERMISSION] = "the host refuses it",
         [VMSHM_REFUSED_READONLY] = "needs create=on and not readonly=on",
-        [VMSHM_REFUSED_LIMIT] = "over max-objects= or max-bytes=",
+        [VMSHM_REFUSED_LIMIT] = "over a limit of the device or of QEMU",
+        [VMSHM_REFUSED_MIGRATION] = "-only-migratable, or a migration",
         [VMSHM_REFUSED_REQUEST] = "malformed request",
     };
 

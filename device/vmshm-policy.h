@@ -12,6 +12,7 @@ typedef enum VMShmRefusal {
     VMSHM_REFUSED_PERMISSION,   /* the host's file permissions, or no file */
     VMSHM_REFUSED_READONLY,     /* readonly=on, or create=off */
     VMSHM_REFUSED_LIMIT,        /* max-objects= or max-bytes= */
+    VMSHM_REFUSED_MIGRATION,    /* -only-migratable, or one is under way */
     VMSHM_REFUSED_REQUEST,      /* a command or argument that makes no sense */
     VMSHM_REFUSED_KINDS
 } VMShmRefusal;

@@ -268,8 +268,8 @@ static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
     Object *owner = OBJECT(s);
 
     if (!vmshm_policy_validate(&s->policy, errp) ||
-        !vmshm_pci_init_dir(s, errp) ||
-        !vmshm_pci_init_windows(s, errp)) {
+        !vmshm_pci_init_windows(s, errp) ||
+        !vmshm_pci_init_dir(s, errp)) {
         return;
     }
     vmshm_budget_add_device(s->policy.max_objects);

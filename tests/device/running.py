@@ -75,9 +75,9 @@ def accelerators():
 class Running:
     """A machine whose processor runs the loop."""
 
-    def __init__(self, how, options):
+    def __init__(self, how, options, rom=None):
         with tempfile.NamedTemporaryFile(suffix=".bin") as file:
-            file.write(firmware())
+            file.write(rom or firmware())
             file.flush()
             self.vm = machine("-cpu", "qemu64", "-bios", file.name,
                               options=options, **how)

@@ -9,7 +9,8 @@ from qemu import string_bytes
 from shm import PREFIX, Object, fresh_name
 from vmshm import Vmshm, equal, machine, true
 
-KINDS = {"name", "policy", "permission", "readonly", "limit", "request"}
+KINDS = {"name", "policy", "permission", "readonly", "limit", "request",
+         "migration"}
 
 
 def test_attachments():
