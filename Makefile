@@ -84,6 +84,12 @@ check-debug: deps device ## guest tests and more in a kernel with KASAN, lockdep
 	@scripts/fetch-kernel $(KVER)-debug
 	@KERNELS=$(KVER)-debug tests/guest/run.py
 
+# How often the device goes away in each way
+ROUNDS ?= 100
+
+check-lifecycle: deps device ## the device goes away while in use (ROUNDS=100)
+	@T_ROUNDS=$(ROUNDS) tests/guest/run.py lifecycle/
+
 check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py
 
@@ -136,6 +142,6 @@ clean: ## remove everything generated
 	install \
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-tool check-library check-debug \
-	check-model check-stress check-truncate \
+	check-lifecycle check-model check-stress check-truncate \
 	qemu-patch check-patch check-matrix check-packages check-libvirt deb style \
 	clean

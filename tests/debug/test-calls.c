@@ -79,8 +79,19 @@ static unsigned int below(struct caller *c, unsigned int n)
 static uint64_t size(struct caller *c)
 {
 	static const uint64_t limits[] = {
-		0, 1, 4095, 4096, 4097, 2 << 20, (2 << 20) + 1, 1ULL << 31,
-		1ULL << 32, 1ULL << 40, INT64_MAX - 4095, INT64_MAX, UINT64_MAX,
+		0,
+		1,
+		4095,
+		4096,
+		4097,
+		2 << 20,
+		(2 << 20) + 1,
+		1ULL << 31,
+		1ULL << 32,
+		1ULL << 40,
+		INT64_MAX - 4095,
+		INT64_MAX,
+		UINT64_MAX,
 	};
 
 	switch (below(c, 8)) {
@@ -125,8 +136,9 @@ static const char *file_name(struct caller *c)
 static void open_one(struct caller *c)
 {
 	static const int flags[] = {
-		O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND,
-		O_NONBLOCK, O_DIRECT, O_PATH, O_NOFOLLOW, O_TMPFILE, O_SYNC,
+		O_RDONLY,   O_WRONLY,  O_RDWR,	   O_CREAT,  O_EXCL,
+		O_TRUNC,    O_APPEND,  O_NONBLOCK, O_DIRECT, O_PATH,
+		O_NOFOLLOW, O_TMPFILE, O_SYNC,
 	};
 	int *file = &c->file[below(c, FILES)], how = below(c, 3), i;
 
@@ -170,8 +182,8 @@ static void control(struct caller *c, int file)
 	if (below(c, 30) == 0 && request != VMSHM_IOC_WAIT)
 		ioctl(file, request, pointer(c));
 	else
-		ioctl(file, request, request ? (void *)&arg :
-					       names[below(c, NAMES)]);
+		ioctl(file, request,
+		      request ? (void *)&arg : names[below(c, NAMES)]);
 }
 
 static void map_one(struct caller *c, int file)

@@ -100,8 +100,7 @@ static void each_fails(const char *what, int (*call)(void), void (*undo)(void))
 	}
 	T_ASSERT(n > 1);
 	T_ASSERT(n < MOST);
-	t_note("%s: %d allocations, %d failures are seen", what, n - 1,
-	       failed);
+	t_note("%s: %d allocations, %d failures are seen", what, n - 1, failed);
 	close(fd);
 }
 

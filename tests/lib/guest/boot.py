@@ -28,6 +28,9 @@ CPU = "max,-erms,-cx16"
 # The maximum number of boots of a guest; see Guest.boot()
 BOOTS = 3
 
+# How often test-lifecycle.c does everything; see there
+ROUNDS = os.environ.get("T_ROUNDS")
+
 # Seconds after which a test has failed. A machine under load is slow.
 T_TIMEOUT = 180
 
@@ -39,6 +42,11 @@ ALARM = re.compile(r"WARNING:|BUG:|Oops|Call Trace|general protection|"
 # Every out-of-tree module causes these messages.
 USUAL = r"taints kernel|module verification failed"
 MARK = "vmshm-test: "
+
+
+def more():
+    """How many times longer a test may take, for the sake of its rounds"""
+    return 1 + int(ROUNDS or 0) // 10
 
 
 class Guest:
@@ -53,7 +61,7 @@ class Guest:
     def __init__(self, report, kernel, number, guest, plan, build):
         self.report, self.kernel, self.build = report, kernel, build
         self.plan = plan            # [(program, [test])]
-        self.silence *= kernel.patience
+        self.silence *= kernel.patience * more()
         self.log = os.path.join(build.folder, kernel.version,
                                 f"boot-{number}.log")
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
@@ -83,7 +91,8 @@ class Guest:
     def initramfs(self, prefix):
         """Writes the initramfs and returns its path."""
         plan = [f"prefix {prefix}",
-                f"timeout {T_TIMEOUT * self.kernel.patience}"]
+                f"timeout {T_TIMEOUT * self.kernel.patience * more()}",
+                *([f"rounds {ROUNDS}"] if ROUNDS else [])]
         files = list(self.build.files)
         for program in sorted({f for p, _ in self.plan for f in p.python}):
             files += self.build.python(program)

@@ -216,6 +216,9 @@ class Host(HostRpc, HostTool):
         return str(sum(f.startswith(SHM + self.prefix)
                        for f in self._mapped()))
 
+    def do_descriptors(self):
+        return str(len(os.listdir(f"/proc/{self.vm.pid}/fd")))
+
     # Waiting and waking
 
     def do_wake(self, name, offset, count):

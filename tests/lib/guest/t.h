@@ -135,6 +135,7 @@ const char *t_name(const char *tail);
  *	mkdir|mkfifo NAME, symlink NAME TARGET, link NAME NAME
  *	mapped NAME			answers how many mappings of it QEMU has
  *	mapped_all			and of all objects of this run
+ *	descriptors			answers how many QEMU has
  *	wake NAME OFFSET COUNT		futex(2); answers how many it woke
  *	wait NAME OFFSET EXPECTED	begins to wait with futex(2); is done
  *					when it sleeps, or will not

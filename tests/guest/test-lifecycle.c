@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The device goes and comes back, again and again, while files are open, memory
+ * is mapped and touched, and processes wait. Descriptors, mappings and memory
+ * are counted on both sides: after the first rounds there are no more of them.
+ * "make check-lifecycle ROUNDS=100" does this more often than "make check".
+ *
+ * qemu: -device vmshm,id=vmshm0,bus=rp0
+ * expect-log: vmshm .*reset while objects
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include "t.h"
+
+#include "dev.h"
+#include "words.h"
+
+#define ROUNDS 3
+/* Rounds until caches have their size */
+#define WARM_UP 2
+/* Kilobytes that other parts of the kernel need, or give back */
+#define NOISE 4096
+
+struct counts {
+	int descriptors, mappings;
+	long memory;
+};
+
+static int rounds(void)
+{
+	const char *text = getenv("T_ROUNDS");
+
+	return text ? atoi(text) : ROUNDS;
+}
+
+static long free_kilobytes(void)
+{
+	long kilobytes = -1;
+	char line[128];
+	FILE *file;
+
+	T_EQ(t_system("sync; echo 3 >/proc/sys/vm/drop_caches"), 0);
+	file = fopen("/proc/meminfo", "re");
+	T_ASSERT(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "MemFree: %ld", &kilobytes) == 1)
+			break;
+	fclose(file);
+	return kilobytes;
+}
+
+static struct counts count(void)
+{
+	return (struct counts){
+		.descriptors = atoi(t_host("descriptors")),
+		.mappings = atoi(t_host("mapped_all")),
+		.memory = free_kilobytes(),
+	};
+}
+
+static void check_counts(const struct counts *before)
+{
+	struct counts after = count();
+
+	t_note("descriptors %d to %d, mappings %d to %d, kB free %ld to %ld",
+	       before->descriptors, after.descriptors, before->mappings,
+	       after.mappings, before->memory, after.memory);
+	T_EQ(after.descriptors, before->descriptors);
+	T_EQ(after.mappings, before->mappings);
+	T_ASSERT(after.memory > before->memory - NOISE);
+}
+
+/* Ends when an access is a SIGBUS, at the latest. */
+static void touches(const char *name)
+{
+	int file = words_open(name, O_RDWR);
+	char *p = mmap(NULL, WORDS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       file, 0);
+	long at;
+
+	T_ASSERT(p != MAP_FAILED);
+	for (at = 64;; at = at + 64 < 4096 ? at + 64 : 64)
+		if (t_write_faults(p + at))
+			_exit(0);
+}
+
+static void reads_and_writes(const char *name)
+{
+	int file = words_open(name, O_RDWR);
+	char data[4096];
+
+	while (pwrite(file, data, sizeof(data), 4096) > 0 &&
+	       pread(file, data, sizeof(data), 4096) > 0)
+		;
+	T_EQ(errno, ENODEV);
+	_exit(0);
+}
+
+static void waits(const char *name)
+{
+	fd = words_open(name, O_RDWR);
+	while (!wait_word(0, 0, -1))
+		;
+	T_EQ(errno, ENODEV);
+	_exit(0);
+}
+
+static void holds(const char *name, int ready)
+{
+	int file = words_open(name, O_RDWR);
+
+	T_EQ(do_word(file, VMSHM_IOC_HOLD, 1, 0), 0);
+	T_EQ(write(ready, "", 1), 1);
+	pause();
+}
+
+/* One round: all kinds of use, then the event, which takes the device away */
+static void use_until(void (*event)(void))
+{
+	const char *name = t_name("x");
+	pid_t pid[4];
+	int ready[2], i;
+	char byte;
+
+	t_host("create %s %d", name, WORDS_SIZE);
+	T_EQ(mount("vmshm0", "/dev/shm", "vmshm", 0, NULL), 0);
+	T_EQ(pipe(ready), 0);
+	for (i = 0; i < 4; i++) {
+		pid[i] = t_fork();
+		if (pid[i])
+			continue;
+		if (i == 0)
+			touches(name);
+		else if (i == 1)
+			reads_and_writes(name);
+		else if (i == 2)
+			waits(name);
+		else
+			holds(name, ready[1]);
+	}
+	T_EQ(read(ready[0], &byte, 1), 1);
+	t_host("waiting %s 0 1", name);
+	event();
+	for (i = 0; i < 3; i++)
+		t_wait(pid[i]);
+	kill(pid[3], SIGKILL);
+	T_EQ(waitpid(pid[3], NULL, 0), pid[3]);
+	/* The holder of word 1 is gone for all others. */
+	while (strcmp(t_host("read %s 4 4", name), "000000c0"))
+		;
+	close(ready[0]);
+	close(ready[1]);
+	T_EQ(umount("/dev/shm"), 0);
+	t_host("unlink %s", name);
+}
+
+static void again_and_again(void (*event)(void), void (*back)(void))
+{
+	struct counts before = { 0 };
+	int i;
+
+	for (i = 0; i < WARM_UP + rounds(); i++) {
+		if (i == WARM_UP)
+			before = count();
+		use_until(event);
+		back();
+		dev_wait(0, 1);
+	}
+	check_counts(&before);
+}
+
+static char *address;
+
+static void unbind(void)
+{
+	dev_driver("unbind", address);
+}
+
+static void bind(void)
+{
+	dev_driver("bind", address);
+}
+
+T_TEST(unbind)
+{
+	address = dev_address(0);
+	again_and_again(unbind, bind);
+}
+
+/* The module goes when nobody uses it: after an unbind */
+static void reload_unbound(void)
+{
+	T_EQ(t_system("rmmod vmshm && insmod /vmshm.ko"), 0);
+}
+
+T_TEST(rmmod)
+{
+	address = dev_address(0);
+	again_and_again(unbind, reload_unbound);
+}
+
+static void unplug(void)
+{
+	t_host("device_del vmshm0");
+}
+
+static void plug(void)
+{
+	t_host("device_add vmshm,id=vmshm0,bus=rp0");
+}
+
+/* Of the function, which is alone on its bus. The driver stays. */
+static void reset(void)
+{
+	T_EQ(t_system("echo 1 >/sys/bus/pci/devices/%s/reset", address), 0);
+}
+
+static void nothing(void)
+{
+}
+
+T_TEST(reset)
+{
+	address = dev_address(0);
+	again_and_again(reset, nothing);
+}
+
+T_TEST(unplug)
+{
+	again_and_again(unplug, plug);
+}
