@@ -107,7 +107,8 @@ void vmshm_mailbox_submit(VMShmState *s, uint32_t n)
     VMShmMailbox *m;
     VMShmJob *job;
 
-    if (!vmshm_mailbox_shown(s) || n >= VMSHM_MAILBOXES_MAX || s->mailbox[n].job) {
+    if (!vmshm_mailbox_shown(s) || n >= VMSHM_MAILBOXES_MAX ||
+        s->mailbox[n].job) {
         qemu_log_mask(LOG_GUEST_ERROR, "vmshm: mailbox %u is busy or does not "
                       "exist\n", n);
         return;

@@ -60,7 +60,7 @@ T_TEST(larger_than_the_arena)
 	T_EQ(arena_free(), room);
 }
 
-/* Every page is touched: mappings give room to each other, and to themselves. */
+/* Every page is touched: mappings give room to each other and to themselves. */
 T_TEST(mappings_larger_than_the_arena)
 {
 	const char *one = fs_object("one", 10 * MIB, 3);
