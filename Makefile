@@ -121,6 +121,10 @@ check-libvirt: deps-check device ## the recipes for libvirt (root)
 	@scripts/fetch-kernel $(KVER)
 	@tests/libvirt/run.py
 
+check-cross: ## library and tool, cross-built for arm64
+	@scripts/deps host cross
+	@tests/cross/run.py
+
 qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
 	@device/qemu-patch.sh
 
@@ -143,5 +147,5 @@ clean: ## remove everything generated
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-tool check-library check-debug \
 	check-lifecycle check-model check-stress check-truncate \
-	qemu-patch check-patch check-matrix check-packages check-libvirt deb style \
-	clean
+	qemu-patch check-patch check-matrix check-packages check-libvirt deb \
+	check-cross style clean

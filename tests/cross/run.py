@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The library and the tool, cross-built for arm64, and run in QEMU's user
+emulation.
+
+usage: run.py [PART-OF-A-TEST'S-NAME...]
+"""
+
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
+sys.dont_write_bytecode = True
+
+import tier                         # noqa: E402
+
+TRIPLET = "aarch64-linux-gnu"
+OUT = os.path.join(TOP, "build", "arm64")
+LIMIT = 300
+EM_AARCH64 = 183
+# Through the shared library. Channels and waiting need futex_waitv(2), which
+# QEMU's user emulation does not have.
+PROGRAM = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <vmshm/vmshm.h>
+
+int main(int argc, char **argv)
+{
+	struct vmshm *shm;
+	void *data;
+	size_t size;
+	int ret;
+
+	ret = vmshm_open(&shm, NULL, argv[1], O_CREAT | O_RDWR, 0600);
+	if (!ret)
+		ret = vmshm_grow(shm, 4096);
+	if (!ret)
+		ret = vmshm_map(shm, &data, &size);
+	if (!ret)
+		strcpy(data, "hello from arm64");
+	printf("%d\n", ret);
+	return ret != 0;
+}
+"""
+
+
+def command(*args, text=None):
+    """What it prints; it has to succeed."""
+    done = subprocess.run(args, input=text, text=True, check=False,
+                          timeout=LIMIT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise AssertionError(f"{args[0]}: exit code {done.returncode}: "
+                             f"{done.stdout[-500:]}")
+    return done.stdout
+
+
+def emulated(*args):
+    return command("qemu-aarch64", "-L", f"/usr/{TRIPLET}",
+                   "-E", f"LD_LIBRARY_PATH={OUT}/lib", *args)
+
+
+def build():
+    for part, out in (("lib", OUT + "/lib"), ("tools", OUT)):
+        command("make", "-s", "-C", os.path.join(TOP, part), f"OUT={out}",
+                f"CC={TRIPLET}-gcc", f"LD={TRIPLET}-ld", f"AR={TRIPLET}-ar",
+                f"OBJCOPY={TRIPLET}-objcopy",
+                "CFLAGS=-O2 -Wall -Wextra -Werror")
+
+
+def test_build():
+    """Without a warning, for that machine."""
+    build()
+    for name in ("vmshm", "lib/libvmshm.so.0"):
+        with open(os.path.join(OUT, name), "rb") as f:
+            machine = int.from_bytes(f.read(20)[18:], "little")
+        if machine != EM_AARCH64:
+            return f"{name} is for ELF machine {machine}"
+    return None
+
+
+def test_tool():
+    build()
+    tool = os.path.join(OUT, "vmshm")
+    name = f"/vmshm-test-{os.getpid()}-cross"
+    emulated(tool, "create", name, "4096")
+    if name not in emulated(tool, "ls"):
+        return "the object is not listed"
+    emulated(tool, "rm", name)
+    if os.path.exists("/dev/shm" + name):
+        return "the object is not removed"
+    return None
+
+
+def test_library():
+    build()
+    name = f"/vmshm-test-{os.getpid()}-object"
+    command(f"{TRIPLET}-gcc", "-x", "c", "-", "-o", OUT + "/object",
+            f"-I{TOP}/include", f"-L{OUT}/lib", "-lvmshm", text=PROGRAM)
+    try:
+        emulated(OUT + "/object", name)
+        with open("/dev/shm" + name, "rb") as f:
+            text = f.read(16)
+    finally:
+        if os.path.exists("/dev/shm" + name):
+            os.unlink("/dev/shm" + name)
+    return None if text == b"hello from arm64" else f"the object has {text}"
+
+
+if __name__ == "__main__":
+    tier.main("cross", lambda report: tier.each(
+        report, tier.in_module(globals(), "cross")))
