@@ -198,7 +198,8 @@ vmshm-device list
 [ "$(ls /usr/lib/*/qemu/vmshm-devices/ | grep -c '31.so$')" = 0 ] ||
 	die "the device of the last update is still there"
 # A build that fails is no failure of apt, and is seen.
-mv /usr/share/vmshm/device/load.c /tmp/load.c
+cp /usr/share/vmshm/device/load.c /tmp/load.c
+echo '#error test' >>/usr/share/vmshm/device/load.c
 update_qemu 3 | tee /tmp/said
 grep -q 'it failed; see /var/log/vmshm-device.log' /tmp/said ||
 	die "nothing was said"
