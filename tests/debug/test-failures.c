@@ -13,10 +13,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vmshm/ioctl.h>
 
 #include "t.h"
 
@@ -283,4 +285,69 @@ T_TEST(list)
 	each_fails("list", call_list, nothing);
 	undo_create();
 	unmounted();
+}
+
+static int call_words(void)
+{
+	struct vmshm_ioc_wait wait = { .deadline = 0 };
+	struct vmshm_ioc_wake wake = { .count = 1 };
+	struct vmshm_ioc_word word = { .offset = 4 };
+	int ret;
+
+	ret = ioctl(file, VMSHM_IOC_WAIT, &wait);
+	if (ret && errno != ETIMEDOUT)
+		return errno;
+	if (ioctl(file, VMSHM_IOC_WAKE, &wake) ||
+	    ioctl(file, VMSHM_IOC_POLL, &word))
+		return errno;
+	return 0;
+}
+
+static int call_wait_anew(void)
+{
+	file = open(path, O_RDWR);
+	if (file < 0)
+		return errno;
+	return call_words();
+}
+
+T_TEST(wait_wake_poll)
+{
+	mounted();
+	t_host("create %s 4096", name);
+	each_fails("words", call_wait_anew, undo_open);
+	t_host("unlink %s", name);
+	unmounted();
+}
+
+static int call_attach(void)
+{
+	file = open("/dev/vmshm0", O_RDWR);
+	if (file < 0)
+		return errno;
+	if (ioctl(file, VMSHM_IOC_ATTACH, name))
+		return errno;
+	map = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (map == MAP_FAILED)
+		return errno;
+	return t_write_faults(map) ? ENOMEM : 0;
+}
+
+static void undo_attach(void)
+{
+	if (map != MAP_FAILED)
+		munmap(map, 65536);
+	map = MAP_FAILED;
+	if (file >= 0)
+		close(file);
+	file = -1;
+}
+
+T_TEST(attach)
+{
+	prepare();
+	snprintf(name, sizeof(name), "%s", t_name("x"));
+	t_host("create %s 65536", name);
+	each_fails("attach", call_attach, undo_attach);
+	t_host("unlink %s", name);
 }
