@@ -204,11 +204,12 @@ update_qemu 3 | tee /tmp/said
 grep -q 'it failed; see /var/log/vmshm-device.log' /tmp/said ||
 	die "nothing was said"
 ! vmshm-device status || die "status finds nothing"
-[ "$(vm | wc -l)" = 1 ] || die "not one line: $(vm)"
-vm | grep -q 'build it with: sudo vmshm-device build /usr/bin/qemu' ||
-	die "no command: $(vm)"
+said=$(vm || true)
+[ "$(wc -l <<<"$said")" = 1 ] || die "not one line: $said"
+grep -q 'build it with: sudo vmshm-device build /usr/bin/qemu' <<<"$said" ||
+	die "no command: $said"
 mv /tmp/load.c /usr/share/vmshm/device/load.c
-$(vm | sed 's/.*with: sudo //')
+${said##*with: sudo }
 vm_works
 """,
 }
