@@ -14,6 +14,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -53,8 +54,8 @@ struct vmshm_orphan {
 };
 
 static LIST_HEAD(vmshm_orphans);
-/* Protects vmshm_orphans */
-static DEFINE_MUTEX(vmshm_orphan_lock);
+/* Protects vmshm_orphans; a condition that is waited for takes it */
+static DEFINE_SPINLOCK(vmshm_orphan_lock);
 static DECLARE_WAIT_QUEUE_HEAD(vmshm_orphan_queue);
 static struct workqueue_struct *vmshm_orphan_wq;
 
@@ -103,9 +104,9 @@ static void vmshm_orphan_free(struct vmshm_orphan *orphan)
 	if (orphan->reserved)
 		release_mem_region(orphan->start, orphan->size);
 	dev_info(&orphan->pdev->dev, "no page of BAR4 is in use any more\n");
-	mutex_lock(&vmshm_orphan_lock);
+	spin_lock(&vmshm_orphan_lock);
 	list_del(&orphan->node);
-	mutex_unlock(&vmshm_orphan_lock);
+	spin_unlock(&vmshm_orphan_lock);
 	/* A driver may be bound from here on. */
 	wake_up_all(&vmshm_orphan_queue);
 	vmshm_orphan_detach(orphan);
@@ -151,9 +152,9 @@ void vmshm_orphan_add(struct vmshm_dev *vdev, struct pci_dev *pdev,
 	INIT_LIST_HEAD(&orphan->extents);
 	list_splice_init(extents, &orphan->extents);
 	INIT_DELAYED_WORK(&orphan->work, vmshm_orphan_work);
-	mutex_lock(&vmshm_orphan_lock);
+	spin_lock(&vmshm_orphan_lock);
 	list_add(&orphan->node, &vmshm_orphans);
-	mutex_unlock(&vmshm_orphan_lock);
+	spin_unlock(&vmshm_orphan_lock);
 	queue_delayed_work(vmshm_orphan_wq, &orphan->work, 0);
 }
 
@@ -162,11 +163,11 @@ static bool vmshm_orphan_has(phys_addr_t start, u64 size)
 	struct vmshm_orphan *orphan;
 	bool found = false;
 
-	mutex_lock(&vmshm_orphan_lock);
+	spin_lock(&vmshm_orphan_lock);
 	list_for_each_entry(orphan, &vmshm_orphans, node)
 		found |= start < orphan->start + orphan->size &&
 			 orphan->start < start + size;
-	mutex_unlock(&vmshm_orphan_lock);
+	spin_unlock(&vmshm_orphan_lock);
 	return found;
 }
 
@@ -187,9 +188,9 @@ static bool vmshm_orphan_none(void)
 {
 	bool none;
 
-	mutex_lock(&vmshm_orphan_lock);
+	spin_lock(&vmshm_orphan_lock);
 	none = list_empty(&vmshm_orphans);
-	mutex_unlock(&vmshm_orphan_lock);
+	spin_unlock(&vmshm_orphan_lock);
 	return none;
 }
 
