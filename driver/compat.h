@@ -73,7 +73,7 @@ vmshm_compat_fillattr(struct mnt_idmap *idmap, u32 mask, struct inode *inode,
 }
 
 static inline void vmshm_compat_inode_set_times(struct inode *inode,
-					 struct timespec64 time)
+						struct timespec64 time)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 	inode->i_atime = time;
@@ -125,8 +125,9 @@ static int vmshm_fs_create(struct mnt_idmap *idmap, struct inode *dir,	\
 }
 #endif
 
-static inline void vmshm_compat_set_dentry_ops(struct super_block *sb,
-					const struct dentry_operations *ops)
+static inline void
+vmshm_compat_set_dentry_ops(struct super_block *sb,
+			    const struct dentry_operations *ops)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 	sb->s_d_op = ops;
@@ -186,7 +187,7 @@ static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 }
 
 static inline vm_fault_t vmshm_compat_insert_pmd(struct vm_fault *vmf,
-					  struct page *page, bool write)
+						 struct page *page, bool write)
 {
 	return vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(page_to_pfn(page),
 						      PFN_DEV | PFN_MAP),
@@ -278,7 +279,7 @@ static inline unsigned long vmshm_compat_requeue_flags2(unsigned long arg1,
 }
 
 static inline unsigned long vmshm_compat_ftrace_arg(struct ftrace_regs *fregs,
-					     unsigned int n)
+						    unsigned int n)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 	return regs_get_kernel_argument(&fregs->regs, n);
@@ -288,7 +289,7 @@ static inline unsigned long vmshm_compat_ftrace_arg(struct ftrace_regs *fregs,
 }
 
 static inline void vmshm_compat_ftrace_set_ip(struct ftrace_regs *fregs,
-				       unsigned long ip)
+					      unsigned long ip)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 	ftrace_instruction_pointer_set(fregs, ip);

@@ -542,7 +542,7 @@ void vmshm_content_stop(struct vmshm_dev *vdev)
 }
 
 /**
- * vmshm_content_is_attached() - whether a reset of the device would lose content
+ * vmshm_content_is_attached() - whether a reset of the device loses content
  * @vdev: the device
  *
  * Return: true if an object is attached, or a page of one is in use.
