@@ -55,7 +55,7 @@ for t_test; do
 	t_name=$T_PROGRAM/$t_test
 	echo "<5>vmshm-test: $t_name" >/dev/kmsg
 	echo "run $t_name" >&3
-	timeout $T_TIMEOUT sh /t.sh --one "$t_file" "$t_test" >/tmp/t.out 2>&1
+	timeout "$T_TIMEOUT" sh /t.sh --one "$t_file" "$t_test" >/tmp/t.out 2>&1
 	t_rc=$?
 	t_why=$(tail -n 1 /tmp/t.out | tr -cd ' -~' | cut -c -300)
 	cat /tmp/t.out
