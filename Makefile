@@ -29,14 +29,14 @@ demo: ## a guest uses an object of the host; builds all parts
 device: ## build/vmshm.so, the device for the installed QEMU
 	@device/build.sh
 
-driver: ## build/driver/KVER/vmshm.ko, for a Debian kernel (KVER=6.1)
+driver: ## the module, for a kernel of Debian (KVER=6.1)
 	@scripts/fetch-kernel $(KVER)
 	@$(MAKE) --no-print-directory -C driver KVER=$(KVER)
 
 tool: ## build/vmshm, the program for host and guest
 	@$(MAKE) --no-print-directory -s -C tools
 
-lib: ## build/lib/libvmshm.so and .a, for programs on both sides
+lib: ## build/lib/libvmshm.so and .a, for host and guest
 	@$(MAKE) --no-print-directory -s -C lib
 
 install: ## tool, library, Python module (PREFIX)

@@ -86,6 +86,15 @@ def test_demo():
     return None
 
 
+def test_help():
+    """make help fits on a terminal."""
+    code, text = run("make", "--no-print-directory", "help")
+    if code or "make demo" not in text:
+        return f"exit code {code}: {text[-300:]}"
+    long = [line for line in text.splitlines() if len(line) > 80]
+    return f"a line of more than 80 columns: {long[0]}" if long else None
+
+
 def test_verbs():
     """Each "make VERB" exists; each verb is in CONTRIBUTING.md."""
     verbs = set(re.findall(r"^([a-z-]+):.*##", read("Makefile"), re.M))
