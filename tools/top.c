@@ -57,7 +57,8 @@ static void show_json(const struct attached *list, size_t count, size_t hidden)
 	json_end('}');
 }
 
-enum column { OBJECT, SIZE, PID, USER, WHO, MAPPED, ACCESS, COUNT };
+/* The longest is the last, so that its length moves no other column. */
+enum column { SIZE, PID, USER, WHO, MAPPED, ACCESS, OBJECT, COUNT };
 
 static bool is_right(enum column c)
 {
@@ -97,8 +98,8 @@ static void print_row(const char *const cells[COUNT], const int widths[COUNT])
 		if (is_right(c))
 			printf("%*s%s", pad, "", cells[c]);
 		else
-			printf("%s%*s", cells[c], c == ACCESS ? 0 : pad, "");
-		fputs(c == ACCESS ? "\n" : "  ", stdout);
+			printf("%s%*s", cells[c], c == OBJECT ? 0 : pad, "");
+		fputs(c == OBJECT ? "\n" : "  ", stdout);
 	}
 }
 

@@ -67,10 +67,10 @@ def test_processes():
             equal(found[pid]["uid"], os.geteuid())
         equal(found[reader]["descriptors"], 1)
         rows = [s.split() for s in vmshm("top").out.splitlines()
-                if s.startswith(o.name + " ")]
-        equal(sorted(int(r[3]) for r in rows), sorted(found))
-        equal({int(r[3]): r[-1] for r in rows}[mapper], "r")
-        equal({int(r[3]): r[-1] for r in rows}[writer], "rw")
+                if s.endswith(" " + o.name)]
+        equal(sorted(int(r[2]) for r in rows), sorted(found))
+        equal({int(r[2]): r[-2] for r in rows}[mapper], "r")
+        equal({int(r[2]): r[-2] for r in rows}[writer], "rw")
 
 
 def test_nobody():
