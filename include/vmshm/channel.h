@@ -6,8 +6,9 @@
  *
  * The peer is not trusted. Whatever it writes into the object, it can only
  * spoil the messages that it sends and receives. A process that can make the
- * object smaller can do more: a party that uses the object then gets SIGBUS,
- * or waits without end. A guest can do so only if its device has create=on.
+ * object smaller can do more: a party that uses the object then gets SIGBUS
+ * (in a guest it may see zeros instead), or waits without end. A guest can do
+ * so only if its device has create=on.
  *
  * Safety, for all functions: one thread may call the functions that send
  * (reserve, commit, send, sendv, write, drain, shutdown), while another thread
