@@ -78,7 +78,7 @@ static bool is_exclusive(VMShmJob *job)
 void vmshm_command_prepare(VMShmJob *job, bool mailbox)
 {
     job->mailbox = mailbox;
-    job->exclusive = is_exclusive(job);
+    job->exclusive = job->ret == 0 && is_exclusive(job);
     job->then = first_step;
 }
 

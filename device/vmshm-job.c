@@ -139,6 +139,7 @@ static void end(VMShmJob *job)
         next = g_queue_pop_head(&s->jobs.waiting);
     }
     QLIST_REMOVE(job, entry);
+    s->jobs.count--;
     if (!job->abandoned) {
         job->done(job);
     }
@@ -175,6 +176,7 @@ void vmshm_job_run(VMShmJob *job)
     /* The state has to be there until the job has ended. */
     object_ref(OBJECT(job->s));
     QLIST_INSERT_HEAD(&job->s->jobs.all, job, entry);
+    job->s->jobs.count++;
     start(job);
 }
 

@@ -54,6 +54,12 @@ struct VMShmJob {
     uint32_t state;                 /* atomic, a futex */
 };
 
+/*
+ * The guest can make jobs that nobody waits for any more: by RELEASE, or by a
+ * reset. They last as long as the host takes, so their number has a limit.
+ */
+#define VMSHM_JOBS_MAX 64
+
 /* A job that vmshm_job_run() or vmshm_job_free() frees. */
 VMShmJob *vmshm_job_new(VMShmState *s);
 

@@ -119,6 +119,10 @@ void vmshm_mailbox_submit(VMShmState *s, uint32_t n)
     if (get_request(m, &job->request, mailbox_at(s, n)) < 0) {
         job->ret = vmshm_policy_refuse(&s->policy, VMSHM_REFUSED_REQUEST,
                                        "mailbox", -EINVAL);
+    } else if (s->jobs.count >= VMSHM_JOBS_MAX &&
+               job->request.command != VMSHM_CMD_RELEASE) {
+        job->ret = vmshm_policy_refuse(&s->policy, VMSHM_REFUSED_LIMIT,
+                                       "mailbox", -EAGAIN);
     }
     job->list = g_steal_pointer(&m->list);
     job->done = complete;

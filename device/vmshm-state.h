@@ -32,6 +32,7 @@ typedef struct VMShmJob VMShmJob;
 /* Commands that are being executed; under the big lock */
 typedef struct VMShmJobs {
     QLIST_HEAD(, VMShmJob) all;
+    unsigned count;                 /* of all, abandoned ones included */
     GQueue waiting;                 /* until no other one is exclusive */
     VMShmJob *exclusive;            /* or NULL */
     QemuCond ended;

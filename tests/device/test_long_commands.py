@@ -11,9 +11,11 @@ from mailbox import Mailboxes
 from shm import Object, path
 from store import Store
 from test_migration import completed, events
-from vmshm import Skip, equal, machine, mapped, released, true, until
+from vmshm import (Skip, descriptors, equal, machine, mapped, released, true,
+                   until)
 
 CREATE = ",create=on"
+COMMANDS_MAX = 64       # that a device executes at one time
 MSIX, ENABLE, MASK_ALL, PENDING = 0x11, 0x8000, 0x4000, 0x800
 
 
@@ -124,6 +126,52 @@ def test_release():
             lock.release()
         until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
         true(not dev.finished(0, tag), "it has completed")
+
+
+def again_and_again(dev, command, rounds):
+    """A command in each mailbox, and RELEASE, which makes them free."""
+    for n in range(c.MAILBOXES_MAX):
+        dev.submit(n, command, "/b", second="/c", length=PAGE)
+    lines = [f"writel {dev.regs + c.REG_COMMAND:#x} {c.CMD_RELEASE:#x}"]
+    lines += [f"writel {dev.regs + c.REG_DOORBELL:#x} {n:#x}"
+              for n in range(c.MAILBOXES_MAX)]
+    for _ in range(rounds):
+        dev.vm.batch(lines)
+
+
+def test_released_commands_have_a_limit():
+    """Those of which the guest makes more while the host is slow."""
+    needs_root()
+    with Store([b"/b"]) as store, \
+            machine(options=store.options + CREATE) as vm:
+        dev = Mailboxes(vm)
+        fds = len(descriptors(vm))
+        with InodeLock(store.objects[b"/b"]) as lock:
+            again_and_again(dev, c.CMD_RESIZE, 20)
+            have = len(descriptors(vm))
+            true(have - fds <= COMMANDS_MAX, f"{have} descriptors, was {fds}")
+            equal(dev.word(0, c.MB_RES_STATUS), c.EAGAIN, "one too many")
+            # What needs no mailbox does
+            equal(dev.stat("/b").size, 0, "by registers")
+            lock.release()
+        until(lambda: len(descriptors(vm)) == fds, "descriptors are left")
+        dev.posts(c.CMD_RESIZE, "/b", length=2 * PAGE)
+
+
+def test_released_commands_that_have_not_begun():
+    """They end one after the other, in one thread of the host."""
+    needs_root()
+    with Store([b"/a", b"/b"]) as store, \
+            machine(options=store.options + CREATE + ",max-bytes=1M") as vm:
+        obj = store.objects[b"/a"]
+        with InodeLock(obj) as lock:
+            dev, _ = begun(vm, obj)
+            again_and_again(dev, c.CMD_LINK, 700)
+            dev.does(c.CMD_RELEASE)
+            lock.release()
+        until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
+        until(lambda: dev.post(c.CMD_LINK, "/b", second="/c") == c.OK,
+              "they do not end")
 
 
 def test_unplug():
