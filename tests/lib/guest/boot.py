@@ -211,6 +211,8 @@ class Guest:
                 print("     " + rest, flush=True)
             else:
                 self.result(line)
+                if not self.running:
+                    host.test_ended()
 
     def die(self, host):
         """kill -9 of the VM; the test checks the effect on other processes."""

@@ -57,6 +57,7 @@ class Host(HostRpc, HostTool):
         # A function that starts another machine, and the machine
         self.start_other, self.other = other, None
         self.children = []
+        self.many = set()           # paths
         self.waiters = {}
         self.trace_at = 0
 
@@ -112,8 +113,19 @@ class Host(HostRpc, HostTool):
         finally:
             os.close(fd)
 
+    def test_ended(self):
+        """Removes what "many" has made. The devices count all objects that
+        their guest may know, those of other guests, too."""
+        for path in self.many:
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
+        self.many.clear()
+
     def do_many(self, name, count, size):
         for number in range(int(count)):
+            self.many.add(self.path(f"{name}{number}"))
             self.do_unlink(f"{name}{number}")
             self.do_create(f"{name}{number}", size)
             with open(self.path(f"{name}{number}"), "r+b") as f:
