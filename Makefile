@@ -39,7 +39,7 @@ tool: ## build/vmshm, the program for host and guest
 lib: ## build/lib/libvmshm.so and .a, for host and guest
 	@$(MAKE) --no-print-directory -s -C lib
 
-install: ## tool, library, Python module (PREFIX)
+install: ## tool, library (PREFIX), Python module (PYTHONDIR)
 	@$(MAKE) --no-print-directory -C tools install
 	@$(MAKE) --no-print-directory -C lib install
 	@$(MAKE) --no-print-directory -C python install

@@ -112,8 +112,8 @@ struct vmshm_ioc_word {
 #define VMSHM_IOC_POLL	_IOW(0xe6, 3, struct vmshm_ioc_word)
 
 /*
- * Say that somebody is there, in a way that ends with the file, the process or
- * the virtual machine, whatever happens to them: what a robust futex does on
+ * Mark the word as owned by this process, until the file is closed, or the
+ * process or the virtual machine ends in any way: what a robust futex does on
  * the host (see set_robust_list(2)). The word, whose value has to be expected,
  * becomes the owner's number (not 0, at most FUTEX_TID_MASK) | FUTEX_WAITERS.
  * When this process closes the file or ends, or the machine is gone, it becomes
