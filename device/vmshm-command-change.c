@@ -174,12 +174,23 @@ static void may_rename(VMShmJob *job)
     job->work = rename_work;
 }
 
+/* Whether the first name is of the object @st, so that RENAME does nothing */
+static bool is_own_name(VMShmJob *job, const struct stat *st)
+{
+    struct stat own;
+
+    return job->host_second &&
+           vmshm_host_entry(job->s->dir, job->host_name + 1, &own) == 0 &&
+           own.st_dev == st->st_dev && own.st_ino == st->st_ino;
+}
+
 /* A name that is not there takes nothing away; the next step tells. */
 static void stat_victim(VMShmJob *job)
 {
     const char *victim = job->host_second ?: job->host_name;
 
-    if (vmshm_host_entry(job->s->dir, victim + 1, &job->st) < 0) {
+    if (vmshm_host_entry(job->s->dir, victim + 1, &job->st) < 0 ||
+        is_own_name(job, &job->st)) {
         job->st = (struct stat) { 0 };
     }
 }

@@ -10,6 +10,7 @@ import tempfile
 
 import contract as c
 from arena import MIB, PAGE, Arena, arenas, refusals
+from shm import path
 from store import Store
 from vmshm import Skip, equal, machine, true, until
 
@@ -178,6 +179,12 @@ def test_names_cannot_be_taken_from_more_than_the_limit():
             equal(dev.command(c.CMD_RENAME, "/new", second="/2"), c.EDQUOT,
                   "rename")
             equal(refusals(vm), {"limit": 2}, "refusals")
+            # These take no name from it
+            dev.does(c.CMD_RENAME, "/2", second="/2")
+            os.link(path(store.host(b"/2").decode()),
+                    path(store.host(b"/link").decode()))
+            dev.does(c.CMD_RENAME, "/link", second="/2")
+            os.unlink(path(store.host(b"/link").decode()))
             # Not held: its memory goes with its name
             dev.detach(handles[2])
             dev.does(c.CMD_UNLINK, "/2")
