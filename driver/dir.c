@@ -148,8 +148,10 @@ static struct dentry *vmshm_fs_lookup(struct inode *dir, struct dentry *dentry,
  */
 static bool vmshm_fs_is_opened(struct inode *inode, unsigned int flags)
 {
-	if (!(flags & LOOKUP_OPEN) ||
-	    flags & (LOOKUP_CREATE | LOOKUP_EXCL | LOOKUP_REVAL))
+	const unsigned int others = LOOKUP_CREATE | LOOKUP_EXCL | LOOKUP_REVAL |
+				    LOOKUP_DIRECTORY;
+
+	if (!(flags & LOOKUP_OPEN) || flags & others)
 		return false;
 	return !vmshm_compat_inode_permission(inode, MAY_READ | MAY_WRITE);
 }

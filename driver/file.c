@@ -35,15 +35,21 @@
 static int vmshm_fs_file_recheck(struct file *file)
 {
 	struct inode *inode = file_inode(file);
+	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
 	struct vmshm_stat st;
-	int mask = 0;
+	int mask = 0, err;
 
-	if (!vmshm_vnode_seen(vmshm_fs_inode_vnode(inode), &st))
-		return 0;
+	/* Registers report no attributes of what is attached. */
+	if (!vmshm_vnode_seen(vnode, &st)) {
+		err = vmshm_vnode_stat(vnode, &st);
+		if (err)
+			return err;
+	}
 	vmshm_fs_inode_update(inode, &st);
 	if (file->f_mode & FMODE_READ)
 		mask |= MAY_READ;
-	if (file->f_mode & FMODE_WRITE)
+	/* open(2) truncates also what it opens for reading only. */
+	if (file->f_mode & FMODE_WRITE || file->f_flags & O_TRUNC)
 		mask |= MAY_WRITE;
 	return file_permission(file, mask);
 }
@@ -52,13 +58,15 @@ static int vmshm_fs_file_open(struct inode *inode, struct file *file)
 {
 	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
 	struct vmshm_word_file *wfile = vmshm_ioctl_open(vnode->vdev);
+	bool unasked;
 	int err;
 
 	if (!wfile)
 		return -ENOMEM;
 	err = vmshm_content_open(vnode, i_size_read(inode),
 				 file->f_mode & FMODE_WRITE);
-	if (!err && vmshm_vnode_take_unasked(vnode)) {
+	unasked = vmshm_vnode_take_unasked(vnode);
+	if (!err && unasked) {
 		err = vmshm_fs_file_recheck(file);
 		if (err)
 			vmshm_content_close(vnode);

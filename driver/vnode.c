@@ -240,15 +240,20 @@ bool vmshm_vnode_seen(struct vmshm_vnode *vnode, struct vmshm_stat *st)
  * The first user of a vnode attaches the object by its name, which reports the
  * identity of the object: so the question before is not needed.
  *
- * Return: true; or false: the vnode has users, or is known by another name.
+ * Return: true; or false: the vnode has users, another task is about to open
+ * it so, or it is known by another name.
  */
 bool vmshm_vnode_set_unasked(struct vmshm_vnode *vnode, const char *name)
 {
 	bool unasked;
 
 	mutex_lock(&vnode->lock);
+	/* An open of this task failed before it used the vnode. */
+	if (vnode->unasked_for == current)
+		vnode->unasked_for = NULL;
 	unasked = !vnode->gone && !refcount_read(&vnode->users) &&
-		  !vmshm_vnode_any_handle(vnode) && !strcmp(vnode->name, name);
+		  !vnode->unasked_for && !vmshm_vnode_any_handle(vnode) &&
+		  !strcmp(vnode->name, name);
 	if (unasked)
 		vnode->unasked_for = current;
 	mutex_unlock(&vnode->lock);
@@ -267,7 +272,9 @@ bool vmshm_vnode_take_unasked(struct vmshm_vnode *vnode)
 
 	mutex_lock(&vnode->lock);
 	unasked = vnode->unasked_for == current;
-	vnode->unasked_for = NULL;
+	/* Another task relies on its own mark. */
+	if (unasked)
+		vnode->unasked_for = NULL;
 	mutex_unlock(&vnode->lock);
 	return unasked;
 }

@@ -42,6 +42,28 @@ T_TEST(all_that_a_file_can_do)
 	T_ERRNO(shm_open("/c", O_RDWR, 0), ENOENT);
 }
 
+/* The answer to ATTACH does not have the mode. */
+T_TEST(mode_that_was_changed_meanwhile)
+{
+	const char *name = fs_object("r-mode", PAGE, 1);
+	pid_t pid;
+
+	fs_mount(0);
+	t_host("mode %s 666", name);
+	close(fs_open("/mode", O_RDWR));
+	t_host("mode %s 600", name);
+	pid = t_fork();
+	if (pid == 0) {
+		T_EQ(setgid(65534), 0);
+		T_EQ(setuid(65534), 0);
+		T_ERRNO(shm_open("/mode", O_RDONLY, 0), EACCES);
+		T_ERRNO(shm_open("/mode", O_RDWR, 0), EACCES);
+		_exit(0);
+	}
+	t_wait(pid);
+	T_EQ(shm_unlink("/mode"), 0);
+}
+
 T_TEST(a_list_of_several_parts)
 {
 	struct dirent *entry;

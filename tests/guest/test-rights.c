@@ -246,6 +246,81 @@ T_TEST(permission_bits)
 	t_wait(pid);
 }
 
+/*
+ * The guest knows the object with mode 666, and the host has changed that. An
+ * open that does not ask before it attaches has to see the new mode.
+ */
+T_TEST(mode_that_was_changed_meanwhile)
+{
+	const char *name = fs_object("a", PAGE, 10);
+	struct stat st;
+	pid_t pid;
+
+	fs_mount(CREATE);
+	t_host("mode %s 666", name);
+	close(fs_open(name, O_RDWR));
+	t_host("mode %s 644", name);
+	pid = t_fork();
+	if (pid == 0) {
+		become(65534, 65534);
+		T_ERRNO(open(in_shm(name), O_RDONLY | O_TRUNC), EACCES);
+		_exit(0);
+	}
+	t_wait(pid);
+	T_EQ(stat(in_shm(name), &st), 0);
+	T_EQ(st.st_size, PAGE);
+}
+
+enum { RACE_OBJECTS = 60, RACE_USERS = 4 };
+
+/* Each process opens each object, as far as possible at the same time. */
+static void opens_all(char names[][64], int *arrived)
+{
+	int i;
+
+	become(65534, 65534);
+	for (i = 0; i < RACE_OBJECTS; i++) {
+		__atomic_add_fetch(arrived, 1, __ATOMIC_SEQ_CST);
+		while (__atomic_load_n(arrived, __ATOMIC_SEQ_CST) <
+		       (i + 1) * RACE_USERS)
+			sched_yield();
+		T_ERRNO(open(names[i], O_RDONLY), EACCES);
+	}
+	_exit(0);
+}
+
+T_TEST(mode_that_was_changed_and_several_open)
+{
+	static char names[RACE_OBJECTS][64];
+	pid_t pid[RACE_USERS];
+	int i, *arrived;
+
+	arrived = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	T_ASSERT(arrived != MAP_FAILED);
+	fs_mount(CREATE);
+	for (i = 0; i < RACE_OBJECTS; i++) {
+		char tail[16];
+		const char *name;
+
+		snprintf(tail, sizeof(tail), "race-%d", i);
+		name = fs_new(tail, PAGE);
+		snprintf(names[i], sizeof(names[i]), "%s", in_shm(name));
+		t_host("mode %s 666", name);
+		close(fs_open(name, O_RDWR));
+		t_host("mode %s 600", name);
+	}
+	for (i = 0; i < RACE_USERS; i++) {
+		pid[i] = t_fork();
+		if (pid[i] == 0)
+			opens_all(names, arrived);
+	}
+	for (i = 0; i < RACE_USERS; i++)
+		t_wait(pid[i]);
+	for (i = 0; i < RACE_OBJECTS; i++)
+		T_EQ(unlink(names[i]), 0);
+}
+
 /* Creates and removes it on another mount, as others do on the host. */
 static void create_again_and_again(const char *path)
 {
