@@ -12,6 +12,7 @@
 #include <linux/io.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/pci.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -268,6 +269,7 @@ static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 	const size_t size = VMSHM_MAILBOX_SIZE - VMSHM_MB_DATA;
 	struct vmshm_request rq = { .command = VMSHM_CMD_LIST };
 	void __iomem *box = vmshm_mailbox_at(vdev, n);
+	unsigned int flags;
 	u32 count;
 	u64 next;
 	int err;
@@ -279,7 +281,10 @@ static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 			return err;
 		memcpy_fromio(data, box + VMSHM_MB_DATA, size);
 		count = readl(box + VMSHM_MB_RES_COUNT);
+		/* Eviction of an inode may take a mailbox; this task has one. */
+		flags = memalloc_nofs_save();
 		err = vmshm_mailbox_entries(data, size, count, ops, arg);
+		memalloc_nofs_restore(flags);
 		next = readq(box + VMSHM_MB_RES_NEXT);
 		if (!err && next &&
 		    (next <= rq.offset || next > VMSHM_MAILBOX_ENTRIES_MAX))
