@@ -209,6 +209,8 @@ static int vmshm_pci_start(struct pci_dev *pdev)
 	return 0;
 
 err_stop:
+	/* After a reset nobody else would take it back. */
+	pci_set_drvdata(pdev, NULL);
 	/* A mount may have found it already. */
 	vmshm_dev_stop(vdev);
 	vmshm_mailboxes_free_irq(vdev);
