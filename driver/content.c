@@ -40,7 +40,8 @@ static void vmshm_content_detach(struct vmshm_vnode *vnode)
 /*
  * Detaches extents that are not in use, the oldest first, until so many bytes
  * are free; returns how many are. The device has to know the object afterwards,
- * so the last extent goes only if there is a handle without one.
+ * so the last extent goes only if there is a handle without one. The caller may
+ * hold vnodes_lock, which vmshm_extent_release() takes.
  */
 static u64 vmshm_content_reclaim(struct vmshm_vnode *vnode, u64 wanted)
 {
@@ -48,6 +49,8 @@ static u64 vmshm_content_reclaim(struct vmshm_vnode *vnode, u64 wanted)
 	u64 freed = 0;
 
 	list_for_each_entry_safe(extent, next, &vnode->extents, node) {
+		u64 length = extent->range.length;
+
 		if (freed >= wanted)
 			break;
 		if (!vmshm_extent_idle(extent))
@@ -55,8 +58,9 @@ static u64 vmshm_content_reclaim(struct vmshm_vnode *vnode, u64 wanted)
 		if (list_is_singular(&vnode->extents) &&
 		    vmshm_vnode_get_handle(vnode))
 			break;
-		freed += extent->range.length;
-		vmshm_extent_release(extent);
+		/* A page can be in use again: get_user_pages_fast(). */
+		if (vmshm_extent_try_release(extent))
+			freed += length;
 	}
 	return freed;
 }

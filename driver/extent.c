@@ -187,6 +187,23 @@ bool vmshm_extent_idle(struct vmshm_extent *extent)
 }
 
 /**
+ * vmshm_extent_try_release() - detach an extent if no page of it is in use
+ * @extent: an extent; it is taken from its list, and its mappings are removed
+ *
+ * Takes no lock but those of commands.
+ *
+ * Return: true; or false: a page is in use, and the extent stays in its list.
+ */
+bool vmshm_extent_try_release(struct vmshm_extent *extent)
+{
+	if (!vmshm_extent_idle(extent))
+		return false;
+	list_del(&extent->node);
+	vmshm_extent_detach(extent);
+	return true;
+}
+
+/**
  * vmshm_extent_release() - detach an extent, now or when its last page is
  *	dropped
  * @extent: an extent; it is taken from its list, and its mappings are removed
@@ -195,11 +212,9 @@ void vmshm_extent_release(struct vmshm_extent *extent)
 {
 	struct vmshm_dev *vdev = extent->vdev;
 
-	list_del(&extent->node);
-	if (vmshm_extent_idle(extent)) {
-		vmshm_extent_detach(extent);
+	if (vmshm_extent_try_release(extent))
 		return;
-	}
+	list_del(&extent->node);
 	/* Its pages still name the inode. */
 	ihold(extent->inode);
 	mutex_lock(&vdev->vnodes_lock);
