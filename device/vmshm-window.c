@@ -122,10 +122,19 @@ static int clear_by_spare(VMShmWindow *w, uint64_t offset, uint64_t length)
     void *aside;
 
     if (w->spare < 0) {
-        w->spare = memfd_create("vmshm-spare", MFD_CLOEXEC);
-        if (w->spare < 0 || ftruncate(w->spare, w->size) < 0) {
+        int spare = memfd_create("vmshm-spare", MFD_CLOEXEC);
+        int err;
+
+        if (spare < 0) {
             return -errno;
         }
+        if (ftruncate(spare, w->size) < 0) {
+            /* A mapping beyond its end would be SIGBUS without end. */
+            err = errno;
+            close(spare);
+            return -err;
+        }
+        w->spare = spare;
     }
     if (fallocate(w->spare, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                   offset, length) < 0) {

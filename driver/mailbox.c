@@ -13,6 +13,7 @@
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/pci.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -316,7 +317,11 @@ int vmshm_mailbox_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 	n = vmshm_mailbox_get(vdev);
 	err = n;
 	if (n >= 0) {
+		/* Reclaim may evict inodes, for which it needs a mailbox. */
+		unsigned int nofs = memalloc_nofs_save();
+
 		err = vmshm_mailbox_list_parts(vdev, n, data, ops, arg);
+		memalloc_nofs_restore(nofs);
 		vmshm_mailbox_put(vdev->mailboxes, n);
 	}
 	kfree(data);
