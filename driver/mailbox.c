@@ -317,11 +317,7 @@ int vmshm_mailbox_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 	n = vmshm_mailbox_get(vdev);
 	err = n;
 	if (n >= 0) {
-		/* Reclaim may evict inodes, for which it needs a mailbox. */
-		unsigned int nofs = memalloc_nofs_save();
-
 		err = vmshm_mailbox_list_parts(vdev, n, data, ops, arg);
-		memalloc_nofs_restore(nofs);
 		vmshm_mailbox_put(vdev->mailboxes, n);
 	}
 	kfree(data);
