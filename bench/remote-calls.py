@@ -148,7 +148,7 @@ def measure(kernel, tap):
     plan = [(Program("remote-calls.sh", text, "", ""), tests)]
     with service(tap) as addresses:
         vm = RpcGuest(kernel, 1,
-                      (ARGS + (TAP_ARGS if tap else ""), True, MODULES),
+                      (ARGS + (TAP_ARGS if tap else ""), "", MODULES),
                       plan * ROUNDS, build(addresses), progress=show,
                       results=results)
         try:

@@ -72,7 +72,7 @@ def plan_of(steps):
 def measure_one(kernel, built, steps, tap, common):
     """The measurements in one guest with all peers"""
     with Machine(tap) as machine:
-        vm = bench_guest.BenchGuest(kernel, 1, (machine.qemu, True, MODULES),
+        vm = bench_guest.BenchGuest(kernel, 1, (machine.qemu, "", MODULES),
                               plan_of(steps), built, machine=machine, **common)
         fleet.run([vm])
 
@@ -80,7 +80,7 @@ def measure_one(kernel, built, steps, tap, common):
 def measure_several(kernel, built, common):
     """The measurements in several guests at the same time"""
     def make(number, program, tests, host, args="-device vmshm,id=vmshm0"):
-        return fleet.Member(kernel, number + 2, (args, True, ""),
+        return fleet.Member(kernel, number + 2, (args, "", ""),
                             plan_of([(program, [test]) for test in tests]),
                             built, host=host, **common)
 

@@ -57,7 +57,7 @@ def call_and_be_killed(address):
         f.write(text)
     build.files += [*host_rpc.files(), ("tests/calls.sh", script)]
     program = Program("calls.sh", text, "", "")
-    guest = Guest(None, kernel, 1, ("-device vmshm", True, ""),
+    guest = Guest(None, kernel, 1, ("-device vmshm", "", ""),
                   [(program, program.tests)], build)
     try:
         guest.boot()
