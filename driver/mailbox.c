@@ -281,7 +281,7 @@ static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 			return err;
 		memcpy_fromio(data, box + VMSHM_MB_DATA, size);
 		count = readl(box + VMSHM_MB_RES_COUNT);
-		/* Eviction of an inode may take a mailbox; this task has one. */
+		/* Eviction of an inode may take a mailbox as well. */
 		flags = memalloc_nofs_save();
 		err = vmshm_mailbox_entries(data, size, count, ops, arg);
 		memalloc_nofs_restore(flags);
