@@ -98,7 +98,7 @@ static struct vmshm_buffer *vmshm_buffer_share(struct vmshm_buffer *buffer,
 	return buffer;
 }
 
-static struct vmshm_buffer *vmshm_buffer_open(struct vmshm_dev *vdev,
+static struct vmshm_buffer *vmshm_buffer_show(struct vmshm_dev *vdev,
 					      const char *name,
 					      struct vmshm_buffer *fresh)
 {
@@ -139,7 +139,7 @@ struct vmshm_buffer *vmshm_buffer_get(struct vmshm_dev *vdev, const char *name)
 	if (!fresh)
 		return ERR_PTR(-ENOMEM);
 	mutex_lock(&vdev->lock);
-	buffer = vmshm_buffer_open(vdev, name, fresh);
+	buffer = vmshm_buffer_show(vdev, name, fresh);
 	mutex_unlock(&vdev->lock);
 	if (buffer != fresh)
 		kfree(fresh);

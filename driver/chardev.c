@@ -126,7 +126,7 @@ static int vmshm_chardev_attach_vnode(struct file *file, const char *name)
 	struct vmshm_stat st;
 	int err;
 
-	err = vmshm_command_stat(vdev, name, 0, &st);
+	err = vmshm_request_stat(vdev, name, 0, &st);
 	if (err)
 		return err;
 	vnode = vmshm_vnode_lookup(vdev, name, &st);

@@ -17,7 +17,7 @@
 #include "vmshm.h"
 
 /* Whether attributes of objects are others afterwards */
-static bool vmshm_command_changes(u32 command)
+static bool vmshm_request_changes(u32 command)
 {
 	switch (command) {
 	case VMSHM_CMD_STAT:
@@ -30,13 +30,13 @@ static bool vmshm_command_changes(u32 command)
 	}
 }
 
-static int vmshm_command_execute(struct vmshm_dev *vdev,
+static int vmshm_request_execute(struct vmshm_dev *vdev,
 				 const struct vmshm_request *rq,
 				 struct vmshm_reply *reply)
 {
 	int err;
 
-	if (vmshm_command_changes(rq->command))
+	if (vmshm_request_changes(rq->command))
 		atomic_inc(&vdev->changes);
 	if (vdev->mailboxes)
 		return vmshm_mailbox_execute(vdev, rq, reply);
@@ -46,12 +46,12 @@ static int vmshm_command_execute(struct vmshm_dev *vdev,
 	return err;
 }
 
-static int vmshm_command_execute_stat(struct vmshm_dev *vdev,
+static int vmshm_request_execute_stat(struct vmshm_dev *vdev,
 				      const struct vmshm_request *rq,
 				      struct vmshm_stat *st)
 {
 	struct vmshm_reply reply;
-	int err = vmshm_command_execute(vdev, rq, &reply);
+	int err = vmshm_request_execute(vdev, rq, &reply);
 
 	if (!err)
 		*st = reply.st;
@@ -59,7 +59,7 @@ static int vmshm_command_execute_stat(struct vmshm_dev *vdev,
 }
 
 /**
- * vmshm_command_stat() - ask about an object
+ * vmshm_request_stat() - ask about an object
  * @vdev: the device
  * @name: "/" and the name
  * @handle: a handle of the object, or 0: then @name is used
@@ -67,7 +67,7 @@ static int vmshm_command_execute_stat(struct vmshm_dev *vdev,
  *
  * Return: 0; -ENODEV; -ENAMETOOLONG; or the error of the device.
  */
-int vmshm_command_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
+int vmshm_request_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 		       struct vmshm_stat *st)
 {
 	struct vmshm_request rq = {
@@ -76,20 +76,20 @@ int vmshm_command_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 		.handle = handle,
 	};
 
-	return vmshm_command_execute_stat(vdev, &rq, st);
+	return vmshm_request_execute_stat(vdev, &rq, st);
 }
 
 /**
- * vmshm_command_attach() - show a part of an object in the arena
+ * vmshm_request_attach() - show a part of an object in the arena
  * @vdev: the device
  * @name: "/" and the name
  * @handle: a handle of the object, or 0: then @name is used
  * @range: the part and its place
  * @reply: the new handle, to be detached; and the object
  *
- * Return: as vmshm_command_stat().
+ * Return: as vmshm_request_stat().
  */
-int vmshm_command_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
+int vmshm_request_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
 			 const struct vmshm_range *range,
 			 struct vmshm_reply *reply)
 {
@@ -103,20 +103,20 @@ int vmshm_command_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
 		.place = range->place,
 	};
 
-	return vmshm_command_execute(vdev, &rq, reply);
+	return vmshm_request_execute(vdev, &rq, reply);
 }
 
 /**
- * vmshm_command_get_handle() - get a handle without an extent
+ * vmshm_request_get_handle() - get a handle without an extent
  * @vdev: the device
  * @name: "/" and the name
  * @handle: a handle of the object, or 0: then @name is used
  * @readonly: open the object for reading only
  * @reply: the new handle, to be detached; and the object
  *
- * Return: as vmshm_command_stat().
+ * Return: as vmshm_request_stat().
  */
-int vmshm_command_get_handle(struct vmshm_dev *vdev, const char *name,
+int vmshm_request_get_handle(struct vmshm_dev *vdev, const char *name,
 			     u32 handle, bool readonly,
 			     struct vmshm_reply *reply)
 {
@@ -127,35 +127,35 @@ int vmshm_command_get_handle(struct vmshm_dev *vdev, const char *name,
 		.handle = handle,
 	};
 
-	return vmshm_command_execute(vdev, &rq, reply);
+	return vmshm_request_execute(vdev, &rq, reply);
 }
 
 /**
- * vmshm_command_detach() - give back a handle
+ * vmshm_request_detach() - give back a handle
  * @vdev: the device
- * @handle: of vmshm_command_attach(), _get_handle() or _create()
+ * @handle: of vmshm_request_attach(), _get_handle() or _create()
  *
  * Return: 0; -ENODEV; or the error of the device.
  */
-int vmshm_command_detach(struct vmshm_dev *vdev, u32 handle)
+int vmshm_request_detach(struct vmshm_dev *vdev, u32 handle)
 {
 	struct vmshm_request rq = {
 		.command = VMSHM_CMD_DETACH,
 		.handle = handle,
 	};
 
-	return vmshm_command_execute(vdev, &rq, NULL);
+	return vmshm_request_execute(vdev, &rq, NULL);
 }
 
 /**
- * vmshm_command_list() - read the names of all objects
+ * vmshm_request_list() - read the names of all objects
  * @vdev: the device
  * @ops: takes the names
  * @arg: of @ops
  *
- * Return: 0; -EINTR; -ENOMEM; what @ops returns; or as vmshm_command_stat().
+ * Return: 0; -EINTR; -ENOMEM; what @ops returns; or as vmshm_request_stat().
  */
-int vmshm_command_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
+int vmshm_request_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 		       void *arg)
 {
 	return vdev->mailboxes ? vmshm_mailbox_list(vdev, ops, arg) :
@@ -163,16 +163,16 @@ int vmshm_command_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 }
 
 /**
- * vmshm_command_create() - create an object
+ * vmshm_request_create() - create an object
  * @vdev: the device
  * @name: "/" and the name
  * @mode: permission bits
  * @reply: the new object; and its handle, to be detached, or 0 if the device
  *	gives none
  *
- * Return: 0; -EEXIST; or as vmshm_command_stat().
+ * Return: 0; -EEXIST; or as vmshm_request_stat().
  */
-int vmshm_command_create(struct vmshm_dev *vdev, const char *name, u32 mode,
+int vmshm_request_create(struct vmshm_dev *vdev, const char *name, u32 mode,
 			 struct vmshm_reply *reply)
 {
 	struct vmshm_request rq = {
@@ -181,7 +181,7 @@ int vmshm_command_create(struct vmshm_dev *vdev, const char *name, u32 mode,
 		.name = name,
 		.mode = mode,
 	};
-	int err = vmshm_command_execute(vdev, &rq, reply);
+	int err = vmshm_request_execute(vdev, &rq, reply);
 
 	if (!err && !rq.flags)
 		reply->handle = 0;
@@ -189,33 +189,33 @@ int vmshm_command_create(struct vmshm_dev *vdev, const char *name, u32 mode,
 }
 
 /**
- * vmshm_command_unlink() - remove a name
+ * vmshm_request_unlink() - remove a name
  * @vdev: the device
  * @name: "/" and the name
  *
- * Return: as vmshm_command_stat().
+ * Return: as vmshm_request_stat().
  */
-int vmshm_command_unlink(struct vmshm_dev *vdev, const char *name)
+int vmshm_request_unlink(struct vmshm_dev *vdev, const char *name)
 {
 	struct vmshm_request rq = {
 		.command = VMSHM_CMD_UNLINK,
 		.name = name,
 	};
 
-	return vmshm_command_execute(vdev, &rq, NULL);
+	return vmshm_request_execute(vdev, &rq, NULL);
 }
 
 /**
- * vmshm_command_second_name() - rename or link an object
+ * vmshm_request_second_name() - rename or link an object
  * @vdev: the device
  * @command: VMSHM_CMD_RENAME or VMSHM_CMD_LINK
  * @from: "/" and the name
  * @to: "/" and the new name
  * @flags: VMSHM_RQ_NOREPLACE or 0
  *
- * Return: as vmshm_command_stat().
+ * Return: as vmshm_request_stat().
  */
-int vmshm_command_second_name(struct vmshm_dev *vdev, u32 command,
+int vmshm_request_second_name(struct vmshm_dev *vdev, u32 command,
 			      const char *from, const char *to, u32 flags)
 {
 	struct vmshm_request rq = {
@@ -225,20 +225,20 @@ int vmshm_command_second_name(struct vmshm_dev *vdev, u32 command,
 		.second = to,
 	};
 
-	return vmshm_command_execute(vdev, &rq, NULL);
+	return vmshm_request_execute(vdev, &rq, NULL);
 }
 
 /**
- * vmshm_command_resize() - set the size of an object
+ * vmshm_request_resize() - set the size of an object
  * @vdev: the device
  * @name: "/" and the name
  * @handle: a handle of the object, or 0: then @name is used
  * @size: bytes
  * @st: what the device reports afterwards
  *
- * Return: as vmshm_command_stat().
+ * Return: as vmshm_request_stat().
  */
-int vmshm_command_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
+int vmshm_request_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
 			 u64 size, struct vmshm_stat *st)
 {
 	struct vmshm_request rq = {
@@ -248,11 +248,11 @@ int vmshm_command_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
 		.length = size,
 	};
 
-	return vmshm_command_execute_stat(vdev, &rq, st);
+	return vmshm_request_execute_stat(vdev, &rq, st);
 }
 
 /**
- * vmshm_command_allocate() - have the host allocate a part of an object
+ * vmshm_request_allocate() - have the host allocate a part of an object
  * @vdev: the device
  * @name: "/" and the name
  * @handle: a handle of the object, or 0: then @name is used
@@ -262,9 +262,9 @@ int vmshm_command_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
  *
  * The object grows if it has to, and never shrinks.
  *
- * Return: as vmshm_command_stat().
+ * Return: as vmshm_request_stat().
  */
-int vmshm_command_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
+int vmshm_request_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
 			   u64 offset, u64 length, struct vmshm_stat *st)
 {
 	struct vmshm_request rq = {
@@ -275,5 +275,5 @@ int vmshm_command_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
 		.length = length,
 	};
 
-	return vmshm_command_execute_stat(vdev, &rq, st);
+	return vmshm_request_execute_stat(vdev, &rq, st);
 }

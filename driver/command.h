@@ -11,25 +11,25 @@
 
 struct vmshm_dev;
 
-int vmshm_command_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
+int vmshm_request_stat(struct vmshm_dev *vdev, const char *name, u32 handle,
 		       struct vmshm_stat *st);
-int vmshm_command_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
+int vmshm_request_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
 			 const struct vmshm_range *range,
 			 struct vmshm_reply *reply);
-int vmshm_command_get_handle(struct vmshm_dev *vdev, const char *name,
+int vmshm_request_get_handle(struct vmshm_dev *vdev, const char *name,
 			     u32 handle, bool readonly,
 			     struct vmshm_reply *reply);
-int vmshm_command_detach(struct vmshm_dev *vdev, u32 handle);
-int vmshm_command_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
+int vmshm_request_detach(struct vmshm_dev *vdev, u32 handle);
+int vmshm_request_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 		       void *arg);
-int vmshm_command_create(struct vmshm_dev *vdev, const char *name, u32 mode,
+int vmshm_request_create(struct vmshm_dev *vdev, const char *name, u32 mode,
 			 struct vmshm_reply *reply);
-int vmshm_command_unlink(struct vmshm_dev *vdev, const char *name);
-int vmshm_command_second_name(struct vmshm_dev *vdev, u32 command,
+int vmshm_request_unlink(struct vmshm_dev *vdev, const char *name);
+int vmshm_request_second_name(struct vmshm_dev *vdev, u32 command,
 			      const char *from, const char *to, u32 flags);
-int vmshm_command_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
+int vmshm_request_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
 			 u64 size, struct vmshm_stat *st);
-int vmshm_command_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
+int vmshm_request_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
 			   u64 offset, u64 length, struct vmshm_stat *st);
 
 #endif /* VMSHM_COMMAND_H */

@@ -465,7 +465,7 @@ int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 	err = vnode->gone ? -ENODEV : vmshm_vnode_get_handle(vnode);
 	if (err)
 		goto out;
-	err = vmshm_command_resize(vdev, vnode->name,
+	err = vmshm_request_resize(vdev, vnode->name,
 				   vmshm_vnode_any_handle(vnode), size, st);
 	if (!err) {
 		vnode->size = st->size;
@@ -494,7 +494,7 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 	int err;
 
 	mutex_lock(&vnode->lock);
-	err = vmshm_command_allocate(vdev, vnode->name,
+	err = vmshm_request_allocate(vdev, vnode->name,
 				     vmshm_vnode_any_handle(vnode), offset,
 				     length, st);
 	if (!err)

@@ -104,7 +104,7 @@ static int vmshm_fs_stat_name(struct super_block *sb, const char *name,
 	struct vmshm_dev *vdev = vmshm_fs_sb(sb)->vdev;
 	int err;
 
-	err = vmshm_command_stat(vdev, name, 0, st);
+	err = vmshm_request_stat(vdev, name, 0, st);
 	return err;
 }
 
@@ -254,13 +254,13 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return err;
-	err = vmshm_command_create(vdev, name, mode & 0777, &reply);
+	err = vmshm_request_create(vdev, name, mode & 0777, &reply);
 	err = err ?: vmshm_fs_instantiate(dir, dentry, name, &reply.st);
 	if (reply.handle && !err)
 		vmshm_vnode_give_handle(vmshm_fs_inode_vnode(d_inode(dentry)),
 					reply.handle);
 	else if (reply.handle)
-		vmshm_command_detach(vdev, reply.handle);
+		vmshm_request_detach(vdev, reply.handle);
 	return err;
 }
 
@@ -347,7 +347,7 @@ static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return err;
-	err = vmshm_command_unlink(vdev, name);
+	err = vmshm_request_unlink(vdev, name);
 	if (!err)
 		vmshm_fs_inode_unnamed(d_inode(dentry));
 	return err;

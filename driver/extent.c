@@ -97,7 +97,7 @@ static void vmshm_extent_detach(struct vmshm_extent *extent)
 	int err;
 
 	vmshm_extent_forget(extent);
-	err = vmshm_command_detach(vdev, extent->handle);
+	err = vmshm_request_detach(vdev, extent->handle);
 	vmshm_extent_detached(extent, err);
 }
 
@@ -156,7 +156,7 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 	struct vmshm_reply reply;
 	int err;
 
-	err = vmshm_command_attach(vdev, name, handle, &extent->range, &reply);
+	err = vmshm_request_attach(vdev, name, handle, &extent->range, &reply);
 	if (err) {
 		vmshm_extent_free(extent);
 		return err;

@@ -98,8 +98,8 @@ static int vmshm_futex_wait_at(struct vmshm_mmap_word *where, u32 __user *uaddr,
 					 CLOCK_REALTIME :
 					 CLOCK_MONOTONIC;
 	}
-	err = vmshm_wait(where->vnode->vdev, where->vnode, where->offset, val,
-			 &deadline);
+	err = vmshm_wait_on(where->vnode->vdev, where->vnode, where->offset,
+			    val, &deadline);
 	if (err == -ERESTARTSYS && abs_time)
 		return vmshm_futex_set_restart(uaddr, flags, val, *abs_time,
 					       bitset);

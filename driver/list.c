@@ -96,7 +96,7 @@ static int vmshm_fs_list_read(struct vmshm_dev *vdev,
 
 	vmshm_fs_list_forget(list);
 	list->recent = vmshm_recent_new(vdev);
-	err = vmshm_command_list(vdev, &vmshm_fs_list_ops, list);
+	err = vmshm_request_list(vdev, &vmshm_fs_list_ops, list);
 	vmshm_recent_publish(vdev, list->recent);
 	list->recent = NULL;
 	list->read = !err;

@@ -162,7 +162,7 @@ static int vmshm_mailbox_wait(struct vmshm_dev *vdev, unsigned int n, u32 epoch)
 }
 
 /* Executes what is in the mailbox. */
-static int vmshm_mailbox_submit(struct vmshm_dev *vdev, unsigned int n)
+static int vmshm_mailbox_invoke(struct vmshm_dev *vdev, unsigned int n)
 {
 	u32 epoch = readl(vdev->regs + VMSHM_MEM_EPOCH);
 	u32 status;
@@ -220,7 +220,7 @@ int vmshm_mailbox_execute(struct vmshm_dev *vdev,
 	err = vmshm_mailbox_put_names(box, rq);
 	if (!err) {
 		vmshm_mailbox_put_request(vdev, n, rq);
-		err = vmshm_mailbox_submit(vdev, n);
+		err = vmshm_mailbox_invoke(vdev, n);
 	}
 	if (!err && reply) {
 		reply->handle = readl(box + VMSHM_MB_RES_HANDLE);
@@ -276,7 +276,7 @@ static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 
 	do {
 		vmshm_mailbox_put_request(vdev, n, &rq);
-		err = vmshm_mailbox_submit(vdev, n);
+		err = vmshm_mailbox_invoke(vdev, n);
 		if (err)
 			return err;
 		memcpy_fromio(data, box + VMSHM_MB_DATA, size);

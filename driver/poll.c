@@ -11,7 +11,7 @@
 #include "vmshm.h"
 #include "word.h"
 
-static int vmshm_poll_arm(struct vmshm_word_file *wfile,
+static int vmshm_poll_set(struct vmshm_word_file *wfile,
 			  struct vmshm_word *word, u32 expected)
 {
 	struct vmshm_slots *slots = wfile->vdev->slots;
@@ -76,7 +76,7 @@ int vmshm_poll_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 	vmshm_poll_set_ready(wfile, ready);
 	if (ready)
 		return 0;
-	err = vmshm_poll_arm(wfile, word, expected);
+	err = vmshm_poll_set(wfile, word, expected);
 	wfile->armed = !err;
 	return err;
 }

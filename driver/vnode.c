@@ -55,7 +55,7 @@ static void vmshm_vnode_free(struct vmshm_vnode *vnode)
 	struct vmshm_dev *vdev = vnode->vdev;
 
 	if (vnode->handle)
-		vmshm_command_detach(vdev, vnode->handle);
+		vmshm_request_detach(vdev, vnode->handle);
 	iput(vnode->inode);
 	mutex_destroy(&vnode->lock);
 	kfree(vnode);
@@ -316,11 +316,11 @@ int vmshm_vnode_get_handle(struct vmshm_vnode *vnode)
 	lockdep_assert_held(&vnode->lock);
 	if (vnode->handle)
 		return 0;
-	err = vmshm_command_get_handle(vdev, vnode->name,
+	err = vmshm_request_get_handle(vdev, vnode->name,
 				       vmshm_vnode_any_handle(vnode),
 				       vnode->readonly, &reply);
 	if (!err && reply.st.ident != vnode->ident)
-		err = vmshm_command_detach(vdev, reply.handle) ?: -ESTALE;
+		err = vmshm_request_detach(vdev, reply.handle) ?: -ESTALE;
 	if (err)
 		return err;
 	vnode->handle = reply.handle;
@@ -348,7 +348,7 @@ void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle)
 	}
 	mutex_unlock(&vnode->lock);
 	if (handle)
-		vmshm_command_detach(vnode->vdev, handle);
+		vmshm_request_detach(vnode->vdev, handle);
 }
 
 /**
@@ -362,7 +362,7 @@ void vmshm_vnode_put_handle(struct vmshm_vnode *vnode)
 	lockdep_assert_held(&vnode->lock);
 	if (!vnode->handle)
 		return;
-	vmshm_command_detach(vdev, vnode->handle);
+	vmshm_request_detach(vdev, vnode->handle);
 	vnode->handle = 0;
 }
 
@@ -382,7 +382,7 @@ int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 	lockdep_assert_held(&vnode->lock);
 	if (vnode->gone)
 		return -ENODEV;
-	err = vmshm_command_stat(vdev, vnode->name,
+	err = vmshm_request_stat(vdev, vnode->name,
 				 vmshm_vnode_any_handle(vnode), st);
 	if (!err && st->ident != vnode->ident)
 		err = -ESTALE;
@@ -425,7 +425,7 @@ int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,
 
 	/* vnode->name and the names on the host must not cross. */
 	mutex_lock(&vnode->lock);
-	err = vmshm_command_stat(vdev, name, 0, st);
+	err = vmshm_request_stat(vdev, name, 0, st);
 	if (!err && st->ident != vnode->ident)
 		err = -ESTALE;
 	if (!err)
@@ -451,7 +451,7 @@ int vmshm_vnode_second_name(struct vmshm_vnode *vnode, u32 command,
 	int err;
 
 	mutex_lock(&vnode->lock);
-	err = vmshm_command_second_name(vdev, command, from, to, flags);
+	err = vmshm_request_second_name(vdev, command, from, to, flags);
 	if (!err)
 		strscpy(vnode->name, to, sizeof(vnode->name));
 	mutex_unlock(&vnode->lock);

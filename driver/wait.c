@@ -93,7 +93,7 @@ static bool vmshm_wait_look_perhaps(struct vmshm_word *word, u32 expected,
 }
 
 /**
- * vmshm_wait() - wait until a word is woken, in the guest or on the host
+ * vmshm_wait_on() - wait until a word is woken, in the guest or on the host
  * @vdev: the device
  * @vnode: the object, or NULL
  * @offset: of the word; bytes into the object
@@ -102,8 +102,8 @@ static bool vmshm_wait_look_perhaps(struct vmshm_word *word, u32 expected,
  *
  * Return: as vmshm_queue_wait(), or another error as <vmshm/ioctl.h> says.
  */
-int vmshm_wait(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
-	       u32 expected, const struct vmshm_queue_deadline *deadline)
+int vmshm_wait_on(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
+		  u32 expected, const struct vmshm_queue_deadline *deadline)
 {
 	struct vmshm_word word;
 	int err;
@@ -155,7 +155,7 @@ static long vmshm_wait_until(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		.time = deadline,
 	};
 
-	return vmshm_wait(vdev, vnode, offset, expected, &until);
+	return vmshm_wait_on(vdev, vnode, offset, expected, &until);
 }
 
 /**

@@ -12,8 +12,8 @@ struct vmshm_dev;
 struct vmshm_queue_deadline;
 struct vmshm_vnode;
 
-int vmshm_wait(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
-	       u32 expected, const struct vmshm_queue_deadline *deadline);
+int vmshm_wait_on(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
+		  u32 expected, const struct vmshm_queue_deadline *deadline);
 int vmshm_wait_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		    u64 offset, u32 count);
 long vmshm_wait_ioctl(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
