@@ -77,7 +77,7 @@ static void check_counts(const struct counts *before)
 }
 
 /* Ends when an access is a SIGBUS, at the latest. */
-static void touches(const char *name)
+static void touches(const char *name, int ready)
 {
 	int file = words_open(name, O_RDWR);
 	char *p = mmap(NULL, WORDS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -85,16 +85,18 @@ static void touches(const char *name)
 	long at;
 
 	T_ASSERT(p != MAP_FAILED);
+	T_EQ(write(ready, "", 1), 1);
 	for (at = 64;; at = at + 64 < 4096 ? at + 64 : 64)
 		if (t_write_faults(p + at))
 			_exit(0);
 }
 
-static void reads_and_writes(const char *name)
+static void reads_and_writes(const char *name, int ready)
 {
 	int file = words_open(name, O_RDWR);
 	char data[4096];
 
+	T_EQ(write(ready, "", 1), 1);
 	while (pwrite(file, data, sizeof(data), 4096) > 0 &&
 	       pread(file, data, sizeof(data), 4096) > 0)
 		;
@@ -136,15 +138,17 @@ static void use_until(void (*event)(void))
 		if (pid[i])
 			continue;
 		if (i == 0)
-			touches(name);
+			touches(name, ready[1]);
 		else if (i == 1)
-			reads_and_writes(name);
+			reads_and_writes(name, ready[1]);
 		else if (i == 2)
 			waits(name);
 		else
 			holds(name, ready[1]);
 	}
-	T_EQ(read(ready[0], &byte, 1), 1);
+	/* All but the one that waits, which the host sees */
+	for (i = 0; i < 3; i++)
+		T_EQ(read(ready[0], &byte, 1), 1);
 	t_host("waiting %s 0 1", name);
 	event();
 	for (i = 0; i < 3; i++)
