@@ -82,7 +82,7 @@ vm_works() {
 }
 # The QEMU package again, as an update with another build ID
 update_qemu() {
-	local file=/usr/bin/qemu-system-x86_64 id
+	local file=/usr/bin/qemu-system-x86_64 id version
 	mkdir -p /tmp/update
 	cd /tmp/update
 	[ -e ../archive ] || { mkdir ../archive
@@ -96,7 +96,10 @@ update_qemu() {
 	assert data.count(old) == 1
 	open(path, "wb").write(data.replace(old, old[:-1] + last.encode()))
 	END
-	sed -i "s/^Version: .*/&+test$1/" tree/DEBIAN/control
+	# The source is that of the archive's package.
+	version=$(dpkg-query -W -f '${source:Version}' qemu-system-data)
+	sed -i -e "s/^Source: .*/Source: qemu ($version)/" \
+		-e "s/^Version: .*/&+test$1/" tree/DEBIAN/control
 	dpkg-deb -b tree update.deb >/dev/null
 	cd /
 	apt_get --allow-downgrades install /tmp/update/update.deb
