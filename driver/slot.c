@@ -172,7 +172,7 @@ static bool vmshm_slot_is_over_limit(struct vmshm_slots *slots,
 
 /*
  * A free slot of [@first, @end), rather one that has PLACE already, as that
- * saves a write; or -ENOSPC. @from is where to begin.
+ * saves a write; or -ENOSPC.
  */
 static int vmshm_slot_find(struct vmshm_slots *slots, unsigned int first,
 			   unsigned int end, u64 place)
