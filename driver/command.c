@@ -167,17 +167,17 @@ int vmshm_request_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
  * @vdev: the device
  * @name: "/" and the name
  * @mode: permission bits
- * @reply: the new object; and its handle, to be detached, or 0 if the device
- *	gives none
+ * @keep: get a handle as well, if the device gives one
+ * @reply: the new object; and its handle, to be detached, or 0
  *
  * Return: 0; -EEXIST; or as vmshm_request_stat().
  */
 int vmshm_request_create(struct vmshm_dev *vdev, const char *name, u32 mode,
-			 struct vmshm_reply *reply)
+			 bool keep, struct vmshm_reply *reply)
 {
 	struct vmshm_request rq = {
 		.command = VMSHM_CMD_CREATE,
-		.flags = vdev->mailboxes ? VMSHM_RQ_HOLD : 0,
+		.flags = keep && vdev->mailboxes ? VMSHM_RQ_HOLD : 0,
 		.name = name,
 		.mode = mode,
 	};

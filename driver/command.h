@@ -23,7 +23,7 @@ int vmshm_request_detach(struct vmshm_dev *vdev, u32 handle);
 int vmshm_request_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 		       void *arg);
 int vmshm_request_create(struct vmshm_dev *vdev, const char *name, u32 mode,
-			 struct vmshm_reply *reply);
+			 bool keep, struct vmshm_reply *reply);
 int vmshm_request_unlink(struct vmshm_dev *vdev, const char *name);
 int vmshm_request_second_name(struct vmshm_dev *vdev, u32 command,
 			      const char *from, const char *to, u32 flags);

@@ -423,6 +423,18 @@ void vmshm_content_close(struct vmshm_vnode *vnode)
 	mutex_unlock(&vnode->lock);
 }
 
+/**
+ * vmshm_content_detach_unused() - detach a vnode that was not opened
+ * @vnode: a vnode; nothing happens if it has users
+ */
+void vmshm_content_detach_unused(struct vmshm_vnode *vnode)
+{
+	mutex_lock(&vnode->lock);
+	if (!vmshm_content_used(vnode))
+		vmshm_content_detach(vnode);
+	mutex_unlock(&vnode->lock);
+}
+
 /*
  * The object was cut. The device shows other memory beyond the new end, so the
  * extents that reach beyond it are detached; the rest is attached on demand.

@@ -14,6 +14,7 @@ struct vmshm_vnode;
 
 int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write);
 void vmshm_content_close(struct vmshm_vnode *vnode);
+void vmshm_content_detach_unused(struct vmshm_vnode *vnode);
 int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 			 struct vmshm_stat *st);
 int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,

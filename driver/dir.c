@@ -17,6 +17,7 @@
 #include <vmshm/regs.h>
 
 #include "compat.h"
+#include "content.h"
 #include "dir.h"
 #include "file.h"
 #include "inode.h"
@@ -240,9 +241,12 @@ static int vmshm_fs_instantiate(struct inode *dir, struct dentry *dentry,
 	return 0;
 }
 
-/* Makes a new object; -EEXIST if the name is taken. */
+/*
+ * Makes a new object; -EEXIST if the name is taken. With @opened the caller
+ * opens it next, and the vnode keeps a handle for that.
+ */
 static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
-				umode_t mode)
+				umode_t mode, bool opened)
 {
 	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
 	char name[NAME_MAX + 2];
@@ -254,7 +258,7 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return err;
-	err = vmshm_request_create(vdev, name, mode & 0777, &reply);
+	err = vmshm_request_create(vdev, name, mode & 0777, opened, &reply);
 	err = err ?: vmshm_fs_instantiate(dir, dentry, name, &reply.st);
 	if (reply.handle && !err)
 		vmshm_vnode_give_handle(vmshm_fs_inode_vnode(d_inode(dentry)),
@@ -264,7 +268,14 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 	return err;
 }
 
-VMSHM_CREATE(vmshm_fs_create_excl)
+/* For mknod(2) */
+static int vmshm_fs_create_closed(struct inode *dir, struct dentry *dentry,
+				  umode_t mode)
+{
+	return vmshm_fs_create_excl(dir, dentry, mode, false);
+}
+
+VMSHM_CREATE(vmshm_fs_create_closed)
 
 /* What the name is by now; -ENOENT if there is no object. */
 static int vmshm_fs_find(struct inode *dir, struct dentry *dentry)
@@ -291,7 +302,7 @@ static int vmshm_fs_create_or_find(struct inode *dir, struct dentry *dentry,
 	int err;
 
 	do {
-		err = vmshm_fs_create_excl(dir, dentry, mode);
+		err = vmshm_fs_create_excl(dir, dentry, mode, true);
 		if (!err)
 			file->f_mode |= FMODE_CREATED;
 		if (err == -EEXIST && !(flags & O_EXCL))
@@ -312,6 +323,7 @@ static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 				struct file *file, unsigned int flags,
 				umode_t mode)
 {
+	struct vmshm_vnode *vnode;
 	int err;
 
 	if (d_in_lookup(dentry)) {
@@ -335,7 +347,12 @@ static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 		return err;
 	if (!(file->f_mode & FMODE_CREATED))
 		return finish_no_open(file, NULL);
-	return finish_open(file, dentry, NULL);
+	vnode = vmshm_fs_inode_vnode(d_inode(dentry));
+	err = finish_open(file, dentry, NULL);
+	/* The file may not have come to its ->open(). */
+	if (err)
+		vmshm_content_detach_unused(vnode);
+	return err;
 }
 
 static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)

@@ -336,7 +336,7 @@ int vmshm_vnode_get_handle(struct vmshm_vnode *vnode)
  * @handle: a writable handle without an extent; it is the vnode's
  *
  * The handle of a new object can write, whatever the permission bits are. If
- * the object is not opened, the handle stays as long as the vnode.
+ * the object is not opened, vmshm_content_detach_unused() has to follow.
  */
 void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle)
 {

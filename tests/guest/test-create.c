@@ -331,6 +331,49 @@ T_TEST(read_only_for_all_others)
 		       strerror(errno));
 }
 
+/* The device has no descriptor and no mapping for what nobody has open. */
+T_TEST(nothing_is_kept_for_what_is_not_open)
+{
+	enum { FILES = 20 };
+	const char *path[FILES];
+	long before;
+	char tail[16];
+	int i, fd;
+
+	fs_mount(CREATE);
+	before = atol(t_host("descriptors"));
+	for (i = 0; i < FILES; i++) {
+		snprintf(tail, sizeof(tail), "node-%d", i);
+		path[i] = in_shm(fs_none(tail));
+	}
+	for (i = 0; i < FILES; i++)
+		T_EQ(mknod(path[i], S_IFREG | 0600, 0), 0);
+	T_EQ(atol(t_host("descriptors")), before);
+	/* Made known by other calls */
+	for (i = 0; i < FILES; i++) {
+		T_EQ(truncate(path[i], PAGE), 0);
+		T_ERRNO(open(path[i], O_RDWR | O_DIRECT), EINVAL);
+		T_ERRNO(open(path[i], O_RDWR | O_DIRECTORY), ENOTDIR);
+	}
+	T_EQ(atol(t_host("descriptors")), before);
+	for (i = 0; i < FILES; i++)
+		T_EQ(unlink(path[i]), 0);
+	/* The file is created, and then the open fails. */
+	for (i = 0; i < FILES; i++)
+		T_ERRNO(open(path[i], O_CREAT | O_RDWR | O_DIRECT, 0600),
+			EINVAL);
+	T_EQ(atol(t_host("descriptors")), before);
+	/* A name that is replaced, of what was open */
+	for (i = 1; i < FILES; i++) {
+		fd = open(path[i], O_RDWR);
+		T_ASSERT(fd >= 0);
+		T_EQ(rename(path[i - 1], path[i]), 0);
+		close(fd);
+	}
+	T_EQ(unlink(path[FILES - 1]), 0);
+	T_EQ(atol(t_host("descriptors")), before);
+}
+
 T_TEST(fallocate)
 {
 	const char *name = fs_none("a");
