@@ -96,6 +96,21 @@ static long vmshm_ioctl_begin(struct vmshm_word_file *wfile,
 	return err;
 }
 
+/*
+ * Whether a file has the rights that a request needs. A call that compares the
+ * word with a value of the caller tells what the word is, as a read does.
+ */
+static bool vmshm_ioctl_may(struct file *file, unsigned int cmd)
+{
+	fmode_t needed = 0;
+
+	if (cmd == VMSHM_IOC_WAIT || cmd == VMSHM_IOC_POLL)
+		needed = FMODE_READ;
+	else if (cmd == VMSHM_IOC_HOLD)
+		needed = FMODE_READ | FMODE_WRITE;
+	return (file->f_mode & needed) == needed;
+}
+
 /**
  * vmshm_ioctl_dispatch() - an ioctl on words
  * @wfile: of the file
@@ -104,7 +119,8 @@ static long vmshm_ioctl_begin(struct vmshm_word_file *wfile,
  * @cmd: VMSHM_IOC_*
  * @arg: its argument
  *
- * Return: 0 or a negative errno; -ENOTTY for another @cmd.
+ * Return: 0 or a negative errno; -EBADF if the file is not open for what the
+ * request needs; -ENOTTY for another @cmd.
  */
 long vmshm_ioctl_dispatch(struct vmshm_word_file *wfile,
 			  struct vmshm_vnode *vnode, struct file *file,
@@ -112,6 +128,8 @@ long vmshm_ioctl_dispatch(struct vmshm_word_file *wfile,
 {
 	void __user *user = (void __user *)arg;
 
+	if (!vmshm_ioctl_may(file, cmd))
+		return -EBADF;
 	switch (cmd) {
 	case VMSHM_IOC_WAIT:
 		return vmshm_wait_ioctl(wfile->vdev, vnode, user);
@@ -120,8 +138,6 @@ long vmshm_ioctl_dispatch(struct vmshm_word_file *wfile,
 	case VMSHM_IOC_POLL:
 		return vmshm_ioctl_begin(wfile, vnode, user, vmshm_poll_word);
 	case VMSHM_IOC_HOLD:
-		if (!(file->f_mode & FMODE_WRITE))
-			return -EBADF;
 		return vmshm_ioctl_begin(wfile, vnode, user, vmshm_hold_word);
 	default:
 		return -ENOTTY;

@@ -76,6 +76,8 @@ struct vmshm_ioc_wake {
  *	ENXIO		nothing is attached through this file
  *	ENODEV		the device was unplugged or taken from the driver
  *	ENOMEM		the guest has no memory
+ *	EBADF		WAIT: the file is not open for reading. The result tells
+ *			what the word is. WAKE needs no mode.
  * Any number of waiters can sleep. A device has 64 slots for words that are
  * waited for or polled, of which a user other than root gets 32; waiters of one
  * word share a slot if there are few. Beyond that, a wake-up from outside the
@@ -122,7 +124,7 @@ struct vmshm_ioc_word {
  * file holds one word. Errors as for POLL, and
  *	EAGAIN	the word has another value
  *	EBUSY	this file holds a word already
- *	EBADF	the file is not open for writing
+ *	EBADF	the file is not open for reading and writing
  *	ENOSPC	32 words are held through this device, 16 of them by this user
  *		(but root), or the host has no thread left
  */

@@ -11,9 +11,12 @@
 #include <grp.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+
+#include <vmshm/ioctl.h>
 
 #include "t.h"
 
@@ -211,6 +214,41 @@ static void become(uid_t uid, gid_t gid)
 	T_EQ(setgroups(0, NULL), 0);
 	T_EQ(setgid(gid), 0);
 	T_EQ(setuid(uid), 0);
+}
+
+/* A request that compares the word with a value reads it. */
+static void requests_need(int fd, int reads, int writes)
+{
+	struct vmshm_ioc_word word = { .expected = 1 };
+	struct vmshm_ioc_wait wait = { .expected = 1 };
+	struct vmshm_ioc_wake wake = { .count = 1 };
+
+	T_ASSERT(fd >= 0);
+	T_ERRNO(ioctl(fd, VMSHM_IOC_WAIT, &wait), reads ? EAGAIN : EBADF);
+	T_ERRNO(ioctl(fd, VMSHM_IOC_HOLD, &word),
+		reads && writes ? EAGAIN : EBADF);
+	if (reads)
+		T_EQ(ioctl(fd, VMSHM_IOC_POLL, &word), 0);
+	else
+		T_ERRNO(ioctl(fd, VMSHM_IOC_POLL, &word), EBADF);
+	T_EQ(ioctl(fd, VMSHM_IOC_WAKE, &wake), 0);
+	close(fd);
+}
+
+T_TEST(requests_on_words)
+{
+	const char *name = fs_new("a", PAGE);
+	int mode;
+
+	fs_mount(CREATE);
+	for (mode = O_RDONLY; mode <= O_RDWR; mode++) {
+		int node = open("/dev/vmshm0", mode);
+
+		T_EQ(ioctl(node, VMSHM_IOC_ATTACH, name), 0);
+		requests_need(node, mode != O_WRONLY, mode != O_RDONLY);
+		requests_need(open(in_shm(name), mode), mode != O_WRONLY,
+			      mode != O_RDONLY);
+	}
 }
 
 /* Bits and owner are the host's. */
