@@ -6,10 +6,12 @@ QEMU ?= qemu-system-x86_64
 # Guest kernels of the tests, and of `make driver` (see scripts/fetch-kernel)
 KERNELS ?= 6.1 6.12
 KVER ?= 6.1
+# Of Linux guests: tcg or kvm; default: kvm if they run under it here
+ACCEL ?=
 
 PREFIX ?= /usr/local
 
-export QEMU KERNELS
+export QEMU KERNELS ACCEL
 
 help: ## list these commands
 	@echo "VMShm $$(cat VERSION)"
@@ -61,7 +63,7 @@ uninstall: ## what the three commands above installed
 dist: ## build/vmshm-VERSION.tar.gz, the sources
 	@scripts/dist
 
-check: ## all tests
+check: ## all tests (ACCEL=kvm or tcg)
 	@tests/run
 
 check-device: deps-check device ## the device's tests only, in the stock QEMU
@@ -100,7 +102,7 @@ check-model: ## all interleavings of waiting, waking, opening, with spin
 	@scripts/deps model
 	@tests/model/run.py
 
-bench: deps-check device ## performance beside that of peers: table and picture
+bench: deps-check device ## performance beside that of peers (ACCEL=kvm or tcg)
 	@scripts/deps bench
 	@bench/run.py
 

@@ -22,8 +22,11 @@ LIB = os.path.join(os.path.dirname(HERE), "lib")
 sys.path.insert(0, LIB)
 sys.dont_write_bytecode = True
 
+import accel                        # noqa: E402
+import report_file                  # noqa: E402
 import shm                          # noqa: E402
 import tier                         # noqa: E402
+from qemu import ROOT, Lost         # noqa: E402
 from report import Report           # noqa: E402
 
 # Seconds after which a tier is lost
@@ -47,6 +50,8 @@ tier.main("t", lambda report: tier.each(
     report, tier.in_module(globals(), "t")))
 """
 WAIT = "signal.pause()"
+# In two parts, because no file of the project contains such a path
+HOME = "/ho" + "me/"
 
 
 def left(pid):
@@ -185,6 +190,58 @@ def test_names_of_others_are_not_seen():
             shm.Object() as own:
         if shm.names() != sorted([*before, own.name[1:].encode()]):
             return f"it sees {shm.names()}"
+    return None
+
+
+def test_accelerator():
+    """What is chosen, where KVM works and where it does not"""
+    def refused(wanted, why):
+        try:
+            return accel.choose(wanted, lambda: why)
+        except Lost as e:
+            return str(e)
+
+    for wanted, why, result in (("", None, "kvm"), ("", "why", "tcg"),
+                                ("tcg", None, "tcg"), ("kvm", None, "kvm")):
+        if refused(wanted, why) != result:
+            return f"{wanted}, {why}: {refused(wanted, why)}"
+    if "no vmx" not in refused("kvm", "no vmx"):
+        return "ACCEL=kvm is not refused"
+    return None if "tcg or kvm" in refused("xen", None) else "xen is accepted"
+
+
+def test_kvm_needs_a_flag_and_a_node():
+    with tempfile.TemporaryDirectory() as folder:
+        info, node = (os.path.join(folder, n) for n in ("cpuinfo", "kvm"))
+        for flags, exists, works in (
+                ("flags: fpu vmxx", True, False), ("flags: svm", False, False),
+                ("flags: fpu vmx sse", True, True), ("flags: svm", True, True)):
+            with open(info, "w", encoding="ascii") as f:
+                f.write(f"processor: 0\n{flags}\n")
+            path = info if exists else node
+            if (accel.no_kvm(info, path) is None) != works:
+                return f"{flags}, {exists}: {accel.no_kvm(info, path)}"
+    return None
+
+
+def test_report_file():
+    """Parts are replaced one by one; what is private is left out."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "report.txt")
+        report_file.write("make bench", ["rate 1"], path)
+        report_file.write("make check", ["old"], path)
+        report_file.write("make check", [
+            "1 passed, 1 failed", f"FAIL x: {ROOT}/a " + HOME + "somebody/b"], path)
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+    if list(report_file.parts_of(text)) != list(report_file.PARTS):
+        return f"its parts: {list(report_file.parts_of(text))}"
+    for word in ("old", ROOT, "somebody"):
+        if word in text:
+            return f"it has {word}"
+    for word in ("rate 1", "FAIL x: ./a ~/b", "VMShm: ", "QEMU: "):
+        if word not in text:
+            return f"it has no {word}: {text}"
     return None
 
 

@@ -116,7 +116,7 @@ class Qemu:
 
     args      more arguments
     machine   -M
-    accel     -accel
+    accel     -accel; None: args has it
     qtest     the test drives the machine: its processors never start (-S)
               and a qtest server listens. Debian's QEMU has the server, but
               not the accelerator of that name.
@@ -136,7 +136,8 @@ class Qemu:
         self.ended = False
         ours, theirs = socket.socketpair()
         fds, opened = [theirs.fileno()], []
-        command = [*wrap, QEMU, "-M", machine, "-accel", accel,
+        command = [*wrap, QEMU, "-M", machine,
+                   *(["-accel", accel] if accel else []),
                    "-m", str(memory), "-nodefaults", "-display", "none",
                    "-chardev", f"socket,id=qmp0,fd={fds[0]}",
                    "-qmp", "chardev:qmp0"]

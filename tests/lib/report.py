@@ -22,6 +22,7 @@ class Report:
         self.patterns = sys.argv[1:] if patterns is None else list(patterns)
         self.out = sys.stdout if out is None else out
         self.passed = self.failed = self.skipped = 0
+        self.failures = []          # "NAME: why"
         self.lock = threading.Lock()
 
     def wanted(self, name):
@@ -35,6 +36,7 @@ class Report:
     def fail(self, name, why):
         with self.lock:
             self.failed += 1
+            self.failures.append(f"{name}: {' '.join(str(why).split())}")
             self._line("FAIL", RED, name, why)
 
     def skip(self, name, why):
@@ -42,15 +44,16 @@ class Report:
             self.skipped += 1
             self._line("skip", YELLOW, name, why)
 
+    def total(self):
+        text = f"{self.passed} passed, {self.failed} failed"
+        return f"{text}, {self.skipped} skipped" if self.skipped else text
+
     def finish(self):
         """Print the total; the result is the exit code of the program.
 
         Patterns that match no test are a failure: a typing error must
         not look like a pass."""
-        total = f"{self.passed} passed, {self.failed} failed"
-        if self.skipped:
-            total += f", {self.skipped} skipped"
-        print(total, file=self.out, flush=True)
+        print(self.total(), file=self.out, flush=True)
         if not (self.passed or self.failed or self.skipped):
             return 1
         return 1 if self.failed else 0

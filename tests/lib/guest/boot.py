@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 
+import accel
 from qemu import ROOT, Lost, Qemu
 
 from .host import Host, OtherHost
@@ -19,11 +20,6 @@ from .program import DEFAULT_QEMU
 # objects have an effect
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 DISK = 16 << 20
-
-# erms: its "rep movsb" is emulated byte by byte, which is slow.
-# cx16: QEMU 7.2 computes the flags of cmpxchg16b from stale state. Current
-# kernels use it inline, and every third boot dies of the wrong EFLAGS.
-CPU = "max,-erms,-cx16"
 
 # The maximum number of boots of a guest; see Guest.boot()
 BOOTS = 3
@@ -141,7 +137,7 @@ class Guest:
             qemu_args = qemu_args.replace("@PREFIX@", self.prefix[1:])
             listener.bind(os.path.join(folder, "channel"))
             listener.listen(1)
-            with Qemu("-cpu", CPU, "-smp", "2", "-no-reboot",
+            with Qemu(*accel.ARGS[accel.choose()], "-smp", "2", "-no-reboot",
                       "-chardev", f"file,id=console,path={self.log}",
                       "-serial", "chardev:console",
                       "-chardev", "socket,id=channel,"
@@ -163,7 +159,7 @@ class Guest:
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
                       "panic=-1 panic_on_warn=1 no_timer_check",
                       *shlex.split(qemu_args),
-                      machine="q35", accel="tcg,thread=multi", qtest=False,
+                      machine="q35", accel=None, qtest=False,
                       memory=self.kernel.memory, wrap=() if os.geteuid() else
                       WITHOUT_OVERRIDE) as vm:
                 self.vm = vm
