@@ -57,6 +57,7 @@ void vmshm_attachments_init(VMShmAttachments *t, char *scope, QEMUBHFunc *loss,
     t->by_handle = g_hash_table_new_full(NULL, NULL, NULL, attachment_free);
     t->by_place = g_tree_new_full(compare_places, NULL, NULL, NULL);
     t->loss_bh = qemu_bh_new(loss, opaque);
+    QTAILQ_INIT(&t->temporaries);
     vmshm_window_lock();
     QLIST_INSERT_HEAD(&tables, t, next);
     vmshm_window_unlock();
@@ -344,19 +345,29 @@ static bool same_object(const struct stat *one, const struct stat *other)
     return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
 }
 
+/* The bytes of a nameless object that was not @seen before, or 0 */
+static uint64_t nameless_bytes(const struct stat *st, GHashTable *seen)
+{
+    uint64_t ino = st->st_ino;      /* they are all of one file system */
+
+    return !st->st_nlink &&
+           g_hash_table_add(seen, g_memdup2(&ino, sizeof(ino)))
+           ? st->st_size : 0;
+}
+
 /* Adds the nameless objects of @t to those that were @seen: their bytes. */
 static uint64_t add_nameless(VMShmAttachments *t, GHashTable *seen,
                              const struct stat *wanted, bool *held)
 {
+    VMShmTemporary *one;
     GHashTableIter iter;
     gpointer value;
     uint64_t bytes = 0;
+    struct stat st;
 
     g_hash_table_iter_init(&iter, t->by_handle);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         VMShmAttachment *a = value;
-        struct stat st;
-        uint64_t ino;
 
         if (fstat(a->fd, &st) < 0) {
             continue;
@@ -364,10 +375,11 @@ static uint64_t add_nameless(VMShmAttachments *t, GHashTable *seen,
         if (wanted && same_object(&st, wanted)) {
             *held = true;
         }
-        ino = st.st_ino;    /* they are all of one file system */
-        if (!st.st_nlink &&
-            g_hash_table_add(seen, g_memdup2(&ino, sizeof(ino)))) {
-            bytes = vmshm_attachments_sum(bytes, st.st_size);
+        bytes = vmshm_attachments_sum(bytes, nameless_bytes(&st, seen));
+    }
+    QTAILQ_FOREACH(one, &t->temporaries, entry) {
+        if (fstat(one->fd, &st) == 0) {
+            bytes = vmshm_attachments_sum(bytes, nameless_bytes(&st, seen));
         }
     }
     return bytes;

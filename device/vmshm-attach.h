@@ -9,6 +9,7 @@
 #include "vmshm-compat.h"
 #include "qemu/queue.h"
 #include "vmshm-policy.h"
+#include "vmshm-temporary.h"
 #include "vmshm-window.h"
 
 /* Bits for what happened to the memory of an attachment; see vmshm-loss.h */
@@ -51,6 +52,7 @@ typedef struct VMShmAttachments {
     uint32_t last_handle;
     uint64_t bytes;             /* mapped by all of them */
     Error *migration_blocker;   /* not NULL while there are any */
+    VMShmTemporaries temporaries;   /* nameless as well */
 } VMShmAttachments;
 
 /*
@@ -93,9 +95,9 @@ int vmshm_attachments_remove_all(VMShmAttachments *t);
 uint64_t vmshm_attachments_sum(uint64_t one, uint64_t other);
 
 /*
- * Bytes of the objects that have no name any more and that devices of the same
- * scope have attached, each once. If @st is not NULL, *@held tells whether its
- * object is attached by one of them.
+ * Bytes of the objects that have no name (any more) and that devices of the
+ * same scope have attached or keep as temporaries, each once. If @st is not
+ * NULL, *@held tells whether its object is attached by one of them.
  */
 uint64_t vmshm_attachments_nameless(VMShmAttachments *t, const struct stat *st,
                                     bool *held);

@@ -261,6 +261,7 @@ int vmshm_release(VMShmState *s)
     }
     vmshm_futex_settle(s->futex);
     ret = vmshm_attachments_remove_all(&s->attachments);
+    vmshm_temporaries_remove_all(&s->attachments.temporaries);
     g_clear_pointer(&s->list, g_ptr_array_unref);
     if (ret == 0) {
         s->open_handle = 0;

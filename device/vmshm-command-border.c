@@ -26,10 +26,8 @@ bool vmshm_command_flags(VMShmJob *job, uint32_t allowed, const char *what)
     return true;
 }
 
-static int check_name(VMShmJob *job, unsigned at, int denied, char **name,
-                      char **host_name)
+static int take_name(VMShmJob *job, unsigned at, char **name)
 {
-    VMShmPolicy *p = &job->s->policy;
     const uint8_t *raw = job->request.names + at;
     size_t size = VMSHM_NAME_SIZE - at;
     int ret = vmshm_host_name_check(raw, size);
@@ -37,31 +35,87 @@ static int check_name(VMShmJob *job, unsigned at, int denied, char **name,
     if (ret < 0) {
         g_autofree char *shown = g_strndup((const char *)raw, size);
 
-        return vmshm_policy_refuse(p, VMSHM_REFUSED_NAME, shown, ret);
+        return vmshm_policy_refuse(&job->s->policy, VMSHM_REFUSED_NAME, shown,
+                                   ret);
     }
     *name = g_strdup((const char *)raw);
-    *host_name = vmshm_policy_host_name(p, *name);
+    return 0;
+}
+
+/* A C library looks whether its temporary name is free: no refusal. */
+static bool is_look_for_temporary(VMShmJob *job, const char *name)
+{
+    return job->request.command == VMSHM_CMD_STAT &&
+           vmshm_policy_is_temporary(&job->s->policy, name);
+}
+
+static int check_name(VMShmJob *job, const char *name, int denied,
+                      char **host_name)
+{
+    VMShmPolicy *p = &job->s->policy;
+    int ret;
+
+    *host_name = vmshm_policy_host_name(p, name);
     if (!*host_name) {
-        return vmshm_policy_refuse(p, VMSHM_REFUSED_POLICY, *name, denied);
+        return is_look_for_temporary(job, name)
+               ? denied
+               : vmshm_policy_refuse(p, VMSHM_REFUSED_POLICY, name, denied);
     }
     /* With a prefix it may have become something else. */
     ret = vmshm_host_name_check((uint8_t *)*host_name, strlen(*host_name) + 1);
     if (ret < 0) {
-        return vmshm_policy_refuse(p, VMSHM_REFUSED_NAME, *name, ret);
+        return vmshm_policy_refuse(p, VMSHM_REFUSED_NAME, name, ret);
+    }
+    return 0;
+}
+
+/* The temporary of job->name, if there is one */
+static int take_temporary(VMShmJob *job)
+{
+    VMShmTemporary *one;
+
+    one = vmshm_temporaries_find(&job->s->attachments.temporaries, job->name);
+    if (one) {
+        job->temporary = fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
+        return job->temporary < 0 ? -errno : 0;
     }
     return 0;
 }
 
 bool vmshm_command_name(VMShmJob *job, int denied)
 {
-    job->ret = check_name(job, 0, denied, &job->name, &job->host_name);
+    job->ret = take_name(job, 0, &job->name) ?: take_temporary(job);
+    if (job->ret == 0 && job->temporary < 0) {
+        job->ret = check_name(job, job->name, denied, &job->host_name);
+    }
+    return job->ret == 0;
+}
+
+bool vmshm_command_new_name(VMShmJob *job)
+{
+    VMShmPolicy *p = &job->s->policy;
+
+    job->ret = take_name(job, 0, &job->name);
+    if (job->ret < 0) {
+        return false;
+    }
+    job->is_temporary = vmshm_policy_is_temporary(p, job->name);
+    if (!job->is_temporary) {
+        job->ret = check_name(job, job->name, -EACCES, &job->host_name);
+    } else if (vmshm_temporaries_find(&job->s->attachments.temporaries,
+                                      job->name)) {
+        job->ret = -EEXIST;
+    } else {
+        /* NULL if the guest may not know of what is there */
+        job->host_name = vmshm_policy_host_name(p, job->name);
+    }
     return job->ret == 0;
 }
 
 bool vmshm_command_second(VMShmJob *job, int denied)
 {
-    job->ret = check_name(job, VMSHM_NAME_SECOND, denied, &job->second,
-                          &job->host_second);
+    job->ret = take_name(job, VMSHM_NAME_SECOND, &job->second) ?:
+               check_name(job, job->second, denied, &job->host_second);
     return job->ret == 0;
 }
 
@@ -110,6 +164,16 @@ void vmshm_command_open_named(VMShmJob *job, bool readonly,
         return;
     }
     job->readonly = readonly;
+    if (job->temporary >= 0) {
+        job->fd = job->temporary;
+        job->temporary = -1;
+        if (fstat(job->fd, &job->st) < 0) {
+            job->ret = -errno;
+        } else {
+            then(job);
+        }
+        return;
+    }
     fd = vmshm_host_open_cached(job->s->dir, job->host_name, readonly,
                                 &job->st);
     if (fd >= 0) {

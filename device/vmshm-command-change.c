@@ -81,8 +81,11 @@ static void create_work(VMShmJob *job)
     if (job->ret < 0) {
         return;
     }
-    fd = vmshm_host_create(job->s->dir, job->host_name, job->request.mode,
-                           &job->st);
+    fd = job->is_temporary
+         ? vmshm_host_create_nameless(job->s->dir, job->host_name,
+                                      job->request.mode, &job->st)
+         : vmshm_host_create(job->s->dir, job->host_name, job->request.mode,
+                             &job->st);
     if (fd < 0) {
         vmshm_command_host_failed(job, fd);
     } else {
@@ -90,7 +93,7 @@ static void create_work(VMShmJob *job)
     }
 }
 
-static void created(VMShmJob *job)
+static void created_named(VMShmJob *job)
 {
     if (!(job->request.flags & VMSHM_RQ_HOLD)) {
         vmshm_command_set_attr(job);
@@ -102,6 +105,25 @@ static void created(VMShmJob *job)
     }
 }
 
+static void created_temporary(VMShmJob *job)
+{
+    VMShmTemporaries *t = &job->s->attachments.temporaries;
+    g_autofree char *name = g_strdup(job->name);
+
+    job->ret = vmshm_temporaries_add(t, name, job->fd);
+    if (job->ret < 0) {
+        return;
+    }
+    if (!(job->request.flags & VMSHM_RQ_HOLD)) {
+        vmshm_command_set_attr(job);
+        return;
+    }
+    vmshm_command_add_hold(job, false);
+    if (job->ret < 0) {
+        vmshm_temporaries_remove(t, vmshm_temporaries_find(t, name));
+    }
+}
+
 void vmshm_command_create(VMShmJob *job)
 {
     VMShmRequest *rq = &job->request;
@@ -109,7 +131,7 @@ void vmshm_command_create(VMShmJob *job)
     if (!may_change(job, "create") ||
         (job->mailbox &&
          !vmshm_command_flags(job, VMSHM_RQ_HOLD, "create: flags")) ||
-        !vmshm_command_name(job, -EACCES)) {
+        !vmshm_command_new_name(job)) {
         return;
     }
     if (rq->mode & ~0777) {
@@ -120,7 +142,7 @@ void vmshm_command_create(VMShmJob *job)
         job->ret = vmshm_command_check_limits(job, 0);
     }
     job->work = create_work;
-    job->then = created;
+    job->then = job->is_temporary ? created_temporary : created_named;
 }
 
 static void unlink_work(VMShmJob *job)
@@ -207,9 +229,21 @@ static void take_name(VMShmJob *job, void (*may)(VMShmJob *job),
     }
 }
 
+static void unlink_temporary(VMShmJob *job)
+{
+    VMShmTemporaries *t = &job->s->attachments.temporaries;
+
+    vmshm_temporaries_remove(t, vmshm_temporaries_find(t, job->name));
+}
+
 void vmshm_command_unlink(VMShmJob *job)
 {
-    if (may_change(job, "unlink") && vmshm_command_name(job, -ENOENT)) {
+    if (!may_change(job, "unlink") || !vmshm_command_name(job, -ENOENT)) {
+        return;
+    }
+    if (job->temporary >= 0) {
+        unlink_temporary(job);
+    } else {
         take_name(job, may_unlink, unlink_work);
     }
 }
@@ -222,7 +256,9 @@ static void link_work(VMShmJob *job)
     if (job->ret < 0) {
         return;
     }
-    ret = vmshm_host_link(job->s->dir, job->host_name, job->host_second);
+    ret = job->temporary >= 0
+          ? vmshm_host_link_fd(job->s->dir, job->temporary, job->host_second)
+          : vmshm_host_link(job->s->dir, job->host_name, job->host_second);
     if (ret < 0) {
         vmshm_command_host_failed(job, ret);
     }
@@ -238,7 +274,12 @@ void vmshm_command_second_name(VMShmJob *job)
                             rename ? "rename: flags" : "link: flags") &&
         vmshm_command_name(job, -ENOENT) &&
         vmshm_command_second(job, -EACCES)) {
-        if (rename) {
+        if (rename && job->temporary >= 0) {
+            /* No C library does, and it would have to be checked like LINK. */
+            job->ret = vmshm_policy_refuse(&job->s->policy,
+                                           VMSHM_REFUSED_POLICY, job->name,
+                                           -EACCES);
+        } else if (rename) {
             take_name(job, may_rename, rename_work);
         } else {
             job->work = link_work;
@@ -367,6 +408,10 @@ static void setattr_work(VMShmJob *job)
                                  { .tv_nsec = UTIME_OMIT } };
     int ret = 0;
 
+    if (job->temporary >= 0) {
+        job->fd = job->temporary;
+        job->temporary = -1;
+    }
     if (job->fd < 0) {
         ret = vmshm_host_open_path(job->s->dir, job->host_name, &job->st);
         if (ret < 0) {

@@ -126,6 +126,26 @@ int vmshm_host_create(int dir, const char *name, uint32_t mode,
     return fd;
 }
 
+int vmshm_host_create_nameless(int dir, const char *name, uint32_t mode,
+                               struct stat *st)
+{
+    int fd, err;
+
+    if (name && fstatat(dir, name + 1, st, AT_SYMLINK_NOFOLLOW) == 0) {
+        return -EEXIST;
+    }
+    fd = openat(dir, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, mode & 0777);
+    if (fd < 0) {
+        return -errno;
+    }
+    if (fchmod(fd, mode & 0777) < 0 || fstat(fd, st) < 0) {
+        err = -errno;
+        close(fd);
+        return err;
+    }
+    return fd;
+}
+
 /*
  * 0 if @name is an object; a link or a directory is none of ours. Its names
  * are the directory's, so its own permissions do not matter.
@@ -179,6 +199,14 @@ int vmshm_host_link(int dir, const char *from, const char *to)
         return ret;
     }
     return linkat(dir, from + 1, dir, to + 1, 0) < 0 ? -errno : 0;
+}
+
+int vmshm_host_link_fd(int dir, int fd, const char *to)
+{
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+
+    return linkat(AT_FDCWD, path, dir, to + 1, AT_SYMLINK_FOLLOW) < 0 ? -errno
+                                                                      : 0;
 }
 
 /* The finalizer of splitmix64: a bijection that spreads every bit. */

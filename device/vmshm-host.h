@@ -72,6 +72,14 @@ int vmshm_host_attr(int dir, const char *name, VMShmAttr *attr);
 int vmshm_host_create(int dir, const char *name, uint32_t mode,
                       struct stat *st);
 
+/*
+ * The same for an object without a name, which vmshm_host_link_fd() can give
+ * it; -EEXIST if @name is taken (it can be NULL), -EOPNOTSUPP if the file
+ * system does not support O_TMPFILE.
+ */
+int vmshm_host_create_nameless(int dir, const char *name, uint32_t mode,
+                               struct stat *st);
+
 /* The name goes, the object stays for those who use it; 0 or -errno. */
 int vmshm_host_unlink(int dir, const char *name);
 
@@ -81,6 +89,9 @@ int vmshm_host_rename(int dir, const char *from, const char *to,
 
 /* A second name; -EEXIST when @to is taken; 0 or -errno. */
 int vmshm_host_link(int dir, const char *from, const char *to);
+
+/* The same for an open object; -ENOENT if it has lost its last name. */
+int vmshm_host_link_fd(int dir, int fd, const char *to);
 
 /*
  * A number that is the same for one object as long as it lives, and another

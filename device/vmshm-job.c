@@ -29,6 +29,7 @@ VMShmJob *vmshm_job_new(VMShmState *s)
 
     job->s = s;
     job->fd = -1;
+    job->temporary = -1;
     job->patient = true;
     return job;
 }
@@ -37,6 +38,9 @@ void vmshm_job_free(VMShmJob *job)
 {
     if (job->fd >= 0) {
         vmshm_worker_close(job->fd);
+    }
+    if (job->temporary >= 0) {
+        vmshm_worker_close(job->temporary);
     }
     g_clear_pointer(&job->list, g_ptr_array_unref);
     g_clear_pointer(&job->result.data, g_byte_array_unref);

@@ -37,7 +37,9 @@ struct VMShmJob {
     bool patient;                   /* the guest's CPU waits a moment for it */
     bool readonly;                  /* how the object is opened */
     char *name;                     /* as the guest calls it */
-    char *host_name;
+    char *host_name;                /* NULL for a temporary */
+    int temporary;                  /* what the name is of, if so; or -1 */
+    bool is_temporary;              /* CREATE: of a semaphore */
     char *second;
     char *host_second;
     int fd;                         /* of the object, or -1 */

@@ -78,36 +78,131 @@ static bool matches_any(const char *patterns, const char *name)
     return false;
 }
 
+/* What glibc puts before the name of a semaphore, behind the '/' */
+#define SEM "sem."
+
+/* The name of the semaphore that an object (no '/') has; NULL: it has none */
+static const char *semaphore(const char *object)
+{
+    return g_str_has_prefix(object, SEM) && object[strlen(SEM)]
+           ? object + strlen(SEM) : NULL;
+}
+
+static bool allows(const char *patterns, const char *name)
+{
+    g_auto(GStrv) list = g_strsplit(patterns, ":", -1);
+    const char *sem = semaphore(name + 1);
+    g_autofree char *short_name = sem ? g_strconcat("/", sem, NULL) : NULL;
+    size_t i;
+
+    for (i = 0; list[i]; i++) {
+        /* A pattern can be of semaphores only. */
+        bool whole = !sem || g_str_has_prefix(list[i], "/" SEM);
+
+        if (fnmatch(list[i], whole ? name : short_name, FNM_NOESCAPE) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* With or without "sem.": a pattern that was for all names stays so. */
+static bool denies(const char *patterns, const char *name)
+{
+    const char *sem = semaphore(name + 1);
+    g_autofree char *short_name = sem ? g_strconcat("/", sem, NULL) : NULL;
+
+    return matches_any(patterns, name) ||
+           (sem && matches_any(patterns, short_name));
+}
+
 static bool may_know(const VMShmPolicy *p, const char *name)
 {
-    return (!p->allow || matches_any(p->allow, name)) &&
-           (!p->deny || !matches_any(p->deny, name));
+    return (!p->allow || allows(p->allow, name)) &&
+           (!p->deny || !denies(p->deny, name));
+}
+
+/* What follows the prefix in a name (no '/') of the host, or NULL */
+static const char *without_prefix(const VMShmPolicy *p, const char *name)
+{
+    const char *prefix = p->prefix ?: "";
+
+    return name && g_str_has_prefix(name, prefix) ? name + strlen(prefix)
+                                                  : NULL;
+}
+
+/*
+ * The name of a semaphore of the guest for an entry of the host, or NULL. An
+ * entry that can be read as a semaphore is none of another name: with a prefix
+ * such as "s", "/sem.x" and "/em.sx" would otherwise be the same object.
+ */
+static const char *guest_semaphore(const VMShmPolicy *p, const char *entry)
+{
+    const char *sem = without_prefix(p, semaphore(entry));
+
+    return sem && *sem ? sem : NULL;
 }
 
 char *vmshm_policy_host_name(const VMShmPolicy *p, const char *name)
 {
+    const char *sem = semaphore(name + 1);
+    g_autofree char *host = NULL;
+
     if (!may_know(p, name)) {
         return NULL;
     }
-    return g_strconcat("/", p->prefix ?: "", name + 1, NULL);
+    host = g_strconcat(sem ? "/" SEM : "/", p->prefix ?: "", sem ?: name + 1,
+                       NULL);
+    if (!sem && guest_semaphore(p, host + 1)) {
+        return NULL;
+    }
+    return g_steal_pointer(&host);
 }
 
 char *vmshm_policy_guest_name(const VMShmPolicy *p, const char *entry)
 {
+    const char *sem = guest_semaphore(p, entry);
+    const char *plain = sem ? NULL : without_prefix(p, entry);
     g_autofree char *name = NULL;
 
-    if (p->prefix) {
-        if (!g_str_has_prefix(entry, p->prefix)) {
-            return NULL;
-        }
-        entry += strlen(p->prefix);
+    if (!sem && (!plain || semaphore(plain))) {
+        return NULL;
     }
-    name = g_strconcat("/", entry, NULL);
+    name = g_strconcat(sem ? "/" SEM : "/", sem ?: plain, NULL);
     if (vmshm_host_name_check((uint8_t *)name, strlen(name) + 1) < 0 ||
         !may_know(p, name)) {
         return NULL;
     }
     return g_steal_pointer(&name);
+}
+
+/* glibc: "sem." and six letters or digits */
+static bool is_glibc_temporary(const char *name)
+{
+    const char *sem = semaphore(name + 1);
+
+    return sem && strlen(sem) == 6 &&
+           strspn(sem, "abcdefghijklmnopqrstuvwxyz"
+                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == 6;
+}
+
+/* musl: "tmp-" and a number of nanoseconds */
+static bool is_musl_temporary(const char *name)
+{
+    const char *number = name + strlen("/tmp-");
+    size_t digits;
+
+    if (!g_str_has_prefix(name, "/tmp-")) {
+        return false;
+    }
+    digits = strspn(number, "0123456789");
+    return digits >= 1 && digits <= 9 && !number[digits];
+}
+
+bool vmshm_policy_is_temporary(const VMShmPolicy *p, const char *name)
+{
+    return p->create && (is_glibc_temporary(name) ||
+                         (is_musl_temporary(name) && !may_know(p, name)));
 }
 
 const char *vmshm_policy_refusal_name(VMShmRefusal kind)

@@ -21,7 +21,8 @@ typedef struct VMShmPolicy {
     /* properties */
     char *allow;            /* patterns, ':' between them; NULL allows all */
     char *deny;             /* patterns, ':' between them; NULL denies none */
-    char *prefix;           /* the guest's "/x" is the host's "/<prefix>x" */
+    /* The guest's "/x" is "/<prefix>x" and its "/sem.x" "/sem.<prefix>x". */
+    char *prefix;
     bool readonly;
     bool create;
     uint32_t max_objects;   /* attached at one time */
@@ -52,6 +53,12 @@ char *vmshm_policy_host_name(const VMShmPolicy *p, const char *name);
  * if it may know of it, else NULL. The caller frees it.
  */
 char *vmshm_policy_guest_name(const VMShmPolicy *p, const char *entry);
+
+/*
+ * Whether the object that is created as @name (checked as above) is one that
+ * sem_open() of a C library makes before it links it; see vmshm-temporary.h.
+ */
+bool vmshm_policy_is_temporary(const VMShmPolicy *p, const char *name);
 
 /*
  * Counts a refusal and, within limits that a guest cannot exceed, logs it.

@@ -26,8 +26,9 @@ class Store:
         for name in list(self.objects):
             self.remove(name)
         # What the guest made
-        for left in glob.glob(f"{FOLDER}/{self.prefix}*"):
-            os.unlink(left)
+        for start in (self.prefix, "sem." + self.prefix):
+            for left in glob.glob(f"{FOLDER}/{start}*"):
+                os.unlink(left)
 
     def host(self, name):
         return b"/" + self.prefix.encode() + name[1:]

@@ -1,0 +1,69 @@
+/*
+ * VMShm: the files that sem_open() of the guest makes before it links them
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qemu/queue.h"
+#include "vmshm-temporary.h"
+#include "vmshm-worker.h"
+
+VMShmTemporary *vmshm_temporaries_find(VMShmTemporaries *t, const char *name)
+{
+    VMShmTemporary *one;
+
+    QTAILQ_FOREACH(one, t, entry) {
+        if (strcmp(one->name, name) == 0) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * A process of the guest that was killed leaves its name. So the oldest one
+ * goes, and no user of the guest can keep the others from making semaphores.
+ */
+static void make_room(VMShmTemporaries *t)
+{
+    VMShmTemporary *one;
+    unsigned count = 0;
+
+    QTAILQ_FOREACH(one, t, entry) {
+        count++;
+    }
+    if (count >= VMSHM_TEMPORARIES_MAX) {
+        vmshm_temporaries_remove(t, QTAILQ_FIRST(t));
+    }
+}
+
+int vmshm_temporaries_add(VMShmTemporaries *t, const char *name, int fd)
+{
+    VMShmTemporary *one;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (own < 0) {
+        return -errno;
+    }
+    make_room(t);
+    one = g_new(VMShmTemporary, 1);
+    one->name = g_strdup(name);
+    one->fd = own;
+    QTAILQ_INSERT_TAIL(t, one, entry);
+    return 0;
+}
+
+void vmshm_temporaries_remove(VMShmTemporaries *t, VMShmTemporary *one)
+{
+    QTAILQ_REMOVE(t, one, entry);
+    vmshm_worker_close(one->fd);
+    g_free(one->name);
+    g_free(one);
+}
+
+void vmshm_temporaries_remove_all(VMShmTemporaries *t)
+{
+    while (!QTAILQ_EMPTY(t)) {
+        vmshm_temporaries_remove(t, QTAILQ_FIRST(t));
+    }
+}
