@@ -90,7 +90,7 @@ check-debug: deps device ## guest tests and more in a kernel with KASAN, lockdep
 ROUNDS ?= 100
 
 check-lifecycle: deps device ## the device goes away while in use (ROUNDS=100)
-	@T_ROUNDS=$(ROUNDS) tests/guest/run.py lifecycle/
+	@T_ROUNDS=$(ROUNDS) tests/guest/run.py lifecycle/ owner/many
 
 check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py

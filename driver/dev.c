@@ -16,6 +16,7 @@
 #include "dev.h"
 #include "extent.h"
 #include "mailbox.h"
+#include "owner.h"
 #include "queue.h"
 #include "recent.h"
 #include "regs.h"
@@ -42,6 +43,7 @@ static void vmshm_dev_release(struct device *dev)
 	iput(vdev->inode);
 	vmshm_recent_exit(vdev);
 	kfree(vdev->mailboxes);
+	vmshm_owners_free(vdev->owners);
 	vmshm_queue_free(vdev->queue);
 	kfree(vdev->slots);
 	vmshm_arena_destroy(vdev->arena);
@@ -72,8 +74,14 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	vdev = kzalloc(sizeof(*vdev), GFP_KERNEL);
 	if (!vdev)
 		return ERR_PTR(-ENOMEM);
+	vdev->owners = vmshm_owners_new();
+	if (!vdev->owners) {
+		kfree(vdev);
+		return ERR_PTR(-ENOMEM);
+	}
 	inode = vmshm_anon_new();
 	if (IS_ERR(inode)) {
+		vmshm_owners_free(vdev->owners);
 		kfree(vdev);
 		return ERR_CAST(inode);
 	}

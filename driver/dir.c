@@ -22,6 +22,7 @@
 #include "file.h"
 #include "inode.h"
 #include "list.h"
+#include "owner.h"
 #include "recent.h"
 #include "command.h"
 #include "vmshm.h"
@@ -223,10 +224,16 @@ const struct dentry_operations vmshm_fs_dentry_ops = {
 /* A name was removed here. */
 static void vmshm_fs_inode_unnamed(struct inode *inode)
 {
+	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
+	bool last;
+
 	spin_lock(&inode->i_lock);
 	if (inode->i_nlink)
 		drop_nlink(inode);
+	last = !inode->i_nlink;
 	spin_unlock(&inode->i_lock);
+	if (last)
+		vmshm_owners_set_idle(vnode->vdev->owners, vnode->ident);
 }
 
 /* What the host has under that name by now, or just after we made it. */
@@ -239,6 +246,26 @@ static int vmshm_fs_instantiate(struct inode *dir, struct dentry *dentry,
 		return PTR_ERR(inode);
 	d_instantiate(dentry, inode);
 	return 0;
+}
+
+/* Has the device make an object that belongs to the user of this task. */
+static int vmshm_fs_create_owned(struct vmshm_dev *vdev, const char *name,
+				 umode_t mode, bool opened,
+				 struct vmshm_reply *reply)
+{
+	struct vmshm_owner *owner = vmshm_owner_new();
+	int err;
+
+	if (!owner)
+		return -ENOMEM;
+	vmshm_owners_begin_create(vdev->owners);
+	err = vmshm_request_create(vdev, name, mode & 0777, opened, reply);
+	if (!err)
+		vmshm_owners_add(vdev->owners, owner, reply->st.ident);
+	vmshm_owners_end_create(vdev->owners);
+	if (err)
+		vmshm_owner_free(owner);
+	return err;
 }
 
 /*
@@ -258,7 +285,7 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return err;
-	err = vmshm_request_create(vdev, name, mode & 0777, opened, &reply);
+	err = vmshm_fs_create_owned(vdev, name, mode, opened, &reply);
 	err = err ?: vmshm_fs_instantiate(dir, dentry, name, &reply.st);
 	if (reply.handle && !err)
 		vmshm_vnode_give_handle(vmshm_fs_inode_vnode(d_inode(dentry)),

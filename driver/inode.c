@@ -8,7 +8,26 @@
 #include "compat.h"
 #include "inode.h"
 #include "command.h"
+#include "owner.h"
+#include "vmshm.h"
 #include "vnode.h"
+
+/* Owner and group: of the mount, or the creator here, or the host's. */
+static void vmshm_fs_inode_owner(struct inode *inode,
+				 const struct vmshm_stat *st, kuid_t *uid,
+				 kgid_t *gid)
+{
+	struct vmshm_fs_sb *vsb = vmshm_fs_sb(inode->i_sb);
+
+	if (!vmshm_owners_find(vsb->vdev->owners, st->ident, uid, gid)) {
+		*uid = make_kuid(&init_user_ns, st->uid);
+		*gid = make_kgid(&init_user_ns, st->gid);
+	}
+	if (vsb->has_uid)
+		*uid = vsb->uid;
+	if (vsb->has_gid)
+		*gid = vsb->gid;
+}
 
 /**
  * vmshm_fs_inode_update() - take over what the device reports
@@ -19,14 +38,15 @@ void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
 {
 	struct vmshm_fs_sb *vsb = vmshm_fs_sb(inode->i_sb);
 	struct inode *host = inode->i_mapping->host;
+	kuid_t uid;
+	kgid_t gid;
 
+	vmshm_fs_inode_owner(inode, st, &uid, &gid);
 	spin_lock(&inode->i_lock);
 	/* The host's programs with other rights are not this system's. */
 	inode->i_mode = S_IFREG | (vsb->has_mode ? vsb->mode : st->mode & 0777);
-	inode->i_uid = vsb->has_uid ? vsb->uid :
-				      make_kuid(&init_user_ns, st->uid);
-	inode->i_gid = vsb->has_gid ? vsb->gid :
-				      make_kgid(&init_user_ns, st->gid);
+	inode->i_uid = uid;
+	inode->i_gid = gid;
 	inode->i_blocks = st->blocks;
 	vmshm_compat_inode_set_times(inode, st->mtime);
 	i_size_write(inode, st->size);

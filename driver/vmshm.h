@@ -18,6 +18,7 @@ struct inode;
 struct vmshm_arena;
 struct vmshm_buffer;
 struct vmshm_mailboxes;
+struct vmshm_owners;
 struct vmshm_queue;
 struct vmshm_recent;
 struct vmshm_slots;
@@ -37,6 +38,7 @@ struct vmshm_slots;
  * @mailboxes: or NULL: then commands go through registers
  * @slots: or NULL: then waiting is not supported
  * @queue: waiters of this guest; or NULL, as @slots
+ * @owners: users of this guest that created objects
  * @gone: the PCI function no longer belongs to the driver
  * @buffer: the object that BAR1 shows, or NULL
  * @changes: counts commands of the driver that change objects
@@ -68,6 +70,7 @@ struct vmshm_dev {
 	struct vmshm_mailboxes *mailboxes;
 	struct vmshm_slots *slots;
 	struct vmshm_queue *queue;
+	struct vmshm_owners *owners;
 
 	/** @lock: protects the registers, @gone and @buffer */
 	struct mutex lock;

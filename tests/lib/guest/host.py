@@ -13,7 +13,7 @@ import futex
 import shm
 from qemu import QmpError, die_with_parent
 
-from . import python
+from . import python, semaphore
 from .build import FOLDER
 from .host_rpc import HostRpc
 from .host_tool import HostTool
@@ -200,6 +200,10 @@ class Host(HostRpc, HostTool):
         if done.returncode:
             raise Refused(said)
         return said
+
+    def do_semaphore_post(self, name):
+        self.path(name)
+        return semaphore.post(name)
 
     def do_mkdir(self, name):
         os.mkdir(self.free_path(name))

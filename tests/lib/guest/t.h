@@ -132,6 +132,9 @@ const char *t_name(const char *tail);
  *	hex create|unlink HEX		the same for any name, the prefix
  *					included
  *	python VERB NAME [TEXT]		what shared_memory.py does, on the host
+ *	semaphore_post NAME		opens the named semaphore on the host
+ *					with sem_open(3) and posts it; answers
+ *					the value before
  *	mkdir|mkfifo NAME, symlink NAME TARGET, link NAME NAME
  *	mapped NAME			answers how many mappings of it QEMU has
  *	mapped_all			and of all objects of this run
