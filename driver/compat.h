@@ -176,7 +176,7 @@ static inline void vmshm_compat_page_set_index(struct page *page, pgoff_t index)
  * Older ones take such an entry for a broken one on madvise(MADV_COLD) and
  * MADV_PAGEOUT, and drop it while processors still may use it.
  */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0) && \
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0) && \
 	LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0) && \
 	defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_FS_DAX)
 #define VMSHM_HAS_PMD
@@ -193,30 +193,23 @@ static inline vm_fault_t vmshm_compat_insert_pmd(struct vm_fault *vmf,
 						      PFN_DEV | PFN_MAP),
 				  write);
 }
-
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
-#define vmshm_compat_fault_order enum page_entry_size
-#define VMSHM_FAULT_PMD PE_SIZE_PMD
-#else
-#define vmshm_compat_fault_order unsigned int
-#define VMSHM_FAULT_PMD PMD_ORDER
-#endif
-
-/* What makes the kernel ask for them: it takes us for a DAX device. */
-static inline void vmshm_compat_inode_allow_pmd(struct inode *inode)
-{
-	inode->i_mode = S_IFCHR | 0600;
-	inode->i_flags |= S_DAX;
-}
 #else
 static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 {
 	return false;
 }
+#endif
 
-static inline void vmshm_compat_inode_allow_pmd(struct inode *inode)
-{
-}
+/*
+ * A read or a write may be done without a wait. Otherwise io_uring would first
+ * wait for poll(2), which is about a word.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define VMSHM_COMPAT_FOPS .owner = THIS_MODULE
+#define VMSHM_COMPAT_FMODE_NOWAIT (FMODE_NOWAIT | FMODE_BUF_WASYNC)
+#else
+#define VMSHM_COMPAT_FOPS .owner = THIS_MODULE, .fop_flags = FOP_BUFFER_WASYNC
+#define VMSHM_COMPAT_FMODE_NOWAIT FMODE_NOWAIT
 #endif
 
 /*

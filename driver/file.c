@@ -77,11 +77,8 @@ static int vmshm_fs_file_open(struct inode *inode, struct file *file)
 		return err == -ESTALE || err == -ENOENT ? -EOPENSTALE : err;
 	}
 	file->private_data = wfile;
-	/*
-	 * Memory does not block. Without this flag io_uring would wait for
-	 * poll(2) before it reads, and that is about a word.
-	 */
-	file->f_mode |= FMODE_NOWAIT;
+	/* Memory does not block. */
+	file->f_mode |= VMSHM_COMPAT_FMODE_NOWAIT;
 	return 0;
 }
 
@@ -367,7 +364,7 @@ const struct inode_operations vmshm_fs_file_inode_ops = {
 };
 
 const struct file_operations vmshm_fs_file_ops = {
-	.owner = THIS_MODULE,
+	VMSHM_COMPAT_FOPS,
 	.open = vmshm_fs_file_open,
 	.flush = vmshm_fs_file_flush,
 	.release = vmshm_fs_file_release,

@@ -107,22 +107,6 @@ static vm_fault_t vmshm_mmap_grow(struct vm_fault *vmf,
 	return VM_FAULT_RETRY;
 }
 
-static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
-{
-	struct vmshm_vnode *vnode = vmf->vma->vm_private_data;
-	struct page *page;
-	vm_fault_t ret;
-
-	mutex_lock(&vnode->lock);
-	page = vmshm_content_page(vnode, (u64)vmf->pgoff << PAGE_SHIFT,
-				  vmshm_compat_fault_can_retry(vmf));
-	if (!IS_ERR(page))
-		vmshm_mmap_around(vnode, vmf);
-	ret = vmshm_mmap_finish(vmf, page);
-	mutex_unlock(&vnode->lock);
-	return page == ERR_PTR(-EAGAIN) ? vmshm_mmap_grow(vmf, vnode) : ret;
-}
-
 #ifdef VMSHM_HAS_PMD
 /*
  * The page to begin a huge entry with that maps the object at vmf->address, or
@@ -153,24 +137,63 @@ static struct page *vmshm_mmap_huge_page(struct vmshm_vnode *vnode,
 	return vmshm_extent_huge_page(extent, offset);
 }
 
+/* A huge entry, or VM_FAULT_FALLBACK; the vnode is locked. */
+static vm_fault_t vmshm_mmap_huge(struct vmshm_vnode *vnode,
+				  struct vm_fault *vmf)
+{
+	struct page *page = vmshm_mmap_huge_page(vnode, vmf);
+
+	if (!page)
+		return VM_FAULT_FALLBACK;
+	return vmshm_compat_insert_pmd(vmf, page,
+				       vmf->flags & FAULT_FLAG_WRITE);
+}
+
 static vm_fault_t vmshm_mmap_huge_fault(struct vm_fault *vmf,
-					vmshm_compat_fault_order order)
+					unsigned int order)
 {
 	struct vmshm_vnode *vnode = vmf->vma->vm_private_data;
-	vm_fault_t ret = VM_FAULT_FALLBACK;
-	struct page *page;
+	vm_fault_t ret;
 
-	if (order != VMSHM_FAULT_PMD)
+	if (order != PMD_ORDER)
 		return VM_FAULT_FALLBACK;
 	mutex_lock(&vnode->lock);
-	page = vmshm_mmap_huge_page(vnode, vmf);
-	if (page)
-		ret = vmshm_compat_insert_pmd(vmf, page,
-					      vmf->flags & FAULT_FLAG_WRITE);
+	ret = vmshm_mmap_huge(vnode, vmf);
 	mutex_unlock(&vnode->lock);
 	return ret;
 }
+#else
+static vm_fault_t vmshm_mmap_huge(struct vmshm_vnode *vnode,
+				  struct vm_fault *vmf)
+{
+	return VM_FAULT_FALLBACK;
+}
 #endif
+
+/*
+ * A huge entry is tried here, too: whether the kernel calls ->huge_fault() is
+ * up to its setting of transparent huge pages, which is about its own memory.
+ */
+static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
+{
+	struct vmshm_vnode *vnode = vmf->vma->vm_private_data;
+	struct page *page;
+	vm_fault_t ret;
+
+	mutex_lock(&vnode->lock);
+	page = vmshm_content_page(vnode, (u64)vmf->pgoff << PAGE_SHIFT,
+				  vmshm_compat_fault_can_retry(vmf));
+	ret = IS_ERR(page) ? VM_FAULT_FALLBACK : vmshm_mmap_huge(vnode, vmf);
+	if (ret & VM_FAULT_FALLBACK) {
+		if (!IS_ERR(page))
+			vmshm_mmap_around(vnode, vmf);
+		ret = vmshm_mmap_finish(vmf, page);
+	} else {
+		put_page(page);
+	}
+	mutex_unlock(&vnode->lock);
+	return page == ERR_PTR(-EAGAIN) ? vmshm_mmap_grow(vmf, vnode) : ret;
+}
 
 /*
  * Address spaces that may have mappings of objects, by a hash of their address.

@@ -14,7 +14,6 @@
 #include <asm/syscall.h>
 
 #include "anon.h"
-#include "compat.h"
 #include "extent.h"
 #include "vmshm.h"
 #include "vnode.h"
@@ -42,7 +41,6 @@ static struct vmshm_vnode *vmshm_vnode_new(struct vmshm_dev *vdev,
 	kref_init(&vnode->kref);
 	vnode->ident = ident;
 	vnode->inode = inode;
-	vmshm_compat_inode_allow_pmd(inode);
 	mutex_init(&vnode->lock);
 	INIT_LIST_HEAD(&vnode->extents);
 	xa_init_flags(&vnode->tail, XA_FLAGS_ACCOUNT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Objects of 2 MiB and more: huge pages, and what still has to work on them.
- * Linux before 6.5 and from 6.17 on has no way for this; see driver/compat.h.
+ * Linux before 6.6 and from 6.17 on has no way for this; see driver/compat.h.
  *
  * qemu: files
  */
@@ -57,7 +57,7 @@ static int kernel_has_huge(void)
 
 	T_EQ(uname(&u), 0);
 	T_EQ(sscanf(u.release, "%d.%d", &major, &minor), 2);
-	return major == 6 && minor >= 5 && minor < 17;
+	return major == 6 && minor >= 6 && minor < 17;
 }
 
 T_TEST(mapped_huge_and_write_back)

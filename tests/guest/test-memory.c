@@ -8,6 +8,8 @@
 #define _GNU_SOURCE
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/mempolicy.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -576,6 +578,43 @@ T_TEST(advice)
 		T_EQ(munmap(p, SIZE), 0);
 		T_EQ(munmap(private, SIZE), 0);
 	}
+}
+
+/* What vmshm(5) says cannot be done; none of it may change the object. */
+T_TEST(not_for_such_memory)
+{
+	const char *name = fs_object("a", SIZE, 15);
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int node = 0, status = 0, fd;
+	char *p, *copy;
+	void *page;
+
+	fs_mount(PLAIN);
+	fd = fs_open(name, O_RDWR);
+	p = fs_map_at(fd, 0, SIZE);
+	copy = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	T_ASSERT(copy != MAP_FAILED);
+	T_EQ(t_read_faults(p), 0);
+
+	T_ERRNO(madvise(p, SIZE, MADV_DODUMP), EINVAL);
+	T_ERRNO(madvise(copy, SIZE, MADV_DODUMP), EINVAL);
+	T_EQ(madvise(p, SIZE, MADV_DONTDUMP), 0);
+
+	fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	T_ASSERT(fd >= 0);
+	T_EQ(ioctl(fd, UFFDIO_API, &api), 0);
+	reg.range.start = (uintptr_t)p;
+	reg.range.len = SIZE;
+	T_ERRNO(ioctl(fd, UFFDIO_REGISTER, &reg), EINVAL);
+	reg.range.start = (uintptr_t)copy;
+	T_ERRNO(ioctl(fd, UFFDIO_REGISTER, &reg), EINVAL);
+
+	page = p;
+	T_EQ(syscall(SYS_move_pages, 0, 1, &page, &node, &status,
+		     MPOL_MF_MOVE), 0);
+	T_ASSERT(status < 0);
+	fs_same(name, p, SIZE);
 }
 
 T_TEST(remapped)

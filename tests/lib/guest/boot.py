@@ -157,7 +157,9 @@ class Guest:
                       # no_timer_check: on a busy host the check fails and
                       # ends the boot.
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
-                      "panic=-1 panic_on_warn=1 no_timer_check",
+                      "panic=-1 panic_on_warn=1 no_timer_check "
+                      # The host may stop a processor of a guest for long.
+                      "rcupdate.rcu_cpu_stall_timeout=150",
                       *shlex.split(qemu_args),
                       machine="q35", accel=None, qtest=False,
                       memory=self.kernel.memory, wrap=() if os.geteuid() else
