@@ -35,6 +35,7 @@ typedef struct Slot {
     uint32_t *word;
     uint32_t expected;
     unsigned vector;        /* the interrupt when it fires */
+    bool readonly;          /* its waiter can only read the word */
     uint32_t state;         /* VMSHM_SLOT_IS_* */
     VMShmRobust *hold;        /* while the state is held */
     bool quit;              /* nothing begins any more */
@@ -144,6 +145,13 @@ static bool wait_once(Slot *s)
         if (fires) {
             fire(s);
         }
+        if (ret == 1 && s->readonly) {
+            /*
+             * A waiter that cannot write cannot do what it was woken for. It
+             * is told, and the next in the queue gets the wake-up.
+             */
+            wake(word, 1);
+        }
     } else if (ret == 1) {
         /*
          * The wake-up is too late for its waiter. The current user of the
@@ -221,6 +229,12 @@ static uint32_t *word_at(VMShmFutex *w, uint64_t place)
     return (uint32_t *)(w->arena->host + place);
 }
 
+/* Whether a word is in the read-only span, the second half of the arena */
+static bool is_readonly(VMShmFutex *w, uint64_t place)
+{
+    return place >= w->arena->size / 2;
+}
+
 /* The slot's lock is held. */
 static bool is_free(Slot *s)
 {
@@ -239,6 +253,7 @@ static void arm(Slot *s, uint64_t control)
         start_thread(s);
     }
     s->word = word;
+    s->readonly = is_readonly(s->futex, s->place);
     s->expected = control;
     s->vector = control >> VMSHM_SLOT_VECTOR_SHIFT & 0xff;
     if (!s->started) {
@@ -419,7 +434,7 @@ static void drop(Slot *s)
     uint32_t bit = bit_of(n);
 
     end(s);
-    if (s->state == VMSHM_SLOT_IS_FIRED &&
+    if (s->state == VMSHM_SLOT_IS_FIRED && !s->readonly &&
         qatomic_fetch_and(&s->futex->fired[n / 32], ~bit) & bit) {
         wake(s->word, 1);
     }

@@ -162,6 +162,46 @@ def test_read_only_span():
         dev.until(0, c.SLOT_IS_FIRED, "woken")
 
 
+def test_readers_take_no_wake_up_from_others():
+    """A wake-up of one waiter reaches the host's program behind all the
+    slots of a guest that can only read."""
+    with Object(PAGE) as obj, machine(options=OPTIONS + ",readonly=on") as vm:
+        dev = Waits(vm)
+        dev.attach_ro(obj.name)
+        for n in range(c.SLOTS):
+            dev.arm(n, dev.span, 0)
+        asleep(vm, c.SLOTS)
+        waiter = futex.Waiter(path(obj.name), 0, 0)
+        until(lambda: futex.waiters(path(obj.name), 0) == c.SLOTS + 1,
+              "the program does not wait")
+        equal(futex.wake(path(obj.name), 0, 1), 1, "woken")
+        until(lambda: waiter.done, "the readers have kept the wake-up")
+        equal(waiter.result, 0, "how the program's wait ended")
+        for n in range(c.SLOTS):
+            dev.until(n, c.SLOT_IS_FIRED, "a reader")
+
+
+def test_readers_that_are_reset_pass_nothing_on_twice():
+    with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
+        dev = Waits(vm)
+        dev.attach(obj.name)
+        dev.attach_ro(obj.name)
+        dev.arm(0, dev.span, 0)
+        asleep(vm, 1)
+        equal(futex.wake(path(obj.name), 0, 1), 1, "woken")
+        dev.until(0, c.SLOT_IS_FIRED, "the reader")
+        # The wake-up of a waiter that can write is not spent yet
+        dev.arm(1, 0, 0)
+        asleep(vm, 1)
+        equal(futex.wake(path(obj.name), 0, 1), 1, "woken")
+        dev.until(1, c.SLOT_IS_FIRED, "the writer")
+        waiters = [futex.Waiter(path(obj.name), 0, 0) for _ in range(2)]
+        until(lambda: futex.waiters(path(obj.name), 0) == 2, "they wait")
+        dev.does(c.CMD_RELEASE)
+        until(lambda: any(w.done for w in waiters), "it is lost")
+        equal(futex.wake(path(obj.name), 0, 2), 1, "who still waited")
+
+
 def test_nonsense_is_ignored():
     with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
         dev = Waits(vm)
