@@ -6,8 +6,10 @@
 #   qemu-patch.sh             build/qemu-7.2.patch and build/qemu-11.1.patch
 #   qemu-patch.sh DIR         a patch for the source tree DIR, on stdout
 #   qemu-patch.sh check       build a patched QEMU, run the device's tests on it
+#   qemu-patch.sh sanitized   build a patched QEMU with ASan and UBSan, and its
+#                             fuzzer: build/qemu-sanitized/
 #
-#   CHECK=7.2                 which one "check" builds (7.2 or 11.1)
+#   CHECK=7.2                 which one "check" builds (7.2, 10.0 or 11.1)
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -17,7 +19,8 @@ export LC_ALL=C
 die() { echo "qemu-patch: $*" >&2; exit 1; }
 
 # Files of QEMU that get hook lines.
-hooks="hw/misc/Kconfig hw/misc/meson.build MAINTAINERS docs/specs/index.rst"
+hooks="meson.build hw/misc/Kconfig hw/misc/meson.build MAINTAINERS
+docs/specs/index.rst tests/qtest/meson.build"
 
 # The source of a release, unpacked once: the newest that the suite offers, or
 # a certain one, as the archive drops sources of -backports while it still
@@ -27,8 +30,9 @@ source_of() {
 
 	case $1 in
 	7.2) suite=bookworm ;;
+	10.0) suite=trixie ;;
 	11.1) suite=trixie-backports pool=1:11.1.1+ds-1 ;;
-	*) die "no suite is known for QEMU $1 (7.2 and 11.1 are)" ;;
+	*) die "no suite is known for QEMU $1 (7.2, 10.0 and 11.1 are)" ;;
 	esac
 	for version in $("$top/scripts/apt-suite" "$suite" showsrc qemu |
 			 sed -n "s/^Version: \(1:$1\)/\1/p" |
@@ -57,9 +61,20 @@ add_device() {
 	local tree=$1 set=softmmu_ss file
 
 	grep -q '^system_ss' "$tree/hw/misc/meson.build" && set=system_ss
-	mkdir -p "$tree/hw/misc/vmshm" "$tree/include/vmshm"
-	cp "$here"/vmshm*.[ch] "$here/builtin.c" "$tree/hw/misc/vmshm/"
+	mkdir -p "$tree/hw/misc/vmshm" "$tree/include/vmshm" \
+		"$tree/tests/qtest"
+	cp "$here"/vmshm*.[ch] "$here/builtin.c" "$here/trace-events" \
+		"$tree/hw/misc/vmshm/"
+	echo '#include "trace/trace-hw_misc_vmshm.h"' \
+		> "$tree/hw/misc/vmshm/trace.h"
 	cp "$top/include/vmshm/regs.h" "$tree/include/vmshm/"
+	cp "$here/qtest/vmshm-test.c" "$tree/tests/qtest/"
+	sed -i "s|^    'hw/misc',\$|&\n    'hw/misc/vmshm',|" "$tree/meson.build"
+	sed -i "s|^qtests_i386 = .*|&\n  (config_all_devices.has_key(\
+'CONFIG_VMSHM') ? ['vmshm-test'] : []) + \\\\|" "$tree/tests/qtest/meson.build"
+	grep -q "hw/misc/vmshm" "$tree/meson.build" &&
+		grep -q vmshm-test "$tree/tests/qtest/meson.build" ||
+		die "$tree/meson.build has no place for the device"
 	cat >> "$tree/hw/misc/Kconfig" <<-END
 
 	config VMSHM
@@ -79,6 +94,7 @@ add_device() {
 		print "S: Maintained"
 		print "F: hw/misc/vmshm/"
 		print "F: include/vmshm/regs.h"
+		print "F: tests/qtest/vmshm-test.c"
 		print "F: docs/specs/vmshm.rst"
 		print ""
 	} { print }' "$tree/MAINTAINERS" > "$tree/MAINTAINERS.new"
@@ -105,41 +121,47 @@ make_patch() {
 	[ $status -eq 1 ] || die "diff failed"
 }
 
-# Applies the patch as a user would, builds, and runs the tests.
-check() {
-	local release=${CHECK:-7.2} src tree patch
+# The release $1, patched, in $tree; what is built there already is kept.
+patch_tree() {
+	local src patch
 
-	src=$(source_of "$release")
-	tree=$top/build/qemu-patched-$release
-	patch=$top/build/qemu-$release.patch
+	src=$(source_of "$1")
+	patch=$top/build/qemu-$1.patch
 	make_patch "$src" > "$patch"
-	if [ -e "$tree/build/qemu-system-x86_64" ] &&
-	   cmp -s "$patch" "$tree/vmshm.patch"; then
-		echo "qemu-patch: QEMU $release is built already"
-	else
-		echo "qemu-patch: building QEMU $release with the device;" \
-		     "this takes several minutes"
+	if ! cmp -s "$patch" "$tree/vmshm.patch" &&
+	   ! (cd "$tree" 2>/dev/null && [ -e vmshm.patch ] &&
+	      patch -s -R -p1 < vmshm.patch && patch -s -p1 < "$patch"); then
 		rm -rf "$tree"
-		mkdir -p "$tree"
-		tar -C "$src" --exclude=./build-vmshm -cf - . | tar -C "$tree" -xf -
-		(cd "$tree" && patch -s -p1 < "$patch")
-		cp "$patch" "$tree/vmshm.patch.new"
 		mkdir -p "$tree/build"
-		(
-			cd "$tree/build"
-			PATH=/usr/bin:$PATH PIP_NO_INDEX=1 ../configure \
-				--target-list=x86_64-softmmu \
-				--disable-install-blobs \
-				--without-default-features --enable-system \
-				--enable-tcg --enable-kvm --enable-seccomp \
-				--disable-werror --disable-docs > vmshm.log 2>&1 &&
-			NINJA_STATUS='  [%f/%t %es] ' ninja qemu-system-x86_64 \
-				2>&1 | tee -a vmshm.log |
-				awk 'NR % 200 == 0 { print substr($0, 1, 78);
-						     fflush() }'
-		) || die "the build failed, see $tree/build/vmshm.log"
-		mv "$tree/vmshm.patch.new" "$tree/vmshm.patch"
+		tar -C "$src" --exclude=./build-vmshm --exclude=./.pc -cf - . |
+			tar -C "$tree" -xf -
+		(cd "$tree" && patch -s -p1 < "$patch")
 	fi
+	cp "$patch" "$tree/vmshm.patch"
+}
+
+# configure OPTIONS: in $tree, once
+configure() {
+	[ -e "$tree/build/build.ninja" ] || (
+		cd "$tree/build"
+		PATH=/usr/bin:$PATH PIP_NO_INDEX=1 ../configure \
+			--target-list=x86_64-softmmu --disable-install-blobs \
+			--without-default-features --enable-system \
+			--enable-tcg --disable-werror --disable-docs "$@" \
+			> vmshm.log 2>&1
+	) || die "configure failed, see $tree/build/vmshm.log"
+}
+
+# compile TARGETS: in $tree
+compile() {
+	echo "qemu-patch: building QEMU with the device in $tree;" \
+	     "the first time takes several minutes"
+	(
+		cd "$tree/build"
+		NINJA_STATUS='  [%f/%t %es] ' ninja "$@" 2>&1 |
+			tee -a vmshm.log |
+			awk 'NR % 200 == 0 { print substr($0, 1, 78); fflush() }'
+	) || die "the build failed, see $tree/build/vmshm.log"
 	# Debian's source has no firmware; the installed packages do.
 	cat > "$tree/build/qemu" <<-END
 	#!/bin/sh
@@ -147,12 +169,52 @@ check() {
 		-L /usr/share/qemu "\$@"
 	END
 	chmod +x "$tree/build/qemu"
+}
+
+# Applies the patch as a user would, builds, and runs the tests.
+check() {
+	local tree=$top/build/qemu-patched-${CHECK:-7.2}
+
+	patch_tree "${CHECK:-7.2}"
+	configure --enable-kvm --enable-seccomp
+	compile qemu-system-x86_64 tests/qtest/vmshm-test
+	(cd "$tree/build" && "$(meson_of)" test --no-rebuild --print-errorlogs \
+		qtest-x86_64/vmshm-test) ||
+		die "QEMU's own test of the device failed"
 	VMSHM_BUILTIN=1 QEMU=$tree/build/qemu "$top/tests/device/run.py"
+}
+
+# QEMU may have brought a meson of its own.
+meson_of() {
+	if [ -x "$tree/build/pyvenv/bin/meson" ]; then
+		echo "$tree/build/pyvenv/bin/meson"
+	else
+		echo meson
+	fi
+}
+
+# With few devices: it takes long. Fuzzing by LLVM needs clang.
+sanitized() {
+	local tree=$top/build/qemu-sanitized name
+
+	patch_tree 7.2
+	name=$tree/configs/devices/x86_64-softmmu/vmshm.mak
+	printf 'CONFIG_%s=y\n' I440FX Q35 PCIE_PORT VIRTIO_PCI VIRTIO_BLK VMSHM \
+		> "$name.new"
+	cmp -s "$name.new" "$name" || mv "$name.new" "$name"
+	rm -f "$name.new"
+	configure --cc=clang --cxx=clang++ --enable-sanitizers \
+		--enable-fuzzing --without-default-devices \
+		--with-devices-x86_64=vmshm -Doptimization=1
+	compile qemu-system-x86_64 qemu-fuzz-x86_64
 }
 
 case ${1:-} in
 check)
 	check
+	;;
+sanitized)
+	sanitized
 	;;
 "")
 	for release in 7.2 11.1; do

@@ -11,7 +11,7 @@
 #include "vmshm-attach.h"
 #include "vmshm-budget.h"
 #include "vmshm-compat.h"
-#include "vmshm-worker.h"
+#include "vmshm-trace.h"
 #include "vmshm/regs.h"
 
 /* Detaches between two sweeps; see sweep(). */
@@ -43,15 +43,16 @@ static void attachment_free(gpointer p)
     VMShmAttachment *a = p;
 
     if (a->fd >= 0) {
-        vmshm_worker_close(a->fd);
+        vmshm_scope_close(a->scope, a->fd, true);
+    } else {
+        vmshm_budget_give_file();
     }
-    vmshm_budget_give_file();
     g_free(a->name);
     g_free(a);
 }
 
-void vmshm_attachments_init(VMShmAttachments *t, char *scope, QEMUBHFunc *loss,
-                            void *opaque)
+void vmshm_attachments_init(VMShmAttachments *t, VMShmScope *scope,
+                            QEMUBHFunc *loss, void *opaque)
 {
     t->scope = scope;
     t->by_handle = g_hash_table_new_full(NULL, NULL, NULL, attachment_free);
@@ -63,18 +64,26 @@ void vmshm_attachments_init(VMShmAttachments *t, char *scope, QEMUBHFunc *loss,
     vmshm_window_unlock();
 }
 
+/* What could not be detached goes with its window, and costs nothing then. */
+static void give_pieces(gpointer key, gpointer value, gpointer opaque)
+{
+    VMShmAttachment *a = value;
+
+    vmshm_budget_give_mappings(a->pieces);
+}
+
 void vmshm_attachments_destroy(VMShmAttachments *t)
 {
     if (!t->by_place) {
         return;
     }
+    g_hash_table_foreach(t->by_handle, give_pieces, NULL);
     vmshm_window_lock();
     QLIST_REMOVE(t, next);
     vmshm_window_unlock();
     g_clear_pointer(&t->loss_bh, qemu_bh_delete);
     g_clear_pointer(&t->by_place, g_tree_destroy);
     g_clear_pointer(&t->by_handle, g_hash_table_destroy);
-    g_clear_pointer(&t->scope, g_free);
 }
 
 /* For g_tree_search(): where @host lies relative to an attachment */
@@ -258,6 +267,7 @@ int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
         return ret;
     }
     a = g_memdup2(want, sizeof(*want));
+    a->scope = t->scope;
     a->page = a->page ?: VMSHM_PAGE_SIZE;
     ret = a->window ? map_and_enter(t, a, why) : 0;
     if (ret < 0) {
@@ -270,6 +280,7 @@ int vmshm_attachments_add(VMShmAttachments *t, const VMShmAttachment *want,
     a->since = qemu_clock_get_ms(QEMU_CLOCK_HOST);
     g_hash_table_insert(t->by_handle, GUINT_TO_POINTER(a->handle), a);
     t->bytes += a->length;
+    VMSHM_TRACE(attach, a->name, a->handle, a->place, a->offset, a->length);
     *handle = a->handle;
     return 0;
 }
@@ -307,6 +318,7 @@ int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a, int *fd)
             return ret;
         }
     }
+    VMSHM_TRACE(detach, a->handle);
     if (fd) {
         *fd = a->fd;
         a->fd = -1;
@@ -345,44 +357,50 @@ static bool same_object(const struct stat *one, const struct stat *other)
     return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
 }
 
-/* The bytes of a nameless object that was not @seen before, or 0 */
-static uint64_t nameless_bytes(const struct stat *st, GHashTable *seen)
-{
-    uint64_t ino = st->st_ino;      /* they are all of one file system */
+typedef struct Nameless {
+    GHashTable *seen;           /* their inode numbers */
+    uint64_t bytes;
+    const struct stat *wanted;
+    bool held;
+} Nameless;
 
-    return !st->st_nlink &&
-           g_hash_table_add(seen, g_memdup2(&ino, sizeof(ino)))
-           ? st->st_size : 0;
+static void add_if_nameless(Nameless *n, int fd)
+{
+    struct stat st;
+    uint64_t ino;
+
+    if (fstat(fd, &st) < 0) {
+        return;
+    }
+    if (n->wanted && same_object(&st, n->wanted)) {
+        n->held = true;
+    }
+    ino = st.st_ino;    /* they are all of one file system */
+    if (!st.st_nlink &&
+        g_hash_table_add(n->seen, g_memdup2(&ino, sizeof(ino)))) {
+        n->bytes = vmshm_attachments_sum(n->bytes, st.st_size);
+    }
 }
 
-/* Adds the nameless objects of @t to those that were @seen: their bytes. */
-static uint64_t add_nameless(VMShmAttachments *t, GHashTable *seen,
-                             const struct stat *wanted, bool *held)
+static void add_nameless(VMShmAttachments *t, Nameless *n)
 {
+    VMShmBorrowed *borrowed;
     VMShmTemporary *one;
     GHashTableIter iter;
     gpointer value;
-    uint64_t bytes = 0;
-    struct stat st;
 
     g_hash_table_iter_init(&iter, t->by_handle);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         VMShmAttachment *a = value;
 
-        if (fstat(a->fd, &st) < 0) {
-            continue;
-        }
-        if (wanted && same_object(&st, wanted)) {
-            *held = true;
-        }
-        bytes = vmshm_attachments_sum(bytes, nameless_bytes(&st, seen));
+        add_if_nameless(n, a->fd);
+    }
+    QLIST_FOREACH(borrowed, &t->borrowed, next) {
+        add_if_nameless(n, borrowed->fd);
     }
     QTAILQ_FOREACH(one, &t->temporaries, entry) {
-        if (fstat(one->fd, &st) == 0) {
-            bytes = vmshm_attachments_sum(bytes, nameless_bytes(&st, seen));
-        }
+        add_if_nameless(n, one->fd);
     }
-    return bytes;
 }
 
 uint64_t vmshm_attachments_nameless(VMShmAttachments *t, const struct stat *st,
@@ -391,16 +409,34 @@ uint64_t vmshm_attachments_nameless(VMShmAttachments *t, const struct stat *st,
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash,
                                                        g_int64_equal, g_free,
                                                        NULL);
+    Nameless n = { .seen = seen, .wanted = st };
     VMShmAttachments *other;
-    uint64_t bytes = 0;
 
     QLIST_FOREACH(other, &tables, next) {
-        if (strcmp(other->scope, t->scope) == 0) {
-            bytes = vmshm_attachments_sum(
-                bytes, add_nameless(other, seen, st, held));
+        if (other->scope == t->scope) {
+            add_nameless(other, &n);
         }
     }
-    return bytes;
+    if (st) {
+        *held = n.held;
+    }
+    return n.bytes;
+}
+
+int vmshm_attachments_borrow(VMShmAttachments *t, int fd,
+                             VMShmBorrowed *borrowed)
+{
+    borrowed->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (borrowed->fd < 0) {
+        return -errno;
+    }
+    QLIST_INSERT_HEAD(&t->borrowed, borrowed, next);
+    return borrowed->fd;
+}
+
+void vmshm_attachments_return(VMShmBorrowed *borrowed)
+{
+    QLIST_SAFE_REMOVE(borrowed, next);
 }
 
 int vmshm_attachment_drop(VMShmAttachment *a, uint64_t keep)

@@ -9,6 +9,7 @@
 #include "vmshm-compat.h"
 #include "qemu/queue.h"
 #include "vmshm-policy.h"
+#include "vmshm-scope.h"
 #include "vmshm-temporary.h"
 #include "vmshm-window.h"
 
@@ -37,13 +38,21 @@ typedef struct VMShmAttachment {
     unsigned pieces;        /* mappings taken from the budget for it */
     unsigned unreported;    /* VMSHM_LOST_*: for the operator's log */
     bool untold;            /* the guest does not know of a loss yet */
+    VMShmScope *scope;      /* the table's */
 } VMShmAttachment;
+
+/* A second descriptor of an object, while a command uses it */
+typedef struct VMShmBorrowed {
+    int fd;
+    QLIST_ENTRY(VMShmBorrowed) next;
+} VMShmBorrowed;
 
 /* All of a device's attachments. Not thread safe: under the big lock. */
 typedef struct VMShmAttachments {
     GHashTable *by_handle;      /* owns the attachments */
     GTree *by_place;            /* the same ones; changed under both locks */
-    char *scope;                /* equal if two devices share their limits */
+    QLIST_HEAD(, VMShmBorrowed) borrowed;
+    VMShmScope *scope;          /* the device's */
     QEMUBH *loss_bh;            /* scheduled when something was lost; or NULL */
     uint64_t lost_ends;         /* how often; under the windows' lock */
     uint64_t lost_pages;
@@ -56,11 +65,11 @@ typedef struct VMShmAttachments {
 } VMShmAttachments;
 
 /*
- * @scope names the objects that the guest can use; the table owns it. @loss,
- * with @opaque, is called in the main loop after a loss.
+ * @scope is that of the objects that the guest can use. @loss, with @opaque, is
+ * called in the main loop after a loss.
  */
-void vmshm_attachments_init(VMShmAttachments *t, char *scope, QEMUBHFunc *loss,
-                            void *opaque);
+void vmshm_attachments_init(VMShmAttachments *t, VMShmScope *scope,
+                            QEMUBHFunc *loss, void *opaque);
 
 /*
  * Frees the table; vmshm_attachments_remove_all() comes first. Twice is
@@ -96,11 +105,21 @@ uint64_t vmshm_attachments_sum(uint64_t one, uint64_t other);
 
 /*
  * Bytes of the objects that have no name (any more) and that devices of the
- * same scope have attached or keep as temporaries, each once. If @st is not
- * NULL, *@held tells whether its object is attached by one of them.
+ * same scope have attached, borrowed, or keep as temporaries, each once. If @st
+ * is not NULL, *@held tells whether its object is attached by one of them.
  */
 uint64_t vmshm_attachments_nameless(VMShmAttachments *t, const struct stat *st,
                                     bool *held);
+
+/*
+ * A duplicate of @fd, the descriptor of an attachment or of a temporary, which
+ * the caller closes; or -errno. Until vmshm_attachments_return() the object
+ * counts as if it were attached, also if it is not any more. To return one
+ * twice, or none, is harmless.
+ */
+int vmshm_attachments_borrow(VMShmAttachments *t, int fd,
+                             VMShmBorrowed *borrowed);
+void vmshm_attachments_return(VMShmBorrowed *borrowed);
 
 /*
  * Calls @fn for each attachment of every device until it returns true. Under

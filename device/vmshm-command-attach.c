@@ -7,7 +7,6 @@
 #include "vmshm-command.h"
 #include "vmshm-command-parts.h"
 #include "vmshm-host.h"
-#include "vmshm-worker.h"
 
 int vmshm_command_check_limits(VMShmJob *job, uint64_t length)
 {
@@ -24,12 +23,28 @@ int vmshm_command_check_limits(VMShmJob *job, uint64_t length)
     return 0;
 }
 
+/*
+ * Whether the object was opened by its name, and has lost it since. With
+ * max-bytes= that is an object that was not found: a limit may have been
+ * checked meanwhile, and it was not counted.
+ */
+static bool has_gone(VMShmJob *job)
+{
+    struct stat st;
+
+    return job->s->policy.max_bytes && !job->borrowed.fd &&
+           fstat(job->fd, &st) == 0 && !st.st_nlink && st.st_size;
+}
+
 /* On success descriptor and name are the table's. */
 static int add(VMShmJob *job, VMShmAttachment *want)
 {
     VMShmRefusal why = VMSHM_REFUSED_KINDS;
     int ret;
 
+    if (has_gone(job)) {
+        return -ENOENT;
+    }
     want->fd = job->fd;
     want->name = job->name;
     ret = vmshm_attachments_add(&job->s->attachments, want, &want->handle,
@@ -232,6 +247,7 @@ static void close_work(VMShmJob *job)
 {
     close(job->fd);
     job->fd = -1;
+    vmshm_scope_close_end(job->s->scope);
 }
 
 void vmshm_command_detach(VMShmJob *job)
@@ -245,8 +261,9 @@ void vmshm_command_detach(VMShmJob *job)
         return;
     }
     job->ret = vmshm_attachments_remove(&s->attachments, a, &job->fd);
-    if (job->ret == 0 && vmshm_worker_close_is_long(job->fd)) {
+    if (job->ret == 0 && vmshm_scope_close_is_long(job->fd)) {
         /* The object may end now. */
+        vmshm_scope_close_begin(s->scope);
         job->work = close_work;
     }
 }

@@ -72,14 +72,18 @@ static int check_name(VMShmJob *job, const char *name, int denied,
 /* The temporary of job->name, if there is one */
 static int take_temporary(VMShmJob *job)
 {
-    VMShmTemporary *one;
+    VMShmAttachments *t = &job->s->attachments;
+    VMShmTemporary *one = vmshm_temporaries_find(&t->temporaries, job->name);
+    int fd;
 
-    one = vmshm_temporaries_find(&job->s->attachments.temporaries, job->name);
-    if (one) {
-        job->temporary = fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
-        return job->temporary < 0 ? -errno : 0;
+    if (!one) {
+        return 0;
     }
-    return 0;
+    fd = vmshm_attachments_borrow(t, one->fd, &job->borrowed);
+    if (fd >= 0) {
+        job->temporary = fd;
+    }
+    return MIN(fd, 0);
 }
 
 bool vmshm_command_name(VMShmJob *job, int denied)
@@ -189,6 +193,7 @@ static void open_attached(VMShmJob *job, bool readonly,
                           void (*then)(VMShmJob *job))
 {
     VMShmAttachment *a = vmshm_command_attachment(job);
+    int ret;
 
     if (!a || (a->readonly && !readonly)) {
         vmshm_command_refuse(job, "handle", -EBADF);
@@ -200,8 +205,14 @@ static void open_attached(VMShmJob *job, bool readonly,
     }
     job->readonly = readonly;
     job->name = g_strdup(a->name);
-    job->fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
-    if (job->fd < 0 || fstat(job->fd, &job->st) < 0) {
+    ret = vmshm_attachments_borrow(&job->s->attachments, a->fd,
+                                   &job->borrowed);
+    if (ret < 0) {
+        job->ret = ret;
+        return;
+    }
+    job->fd = ret;
+    if (fstat(job->fd, &job->st) < 0) {
         job->ret = -errno;
         return;
     }

@@ -24,7 +24,8 @@ static int limit_exceeded(VMShmJob *job, const char *name, int err)
  * make what it cannot open, or keep what it has unlinked.
  *
  * A step without the big lock. The job is exclusive, so nothing that the guest
- * does changes the sum meanwhile.
+ * does changes the sum meanwhile; objects that are still being freed are waited
+ * for.
  */
 static int check_store(VMShmJob *job, const char *name, uint64_t objects,
                        uint64_t bytes)
@@ -35,6 +36,9 @@ static int check_store(VMShmJob *job, const char *name, uint64_t objects,
 
     if (!objects && !p->max_bytes) {
         return 0;
+    }
+    if (p->max_bytes) {
+        vmshm_scope_settle(job->s->scope);
     }
     ret = vmshm_store_count(job->s->store, &have,
                             p->max_bytes ? &have_bytes : NULL);
@@ -101,7 +105,7 @@ static void created_named(VMShmJob *job)
     }
     vmshm_command_add_hold(job, false);
     if (job->ret < 0) {
-        vmshm_host_unlink(job->s->dir, job->host_name);
+        vmshm_host_unlink_own(job->s->dir, job->host_name, &job->st);
     }
 }
 
@@ -110,7 +114,7 @@ static void created_temporary(VMShmJob *job)
     VMShmTemporaries *t = &job->s->attachments.temporaries;
     g_autofree char *name = g_strdup(job->name);
 
-    job->ret = vmshm_temporaries_add(t, name, job->fd);
+    job->ret = vmshm_temporaries_add(t, job->s->scope, name, job->fd);
     if (job->ret < 0) {
         return;
     }
@@ -319,9 +323,12 @@ static void resize_work(VMShmJob *job)
 
 static void resized(VMShmJob *job)
 {
-    /* Something may have been attached in between. */
+    /*
+     * Something may have been attached in between. The object may also have
+     * grown again, and what it has now is not to be cut off.
+     */
     if (job->deferred) {
-        job->ret = cut(job);
+        job->ret = fstat(job->fd, &job->st) < 0 ? -errno : cut(job);
     }
     if (job->ret == 0) {
         vmshm_command_set_attr(job);

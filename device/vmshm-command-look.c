@@ -30,7 +30,7 @@ void vmshm_command_statfs(VMShmJob *job)
     }
 }
 
-static void list_add(void *opaque, const char *entry)
+static bool list_add(void *opaque, const char *entry)
 {
     VMShmJob *job = opaque;
     int dir = job->s->dir;
@@ -38,13 +38,20 @@ static void list_add(void *opaque, const char *entry)
     struct stat st;
 
     if (!name || vmshm_host_entry(dir, entry, &st) < 0) {
-        return;
+        return true;
     }
-    if (vmshm_host_may_read(dir, entry)) {
+    if (!vmshm_host_may_read(dir, entry)) {
+        if (!job->hidden++) {
+            job->hidden_name = g_strdup(entry);
+        }
+    } else if (job->list->len == VMSHM_HOST_NAMES_MAX) {
+        job->ret = -EOVERFLOW;
+        job->refused = "list";
+        job->refusal = VMSHM_REFUSED_LIMIT;
+    } else {
         g_ptr_array_add(job->list, g_steal_pointer(&name));
-    } else if (!job->hidden++) {
-        job->hidden_name = g_strdup(entry);
     }
+    return job->ret == 0;
 }
 
 /* With the big lock: the operator is told once of objects that are hidden. */
@@ -68,8 +75,13 @@ static void report_hidden(VMShmJob *job)
 
 static void list_begin(VMShmJob *job)
 {
+    int ret;
+
     job->list = g_ptr_array_new_with_free_func(g_free);
-    job->ret = vmshm_host_each(job->s->dir, list_add, job);
+    ret = vmshm_host_each(job->s->dir, list_add, job);
+    if (ret < 0) {
+        job->ret = ret;
+    }
 }
 
 /* Names, each with its NUL, as many as fit into BAR2. */

@@ -70,9 +70,11 @@
 #endif
 #if __has_include("system/runstate.h")
 #include "system/iothread.h"
+#include "system/qtest.h"
 #include "system/runstate.h"
 #else
 #include "sysemu/iothread.h"
+#include "sysemu/qtest.h"
 #include "sysemu/runstate.h"
 #endif
 #include "qemu/main-loop.h"
@@ -96,15 +98,12 @@
 #define VMSHM_INTERFACE_TABLE InterfaceInfo
 #endif
 
-static inline void vmshm_compat_set_reset(DeviceClass *dc,
-                                          void (*reset)(DeviceState *))
-{
+/* What a function for the hold phase of a reset gets */
 #if VMSHM_QEMU(9, 1)
-    device_class_set_legacy_reset(dc, reset);
+#define VMSHM_RESET_HOLD Object *obj, ResetType type
 #else
-    dc->reset = reset;
+#define VMSHM_RESET_HOLD Object *obj
 #endif
-}
 
 static inline void vmshm_compat_lock(void)
 {

@@ -19,6 +19,7 @@
 #include "qemu/thread.h"
 #include "vmshm-robust.h"
 #include "vmshm-thread.h"
+#include "vmshm-trace.h"
 #include "vmshm-futex.h"
 #include "vmshm/regs.h"
 
@@ -102,6 +103,7 @@ static void fire(Slot *s)
 {
     unsigned n = s - s->futex->slot;
 
+    VMSHM_TRACE(slot_fire, n);
     s->state = VMSHM_SLOT_IS_FIRED;
     qatomic_or(&s->futex->fired[n / 32], bit_of(n));
 }
@@ -249,6 +251,7 @@ static void arm(Slot *s, uint64_t control)
     if (!word || !is_free(s)) {
         return;
     }
+    VMSHM_TRACE(slot_arm, s - s->futex->slot, s->place, control);
     if (!s->started) {
         start_thread(s);
     }
@@ -363,6 +366,7 @@ static void wake_request(VMShmFutex *w, uint64_t value)
     uint64_t place = (value & ((1ull << VMSHM_WAKE_COUNT_SHIFT) - 1)) * 4;
     uint32_t *word = word_at(w, place);
 
+    VMSHM_TRACE(wake, place, count);
     /* FUTEX_WAKE of none wakes one. */
     if (word && count) {
         wake(word, count == 0xffff ? INT_MAX : count);

@@ -172,6 +172,16 @@ int vmshm_host_unlink(int dir, const char *name)
     return unlinkat(dir, name + 1, 0) < 0 ? -errno : 0;
 }
 
+void vmshm_host_unlink_own(int dir, const char *name, const struct stat *own)
+{
+    struct stat st;
+
+    if (vmshm_host_entry(dir, name + 1, &st) == 0 &&
+        st.st_dev == own->st_dev && st.st_ino == own->st_ino) {
+        unlinkat(dir, name + 1, 0);
+    }
+}
+
 int vmshm_host_rename(int dir, const char *from, const char *to,
                       bool noreplace)
 {
@@ -289,7 +299,7 @@ int vmshm_host_set_attr(int fd, int mode, const struct timespec times[2])
     return utimensat(AT_FDCWD, path, times, 0) < 0 ? -errno : 0;
 }
 
-int vmshm_host_each(int dir, void (*fn)(void *opaque, const char *entry),
+int vmshm_host_each(int dir, bool (*fn)(void *opaque, const char *entry),
                     void *opaque)
 {
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -304,8 +314,8 @@ int vmshm_host_each(int dir, void (*fn)(void *opaque, const char *entry),
         }
         return -err;
     }
-    while ((entry = readdir(entries))) {
-        fn(opaque, entry->d_name);
+    while ((entry = readdir(entries)) && fn(opaque, entry->d_name)) {
+        /* The next one */
     }
     closedir(entries);
     return 0;

@@ -12,6 +12,12 @@
 #define VMSHM_HOST_DIR "/dev/shm"
 
 /*
+ * The most names in a directory that the device keeps, for a listing and for a
+ * count; of 255 bytes each they take 18 MiB.
+ */
+#define VMSHM_HOST_NAMES_MAX 65536
+
+/*
  * Checks a name as the guest left it in @size bytes: "/" and one file name,
  * NUL-terminated. 0, -EINVAL or -ENAMETOOLONG. Looks at nothing but the bytes.
  */
@@ -83,6 +89,12 @@ int vmshm_host_create_nameless(int dir, const char *name, uint32_t mode,
 /* The name goes, the object stays for those who use it; 0 or -errno. */
 int vmshm_host_unlink(int dir, const char *name);
 
+/*
+ * The same, but only if it is the name of the object @own. (A process of the
+ * host that gives the name to another one in this very moment is too fast.)
+ */
+void vmshm_host_unlink_own(int dir, const char *name, const struct stat *own);
+
 /* With @noreplace, -EEXIST when @to is taken; 0 or -errno. */
 int vmshm_host_rename(int dir, const char *from, const char *to,
                       bool noreplace);
@@ -101,9 +113,9 @@ uint64_t vmshm_host_identity(int fd, const struct stat *st);
 
 /*
  * Calls @fn with the name of each entry of the directory, whatever it is,
- * without '/', in no order; 0 or -errno.
+ * without '/', in no order, until @fn returns false; 0 or -errno.
  */
-int vmshm_host_each(int dir, void (*fn)(void *opaque, const char *entry),
+int vmshm_host_each(int dir, bool (*fn)(void *opaque, const char *entry),
                     void *opaque);
 
 /* 0 and *@st if the entry is an object; or -errno. */

@@ -9,6 +9,7 @@
 #include "qemu/atomic.h"
 #include "vmshm-compat.h"
 #include "vmshm-job.h"
+#include "vmshm-trace.h"
 #include "vmshm-worker.h"
 
 /*
@@ -36,11 +37,12 @@ VMShmJob *vmshm_job_new(VMShmState *s)
 
 void vmshm_job_free(VMShmJob *job)
 {
+    vmshm_attachments_return(&job->borrowed);
     if (job->fd >= 0) {
-        vmshm_worker_close(job->fd);
+        vmshm_scope_close(job->s->scope, job->fd, false);
     }
     if (job->temporary >= 0) {
-        vmshm_worker_close(job->temporary);
+        vmshm_scope_close(job->s->scope, job->temporary, false);
     }
     g_clear_pointer(&job->list, g_ptr_array_unref);
     g_clear_pointer(&job->result.data, g_byte_array_unref);
@@ -74,14 +76,29 @@ static bool has_work(VMShmJob *job)
     return job->work && job->ret == 0;
 }
 
+static void trace_begin(const VMShmJob *job)
+{
+    VMSHM_TRACE(command, job->request.command, job->request.flags,
+                job->request.handle, job->request.offset, job->request.length,
+                job->request.place);
+}
+
+static void trace_end(const VMShmJob *job)
+{
+    VMSHM_TRACE(command_done, job->request.command, job->ret, job->deferred,
+                job->abandoned);
+}
+
 int vmshm_job_run_now(VMShmJob *job)
 {
-    if (job->exclusive && job->s->jobs.exclusive) {
+    trace_begin(job);
+    if (job->exclusive && job->s->scope->exclusive) {
         return -EBUSY;
     }
     for (next_step(job); has_work(job); next_step(job)) {
         job->work(job);
     }
+    trace_end(job);
     return job->ret;
 }
 
@@ -138,9 +155,10 @@ static void end(VMShmJob *job)
     VMShmState *s = job->s;
     VMShmJob *next = NULL;
 
-    if (s->jobs.exclusive == job) {
-        s->jobs.exclusive = NULL;
-        next = g_queue_pop_head(&s->jobs.waiting);
+    trace_end(job);
+    if (s->scope->exclusive == job) {
+        s->scope->exclusive = NULL;
+        next = g_queue_pop_head(&s->scope->waiting);
     }
     QLIST_REMOVE(job, entry);
     s->jobs.count--;
@@ -165,12 +183,14 @@ static void resume(VMShmJob *job)
 static void start(VMShmJob *job)
 {
     if (job->exclusive) {
-        if (job->s->jobs.exclusive) {
+        VMShmScope *scope = job->s->scope;
+
+        if (scope->exclusive) {
             job->deferred = true;
-            g_queue_push_tail(&job->s->jobs.waiting, job);
+            g_queue_push_tail(&scope->waiting, job);
             return;
         }
-        job->s->jobs.exclusive = job;
+        scope->exclusive = job;
     }
     resume(job);
 }
@@ -181,6 +201,7 @@ void vmshm_job_run(VMShmJob *job)
     object_ref(OBJECT(job->s));
     QLIST_INSERT_HEAD(&job->s->jobs.all, job, entry);
     job->s->jobs.count++;
+    trace_begin(job);
     start(job);
 }
 

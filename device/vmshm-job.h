@@ -43,6 +43,7 @@ struct VMShmJob {
     char *second;
     char *host_second;
     int fd;                         /* of the object, or -1 */
+    VMShmBorrowed borrowed;         /* fd, if it is a second descriptor */
     struct stat st;                 /* of fd */
     uint64_t nameless;              /* bytes of attached, nameless objects */
     GPtrArray *list;                /* LIST: names, or NULL */

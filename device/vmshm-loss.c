@@ -10,6 +10,7 @@
 #include "vmshm-budget.h"
 #include "vmshm-compat.h"
 #include "vmshm-loss.h"
+#include "vmshm-trace.h"
 
 /* Where the kernel does not have it, such a page counts as lost. */
 #ifndef MADV_POPULATE_READ
@@ -196,6 +197,7 @@ void vmshm_loss_report(VMShmAttachments *t,
         unsigned lost = take_report(a);
 
         if (lost) {
+            VMSHM_TRACE(loss, a->name, lost);
             vmshm_window_forget_code(a->window, a->place, a->length);
             report(opaque, a, lost);
         }

@@ -10,6 +10,7 @@
 #include "qapi/error.h"
 #include "vmshm-host.h"
 #include "vmshm-policy.h"
+#include "vmshm-trace.h"
 
 /* At most this many lines in this many milliseconds; a guest can ask on. */
 #define LOG_LINES 10
@@ -261,6 +262,7 @@ int vmshm_policy_refuse(VMShmPolicy *p, VMShmRefusal kind, const char *name,
                         int err)
 {
     p->refused[kind]++;
+    VMSHM_TRACE(refuse, vmshm_policy_refusal_name(kind), name ?: "", err);
     if (vmshm_policy_may_log(p)) {
         g_autofree char *shown = g_strescape(name ?: "", NULL);
 

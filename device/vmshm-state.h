@@ -13,6 +13,7 @@
 #include "vmshm-futex.h"
 #include "vmshm-window.h"
 #include "vmshm-request.h"
+#include "vmshm-scope.h"
 #include "vmshm-store.h"
 #include "vmshm.h"
 #include "vmshm/regs.h"
@@ -27,14 +28,10 @@
 
 OBJECT_DECLARE_SIMPLE_TYPE(VMShmState, VMSHM)
 
-typedef struct VMShmJob VMShmJob;
-
 /* Commands that are being executed; under the big lock */
 typedef struct VMShmJobs {
     QLIST_HEAD(, VMShmJob) all;
     unsigned count;                 /* of all, abandoned ones included */
-    GQueue waiting;                 /* until no other one is exclusive */
-    VMShmJob *exclusive;            /* or NULL */
     QemuCond ended;
 } VMShmJobs;
 
@@ -72,6 +69,7 @@ struct VMShmState {
     uint8_t *memory_host;           /* the same for vmstate: where it is, */
     uint32_t memory_size;           /* and how much there is; bytes */
     int dir;                        /* dir_path, or -1 */
+    VMShmScope *scope;              /* or NULL before realize */
     VMShmStore *store;              /* only with policy.create */
     uint64_t hidden;                /* by the last listing; see VMShmJob */
     VMShmAttachments attachments;

@@ -17,6 +17,7 @@ struct VMShmStore {
     const VMShmPolicy *policy;
     GHashTable *entries;        /* a set of names in the directory */
     bool complete;              /* entries are all that there were */
+    bool overflow;              /* there are more than are kept */
     int watch;                  /* an inotify descriptor, or -1 */
 };
 
@@ -58,15 +59,21 @@ VMShmStore *vmshm_store_new(int dir, const VMShmPolicy *policy)
     return s;
 }
 
-static void add(void *opaque, const char *entry)
+static bool add(void *opaque, const char *entry)
 {
     VMShmStore *s = opaque;
     g_autofree char *name = vmshm_policy_guest_name(s->policy, entry);
     struct stat st;
 
-    if (name && vmshm_host_entry(s->dir, entry, &st) == 0) {
-        g_hash_table_add(s->entries, g_strdup(entry));
+    if (!name || vmshm_host_entry(s->dir, entry, &st) < 0) {
+        return true;
     }
+    g_hash_table_add(s->entries, g_strdup(entry));
+    if (g_hash_table_size(s->entries) > VMSHM_HOST_NAMES_MAX) {
+        s->overflow = true;
+        s->complete = false;
+    }
+    return !s->overflow;
 }
 
 /* What changes while this reads is in the queue, too. */
@@ -75,8 +82,9 @@ static int read_all(VMShmStore *s)
     int ret;
 
     g_hash_table_remove_all(s->entries);
+    s->overflow = false;
     ret = vmshm_host_each(s->dir, add, s);
-    s->complete = ret == 0 && s->watch >= 0;
+    s->complete = ret == 0 && s->watch >= 0 && !s->overflow;
     return ret;
 }
 
@@ -108,7 +116,7 @@ static int update(VMShmStore *s)
     char buffer[8192] QEMU_ALIGNED(__alignof__(struct inotify_event));
     ssize_t size;
 
-    while (s->watch >= 0 &&
+    while (s->watch >= 0 && !s->overflow &&
            (size = read(s->watch, buffer, sizeof(buffer))) > 0) {
         take_events(s, buffer, size);
     }
@@ -126,6 +134,10 @@ int vmshm_store_count(VMShmStore *s, uint64_t *objects, uint64_t *bytes)
     }
     *objects = g_hash_table_size(s->entries);
     if (!bytes) {
+        return 0;
+    }
+    if (s->overflow) {
+        *bytes = UINT64_MAX;
         return 0;
     }
     *bytes = 0;

@@ -23,7 +23,10 @@ VMShmStore *vmshm_store_new(int dir, const VMShmPolicy *policy);
 /* NULL is fine. */
 void vmshm_store_free(VMShmStore *s);
 
-/* The number of names, and the sum of sizes unless @bytes is NULL; or -errno */
+/*
+ * The number of names, and the sum of sizes unless @bytes is NULL; or -errno.
+ * Both exceed every limit if there are more than VMSHM_HOST_NAMES_MAX names.
+ */
 int vmshm_store_count(VMShmStore *s, uint64_t *objects, uint64_t *bytes);
 
 #endif /* VMSHM_STORE_H */

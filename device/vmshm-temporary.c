@@ -6,7 +6,6 @@
 #include "qemu/osdep.h"
 #include "qemu/queue.h"
 #include "vmshm-temporary.h"
-#include "vmshm-worker.h"
 
 VMShmTemporary *vmshm_temporaries_find(VMShmTemporaries *t, const char *name)
 {
@@ -37,7 +36,8 @@ static void make_room(VMShmTemporaries *t)
     }
 }
 
-int vmshm_temporaries_add(VMShmTemporaries *t, const char *name, int fd)
+int vmshm_temporaries_add(VMShmTemporaries *t, VMShmScope *scope,
+                          const char *name, int fd)
 {
     VMShmTemporary *one;
     int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -49,6 +49,7 @@ int vmshm_temporaries_add(VMShmTemporaries *t, const char *name, int fd)
     one = g_new(VMShmTemporary, 1);
     one->name = g_strdup(name);
     one->fd = own;
+    one->scope = scope;
     QTAILQ_INSERT_TAIL(t, one, entry);
     return 0;
 }
@@ -56,7 +57,7 @@ int vmshm_temporaries_add(VMShmTemporaries *t, const char *name, int fd)
 void vmshm_temporaries_remove(VMShmTemporaries *t, VMShmTemporary *one)
 {
     QTAILQ_REMOVE(t, one, entry);
-    vmshm_worker_close(one->fd);
+    vmshm_scope_close(one->scope, one->fd, false);
     g_free(one->name);
     g_free(one);
 }

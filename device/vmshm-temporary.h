@@ -6,6 +6,8 @@
 #ifndef VMSHM_TEMPORARY_H
 #define VMSHM_TEMPORARY_H
 
+#include "vmshm-scope.h"
+
 /*
  * A C library initialises a new semaphore under a temporary name, links it to
  * the name of the semaphore, and removes the temporary name. On the host such
@@ -18,6 +20,7 @@ typedef QTAILQ_HEAD(VMShmTemporaries, VMShmTemporary) VMShmTemporaries;
 struct VMShmTemporary {
     char *name;                 /* as the guest calls it */
     int fd;
+    VMShmScope *scope;          /* the device's */
     QTAILQ_ENTRY(VMShmTemporary) entry;
 };
 
@@ -28,7 +31,8 @@ VMShmTemporary *vmshm_temporaries_find(VMShmTemporaries *t, const char *name);
  * Enters a name, which is not there yet, for a duplicate of @fd; 0 or -errno.
  * The oldest name goes if there would be more than VMSHM_TEMPORARIES_MAX.
  */
-int vmshm_temporaries_add(VMShmTemporaries *t, const char *name, int fd);
+int vmshm_temporaries_add(VMShmTemporaries *t, VMShmScope *scope,
+                          const char *name, int fd);
 #define VMSHM_TEMPORARIES_MAX 64
 
 void vmshm_temporaries_remove(VMShmTemporaries *t, VMShmTemporary *one);

@@ -86,7 +86,10 @@ VMShmWindow *vmshm_window_new(uint64_t size, Error **errp)
  */
 static void advise(void *host, size_t length, bool idle)
 {
-    madvise(host, length, MADV_DONTFORK);
+    if (!qtest_enabled()) {
+        /* A fuzzer forks. */
+        madvise(host, length, MADV_DONTFORK);
+    }
     madvise(host, length, MADV_DONTDUMP);
     if (idle) {
         madvise(host, length, MADV_NOHUGEPAGE);

@@ -10,14 +10,10 @@
 #include "qemu/queue.h"
 #include "qemu/rcu.h"
 #include "qemu/thread.h"
-#include "qemu/units.h"
 #include "vmshm-thread.h"
 #include "vmshm-worker.h"
 
-#define THREADS_MAX 64
 #define IDLE_MS 10000
-/* Freeing more memory than this can take longer than a millisecond. */
-#define LONG_CLOSE (4 * MiB)
 
 typedef struct Call {
     void (*run)(void *opaque);
@@ -29,6 +25,7 @@ static struct {
     QemuMutex lock;         /* protects all below */
     QemuCond more;
     unsigned threads;
+    unsigned threads_max;
     unsigned idle;
     unsigned waiting;       /* calls in the queue */
     QSIMPLEQ_HEAD(, Call) calls;
@@ -96,6 +93,14 @@ static void start_thread(void)
     }
 }
 
+void vmshm_worker_add(int threads)
+{
+    pool_init();
+    qemu_mutex_lock(&pool.lock);
+    pool.threads_max += threads;
+    qemu_mutex_unlock(&pool.lock);
+}
+
 bool vmshm_worker_call(void (*run)(void *opaque), void *opaque)
 {
     Call *call;
@@ -103,7 +108,7 @@ bool vmshm_worker_call(void (*run)(void *opaque), void *opaque)
 
     pool_init();
     qemu_mutex_lock(&pool.lock);
-    if (pool.idle <= pool.waiting && pool.threads < THREADS_MAX) {
+    if (pool.idle <= pool.waiting && pool.threads < pool.threads_max) {
         start_thread();
     }
     taken = pool.threads > 0;
@@ -117,25 +122,4 @@ bool vmshm_worker_call(void (*run)(void *opaque), void *opaque)
     }
     qemu_mutex_unlock(&pool.lock);
     return taken;
-}
-
-bool vmshm_worker_close_is_long(int fd)
-{
-    struct stat st;
-
-    return fstat(fd, &st) == 0 && !st.st_nlink &&
-           st.st_blocks > LONG_CLOSE / 512;
-}
-
-static void close_call(void *opaque)
-{
-    close(GPOINTER_TO_INT(opaque));
-}
-
-void vmshm_worker_close(int fd)
-{
-    if (!vmshm_worker_close_is_long(fd) ||
-        !vmshm_worker_call(close_call, GINT_TO_POINTER(fd))) {
-        close(fd);
-    }
 }

@@ -14,12 +14,9 @@
 bool vmshm_worker_call(void (*run)(void *opaque), void *opaque);
 
 /*
- * Closes @fd, by a thread if it may be the last descriptor of an object that
- * has a lot of memory and no name, because that takes long.
+ * There can be so many more threads, or less: one for each call that can be
+ * made at the same time, so that no device waits for the calls of another.
  */
-void vmshm_worker_close(int fd);
-
-/* Whether closing @fd could take long */
-bool vmshm_worker_close_is_long(int fd);
+void vmshm_worker_add(int threads);
 
 #endif /* VMSHM_WORKER_H */

@@ -27,6 +27,8 @@
 #include "vmshm-robust.h"
 #include "vmshm-sigbus.h"
 #include "vmshm-state.h"
+#include "vmshm-trace.h"
+#include "vmshm-worker.h"
 
 /* One span of the arena must be a power of two from here to there, or 0. */
 #define ARENA_MIN (2 * MiB)
@@ -148,9 +150,21 @@ static void vmshm_pci_init_futex(VMShmState *s)
     memory_region_add_subregion(&s->regs, VMSHM_REG_SLOT, &s->futex_io);
 }
 
-static void vmshm_pci_reset(DeviceState *dev)
+static void vmshm_pci_reset_enter(Object *obj, ResetType type)
 {
-    VMShmState *s = VMSHM(dev);
+    VMShmState *s = VMSHM(obj);
+
+    VMSHM_TRACE(reset);
+    memset(s->name, 0, sizeof(s->name));
+    memset(s->request, 0, sizeof(s->request));
+    memset(s->result, 0, sizeof(s->result));
+    s->status = 0;
+}
+
+/* Not in the first phase: it ends waits of other guests, and frees objects. */
+static void vmshm_pci_reset_hold(VMSHM_RESET_HOLD)
+{
+    VMShmState *s = VMSHM(obj);
     int ret = vmshm_release(s);
 
     if (ret < 0) {
@@ -158,10 +172,6 @@ static void vmshm_pci_reset(DeviceState *dev)
                      strerror(-ret));
     }
     vmshm_mailbox_reset(s);
-    memset(s->name, 0, sizeof(s->name));
-    memset(s->request, 0, sizeof(s->request));
-    memset(s->result, 0, sizeof(s->result));
-    s->status = 0;
 }
 
 /*
@@ -253,7 +263,7 @@ static bool vmshm_pci_init_dir(VMShmState *s, Error **errp)
 }
 
 /* Two devices with the same directory and prefix have the same objects. */
-static char *vmshm_pci_scope(VMShmState *s)
+static char *vmshm_pci_scope_key(VMShmState *s)
 {
     struct stat st = { 0 };
 
@@ -272,11 +282,12 @@ static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
         !vmshm_pci_init_dir(s, errp)) {
         return;
     }
+    s->scope = vmshm_scope_get(vmshm_pci_scope_key(s));
+    vmshm_worker_add(VMSHM_JOBS_MAX + 1);
     vmshm_budget_add_device(s->policy.max_objects);
     vmshm_sigbus_init();
     vmshm_resume_init();
-    vmshm_attachments_init(&s->attachments, vmshm_pci_scope(s), vmshm_pci_loss,
-                           s);
+    vmshm_attachments_init(&s->attachments, s->scope, vmshm_pci_loss, s);
 
     if (s->arena_window) {
         vmshm_pci_init_arena(s);
@@ -328,7 +339,6 @@ static void vmshm_pci_instance_init(Object *obj)
     VMShmState *s = VMSHM(obj);
 
     QLIST_INIT(&s->jobs.all);
-    g_queue_init(&s->jobs.waiting);
     qemu_cond_init(&s->jobs.ended);
     s->dir = -1;
 }
@@ -343,6 +353,11 @@ static void vmshm_pci_finalize(Object *obj)
     vmshm_window_free(s->arena_window);
     vmshm_window_free(s->memory_window);
     vmshm_store_free(s->store);
+    if (s->scope) {
+        /* Not at exit: jobs can last longer than the device is plugged. */
+        vmshm_worker_add(-(VMSHM_JOBS_MAX + 1));
+        vmshm_scope_put(s->scope);
+    }
     if (s->dir >= 0) {
         close(s->dir);
     }
@@ -457,7 +472,10 @@ static void vmshm_pci_class_init(ObjectClass *klass, VMSHM_CLASS_DATA data)
 {
     DeviceClass *dc = DEVICE_CLASS(klass);
     PCIDeviceClass *k = PCI_DEVICE_CLASS(klass);
+    ResettableClass *rc = RESETTABLE_CLASS(klass);
 
+    rc->phases.enter = vmshm_pci_reset_enter;
+    rc->phases.hold = vmshm_pci_reset_hold;
     k->realize = vmshm_pci_realize;
     k->exit = vmshm_pci_exit;
     k->config_write = vmshm_pci_config_write;
@@ -467,7 +485,6 @@ static void vmshm_pci_class_init(ObjectClass *klass, VMSHM_CLASS_DATA data)
     k->revision = 1;
     dc->desc = "POSIX shared memory of the host, by name";
     dc->vmsd = &vmshm_pci_vmstate;
-    vmshm_compat_set_reset(dc, vmshm_pci_reset);
     device_class_set_props(dc, vmshm_pci_properties);
     object_class_property_add(klass, "attachments", "any",
                               vmshm_pci_get_attachments, NULL, NULL, NULL);

@@ -3,57 +3,17 @@
 and its limits are exact."""
 
 import os
-import shutil
-import signal
-import subprocess
 import tempfile
 
 import contract as c
 from arena import MIB, PAGE, Arena, arenas, refusals
 from shm import path
 from store import Store
-from vmshm import Skip, equal, machine, true, until
+from tracer import Calls
+from vmshm import equal, machine, true
 
 FOREIGN = 100000
 ROUNDS = 20
-
-
-class Calls:
-    """Counts system calls of all threads of QEMU, with strace."""
-
-    def __init__(self, vm, *names):
-        if not shutil.which("strace"):
-            raise Skip("strace is not installed")
-        self.vm, self.names = vm, names
-
-    def __enter__(self):
-        self.file = tempfile.NamedTemporaryFile("r")
-        self.process = subprocess.Popen(
-            ["strace", "-f", "-q", "-e", "trace=" + ",".join(self.names),
-             "-o", self.file.name, "-p", str(self.vm.pid)],
-            stderr=subprocess.PIPE)
-        self.traced(lambda tracer: tracer == self.process.pid,
-                    "strace does not begin")
-        return self
-
-    def traced(self, condition, what):
-        def all_threads():
-            for thread in os.listdir(f"/proc/{self.vm.pid}/task"):
-                with open(f"/proc/{self.vm.pid}/task/{thread}/status",
-                          encoding="ascii") as lines:
-                    tracer = next(int(line.split()[1]) for line in lines
-                                  if line.startswith("TracerPid:"))
-                if not condition(tracer):
-                    return False
-            return True
-        until(all_threads, what)
-
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGINT)
-        self.process.communicate()
-        text = self.file.read()
-        self.count = {name: text.count(name + "(") for name in self.names}
-        self.file.close()
 
 
 def test_foreign_objects_cost_nothing():

@@ -265,6 +265,42 @@ def test_programs():
                 None)
 
 
+def device_tests():
+    """The names of the device's tests, as tests/device/run.py takes them."""
+    for path in glob.glob(os.path.join(ROOT, "tests/device/test_*.py")):
+        part = os.path.basename(path)[len("test_"):-len(".py")]
+        yield f"device/{part}/".replace("_", "-")
+        for name in re.findall(r"^def test_(\w+)\(", read(path), re.M):
+            yield f"device/{part}/{name}".replace("_", "-")
+
+
+def is_test(name, tests):
+    """Whether docs/security.md can name this as a test."""
+    if name.startswith("make "):
+        return re.search(rf"^{name[5:]}:.*##", read("Makefile"), re.M)
+    if name.startswith("tests/"):
+        return os.path.exists(os.path.join(ROOT, name))
+    return any("/" + name in test for test in tests)
+
+
+def test_security():
+    """Each promise and each bound in docs/security.md names tests, in the last
+    column, and all of them exist."""
+    tests, rows = list(device_tests()), 0
+    text = read("docs/security.md")
+    for title in "Guarantees", "Resources of the host":
+        part = text.split(f"## {title}\n")[1].split("\n## ")[0]
+        for row in re.findall(r"^\| (?!---).* \|$", part, re.M)[1:]:
+            names = re.findall(r"`([^`]+)`", row.split(" | ")[-1])
+            if not names:
+                return f"no test is named: {row}"
+            for name in names:
+                if not is_test(name, tests):
+                    return f"there is no test {name}: {row}"
+            rows += 1
+    return None if rows > 20 else f"only {rows} rows were found"
+
+
 def test_count():
     """The guide's program that waits sees the one that counts up."""
     why = test_programs()
