@@ -127,7 +127,9 @@ static void set_results(VMShmState *s, const VMShmResult *res)
     }
     if (res->data) {
         memset(s->name, 0, sizeof(s->name));
-        memcpy(s->name, res->data->data, res->data->len);
+        if (res->data->len) {
+            memcpy(s->name, res->data->data, res->data->len);
+        }
         set_result(s, VMSHM_REG_RES_COUNT, res->count);
     }
 }

@@ -67,7 +67,9 @@ static void put_result(const VMShmResult *res, uint8_t *at)
     if (res->data) {
         stl_le_p(at + VMSHM_MB_RES_COUNT, res->count);
         stq_le_p(at + VMSHM_MB_RES_NEXT, res->next);
-        memcpy(at + VMSHM_MB_DATA, res->data->data, res->data->len);
+        if (res->data->len) {
+            memcpy(at + VMSHM_MB_DATA, res->data->data, res->data->len);
+        }
     }
     if (res->total) {
         stq_le_p(at + VMSHM_MB_RES_TOTAL, res->total);
