@@ -90,7 +90,8 @@ check-debug: deps device ## guest tests and more in a kernel with KASAN, lockdep
 ROUNDS ?= 100
 
 check-lifecycle: deps device ## the device goes away while in use (ROUNDS=100)
-	@T_ROUNDS=$(ROUNDS) tests/guest/run.py lifecycle/ owner/many
+	@T_ROUNDS=$(ROUNDS) tests/guest/run.py lifecycle/ restart/ sleep/many \
+		owner/many
 
 check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py

@@ -225,6 +225,13 @@ static void reset(void)
 	T_EQ(t_system("echo 1 >/sys/bus/pci/devices/%s/reset", address), 0);
 }
 
+/* The secondary bus reset of the port above it */
+static void reset_bus(void)
+{
+	T_EQ(t_system("cd /sys/bus/pci/devices/%s && "
+		      "echo bus >reset_method && echo 1 >reset", address), 0);
+}
+
 static void nothing(void)
 {
 }
@@ -233,6 +240,12 @@ T_TEST(reset)
 {
 	address = dev_address(0);
 	again_and_again(reset, nothing);
+}
+
+T_TEST(bus_reset)
+{
+	address = dev_address(0);
+	again_and_again(reset_bus, nothing);
 }
 
 T_TEST(unplug)

@@ -19,7 +19,8 @@ from .program import DEFAULT_QEMU
 # QEMU without root's right to open every file, so that the permissions of
 # objects have an effect
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-DISK = 16 << 20
+# A hole but for what a test writes
+DISK = 1 << 30
 
 # The maximum number of boots of a guest; see Guest.boot()
 BOOTS = 3
@@ -63,6 +64,8 @@ class Guest:
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
         self.qemu_args, self.driver_args, modules = guest
         self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
+        # Tests that have ended, and whether the guest has started again since
+        self.done, self.restarted = set(), False
         self.running, self.began = None, time.monotonic()
         self.times = []             # (seconds, test)
         self.leaks = []             # lines of kmemleak
@@ -135,6 +138,10 @@ class Guest:
                 disk.truncate(DISK)
             qemu_args = self.qemu_args.replace("@FOLDER@", folder)
             qemu_args = qemu_args.replace("@PREFIX@", self.prefix[1:])
+            kernel = os.path.join(self.kernel.folder, "vmlinuz")
+            initramfs = self.initramfs(self.prefix)
+            qemu_args = qemu_args.replace("@KERNEL@", kernel)
+            qemu_args = qemu_args.replace("@INITRAMFS@", initramfs)
             listener.bind(os.path.join(folder, "channel"))
             listener.listen(1)
             with Qemu(*accel.ARGS[accel.choose()], "-smp", "2", "-no-reboot",
@@ -152,8 +159,7 @@ class Guest:
                       # This one pushes the others out of it.
                       "-device", "pcie-root-port,id=rp2,chassis=3,"
                       "pref64-reserve=4G",
-                      "-kernel", os.path.join(self.kernel.folder, "vmlinuz"),
-                      "-initrd", self.initramfs(self.prefix),
+                      "-kernel", kernel, "-initrd", initramfs,
                       # no_timer_check: on a busy host the check fails and
                       # ends the boot.
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
@@ -182,6 +188,7 @@ class Guest:
 
     def listen(self, channel, host):
         lines = channel.makefile("r", encoding="ascii", errors="replace")
+        begun = False       # until then, the firmware may write there
         while True:
             try:
                 line = lines.readline()
@@ -193,6 +200,11 @@ class Guest:
                 raise Lost("the guest ended")
             line = line.rstrip("\r\n")
             word, _, rest = line.partition(" ")
+            if not begun:
+                begun = line == "begin"
+                continue
+            if line == "begin":
+                raise Lost("the guest has started again")
             if line == "end":
                 self.judge_leaks()
                 return
@@ -200,7 +212,12 @@ class Guest:
                 self.die(host)
                 return
             if word == "host":
-                channel.sendall((host.answer(rest) + "\n").encode())
+                answer = host.answer(rest)
+                if host.restarting:
+                    self.restarted, begun = True, False
+                    host.restarting = False
+                if answer is not None:
+                    channel.sendall((answer + "\n").encode())
             elif word == "log":
                 self.kernel_said(rest)
             elif word == "leak":
@@ -225,6 +242,8 @@ class Guest:
             raise Lost(f"unexpected line: {line!r}")
         word, test, why = m.groups()
         name = f"{self.kernel.version}/{test}"
+        if test in self.done and self.restarted:
+            return
         if word == "run":
             self.running, self.began = test, time.monotonic()
             return
@@ -236,6 +255,7 @@ class Guest:
         else:
             self.report.fail(name, why or "unknown test")
         self.todo.discard(test)
+        self.done.add(test)
         self.running = None
 
     def judge_leaks(self):

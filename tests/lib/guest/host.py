@@ -32,6 +32,10 @@ GONE = 100
 OTHER_END = 150
 
 
+# The guest that asked is gone.
+NO_ANSWER = object()
+
+
 class Refused(Exception):
     """The request cannot be done; the text says why."""
 
@@ -58,6 +62,9 @@ class Host(HostRpc, HostTool):
         self.start_other, self.other = other, None
         self.children = []
         self.many = set()           # paths
+        self.kept = {}
+        # The guest ends, and starts again
+        self.restarting = False
         self.waiters = {}
         self.trace_at = 0
 
@@ -85,6 +92,8 @@ class Host(HostRpc, HostTool):
             text = method(*words)
         except (OSError, Refused, QmpError, TypeError, ValueError) as e:
             return f"fail {e}"
+        if text is NO_ANSWER:
+            return None
         return "done" if text in (None, "") else f"done {text}"
 
     def path(self, name):
@@ -235,6 +244,27 @@ class Host(HostRpc, HostTool):
     def do_descriptors(self):
         return str(len(os.listdir(f"/proc/{self.vm.pid}/fd")))
 
+    def do_memory(self):
+        """Of QEMU, in KiB: mapped, and resident"""
+        with open(f"/proc/{self.vm.pid}/status", encoding="ascii") as f:
+            status = dict(line.split(":", 1) for line in f)
+        return " ".join(status[key].split()[0] for key in ("VmSize", "VmRSS"))
+
+    # Tests that go on after the guest has started again
+
+    def do_keep(self, key, *words):
+        self.kept[key] = " ".join(words)
+
+    def do_kept(self, key):
+        return self.kept.get(key, "")
+
+    def do_restart(self, *command):
+        self.restarting = True
+        if not command:
+            return ""
+        self._hmp(" ".join(command))
+        return NO_ANSWER
+
     # Waiting and waking
 
     def do_wake(self, name, offset, count):
@@ -364,6 +394,8 @@ class Host(HostRpc, HostTool):
 
 class OtherHost:
     """For another machine, whose programs ask for nothing."""
+
+    restarting = False
 
     def __init__(self, vm):
         self.vm = vm

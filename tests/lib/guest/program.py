@@ -23,13 +23,26 @@ FOREIGN = "deny=/vmshm-test-*-in-m[0-9]*"
 
 # Names that "qemu:" accepts in place of arguments: (arguments, modules of the
 # kernel). @PREFIX@ is the prefix of the names of the run's objects, without the
-# "/". @FOLDER@ is a directory for its files.
+# "/". @FOLDER@ is a directory for its files. @KERNEL@ and @INITRAMFS@ are those
+# of the guest.
 MACHINES = {
     "channels": (f"-device vmshm,create=on,{FOREIGN} -device vmshm "
                  "-device vmshm,readonly=on", ""),
     "two": ("-device vmshm,id=vmshm0,addr=8 "
             "-device vmshm,id=vmshm1,arena=0,addr=9", ""),
     # The devices have to be as in fs.h
+    # A disk for the image of hibernation
+    "sleep": (
+        "-device vmshm,bus=rp2 "
+        "-blockdev file,node-name=disk,filename=@FOLDER@/disk "
+        "-device virtio-blk-pci,drive=disk", "virtio_pci virtio_blk"),
+    # Its kernel and its initramfs are disks.
+    "restart": (
+        "-device vmshm,id=vmshm0 -action reboot=reset "
+        "-blockdev file,node-name=k,filename=@KERNEL@,read-only=on "
+        "-device virtio-blk-pci,drive=k "
+        "-blockdev file,node-name=i,filename=@INITRAMFS@,read-only=on "
+        "-device virtio-blk-pci,drive=i", "virtio_pci virtio_blk"),
     "files": (
         f"-device vmshm,id=vmshm0,create=on,{FOREIGN} "
         "-device vmshm,id=vmshm1 "
@@ -81,6 +94,7 @@ class Program:
         self.expected = directives(text, "expect-log")
         self.python = [n.split()[1] for n in directives(text, "needs")
                        if n.startswith("python ")]
+        self.rounds = "rounds" in directives(text, "needs")
         self.library = "library" in directives(text, "needs")
         # Its last test kills the machine.
         self.last = "last" in directives(text, "order")
@@ -109,8 +123,9 @@ class Program:
 
 
 def all_programs():
-    """The programs of all directories"""
+    """The programs of all directories; some only for many rounds"""
     return [p for folder in (HARNESS, TESTS, LIBRARY, DEBUG)
             for f in sorted(os.listdir(folder))
             if is_test(name_of(os.path.join(folder, f)))
-            for p in Program.all_of(os.path.join(folder, f))]
+            for p in Program.all_of(os.path.join(folder, f))
+            if not p.rounds or os.environ.get("T_ROUNDS")]

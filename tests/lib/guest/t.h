@@ -34,6 +34,7 @@
  *			and bin/python3 to run it; neither, if the program does
  *			not run on this host
  *	needs: library	libvmshm.so.0
+ *	needs: rounds	runs with T_ROUNDS only: "make check-lifecycle"
  *	needs: tool	the tool vmshm of tools/, as bin/vmshm
  *	needs: rpc	examples/rpc/ and tests/rpc/products.c, with their
  *			libraries
@@ -139,6 +140,14 @@ const char *t_name(const char *tail);
  *	mapped NAME			answers how many mappings of it QEMU has
  *	mapped_all			and of all objects of this run
  *	descriptors			answers how many QEMU has
+ *	memory				answers QEMU's VmSize and VmRSS in KiB
+ *	keep KEY TEXT			for the test after a restart
+ *	kept KEY			answers the text; empty if there is none
+ *	restart [COMMAND]		the guest is going to end, or the
+ *					monitor's COMMAND ends it. It starts
+ *					again with all tests of the boot; the
+ *					results of those that had ended are
+ *					ignored. Needs "-action reboot=reset".
  *	wake NAME OFFSET COUNT		futex(2); answers how many it woke
  *	wait NAME OFFSET EXPECTED	begins to wait with futex(2); is done
  *					when it sleeps, or will not
