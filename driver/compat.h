@@ -6,6 +6,7 @@
 #ifndef VMSHM_COMPAT_H
 #define VMSHM_COMPAT_H
 
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/ftrace.h>
 #include <linux/memremap.h>
@@ -19,6 +20,22 @@
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "vmshm needs Linux 6.1 or later"
+#endif
+
+#if !defined(CONFIG_PCI) || !defined(CONFIG_MMU)
+#error "vmshm needs a kernel with CONFIG_PCI and CONFIG_MMU"
+#endif
+
+/* There is no arena then; see vmshm_arena_new(). */
+#ifndef CONFIG_ZONE_DEVICE
+static inline void *memremap_pages(struct dev_pagemap *pgmap, int nid)
+{
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static inline void memunmap_pages(struct dev_pagemap *pgmap)
+{
+}
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The library and the tool, cross-built for arm64, and run in QEMU's user
-emulation.
+emulation; the driver, built for a kernel without ZONE_DEVICE.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 """
 
+import glob
 import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -110,6 +113,30 @@ def test_library():
         if os.path.exists("/dev/shm" + name):
             os.unlink("/dev/shm" + name)
     return None if text == b"hello from arm64" else f"the object has {text}"
+
+
+def test_driver_without_zone_device():
+    """As for Debian's Linux 6.1 on arm64. The headers of another kernel have
+    to do, with a changed configuration."""
+    command(os.path.join(TOP, "scripts", "fetch-kernel"), "6.1")
+    headers = os.path.join(TOP, "build", "minimal", "headers")
+    shutil.rmtree(headers, ignore_errors=True)
+    os.makedirs(os.path.dirname(headers), exist_ok=True)
+    command("cp", "-al", os.path.join(TOP, "build", "kernel", "6.1", "headers"),
+            headers)
+    kernel = os.path.dirname(glob.glob(
+        headers + "/usr/src/linux-headers-*/include/config/auto.conf")[0])
+    kernel = os.path.dirname(os.path.dirname(kernel))
+    for name in ("generated/autoconf.h", "config/auto.conf"):
+        file = os.path.join(kernel, "include", name)
+        with open(file, encoding="utf-8") as f:
+            text = f.read()
+        os.unlink(file)     # it is a link
+        with open(file, "w", encoding="utf-8") as f:
+            f.write(re.sub(r".*CONFIG_(ZONE_DEVICE|FS_DAX|DEVICE_PRIVATE|"
+                           r"PCI_P2PDMA)\b.*\n", "", text))
+    command("make", "-C", os.path.join(TOP, "driver"), f"KDIR={kernel}",
+            f"OUT={TOP}/build/minimal/driver")
 
 
 if __name__ == "__main__":
