@@ -36,6 +36,10 @@
 
 /* A free chunk keeps its pages for so long, in case it is needed again. */
 #define VMSHM_ARENA_IDLE (10 * HZ)
+/* So many times the memory for struct pages has to be available. */
+#define VMSHM_ARENA_SPARE 8
+/* The same, if it may be in pieces */
+#define VMSHM_ARENA_PLENTY 64
 /* After a failure for lack of memory: the time until the next attempt */
 #define VMSHM_ARENA_BACK_OFF HZ
 
@@ -104,6 +108,34 @@ static u64 vmshm_arena_chunk_bytes(const struct vmshm_arena_chunk *chunk)
 	return (u64)chunk->count << PAGE_SHIFT;
 }
 
+/* Whether the kernel has so many bytes in one piece, as it prefers them here */
+static bool vmshm_arena_has_piece(size_t bytes)
+{
+	struct page *page;
+
+	page = alloc_pages(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN,
+			   get_order(bytes));
+	if (page)
+		__free_pages(page, get_order(bytes));
+	return page;
+}
+
+/*
+ * Whether struct pages can be made without taking the last memory from others.
+ * The kernel also writes a stack trace to its log if memremap_pages() finds too
+ * little.
+ */
+static bool vmshm_arena_has_memory(const struct vmshm_arena_chunk *chunk)
+{
+	size_t bytes = PAGE_ALIGN(chunk->count * sizeof(struct page));
+	long available = si_mem_available(), need = PHYS_PFN(bytes);
+
+	if (available >= VMSHM_ARENA_PLENTY * need)
+		return true;
+	return available >= VMSHM_ARENA_SPARE * need &&
+	       vmshm_arena_has_piece(bytes);
+}
+
 /* Struct pages for a chunk; ERR_PTR() if there can be none now. */
 static struct vmshm_arena_pages *
 vmshm_arena_map(struct vmshm_arena *arena,
@@ -112,6 +144,8 @@ vmshm_arena_map(struct vmshm_arena *arena,
 	struct vmshm_arena_pages *pages;
 	void *addr;
 
+	if (!vmshm_arena_has_memory(chunk))
+		return ERR_PTR(-ENOMEM);
 	pages = kvzalloc(struct_size(pages, used, BITS_TO_LONGS(chunk->count)),
 			 GFP_KERNEL);
 	if (!pages)

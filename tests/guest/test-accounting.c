@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Kernel memory on behalf of a user: zero pages behind the end of objects are
+ * charged to the user's memory cgroup, and struct pages have a limit.
+ *
+ * qemu: -device vmshm,id=vmshm0,bus=rp0
+ */
+#define _GNU_SOURCE
+#include <sys/wait.h>
+
+#include "t.h"
+
+#include "dev.h"
+#include "fs.h"
+
+#define GROUPS "/tmp/groups/"
+#define OBJECTS 32
+#define TAIL (MIB - PAGE)
+#define ARENA (1024 * MIB)
+#define SPARSE (16 * ARENA)
+#define STEP (64 * MIB)
+/* Kilobytes for page tables, extents and the rest of the kernel */
+#define SPARE 8192
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		t_fail("%s to %s: %s", text, path, strerror(errno));
+	close(fd);
+}
+
+static long number_in(const char *path, const char *format)
+{
+	long number = -1;
+	char line[128];
+	FILE *file = fopen(path, "re");
+
+	T_ASSERT(file);
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, format, &number) == 1)
+			break;
+	fclose(file);
+	return number;
+}
+
+static long charged(void)
+{
+	return number_in(GROUPS "user/memory.current", "%ld");
+}
+
+/* Objects of one byte, as /dev/vmshmN shows them: 1 MiB each */
+static void touch_tails(const char *name)
+{
+	long before, at;
+	char path[64];
+	int i, fd;
+
+	put(GROUPS "user/cgroup.procs", "0");
+	before = charged();
+	for (i = 0; i < OBJECTS; i++) {
+		char *p;
+
+		snprintf(path, sizeof(path), "%s%d", name, i);
+		p = dev_attach(0, path, &fd);
+		for (at = PAGE; at < MIB; at += PAGE)
+			T_EQ(p[at], 0);
+	}
+	T_ASSERT(charged() - before >= OBJECTS * TAIL);
+}
+
+T_TEST(zero_pages_are_charged)
+{
+	const char *name = strdup(t_name("tail"));
+	pid_t pid;
+
+	t_host("many %s %d 1", name, OBJECTS);
+	fs_private();
+	mkdir(GROUPS, 0755);
+	T_EQ(mount("none", GROUPS, "cgroup2", 0, NULL), 0);
+	put(GROUPS "cgroup.subtree_control", "+memory");
+	mkdir(GROUPS "user", 0755);
+	pid = t_fork();
+	if (!pid) {
+		touch_tails(name);
+		_exit(0);
+	}
+	t_wait(pid);
+	/* They go with the last file. */
+	T_ASSERT(charged() < OBJECTS * TAIL / 2);
+	T_EQ(rmdir(GROUPS "user"), 0);
+	T_EQ(umount(GROUPS), 0);
+}
+
+static long free_kilobytes(void)
+{
+	T_EQ(t_system("sync; echo 3 >/proc/sys/vm/drop_caches"), 0);
+	return number_in("/proc/meminfo", "MemFree: %ld");
+}
+
+/* 1.6 % of the arena, however large the objects are */
+T_TEST(struct_pages_have_a_limit)
+{
+	const char *name = fs_new("sparse", SPARSE);
+	long before, used, at;
+	char *p;
+
+	fs_mount(0);
+	before = free_kilobytes();
+	p = fs_map(name, SPARSE);
+	for (at = 0; at < SPARSE; at += STEP)
+		T_EQ(t_write_faults(p + at), 0);
+	used = before - free_kilobytes();
+	t_note("%ld kB of the kernel", used);
+	T_ASSERT(used < ARENA / 64 / 1024 + SPARE);
+}
