@@ -506,9 +506,11 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 	int err;
 
 	mutex_lock(&vnode->lock);
-	err = vmshm_request_allocate(vdev, vnode->name,
-				     vmshm_vnode_any_handle(vnode), offset,
-				     length, st);
+	err = -ENODEV;
+	if (!vnode->gone)
+		err = vmshm_request_allocate(vdev, vnode->name,
+					     vmshm_vnode_any_handle(vnode),
+					     offset, length, st);
 	if (!err)
 		vnode->size = st->size;
 	mutex_unlock(&vnode->lock);
@@ -575,4 +577,126 @@ bool vmshm_content_is_attached(struct vmshm_dev *vdev)
 		attached |= vnode->handle || !list_empty(&vnode->extents);
 	mutex_unlock(&vdev->vnodes_lock);
 	return attached;
+}
+
+/**
+ * vmshm_content_can_restore() - whether attachments can be restored after a
+ *	reset of the device
+ * @vdev: the device
+ *
+ * Return: false if the buffer shows an object, or an object that no file has
+ * open has a page in use.
+ */
+bool vmshm_content_can_restore(struct vmshm_dev *vdev)
+{
+	bool can;
+
+	mutex_lock(&vdev->vnodes_lock);
+	can = !vdev->buffer && list_empty(&vdev->lingering);
+	mutex_unlock(&vdev->vnodes_lock);
+	return can;
+}
+
+/*
+ * Attaches all extents again, the first one by the name. An extent that the
+ * object does not have any more goes; a later fault finds out what is there.
+ */
+static int vmshm_content_attach_again(struct vmshm_vnode *vnode)
+{
+	struct vmshm_extent *extent, *next;
+	bool had_handle = vnode->handle;
+	int err = 0;
+
+	vnode->handle = 0;
+	vnode->has_seen = false;
+	list_for_each_entry(extent, &vnode->extents, node)
+		extent->handle = 0;
+	list_for_each_entry_safe(extent, next, &vnode->extents, node) {
+		err = vmshm_extent_attach_again(extent, vnode->name,
+						vmshm_vnode_any_handle(vnode),
+						vnode->ident, &vnode->size);
+		if (err == -ENODATA)
+			vmshm_extent_release(extent);
+		else if (err)
+			return err;
+	}
+	if (had_handle || (vmshm_content_used(vnode) &&
+			   list_empty(&vnode->extents)))
+		err = vmshm_vnode_get_handle(vnode);
+	else
+		err = 0;
+	return err;
+}
+
+/* The object is not there any more: all of its users see that. */
+static void vmshm_content_lose(struct vmshm_vnode *vnode)
+{
+	struct vmshm_dev *vdev = vnode->vdev;
+	struct vmshm_extent *extent, *next;
+
+	vnode->gone = true;
+	list_for_each_entry_safe(extent, next, &vnode->extents, node)
+		vmshm_extent_release(extent);
+	vmshm_vnode_put_handle(vnode);
+	/* The identity can become that of another object. */
+	mutex_lock(&vdev->vnodes_lock);
+	hash_del(&vnode->node);
+	mutex_unlock(&vdev->vnodes_lock);
+}
+
+static void vmshm_content_restore_vnode(struct vmshm_vnode *vnode)
+{
+	int err = 0;
+
+	mutex_lock(&vnode->lock);
+	if (vnode->handle || !list_empty(&vnode->extents))
+		err = vmshm_content_attach_again(vnode);
+	if (err) {
+		dev_warn(&vnode->vdev->dev,
+			 "an object was not found again after a sleep of the system (error %d)\n",
+			 err);
+		vmshm_content_lose(vnode);
+	}
+	mutex_unlock(&vnode->lock);
+}
+
+/* A vnode that is to be restored, with a reference, or NULL */
+static struct vmshm_vnode *vmshm_content_next_restore(struct vmshm_dev *vdev)
+{
+	struct vmshm_vnode *vnode;
+	int bucket;
+
+	lockdep_assert_held(&vdev->vnodes_lock);
+	hash_for_each(vdev->vnodes, bucket, vnode, node) {
+		if (!vnode->restore)
+			continue;
+		vnode->restore = false;
+		vmshm_vnode_get(vnode);
+		return vnode;
+	}
+	return NULL;
+}
+
+/**
+ * vmshm_content_restore() - attach all objects again: the device was reset
+ * @vdev: a device for which vmshm_content_can_restore() was true
+ *
+ * Each part of an object is shown where it was. An object that has another
+ * identity by now, or no name, is lost: SIGBUS and ENODEV.
+ */
+void vmshm_content_restore(struct vmshm_dev *vdev)
+{
+	struct vmshm_vnode *vnode;
+	int bucket;
+
+	mutex_lock(&vdev->vnodes_lock);
+	hash_for_each(vdev->vnodes, bucket, vnode, node)
+		vnode->restore = true;
+	while ((vnode = vmshm_content_next_restore(vdev))) {
+		mutex_unlock(&vdev->vnodes_lock);
+		vmshm_content_restore_vnode(vnode);
+		vmshm_vnode_put(vnode);
+		mutex_lock(&vdev->vnodes_lock);
+	}
+	mutex_unlock(&vdev->vnodes_lock);
 }

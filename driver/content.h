@@ -26,5 +26,7 @@ struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,
 struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset);
 void vmshm_content_stop(struct vmshm_dev *vdev);
 bool vmshm_content_is_attached(struct vmshm_dev *vdev);
+bool vmshm_content_can_restore(struct vmshm_dev *vdev);
+void vmshm_content_restore(struct vmshm_dev *vdev);
 
 #endif /* VMSHM_CONTENT_H */

@@ -97,7 +97,8 @@ static void vmshm_extent_detach(struct vmshm_extent *extent)
 	int err;
 
 	vmshm_extent_forget(extent);
-	err = vmshm_request_detach(vdev, extent->handle);
+	/* After a sleep of the system the device may not know it any more. */
+	err = extent->handle ? vmshm_request_detach(vdev, extent->handle) : 0;
 	vmshm_extent_detached(extent, err);
 }
 
@@ -168,6 +169,40 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 		vmshm_extent_detach(extent);
 		return -ESTALE;
 	}
+	*size = reply.st.size;
+	return 0;
+}
+
+/**
+ * vmshm_extent_attach_again() - have the device show an extent after its reset
+ * @extent: an extent that was attached
+ * @name: a name of the object
+ * @handle: a handle of the object, or 0: then @name is used
+ * @ident: identity of the object
+ * @size: bytes of the object, updated
+ *
+ * The pages stay where they are, and so do their mappings.
+ *
+ * Return: as vmshm_extent_attach(); after a failure the extent stays, and the
+ * device does not know it.
+ */
+int vmshm_extent_attach_again(struct vmshm_extent *extent, const char *name,
+			      u32 handle, u64 ident, u64 *size)
+{
+	struct vmshm_dev *vdev = extent->vdev;
+	struct vmshm_reply reply;
+	int err;
+
+	extent->handle = 0;
+	extent->has_seen = false;
+	err = vmshm_request_attach(vdev, name, handle, &extent->range, &reply);
+	if (err)
+		return err;
+	if (reply.st.ident != ident) {
+		vmshm_request_detach(vdev, reply.handle);
+		return -ESTALE;
+	}
+	extent->handle = reply.handle;
 	*size = reply.st.size;
 	return 0;
 }

@@ -49,6 +49,8 @@ struct vmshm_extent *vmshm_extent_new(struct vmshm_dev *vdev,
 void vmshm_extent_free(struct vmshm_extent *extent);
 int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 			u32 handle, u64 ident, u64 *size);
+int vmshm_extent_attach_again(struct vmshm_extent *extent, const char *name,
+			      u32 handle, u64 ident, u64 *size);
 bool vmshm_extent_try_release(struct vmshm_extent *extent);
 void vmshm_extent_release(struct vmshm_extent *extent);
 bool vmshm_extent_idle(struct vmshm_extent *extent);

@@ -56,6 +56,41 @@ void vmshm_ioctl_gone(struct vmshm_dev *vdev)
 }
 
 /**
+ * vmshm_ioctl_any_hold() - whether a file holds a word
+ * @vdev: the device
+ *
+ * Return: true if one does.
+ */
+bool vmshm_ioctl_any_hold(struct vmshm_dev *vdev)
+{
+	struct vmshm_word_file *wfile;
+	bool any = false;
+
+	spin_lock(&vdev->word_files_lock);
+	list_for_each_entry(wfile, &vdev->word_files, node)
+		any |= READ_ONCE(wfile->holding) >= 0;
+	spin_unlock(&vdev->word_files_lock);
+	return any;
+}
+
+/**
+ * vmshm_ioctl_restore() - tell all files that poll: the device was reset
+ * @vdev: the device
+ *
+ * Nobody knows whether their words were woken meanwhile.
+ */
+void vmshm_ioctl_restore(struct vmshm_dev *vdev)
+{
+	struct vmshm_word_file *wfile;
+
+	spin_lock(&vdev->word_files_lock);
+	list_for_each_entry(wfile, &vdev->word_files, node)
+		if (READ_ONCE(wfile->polling) >= 0)
+			vmshm_slot_waiter_fire(vdev->slots, &wfile->waiter);
+	spin_unlock(&vdev->word_files_lock);
+}
+
+/**
  * vmshm_ioctl_release() - for a file that is closed
  * @wfile: of vmshm_ioctl_open()
  */

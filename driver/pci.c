@@ -3,8 +3,9 @@
  * VMShm PCI part: probe, remove, reset and sleep.
  *
  * Only the three BARs of 2010 are needed. A reset of the function detaches all
- * objects. The driver therefore refuses a sleep of the system while objects are
- * attached, and treats a reset of the function as its removal.
+ * objects. After a sleep of the system they are attached again; the driver
+ * refuses a sleep for what it could not restore. It treats a reset of the
+ * function as its removal.
  */
 #include <linux/err.h>
 #include <linux/module.h>
@@ -19,6 +20,7 @@
 #include "content.h"
 #include "dev.h"
 #include "futex.h"
+#include "ioctl.h"
 #include "mailbox.h"
 #include "orphan.h"
 #include "queue.h"
@@ -294,19 +296,31 @@ static const struct pci_error_handlers vmshm_pci_err_handlers = {
 	.reset_done = vmshm_pci_reset_done,
 };
 
-/* All tasks are frozen: nothing is attached or detached meanwhile. */
+/*
+ * All tasks are frozen: nothing is attached or detached meanwhile, and no task
+ * waits for a word. The reset of a device ends holds, and the host marks their
+ * words, which cannot be undone.
+ */
 static int vmshm_pci_suspend(struct device *dev)
 {
 	struct vmshm_dev *vdev = dev_get_drvdata(dev);
 
-	if (!vdev || !vmshm_content_is_attached(vdev))
+	if (!vdev)
 		return 0;
-	dev_err(dev,
-		"objects are attached, which a sleep would detach: close them first\n");
-	return -EBUSY;
+	if (!vmshm_content_can_restore(vdev)) {
+		dev_err(dev,
+			"an object is attached that a sleep would detach: close it first\n");
+		return -EBUSY;
+	}
+	if (vmshm_ioctl_any_hold(vdev)) {
+		dev_err(dev,
+			"a word is held, such as by a channel, which a sleep would end: close it first\n");
+		return -EBUSY;
+	}
+	return 0;
 }
 
-/* The device may have been reset. */
+/* The device may have been reset. What was attached is attached again. */
 static int vmshm_pci_resume(struct device *dev)
 {
 	struct vmshm_dev *vdev = dev_get_drvdata(dev);
@@ -316,6 +330,12 @@ static int vmshm_pci_resume(struct device *dev)
 	if (vdev->slots)
 		vmshm_slots_forget(vdev->slots);
 	vmshm_pci_release_stale(vdev);
+	/* What listings have brought is old. */
+	atomic_inc(&vdev->changes);
+	if (vdev->arena)
+		vmshm_content_restore(vdev);
+	if (vdev->slots)
+		vmshm_ioctl_restore(vdev);
 	return 0;
 }
 

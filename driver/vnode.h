@@ -28,7 +28,9 @@ struct vmshm_dev;
  * @inode: pages and user mappings belong to its i_mapping
  * @look_skip: so many waits for words of the object do not busy-poll
  * @look_next_skip: so many waits did not busy-poll last time
- * @gone: the device is gone, and with it the pages
+ * @gone: the device is gone, and with it the pages; or a sleep of the system
+ *	has ended the attachments, and the object was not found again
+ * @restore: attachments are to be restored; under vdev->vnodes_lock
  * @users: open files; the extents stay as long as there are any
  * @readonly: attached for reading only; valid while there are @users
  * @size: bytes, as the device reported last
@@ -55,6 +57,7 @@ struct vmshm_vnode {
 	struct inode *inode;
 	unsigned int look_skip;
 	unsigned int look_next_skip;
+	bool restore;
 
 	/** @lock: protects all members below */
 	struct mutex lock;

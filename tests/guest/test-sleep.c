@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What resets the device: a sleep of the system, and a reset of the function.
- * Nothing that is attached is replaced by private memory without notice.
+ * What resets the device: a sleep of the system, hibernation, and a reset of
+ * the function. Nothing that is attached is replaced by private memory without
+ * notice. After a sleep and hibernation it is attached again.
  *
- * qemu: -device vmshm,bus=rp2
- * expect-log: vmshm .*(objects are attached|reset while objects)
+ * qemu: sleep
+ * expect-log: vmshm .*(reset while objects|an object is attached)
+ * expect-log: vmshm .*an object was not found
+ * expect-log: vmshm .*a word is held
  * expect-log: vmshm .*PM: (failed to|pci_pm|dpm_)
  * expect-log: PM: (Some devices failed|Device .* failed|failed to)
  * expect-log: ACPI Error: Could not disable RealTimeClock
  */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <signal.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "t.h"
@@ -34,6 +39,108 @@ static void works_again(void)
 	words[1] = 0x08070605;
 	T_EQ(strcmp(t_host("read %s 4 4", name), "05060708"), 0);
 	t_host("unlink %s", name);
+}
+
+/* The clock wakes the system up. */
+static void sleep_in_memory(void)
+{
+	T_EQ(t_system("echo 0 >/sys/class/rtc/rtc0/wakealarm && "
+		      "echo +2 >/sys/class/rtc/rtc0/wakealarm"), 0);
+	T_EQ(t_system("echo mem >/sys/power/state"), 0);
+}
+
+/*
+ * Writes the image of the system to the disk, and starts the machine again. The
+ * test that runs then goes back to the image, where this function returns.
+ */
+static void hibernate(void)
+{
+	T_EQ(t_system("mkswap /dev/vda >/dev/null && swapon /dev/vda"), 0);
+	T_EQ(t_system("echo reboot >/sys/power/disk"), 0);
+	t_host("keep image yes");
+	t_host("restart");
+	T_EQ(t_system("echo disk >/sys/power/state"), 0);
+	T_EQ(t_system("swapoff /dev/vda"), 0);
+}
+
+static void go_back_to_image(void)
+{
+	if (!*t_host("kept image"))
+		return;
+	t_host("keep image");
+	t_system("cat /sys/block/vda/dev >/sys/power/resume");
+	t_fail("there is no image of the system");
+}
+
+static void stays_awake(void)
+{
+	T_ASSERT(t_system("echo mem >/sys/power/state"));
+	T_ASSERT(t_system("echo freeze >/sys/power/state"));
+}
+
+static unsigned char *map_large(const char *name, size_t size)
+{
+	int file = words_open(name, O_RDWR);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+
+	T_ASSERT(p != MAP_FAILED);
+	close(file);
+	return p;
+}
+
+/* Mappings, files and waits go on as if nothing had happened. */
+static void goes_on_after(void (*sleeps)(void))
+{
+	const size_t size = 160 << 20;
+	const char *name = words_name(), *large = strdup(t_name("large"));
+	volatile unsigned int *words = words_map(name);
+	unsigned int value;
+	unsigned char *p;
+	size_t at;
+	pid_t pid;
+
+	t_host("create %s %zu", large, size);
+	p = map_large(large, size);
+	for (at = 0; at < size; at += 8 << 20)
+		p[at] = at >> 20;
+	words[1] = 7;
+	pid = t_fork();
+	if (!pid) {
+		while (!words[0])
+			T_ASSERT(!wait_word(0, 0, -1) || errno == EAGAIN ||
+				 errno == EINTR);
+		_exit(0);
+	}
+	words_asleep(pid);
+	sleeps();
+	T_EQ(words[1], 7);
+	words[2] = 8;
+	T_EQ(strcmp(t_host("read %s 4 8", name), "0700000008000000"), 0);
+	t_host("write %s 12 09000000", name);
+	T_EQ(words[3], 9);
+	T_EQ(pread(fd, &value, sizeof(value), 12), sizeof(value));
+	T_EQ(value, 9);
+	T_EQ(pwrite(fd, &value, sizeof(value), 4096), sizeof(value));
+	T_EQ(words[1024], 9);
+	for (at = 0; at < size; at += 8 << 20) {
+		T_EQ(p[at], at >> 20);
+		p[at]++;
+	}
+	T_EQ(t_sum(p, size), atoll(t_host("sum %s 0 %zu", large, size)));
+	t_host("write %s 0 01000000", name);
+	t_host("wake %s 0 1", name);
+	t_wait(pid);
+	T_EQ(munmap(p, size), 0);
+	T_EQ(atoi(t_host("mapped %s", large)), 0);
+	t_host("unlink %s", large);
+	works_again();
+}
+
+/* The first test, because the others would run again before the image does. */
+T_TEST(hibernation_with_objects)
+{
+	go_back_to_image();
+	goes_on_after(hibernate);
 }
 
 T_TEST(a_reset_is_seen)
@@ -78,21 +185,128 @@ T_TEST(many_resets)
 	works_again();
 }
 
-T_TEST(no_sleep_while_an_object_is_attached)
-{
-	volatile unsigned int *words = words_map(words_name());
-
-	words[0] = 7;
-	T_ASSERT(t_system("echo mem >/sys/power/state"));
-	T_EQ(words[0], 7);
-	T_EQ(strcmp(t_host("read %s 0 4", words_name()), "07000000"), 0);
-}
-
-/* Nothing is attached; the clock wakes the system up. */
 T_TEST(a_sleep_and_what_works_after_it)
 {
-	T_EQ(t_system("echo 0 >/sys/class/rtc/rtc0/wakealarm && "
-		      "echo +2 >/sys/class/rtc/rtc0/wakealarm"), 0);
-	T_EQ(t_system("echo mem >/sys/power/state"), 0);
+	sleep_in_memory();
 	works_again();
+}
+
+T_TEST(a_sleep_with_objects)
+{
+	goes_on_after(sleep_in_memory);
+}
+
+/* Whatever is restored, QEMU has no more of it than before. */
+T_TEST(many_sleeps)
+{
+	const char *text = getenv("T_ROUNDS");
+	int rounds = text ? atoi(text) : 3, mappings = 0, descriptors = 0, i;
+	volatile unsigned int *words = words_map(words_name());
+
+	for (i = 0; i < rounds; i++) {
+		words[i % 1024] = i;
+		sleep_in_memory();
+		T_EQ(words[i % 1024], i);
+		if (i == 0) {
+			mappings = atoi(t_host("mapped_all"));
+			descriptors = atoi(t_host("descriptors"));
+		}
+		T_EQ(atoi(t_host("mapped_all")), mappings);
+		T_EQ(atoi(t_host("descriptors")), descriptors);
+	}
+}
+
+/* An object without its name, or with another object in its place, is gone. */
+T_TEST(another_object_after_a_sleep)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	unsigned int value = 5;
+
+	words[0] = 1;
+	t_host("unlink %s", name);
+	t_host("create %s %d", name, WORDS_SIZE);
+	sleep_in_memory();
+	T_ASSERT(t_read_faults(words));
+	T_ASSERT(t_write_faults((volatile char *)words + 4096));
+	T_ERRNO(pread(fd, &value, sizeof(value), 0), ENODEV);
+	T_ERRNO(pwrite(fd, &value, sizeof(value), 0), ENODEV);
+	T_ERRNO(wait_word(0, 0, -1), ENODEV);
+	T_EQ(atoi(t_host("mapped %s", name)), 0);
+	/* The other one is what an open finds. */
+	fd = words_open(name, O_RDWR);
+	T_EQ(pwrite(fd, &value, sizeof(value), 0), sizeof(value));
+	T_EQ(strcmp(t_host("read %s 0 8", name), "0500000000000000"), 0);
+}
+
+/* The end of the object is another one. */
+T_TEST(a_shorter_object_after_a_sleep)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+
+	words[0] = 1;
+	words[1024] = 2;
+	t_host("truncate %s 4096", name);
+	sleep_in_memory();
+	T_EQ(words[0], 1);
+	T_ASSERT(t_read_faults(words + 1024));
+	t_host("truncate %s %d", name, WORDS_SIZE);
+	t_host("write %s 4096 03000000", name);
+	T_EQ(words[1024], 3);
+}
+
+/* Nobody knows whether it was woken meanwhile. */
+T_TEST(a_polled_word_after_a_sleep)
+{
+	struct pollfd p = { .events = POLLIN };
+
+	words_map(words_name());
+	T_EQ(do_word(fd, VMSHM_IOC_POLL, 0, 0), 0);
+	p.fd = fd;
+	T_EQ(poll(&p, 1, 0), 0);
+	sleep_in_memory();
+	T_EQ(poll(&p, 1, 0), 1);
+	T_EQ(p.revents, POLLIN);
+	T_EQ(do_word(fd, VMSHM_IOC_POLL, 0, 0), 0);
+	T_EQ(poll(&p, 1, 0), 0);
+	t_host("write %s 0 01000000", words_name());
+	t_host("wake %s 0 1", words_name());
+	T_EQ(poll(&p, 1, -1), 1);
+}
+
+/* A hold cannot be restored: the host marks the word as one whose owner died */
+T_TEST(no_sleep_while_a_word_is_held)
+{
+	volatile unsigned int *words = words_map(words_name());
+	unsigned int value;
+
+	T_EQ(do_word(fd, VMSHM_IOC_HOLD, 0, 0), 0);
+	value = words[0];
+	stays_awake();
+	T_EQ(words[0], value);
+	close(fd);
+	T_EQ(words[0] & 0x40000000, 0x40000000);
+	sleep_in_memory();
+}
+
+/* So is an object that only a pipe still has. */
+T_TEST(no_sleep_while_a_pipe_has_a_page)
+{
+	volatile unsigned int *words = words_map(words_name());
+	struct iovec iov = { (void *)words, 4 };
+	unsigned int value;
+	int end[2];
+
+	words[0] = 6;
+	T_EQ(pipe(end), 0);
+	T_EQ(vmsplice(end[1], &iov, 1, 0), 4);
+	T_EQ(munmap((void *)words, WORDS_SIZE), 0);
+	close(fd);
+	stays_awake();
+	T_EQ(read(end[0], &value, 4), 4);
+	T_EQ(value, 6);
+	while (atoi(t_host("mapped %s", words_name())))
+		;
+	sleep_in_memory();
 }

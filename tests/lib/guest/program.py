@@ -33,7 +33,7 @@ MACHINES = {
     # The devices have to be as in fs.h
     # A disk for the image of hibernation
     "sleep": (
-        "-device vmshm,bus=rp2 "
+        "-device vmshm,bus=rp2 -action reboot=reset "
         "-blockdev file,node-name=disk,filename=@FOLDER@/disk "
         "-device virtio-blk-pci,drive=disk", "virtio_pci virtio_blk"),
     # Its kernel and its initramfs are disks.
