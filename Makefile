@@ -135,6 +135,17 @@ check-patch: ## build a patched QEMU and run the device's tests on it
 	@scripts/deps host demo check patch
 	@device/qemu-patch.sh check
 
+SECONDS ?= 60
+fuzz: ## random operations on a QEMU with ASan, UBSan (SECONDS=N SEED=N)
+	@scripts/deps host demo check patch fuzz
+	@device/qemu-patch.sh sanitized
+	@tests/fuzz/run.py $(SECONDS) $(SEED)
+
+fuzz-generic: ## QEMU's own fuzz target for PCI devices (SECONDS=3600)
+	@scripts/deps host demo check patch fuzz
+	@device/qemu-patch.sh sanitized
+	@tests/fuzz/generic.py $(SECONDS)
+
 check-matrix: ## QEMU 7.2, 10.0, 11.1 with Linux 6.1, 6.12, 7.x (root)
 	@scripts/deps matrix
 	@tests/matrix/run.py
@@ -150,5 +161,5 @@ clean: ## remove everything generated
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-tool check-library check-debug \
 	check-lifecycle check-model check-stress check-truncate \
-	qemu-patch check-patch check-matrix check-packages check-libvirt deb \
-	check-cross style clean
+	qemu-patch check-patch fuzz fuzz-generic check-matrix \
+	check-packages check-libvirt deb check-cross style clean
