@@ -136,12 +136,12 @@ check-patch: ## build a patched QEMU and run the device's tests on it
 	@device/qemu-patch.sh check
 
 SECONDS ?= 60
-fuzz: ## random operations on a QEMU with ASan, UBSan (SECONDS=N SEED=N)
+fuzz: ## random operations, ASan and UBSan (SECONDS=60 SEED=1)
 	@scripts/deps host demo check patch fuzz
 	@device/qemu-patch.sh sanitized
 	@tests/fuzz/run.py $(SECONDS) $(SEED)
 
-fuzz-generic: ## QEMU's own fuzz target for PCI devices (SECONDS=3600)
+fuzz-generic: ## QEMU's own fuzz target for PCI (SECONDS=3600)
 	@scripts/deps host demo check patch fuzz
 	@device/qemu-patch.sh sanitized
 	@tests/fuzz/generic.py $(SECONDS)
