@@ -16,6 +16,7 @@
 
 #include "dev.h"
 #include "fs.h"
+#include "memory.h"
 
 static long arena_free(void)
 {
@@ -223,25 +224,6 @@ T_TEST(a_thousand_at_once)
 	T_EQ(arena_free(), room);
 }
 
-/* Free bytes, those that the kernel or a CPU of it only keeps included */
-static long guest_memory(void)
-{
-	long free = 0, n;
-	char line[128];
-	FILE *f;
-
-	T_EQ(t_system("echo 3 >/proc/sys/vm/drop_caches"), 0);
-	f = fopen("/proc/zoneinfo", "r");
-	T_ASSERT(f);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, " nr_free_pages %ld", &n) == 1 ||
-		    sscanf(line, " count: %ld", &n) == 1)
-			free += n * PAGE;
-	fclose(f);
-	T_ASSERT(free);
-	return free;
-}
-
 /* Other processes, and slabs */
 #define NOISE (MIB / 2)
 
@@ -254,10 +236,10 @@ T_TEST(memory_of_the_guest)
 
 	dev_driver("unbind", address);
 	dev_wait(LARGE, 0);
-	without = guest_memory();
+	without = memory_free();
 	dev_driver("bind", address);
 	dev_wait(LARGE, 1);
-	idle = guest_memory();
+	idle = memory_free();
 	fs_mount(LARGE);
 	T_EQ(statfs("/dev/shm", &s), 0);
 	T_EQ(s.f_blocks * s.f_bsize, 4096 * MIB);
@@ -267,12 +249,12 @@ T_TEST(memory_of_the_guest)
 	/* Struct pages of what is attached; then page tables */
 	p = fs_map(name, 64 * MIB);
 	p[0] = 1;
-	used = guest_memory();
+	used = memory_free();
 	if (idle - used > 64 * MIB / 1000 * 16 + NOISE)
 		t_fail("64 MiB cost %ld KiB", (idle - used) / 1024);
 	for (i = 0; i < 64 * MIB; i += PAGE)
 		p[i] = 1;
-	used = guest_memory();
+	used = memory_free();
 	if (idle - used > 64 * MIB / 1000 * 18 + NOISE)
 		t_fail("64 MiB cost %ld KiB when touched",
 		       (idle - used) / 1024);
@@ -295,27 +277,23 @@ T_TEST(memory_of_the_host)
 		p[i] = 1;
 	blocks = fs_number("blocks", name);
 	T_EQ(blocks, 32 * MIB / 512);
-	free = guest_memory();
+	free = memory_free();
 	for (i = 0; i < 32 * MIB; i += PAGE)
 		T_EQ(q[i]++, 1);
 	T_EQ(fs_number("blocks", name), blocks);
 	T_EQ(fs_mapped(name), 2);
-	T_ASSERT(free - guest_memory() < 2 * MIB);
+	T_ASSERT(free - memory_free() < 2 * MIB);
 }
 
 /* A thousand objects, one after the other */
-T_TEST(nothing_is_left)
+#define OBJECTS 1000
+
+static void use_objects(void)
 {
-	enum { N = 1000 };
 	char tail[16];
-	long before, room;
 	int i;
 
-	fs_mount(PLAIN);
-	t_host("many %s %d 12288", t_name("l"), N);
-	room = arena_free();
-	before = guest_memory();
-	for (i = 0; i < N; i++) {
+	for (i = 0; i < OBJECTS; i++) {
 		uint32_t *p;
 
 		snprintf(tail, sizeof(tail), "l%d", i);
@@ -324,8 +302,16 @@ T_TEST(nothing_is_left)
 		p[2048] = i;
 		T_EQ(munmap(p, 3 * PAGE), 0);
 	}
+}
+
+T_TEST(nothing_is_left)
+{
+	long room;
+
+	fs_mount(PLAIN);
+	t_host("many %s %d 12288", t_name("l"), OBJECTS);
+	room = arena_free();
+	memory_is_kept(use_objects, 2 * MIB);
 	T_EQ(atol(t_host("mapped_all")), 0);
 	T_EQ(arena_free(), room);
-	if (before - guest_memory() > 2 * MIB)
-		t_fail("%ld KiB are gone", (before - guest_memory()) / 1024);
 }

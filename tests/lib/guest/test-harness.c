@@ -13,6 +13,11 @@
 
 #include "t.h"
 
+#include "memory.h"
+
+/* Bytes */
+#define LEAK (512 * 1024)
+
 T_TEST(host_answers)
 {
 	T_EQ(strlen(t_host("ping")), 0);
@@ -67,4 +72,39 @@ T_TEST(faults_are_caught)
 	T_EQ(t_read_faults(p), 1);
 	T_EQ(t_write_faults(p), 1);
 	T_EQ(t_read_faults(&p), 0);
+}
+
+static int times;
+
+/* Nothing frees the pages of a file in the initramfs before its end. */
+static void leak(void)
+{
+	static const char zeros[LEAK];
+	FILE *file = fopen("/leak", "ae");
+
+	T_ASSERT(file);
+	T_EQ(fwrite(zeros, 1, LEAK, file), LEAK);
+	fclose(file);
+	times++;
+}
+
+static void leak_twice(void)
+{
+	if (times < 2)
+		leak();
+}
+
+T_TEST(leak_is_found)
+{
+	T_ASSERT(memory_lost(leak, LEAK / 2) > LEAK / 2);
+	T_EQ(times, MEMORY_BATCHES);
+	T_EQ(unlink("/leak"), 0);
+}
+
+/* Such as memory that a part of the kernel keeps from now on */
+T_TEST(noise_is_no_leak)
+{
+	T_EQ(memory_lost(leak_twice, LEAK / 2), 0);
+	T_EQ(times, 2);
+	T_EQ(unlink("/leak"), 0);
 }
