@@ -4,7 +4,11 @@
 import glob
 import os
 
-from shm import FOLDER, Object, fresh_name
+from shm import FOLDER, PREFIX, Object, fresh_name
+
+# A device with create=on counts all objects that its guest could use. With this
+# option, those of other programs do not count.
+OWN = f",allow=/{PREFIX}*"
 
 
 class Store:

@@ -8,11 +8,12 @@ import sys
 import contract as c
 from arena import MIB, PAGE, Arena, attachments, refusals
 from shm import Object, fresh_name, path, pattern
-from store import Store
+from store import OWN, Store
 from vmshm import Skip, descriptors, equal, machine, mapped, released, true
 
 NOBODY = 65534
-CREATE = ",create=on,arena=16M"
+ANY = ",create=on,arena=16M"
+CREATE = ANY + OWN
 CHANGES = (c.CMD_CREATE, c.CMD_UNLINK, c.CMD_RESIZE, c.CMD_RENAME,
            c.CMD_ALLOCATE, c.CMD_LINK)
 
@@ -362,7 +363,7 @@ def small_shm():
 
 
 def test_full_shared_memory():
-    with machine(options=CREATE, wrap=small_shm()) as vm:
+    with machine(options=ANY, wrap=small_shm()) as vm:
         dev = Arena(vm)
         equal(dev.names()[0], [], "names")
         dev.does(c.CMD_CREATE, "/one", mode=0o600)
@@ -376,7 +377,7 @@ def test_full_shared_memory():
         dev.does(c.CMD_UNLINK, "/one")
 
 
-def test_as_somebody_else():
+def test_as_another_user():
     """What the host does not allow is EACCES or EPERM."""
     if os.getuid():
         raise Skip("needs root, to run QEMU as somebody else")

@@ -2,7 +2,7 @@
 /*
  * The variable VMSHM_DIR: the directory of objects, where a program names none.
  *
- * qemu: -device vmshm,create=on,deny=/vmshm-test-*-in-m[0-9]*
+ * qemu: -device vmshm,create=on,allow=/@PREFIX@*
  * host: address
  */
 #define _GNU_SOURCE

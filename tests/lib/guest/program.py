@@ -17,16 +17,16 @@ HELPERS = os.path.join(TESTS, "helpers")
 
 DEFAULT_QEMU = "-device vmshm,id=vmshm0"
 
-# test-accesses.c makes 10,000 objects, in the guest of one kernel. They do not
-# count for the devices of the other guest, which runs at the same time.
-FOREIGN = "deny=/vmshm-test-*-in-m[0-9]*"
+# A device with create=on counts all objects that its guest could use. With this
+# those of other programs and of other guests do not count.
+OWN = "create=on,allow=/@PREFIX@*:/sem.@PREFIX@*"
 
 # Names that "qemu:" accepts in place of arguments: (arguments, modules of the
 # kernel). @PREFIX@ is the prefix of the names of the run's objects, without the
 # "/". @FOLDER@ is a directory for its files. @KERNEL@ and @INITRAMFS@ are those
 # of the guest.
 MACHINES = {
-    "channels": (f"-device vmshm,create=on,{FOREIGN} -device vmshm "
+    "channels": (f"-device vmshm,{OWN} -device vmshm "
                  "-device vmshm,readonly=on", ""),
     "two": ("-device vmshm,id=vmshm0,addr=8 "
             "-device vmshm,id=vmshm1,arena=0,addr=9", ""),
@@ -44,10 +44,10 @@ MACHINES = {
         "-blockdev file,node-name=i,filename=@INITRAMFS@,read-only=on "
         "-device virtio-blk-pci,drive=i", "virtio_pci virtio_blk"),
     "files": (
-        f"-device vmshm,id=vmshm0,create=on,{FOREIGN} "
+        f"-device vmshm,id=vmshm0,{OWN} "
         "-device vmshm,id=vmshm1 "
         "-device vmshm,id=vmshm2,readonly=on "
-        f"-device vmshm,id=vmshm3,arena=4M,create=on,{FOREIGN} "
+        f"-device vmshm,id=vmshm3,arena=4M,{OWN} "
         "-device vmshm,id=vmshm4,allow=/@PREFIX@yes*:/@PREFIX@maybe*,"
         "deny=/*secret*:/*[0-9]x "
         "-device vmshm,id=vmshm5,prefix=@PREFIX@in-,create=on "
