@@ -3,14 +3,11 @@
 
 import collections
 import struct
-import time
 
 import contract as c
 from qemu import string_bytes
 from slots import Waits
-from vmshm import equal, true
-
-SOON = 30       # seconds that a deferred command may take
+from vmshm import equal, true, until
 
 Attr = collections.namedtuple(
     "Attr", "ident bytes blocks mtime atime mtime_ns atime_ns mode uid gid "
@@ -64,9 +61,7 @@ class Mailboxes(Waits):
 
     def wait(self, n, tag):
         """The status, when it has completed."""
-        end = time.monotonic() + SOON
-        while not self.finished(n, tag):
-            true(time.monotonic() < end, f"mailbox {n} does not complete")
+        until(lambda: self.finished(n, tag), f"mailbox {n} does not complete")
         return self.word(n, c.MB_RES_STATUS)
 
     def post(self, command, name=None, n=0, **fields):

@@ -2,7 +2,6 @@
 """The slots of a device as the tests see them."""
 
 import os
-import time
 
 import contract as c
 import futex
@@ -11,7 +10,6 @@ from shm import path
 from vmshm import equal, true, until
 
 OPTIONS = f",arena={2 * MIB}"
-SOON = 10       # seconds that a thread of the host may take
 ALL = 0xffff
 FUTEX_WAITV = 449       # of Linux on x86-64
 
@@ -57,25 +55,25 @@ class Waits(Arena):
                       count << c.WAKE_COUNT_SHIFT | place // 4)
 
     def until(self, n, state, what):
-        end = time.monotonic() + SOON
-        while self.state(n) != state:
-            true(time.monotonic() < end, f"{what}: slot {n} is "
-                 f"{self.state(n)}, not {state}")
+        until(lambda: self.state(n) == state, lambda: f"{what}: slot {n} is "
+              f"{self.state(n)}, not {state}")
 
 
 def host_wakes(obj, offset, count):
     """Wakes on the host until so many were woken."""
-    end = time.monotonic() + SOON
-    while count:
-        true(time.monotonic() < end, f"{count} do not wait")
-        count -= futex.wake(path(obj.name), offset, count)
+    left = count
+
+    def woken():
+        nonlocal left
+        left -= futex.wake(path(obj.name), offset, left)
+        return not left
+    until(woken, lambda: f"{left} do not wait")
 
 
 def nobody_waits(obj, offset):
     """The threads of the device have left the queue, or will at once."""
-    end = time.monotonic() + SOON
-    while futex.wake(path(obj.name), offset, 1):
-        true(time.monotonic() < end, "somebody waits")
+    until(lambda: not futex.wake(path(obj.name), offset, 1),
+          "there is a waiter")
 
 
 def threads_in(vm, call):
@@ -83,10 +81,13 @@ def threads_in(vm, call):
     found = 0
     for task in os.listdir(f"/proc/{vm.pid}/task"):
         folder = f"/proc/{vm.pid}/task/{task}/"
-        with open(folder + "comm", encoding="ascii") as comm, \
-             open(folder + "syscall", encoding="ascii") as syscall:
-            found += (comm.read().strip() == "vmshm-wait" and
-                      syscall.read().split()[0] == str(call))
+        try:
+            with open(folder + "comm", encoding="ascii") as comm, \
+                 open(folder + "syscall", encoding="ascii") as syscall:
+                found += (comm.read().strip() == "vmshm-wait" and
+                          syscall.read().split()[0] == str(call))
+        except (FileNotFoundError, ProcessLookupError):
+            pass        # it has ended
     return found
 
 

@@ -11,7 +11,7 @@ from qemu import QEMU, ROOT, build_id
 from vmshm import Skip, equal, machine, not_builtin, true
 
 # Seconds for a build of the device on a busy machine
-LIMIT = 300
+LIMIT = 240
 
 
 class Installed:

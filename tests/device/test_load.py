@@ -292,7 +292,7 @@ def test_device_is_replaced_while_in_use():
             before = os.stat(copy.device).st_ino
             # A build takes a minute beside other load.
             code, _, err = run(os.path.join(ROOT, "device", "build.sh"),
-                               deadline=10 * DEADLINE, LOADER=copy.file)
+                               deadline=2 * DEADLINE, LOADER=copy.file)
             equal((code, err), (0, ""), "build.sh")
             true(os.stat(copy.device).st_ino != before, "the same file")
             works(vm)

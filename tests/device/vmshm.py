@@ -138,10 +138,11 @@ def not_builtin():
 
 def until(condition, what):
     """For work that QEMU does later on a thread of its own (RCU) and never
-    tells about."""
+    tells about. `what` is a text, or a function that returns it."""
     end = time.monotonic() + DEADLINE
     while not condition():
-        true(time.monotonic() < end, what)
+        if time.monotonic() > end:
+            raise AssertionError(what() if callable(what) else what)
         os.sched_yield()
 
 
@@ -156,8 +157,13 @@ def mapped(vm, obj):
 
 def descriptors(vm):
     """What each file descriptor of QEMU is."""
-    folder = f"/proc/{vm.pid}/fd"
-    return sorted(os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
+    folder, found = f"/proc/{vm.pid}/fd", []
+    for fd in os.listdir(folder):
+        try:
+            found.append(os.readlink(f"{folder}/{fd}"))
+        except FileNotFoundError:
+            pass        # QEMU has closed it
+    return sorted(found)
 
 
 def released(vm, obj):

@@ -25,7 +25,7 @@ from qemu import ROOT, Qemu         # noqa: E402
 # Seconds for make demo, whose kernel may have to be fetched
 DEMO_LIMIT = 240
 # Seconds for programs that end by themselves
-PROGRAM_LIMIT = 60
+PROGRAM_LIMIT = 120
 OUT = os.path.join(ROOT, "build", "docs-programs")
 # What the fragments of the programmer's guide take for granted
 PRELUDE = """#include <errno.h>

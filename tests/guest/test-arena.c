@@ -193,7 +193,7 @@ T_TEST(a_thousand_at_once)
 	const struct rlimit files = { 4 * N, 4 * N };
 	const char *last = fs_new("last", PAGE);
 	static uint32_t *p[N];
-	double before, after;
+	double before, after = 0;
 	char tail[16];
 	long room;
 	int i;
@@ -211,7 +211,9 @@ T_TEST(a_thousand_at_once)
 	T_EQ(atol(t_host("mapped_all")), N);
 	/* Each takes a page and no more. */
 	T_EQ(room - arena_free(), N * PAGE);
-	after = cost(last);
+	/* A search among all would be slow each time, other load is not. */
+	for (i = 0; i < 5 && (!i || after > 4 * before); i++)
+		after = cost(last);
 	if (after > 4 * before)
 		t_fail("%g us with %d attached, %g without", after * 1e6, N,
 		       before * 1e6);

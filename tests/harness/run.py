@@ -30,7 +30,7 @@ from qemu import ROOT, Lost         # noqa: E402
 from report import Report           # noqa: E402
 
 # Seconds after which a tier is lost
-DEADLINE = 30
+DEADLINE = 120
 
 # A tier with an object and a semaphore; what it does then is END.
 TIER = f"""#!/usr/bin/env python3

@@ -18,7 +18,7 @@ UFFDIO_API = 0xc018aa3f
 UFFDIO_REGISTER = 0xc020aa00
 UFFDIO_ZEROPAGE = 0xc020aa04
 MISSING = 1
-SOON = 30               # seconds
+SOON = 120              # seconds
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

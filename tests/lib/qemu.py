@@ -29,8 +29,9 @@ VMSHM_SO = os.path.abspath(os.environ.get(
     "VMSHM_SO", os.path.join(ROOT, "build", "vmshm.so")))
 BUILTIN = os.environ.get("VMSHM_BUILTIN") == "1"
 
-# Seconds without an answer after which a QEMU is lost
-DEADLINE = 30
+# Seconds without an answer after which a QEMU is lost. Other work can keep a
+# machine from it for long.
+DEADLINE = 120
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)

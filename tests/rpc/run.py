@@ -34,7 +34,7 @@ CHECKS = ["-O1", "-g", "-Wall", "-Wextra", "-Werror",
           "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 # Seconds after which a program is lost
-DEADLINE = 60
+DEADLINE = 120
 # The smallest channel there is: two rings of 4096 bytes
 TINY = 3 * 4096
 

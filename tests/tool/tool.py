@@ -18,7 +18,7 @@ VMSHM = os.path.join(BUILD, "vmshm")
 COLUMNS = 80
 
 # A program that is silent for so long is lost. Seconds.
-DEADLINE = 60
+DEADLINE = 120
 
 
 def equal(found, wanted, what="value"):

@@ -154,7 +154,7 @@ static void condition_with_deadline(void)
 		CHECK(!pthread_mutex_lock(&shared->mutex));
 		while (shared->turn % 2 != role) {
 			clock_gettime(CLOCK_REALTIME, &t);
-			t.tv_sec += 100;
+			t.tv_sec += 1000;
 			CHECK(!pthread_cond_timedwait(&shared->cond,
 						      &shared->mutex, &t));
 		}

@@ -180,6 +180,14 @@ static const char *host_call(const char *fmt, va_list ap)
 	return line;
 }
 
+/* What follows "done" in an answer, or NULL */
+static const char *result_of(const char *answer)
+{
+	if (strncmp(answer, "done", 4))
+		return NULL;
+	return answer + 4 + (answer[4] == ' ');
+}
+
 const char *t_host(const char *fmt, ...)
 {
 	const char *answer;
@@ -188,9 +196,9 @@ const char *t_host(const char *fmt, ...)
 	va_start(ap, fmt);
 	answer = host_call(fmt, ap);
 	va_end(ap);
-	if (strncmp(answer, "done", 4))
+	if (!result_of(answer))
 		t_fail("host: %s: %s", fmt, answer);
-	return answer + 4 + (answer[4] == ' ');
+	return result_of(answer);
 }
 
 const char *t_host_try(const char *fmt, ...)
@@ -201,9 +209,7 @@ const char *t_host_try(const char *fmt, ...)
 	va_start(ap, fmt);
 	answer = host_call(fmt, ap);
 	va_end(ap);
-	if (strncmp(answer, "done", 4))
-		return NULL;
-	return answer + 4 + (answer[4] == ' ');
+	return result_of(answer);
 }
 
 void t_fill(void *buf, size_t len, uint32_t seed)

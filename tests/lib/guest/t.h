@@ -183,6 +183,8 @@ const char *t_name(const char *tail);
  *	accesses on			begins to count register accesses; QEMU
  *					needs "-D @FOLDER@/FILE"
  *	accesses off			answers their number
+ *	wake_up				wakes the guest up once it sleeps; the
+ *					next request waits for that
  *	hmp COMMAND...			QEMU's monitor; lines are joined by '|'
  *	qmp JSON			answers JSON
  *	ping				nothing
