@@ -1,9 +1,10 @@
 /*
  * VMShm: the interrupts, MSI-X vectors
  *
- * As long as KVM can interrupt the guest, it watches an eventfd, and whoever
- * sets that interrupts the guest. While the vector is masked, and without KVM's
- * interrupt controller, QEMU has to do it, under the big lock.
+ * As long as KVM can interrupt the guest, it watches an eventfd, and each
+ * thread that sets it interrupts the guest. While the vector is masked, and
+ * without KVM's interrupt controller, QEMU raises the interrupt, under the big
+ * lock.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -9,11 +9,11 @@
 #include "vmshm-attach.h"
 
 /*
- * A host process can truncate an object that is attached, and a file system
- * can run out of memory for a page that nobody has touched yet. The kernel
+ * A host process can truncate an object that is attached, and a file system can
+ * run out of memory for a page that is touched for the first time. The kernel
  * then answers an access with SIGBUS. The functions here put private zero
- * memory there, so that the access goes on: from the object's end to the end
- * of the attachment as one mapping, or in place of the one page. What was lost
+ * memory there, so that the access goes on: from the object's end to the end of
+ * the attachment as one mapping, or in place of the one page. What was lost
  * stays so until the guest attaches the object again.
  */
 

@@ -364,24 +364,26 @@ static void vmshm_pci_finalize(Object *obj)
     qemu_cond_destroy(&s->jobs.ended);
 }
 
+/* The value of a property, which is freed */
+static void vmshm_pci_visit(Visitor *v, const char *name, QObject *value,
+                            Error **errp)
+{
+    visit_type_any(v, name, &value, errp);
+    qobject_unref(value);
+}
+
 static void vmshm_pci_get_attachments(Object *obj, Visitor *v, const char *name,
                                       void *opaque, Error **errp)
 {
-    VMShmState *s = VMSHM(obj);
-    QObject *list = QOBJECT(vmshm_describe_attachments(s));
-
-    visit_type_any(v, name, &list, errp);
-    qobject_unref(list);
+    vmshm_pci_visit(v, name, QOBJECT(vmshm_describe_attachments(VMSHM(obj))),
+                    errp);
 }
 
 static void vmshm_pci_get_refusals(Object *obj, Visitor *v, const char *name,
                                    void *opaque, Error **errp)
 {
-    VMShmState *s = VMSHM(obj);
-    QObject *dict = QOBJECT(vmshm_describe_refusals(s));
-
-    visit_type_any(v, name, &dict, errp);
-    qobject_unref(dict);
+    vmshm_pci_visit(v, name, QOBJECT(vmshm_describe_refusals(VMSHM(obj))),
+                    errp);
 }
 
 static void vmshm_pci_get_hidden(Object *obj, Visitor *v, const char *name,
@@ -395,11 +397,7 @@ static void vmshm_pci_get_hidden(Object *obj, Visitor *v, const char *name,
 static void vmshm_pci_get_losses(Object *obj, Visitor *v, const char *name,
                                  void *opaque, Error **errp)
 {
-    VMShmState *s = VMSHM(obj);
-    QObject *dict = QOBJECT(vmshm_describe_losses(s));
-
-    visit_type_any(v, name, &dict, errp);
-    qobject_unref(dict);
+    vmshm_pci_visit(v, name, QOBJECT(vmshm_describe_losses(VMSHM(obj))), errp);
 }
 
 static VMSHM_PROPERTY_TABLE vmshm_pci_properties[] = {

@@ -5,8 +5,8 @@
  * The host makes, removes and replaces objects at any time. So nothing that is
  * known of a name is believed without asking the device again, with one
  * exception: a process that lists the directory gets the attributes with it.
- * What is kept of an object that nobody uses is only memory of this kernel,
- * which takes it back when it has a better use for it.
+ * The inode of an object that is not in use is only memory of this kernel,
+ * which takes it back when it needs it.
  */
 #include <linux/capability.h>
 #include <linux/err.h>

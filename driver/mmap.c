@@ -68,9 +68,9 @@ static bool vmshm_mmap_is_special(struct vm_fault *vmf)
 }
 
 /*
- * Maps @page, whose reference it takes over, or says what error it is, while
- * the object's lock is held: who cuts the object, and takes its pages out of
- * all mappings, must not miss one. Only what is special the kernel does itself.
+ * Maps @page, or reports an error, and takes over the reference to the page.
+ * The lock of the object is held: a truncation, which takes pages out of all
+ * mappings, must not miss one. Special faults are left to the kernel.
  */
 static vm_fault_t vmshm_mmap_finish(struct vm_fault *vmf, struct page *page)
 {

@@ -167,14 +167,20 @@ int seat_start(struct seat *seat)
 	return 0;
 }
 
+/* Finds a word, and starts the thread that owns or watches it. */
+static int seat_prepare(struct seat *seat, uint64_t offset, void **word)
+{
+	int err = object_word(seat->shm, offset, word);
+
+	return err ? err : seat_start(seat);
+}
+
 static int take_on_host(struct seat *seat, uint64_t offset, uint32_t expected)
 {
 	void *word;
 	int err;
 
-	err = object_word(seat->shm, offset, &word);
-	if (!err)
-		err = seat_start(seat);
+	err = seat_prepare(seat, offset, &word);
 	if (err)
 		return err;
 	seat->entry.next = &seat->robust.list;
@@ -213,9 +219,7 @@ int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
 	void *word;
 	int err;
 
-	err = object_word(seat->shm, offset, &word);
-	if (!err)
-		err = seat_start(seat);
+	err = seat_prepare(seat, offset, &word);
 	if (err)
 		return err;
 	pthread_mutex_lock(&seat->lock);

@@ -3,7 +3,6 @@
  * vmshm doctor on a host: the user that libvirt starts QEMU as, and the
  * AppArmor rules for it.
  */
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +58,18 @@ static void check_user(const char *user, const struct credentials *c,
 	}
 }
 
+struct search {
+	const char *text;
+	bool found;
+};
+
+static void search_file(const char *path, void *arg)
+{
+	struct search *s = arg;
+
+	s->found |= file_has_line(path, s->text);
+}
+
 /* Whether a rule of the profile of libvirt's QEMU contains the text */
 static bool has_rule(const char *text)
 {
@@ -67,19 +78,10 @@ static bool has_rule(const char *text)
 		APPARMOR "local/" ABSTRACTION,
 		APPARMOR ABSTRACTION ".d/*",
 	};
-	bool found = false;
-	size_t i, j;
+	struct search s = { .text = text };
 
-	for (i = 0; i < ARRAY_SIZE(patterns); i++) {
-		glob_t list;
-
-		if (glob(patterns[i], 0, NULL, &list) != 0)
-			continue;
-		for (j = 0; j < list.gl_pathc; j++)
-			found |= file_has_line(list.gl_pathv[j], text);
-		globfree(&list);
-	}
-	return found;
+	for_each_file(patterns, ARRAY_SIZE(patterns), search_file, &s);
+	return s.found;
 }
 
 static void advise_rule(const char *rule)

@@ -5,6 +5,7 @@
  * Not getpwuid(): the program is often linked statically for a guest, and
  * getpwuid() loads shared libraries even then.
  */
+#include <glob.h>
 #include <grp.h>
 #include <libgen.h>
 #include <pwd.h>
@@ -61,6 +62,22 @@ bool file_has_line(const char *path, const char *text)
 	if (f)
 		fclose(f);
 	return found;
+}
+
+void for_each_file(const char *const *patterns, size_t count,
+		   void (*use)(const char *path, void *arg), void *arg)
+{
+	size_t i, j;
+
+	for (i = 0; i < count; i++) {
+		glob_t list;
+
+		if (glob(patterns[i], 0, NULL, &list) != 0)
+			continue;
+		for (j = 0; j < list.gl_pathc; j++)
+			use(list.gl_pathv[j], arg);
+		globfree(&list);
+	}
 }
 
 void own_directory(char path[PATH_MAX])

@@ -17,6 +17,12 @@ bool read_line(char *line, size_t size, const char *fmt, ...) PRINTF(3, 4);
 bool exists(const char *fmt, ...) PRINTF(1, 2);
 /* Whether a line of the file contains the text */
 bool file_has_line(const char *path, const char *text);
+/*
+ * Calls @use with the path of each file that one of the @count patterns of
+ * glob(7) matches, in their order, and with @arg.
+ */
+void for_each_file(const char *const *patterns, size_t count,
+		   void (*use)(const char *path, void *arg), void *arg);
 /* The directory that this program is in; "" if that is not known */
 void own_directory(char path[PATH_MAX]);
 /*

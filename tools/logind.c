@@ -3,7 +3,6 @@
  * systemd-logind, which removes the objects of a user at logout.
  */
 #include <ctype.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +16,10 @@
 #define NOBODY 65534
 
 /* The last assignment counts. */
-static void read_setting(const char *path, bool *removes)
+static void read_setting(const char *path, void *arg)
 {
 	static const char key[] = "RemoveIPC=";
+	bool *removes = arg;
 	FILE *f = fopen(path, "re");
 	char *line = NULL;
 	size_t size = 0;
@@ -47,17 +47,8 @@ static bool read_settings(void)
 		"/etc/systemd/logind.conf.d/*.conf",
 	};
 	bool removes = true;
-	size_t i, j;
 
-	for (i = 0; i < ARRAY_SIZE(patterns); i++) {
-		glob_t list;
-
-		if (glob(patterns[i], 0, NULL, &list) != 0)
-			continue;
-		for (j = 0; j < list.gl_pathc; j++)
-			read_setting(list.gl_pathv[j], &removes);
-		globfree(&list);
-	}
+	for_each_file(patterns, ARRAY_SIZE(patterns), read_setting, &removes);
 	return removes;
 }
 

@@ -102,31 +102,31 @@ static u32 number(const char *text)
 	return n;
 }
 
+static void take_text(const char *word, const char *key, const char **text)
+{
+	const char *value = value_of(word, key);
+
+	if (value)
+		*text = value;
+}
+
+static void take_number(const char *word, const char *key, u32 *n)
+{
+	const char *value = value_of(word, key);
+
+	if (value)
+		*n = number(value);
+}
+
 static void parse_word(const char *word)
 {
-	const char *value;
-
-	value = value_of(word, "text=");
-	if (value)
-		opt.text = value;
-	value = value_of(word, "a=");
-	if (value)
-		opt.a = value;
-	value = value_of(word, "b=");
-	if (value)
-		opt.b = value;
-	value = value_of(word, "missing=");
-	if (value)
-		opt.missing = value;
-	value = value_of(word, "rounds=");
-	if (value)
-		opt.rounds = number(value);
-	value = value_of(word, "seconds=");
-	if (value)
-		opt.seconds = number(value);
-	value = value_of(word, "step=");
-	if (value)
-		opt.step = number(value);
+	take_text(word, "text=", &opt.text);
+	take_text(word, "a=", &opt.a);
+	take_text(word, "b=", &opt.b);
+	take_text(word, "missing=", &opt.missing);
+	take_number(word, "rounds=", &opt.rounds);
+	take_number(word, "seconds=", &opt.seconds);
+	take_number(word, "step=", &opt.step);
 }
 
 static void parse(const char *cmdline)

@@ -62,7 +62,7 @@ def firmware():
 
 
 def accelerators():
-    """(name, arguments) of those that can be used here."""
+    """(name, arguments) of each, or a Skip in place of the arguments."""
     yield "tcg", {"accel": "tcg"}
     try:
         os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
@@ -70,6 +70,18 @@ def accelerators():
         yield "kvm", Skip(f"/dev/kvm: {e.strerror}")
     else:
         yield "kvm", {"accel": "kvm"}
+
+
+def tests_of(*checks):
+    """{name: test} of functions that each take the arguments of one."""
+    def test_of(check, how):
+        def test():
+            if isinstance(how, Skip):
+                raise how
+            check(how)
+        return test
+    return {f"test_{check.__name__}_{name}": test_of(check, how)
+            for name, how in accelerators() for check in checks}
 
 
 class Running:

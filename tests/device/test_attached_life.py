@@ -3,15 +3,14 @@
 
 import os
 import signal
-import socket
 import tempfile
 
 import contract as c
 from arena import MIB, PAGE, Arena, arenas, attachments
 from qemu import DEADLINE, Qemu
 from shm import Object, pattern
-from test_migration import (Image, clear, completed, events, migrates,
-                            refusal)
+from test_migration import (Image, StuckMigration, clear, completed, events,
+                            migrates, refusal)
 from vmshm import (SLOT, descriptors, equal, machine, mapped, released,
                    true, until)
 
@@ -221,25 +220,13 @@ def test_migration_to_another_arena_size_is_refused():
 
 def test_attach_is_busy_while_migration_runs():
     with Object(2 * PAGE, b"host") as obj, machine(options=ARENA) as vm, \
-            tempfile.TemporaryDirectory() as folder, \
-            socket.socket(socket.AF_UNIX) as never_read:
-        never_read.bind(f"{folder}/migration")
-        never_read.listen()
-        events(vm)
-        # More than a socket holds
-        vm.store(MIB, os.urandom(8 * MIB))
+            StuckMigration(vm) as migration:
         dev = Arena(vm)
-        vm.qmp("migrate", uri=f"unix:{folder}/migration")
-        vm.event("MIGRATION", lambda d: d["status"] == "active")
         for number in (c.CMD_ATTACH, c.CMD_HOLD):
             equal(dev.command(number, obj.name), c.EBUSY, number)
         dev.stat(obj.name)
         released(vm, obj)
-        vm.qmp("migrate_cancel")
-        # The stuck write ends only with the connection
-        never_read.close()
-        vm.event("MIGRATION", lambda d: d["status"] in (
-            "cancelled", "failed"))
+        migration.cancel()
         dev.attach(obj.name)
         dev.sees(0, b"host", "after it was cancelled")
 

@@ -2,6 +2,7 @@
 """Commands that wait for the host: the VM goes on, and nothing is lost by a
 reset, an unplug or a migration meanwhile."""
 
+import contextlib
 import os
 
 import contract as c
@@ -11,7 +12,8 @@ from mailbox import Mailboxes
 from shm import Object, path
 from store import Store
 from test_migration import completed, events
-from vmshm import Skip, equal, machine, mapped, released, true, until
+from vmshm import (Skip, descriptors, equal, machine, mapped, released, true,
+                   until)
 
 CREATE = ",create=on"
 COMMANDS_MAX = 64       # that a device executes at one time
@@ -30,106 +32,93 @@ def waits(dev, n, tag):
     true(not dev.finished(n, tag), "it has completed")
 
 
-def begun(vm, obj, name="/a", n=0, length=2 * PAGE):
-    """A device with a RESIZE of an object whose lock is held."""
-    dev = Mailboxes(vm)
-    tag = dev.submit(n, c.CMD_RESIZE, name, length=length)
-    waits(dev, n, tag)
-    return dev, tag
+@contextlib.contextmanager
+def resize_waits(*others, options=""):
+    """A RESIZE of /a to two pages waits in mailbox 0 for a lock of the host.
+    Yields the store of /a and other objects, the lock, the device and the
+    command's tag."""
+    needs_root()
+    with Store([b"/a", *others], PAGE) as store, \
+            machine(options=store.options + CREATE + options) as vm, \
+            InodeLock(store.objects[b"/a"]) as lock:
+        dev = Mailboxes(vm)
+        tag = dev.submit(0, c.CMD_RESIZE, "/a", length=2 * PAGE)
+        waits(dev, 0, tag)
+        yield store, lock, dev, tag
 
 
 def test_other_commands_go_on():
-    needs_root()
-    with Store([b"/a", b"/b"], PAGE) as store, \
-            machine(options=store.options + CREATE) as vm:
-        obj = store.objects[b"/a"]
-        with InodeLock(obj) as lock:
-            dev, tag = begun(vm, obj)
-            for n in range(1, c.MAILBOXES_MAX):
-                dev.posts(c.CMD_STAT, "/b", n=n)
-            dev.posts(c.CMD_ATTACH, "/a", n=1)
-            dev.wake(0, 1)
-            equal(dev.stat("/b").size, PAGE, "by registers")
-            waits(dev, 0, tag)
-            lock.release()
-            equal(dev.wait(0, tag), c.OK, "resize")
+    with resize_waits(b"/b") as (store, lock, dev, tag):
+        for n in range(1, c.MAILBOXES_MAX):
+            dev.posts(c.CMD_STAT, "/b", n=n)
+        dev.posts(c.CMD_ATTACH, "/a", n=1)
+        dev.wake(0, 1)
+        equal(dev.stat("/b").size, PAGE, "by registers")
+        waits(dev, 0, tag)
+        lock.release()
+        equal(dev.wait(0, tag), c.OK, "resize")
         equal(dev.attr(0).bytes, 2 * PAGE, "size")
-        equal(os.fstat(obj.fd).st_size, 2 * PAGE, "size on the host")
+        equal(size_of(store, b"/a"), 2 * PAGE, "size on the host")
+
+
+def size_of(store, name):
+    return os.fstat(store.objects[name].fd).st_size
+
+
+def is_resized(store):
+    until(lambda: size_of(store, b"/a") == 2 * PAGE, "the rest")
 
 
 def test_a_busy_mailbox_is_left_alone():
     """The guest writes into it, as another of its CPUs could."""
-    needs_root()
-    with Store([b"/a", b"/b"], PAGE) as store, \
-            machine(options=store.options + CREATE) as vm:
-        with InodeLock(store.objects[b"/a"]) as lock:
-            dev, tag = begun(vm, store.objects[b"/a"])
-            dev.submit(0, c.CMD_RESIZE, "/b", length=0)
-            waits(dev, 0, tag)
-            vm.fill(dev.box(0), c.MAILBOX_SIZE, 0xff)
-            dev.set(c.REG_DOORBELL, 0)
-            lock.release()
-            equal(dev.wait(0, tag), c.OK, "resize")
-        equal(os.fstat(store.objects[b"/a"].fd).st_size, 2 * PAGE, "/a")
-        equal(os.fstat(store.objects[b"/b"].fd).st_size, PAGE, "/b")
+    with resize_waits(b"/b") as (store, lock, dev, tag):
+        dev.submit(0, c.CMD_RESIZE, "/b", length=0)
+        waits(dev, 0, tag)
+        dev.vm.fill(dev.box(0), c.MAILBOX_SIZE, 0xff)
+        dev.set(c.REG_DOORBELL, 0)
+        lock.release()
+        equal(dev.wait(0, tag), c.OK, "resize")
+        equal(size_of(store, b"/a"), 2 * PAGE, "/a")
+        equal(size_of(store, b"/b"), PAGE, "/b")
         equal(dev.posts(c.CMD_STAT, "/b").attr().bytes, PAGE, "afterwards")
 
 
 def test_limits_hold_for_commands_at_the_same_time():
-    needs_root()
-    with Store([b"/a", b"/b"]) as store, \
-            machine(options=store.options + CREATE +
-                    f",max-bytes={2 * PAGE}") as vm:
-        with InodeLock(store.objects[b"/a"]) as lock:
-            dev, tag = begun(vm, store.objects[b"/a"])
-            other = dev.submit(1, c.CMD_RESIZE, "/b", length=PAGE)
-            waits(dev, 1, other)
-            # Nor by the way of 1.0
-            equal(dev.command(c.CMD_RESIZE, "/b", length=PAGE), c.EBUSY,
-                  "by registers")
-            lock.release()
-            equal(dev.wait(0, tag), c.OK, "the first")
-            equal(dev.wait(1, other), c.EDQUOT, "the second")
+    with resize_waits(b"/b", options=f",max-bytes={3 * PAGE}") as (
+            _, lock, dev, tag):
+        other = dev.submit(1, c.CMD_RESIZE, "/b", length=2 * PAGE)
+        waits(dev, 1, other)
+        # Nor by the way of 1.0
+        equal(dev.command(c.CMD_RESIZE, "/b", length=2 * PAGE), c.EBUSY,
+              "by registers")
+        lock.release()
+        equal(dev.wait(0, tag), c.OK, "the first")
+        equal(dev.wait(1, other), c.EDQUOT, "the second")
 
 
 def test_reset():
-    needs_root()
-    with Store([b"/a"], PAGE) as store, \
-            machine(options=store.options + CREATE) as vm:
-        obj = store.objects[b"/a"]
-        with InodeLock(obj) as lock:
-            dev, _ = begun(vm, obj)
-            vm.qmp("system_reset")
-            vm.event("RESET")
-            dev.assign()
-            equal(vm.load(dev.box(0), c.MAILBOX_SIZE),
-                  bytes(c.MAILBOX_SIZE), "the mailbox")
-            # It is free
-            dev.posts(c.CMD_ATTACH, "/a")
-            tag = dev.tags
-            lock.release()
-        until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
+    with resize_waits() as (store, lock, dev, _):
+        dev.vm.qmp("system_reset")
+        dev.vm.event("RESET")
+        dev.assign()
+        equal(dev.vm.load(dev.box(0), c.MAILBOX_SIZE),
+              bytes(c.MAILBOX_SIZE), "the mailbox")
+        # It is free
+        dev.posts(c.CMD_ATTACH, "/a")
+        tag = dev.tags
+        lock.release()
+        is_resized(store)
         equal(dev.word(0, c.MB_RES_TAG), tag, "tag")
-        equal(len(attachments(vm)), 1, "attachments")
+        equal(len(attachments(dev.vm)), 1, "attachments")
 
 
 def test_release():
-    needs_root()
-    with Store([b"/a"], PAGE) as store, \
-            machine(options=store.options + CREATE) as vm:
-        obj = store.objects[b"/a"]
-        with InodeLock(obj) as lock:
-            dev, tag = begun(vm, obj)
-            dev.posts(c.CMD_RELEASE, n=1)
-            dev.posts(c.CMD_STAT, "/a", n=0)
-            lock.release()
-        until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
+    with resize_waits() as (store, lock, dev, tag):
+        dev.posts(c.CMD_RELEASE, n=1)
+        dev.posts(c.CMD_STAT, "/a", n=0)
+        lock.release()
+        is_resized(store)
         true(not dev.finished(0, tag), "it has completed")
-
-
-def descriptor_count(vm):
-    """Unlike descriptors(), also while QEMU closes some."""
-    return len(os.listdir(f"/proc/{vm.pid}/fd"))
 
 
 def again_and_again(dev, command, rounds):
@@ -149,31 +138,26 @@ def test_released_commands_have_a_limit():
     with Store([b"/b"]) as store, \
             machine(options=store.options + CREATE) as vm:
         dev = Mailboxes(vm)
-        fds = descriptor_count(vm)
+        fds = len(descriptors(vm))
         with InodeLock(store.objects[b"/b"]) as lock:
             again_and_again(dev, c.CMD_RESIZE, 20)
-            have = descriptor_count(vm)
+            have = len(descriptors(vm))
             true(have - fds <= COMMANDS_MAX, f"{have} descriptors, was {fds}")
             equal(dev.word(0, c.MB_RES_STATUS), c.EAGAIN, "one too many")
             # What needs no mailbox does
             equal(dev.stat("/b").size, 0, "by registers")
             lock.release()
-        until(lambda: descriptor_count(vm) == fds, "descriptors are left")
+        until(lambda: len(descriptors(vm)) == fds, "descriptors are left")
         dev.posts(c.CMD_RESIZE, "/b", length=2 * PAGE)
 
 
 def test_released_commands_that_have_not_begun():
     """They end one after the other, in one thread of the host."""
-    needs_root()
-    with Store([b"/a", b"/b"]) as store, \
-            machine(options=store.options + CREATE + ",max-bytes=1M") as vm:
-        obj = store.objects[b"/a"]
-        with InodeLock(obj) as lock:
-            dev, _ = begun(vm, obj)
-            again_and_again(dev, c.CMD_LINK, 700)
-            dev.does(c.CMD_RELEASE)
-            lock.release()
-        until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
+    with resize_waits(b"/b", options=",max-bytes=1M") as (store, lock, dev, _):
+        again_and_again(dev, c.CMD_LINK, 700)
+        dev.does(c.CMD_RELEASE)
+        lock.release()
+        is_resized(store)
         until(lambda: dev.post(c.CMD_LINK, "/b", second="/c") == c.OK,
               "they do not end")
 
@@ -206,16 +190,11 @@ def test_unplug():
 
 
 def test_migration_has_the_result():
-    needs_root()
-    with Store([b"/a"], PAGE) as store, \
-            machine(options=store.options + CREATE) as vm:
-        obj = store.objects[b"/a"]
-        events(vm)
-        with InodeLock(obj) as lock:
-            dev, tag = begun(vm, obj)
-            vm.qmp("migrate", uri="exec:cat >/dev/null")
-            lock.release()
-            completed(vm)
+    with resize_waits() as (_, lock, dev, tag):
+        events(dev.vm)
+        dev.vm.qmp("migrate", uri="exec:cat >/dev/null")
+        lock.release()
+        completed(dev.vm)
         equal(dev.wait(0, tag), c.OK, "resize")
 
 

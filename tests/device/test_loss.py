@@ -11,8 +11,8 @@ import tempfile
 import contract as c
 from arena import MIB, PAGE, Arena, property_of
 from gdb import Gdb
-from qemu import Qemu
-from running import Running, accelerators
+from qemu import DEADLINE, Qemu
+from running import Running, tests_of
 from shm import Object, pattern
 from slots import Waits, asleep
 from virtio import Disk, arguments
@@ -337,7 +337,7 @@ def test_other_errors_end_qemu_as_before():
     for number in signal.SIGBUS, signal.SIGSEGV:
         with machine(options=OPTIONS) as vm:
             os.kill(vm.pid, number)
-            equal(vm.process.wait(30), -number, "exit code")
+            equal(vm.process.wait(DEADLINE), -number, "exit code")
             vm.kill()
 
 
@@ -441,17 +441,4 @@ def test_full_file_system_and_many_pages():
             alive(vm)
 
 
-def test_of(check, name, how):
-    def test():
-        if isinstance(how, Skip):
-            raise how
-        check(how)
-    test.__name__ = f"test_{check.__name__}_{name}"
-    return test
-
-
-for _name, _how in accelerators():
-    for _check in (by_the_processor, recreated):
-        _test = test_of(_check, _name, _how)
-        globals()[_test.__name__] = _test
-del _test, test_of
+globals().update(tests_of(by_the_processor, recreated))

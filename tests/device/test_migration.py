@@ -50,6 +50,34 @@ def migrates(vm):
     completed(vm)
 
 
+class StuckMigration:
+    """A migration that does not end, because nothing reads what it sends."""
+
+    def __init__(self, vm):
+        self.vm, self.socket = vm, socket.socket(socket.AF_UNIX)
+
+    def __enter__(self):
+        events(self.vm)
+        # More than a socket holds
+        self.vm.store(MIB, os.urandom(8 * MIB))
+        with tempfile.TemporaryDirectory() as folder:
+            self.socket.bind(f"{folder}/migration")
+            self.socket.listen()
+            self.vm.qmp("migrate", uri=f"unix:{folder}/migration")
+            self.vm.event("MIGRATION", lambda d: d["status"] == "active")
+        return self
+
+    def cancel(self):
+        self.vm.qmp("migrate_cancel")
+        # The stuck write ends only with the connection
+        self.socket.close()
+        self.vm.event("MIGRATION", lambda d: d["status"] in (
+            "cancelled", "failed"))
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
 class Image:
     """A qcow2 image that a machine can keep snapshots in. QEMU makes it
     itself, so that no qemu-img is needed."""
@@ -179,24 +207,12 @@ def test_migration_to_another_qemu():
 
 def test_open_is_busy_while_migration_runs():
     with Object(4096, b"host") as obj, machine() as vm, \
-            tempfile.TemporaryDirectory() as folder, \
-            socket.socket(socket.AF_UNIX) as never_read:
-        never_read.bind(f"{folder}/migration")
-        never_read.listen()
-        events(vm)
-        # More than a socket holds
-        vm.store(MIB, os.urandom(8 * MIB))
+            StuckMigration(vm) as migration:
         dev = Vmshm(vm)
-        vm.qmp("migrate", uri=f"unix:{folder}/migration")
-        vm.event("MIGRATION", lambda d: d["status"] == "active")
         equal(dev.open(obj.name), c.EBUSY, "open")
         true(not mapped(vm, obj), "it is mapped")
         dev.closed()
-        vm.qmp("migrate_cancel")
-        # The stuck write ends only with the connection
-        never_read.close()
-        vm.event("MIGRATION", lambda d: d["status"] in (
-            "cancelled", "failed"))
+        migration.cancel()
         dev.opened(None).shows(b"host", "after it was cancelled")
 
 

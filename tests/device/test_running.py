@@ -5,9 +5,9 @@ import struct
 
 import contract as c
 from arena import PAGE, Arena
-from running import SEEN, VALUE, WRITES, Running, accelerators
+from running import SEEN, VALUE, WRITES, Running, tests_of
 from shm import Object
-from vmshm import Skip, equal, true
+from vmshm import equal, true
 
 OPTIONS = ",arena=2M"
 
@@ -113,18 +113,5 @@ def shrunk_under_it(how):
         true(cpu.alive, "the machine stopped")
 
 
-def test_of(check, name, how):
-    def test():
-        if isinstance(how, Skip):
-            raise how
-        check(how)
-    test.__name__ = f"test_{check.__name__}_{name}"
-    return test
-
-
-for _name, _how in accelerators():
-    for _check in (read_only_span, read_only_device, detach_at_once,
-                   writes_after_detach, shrunk_under_it):
-        _test = test_of(_check, _name, _how)
-        globals()[_test.__name__] = _test
-del _test, test_of
+globals().update(tests_of(read_only_span, read_only_device, detach_at_once,
+                          writes_after_detach, shrunk_under_it))

@@ -6,6 +6,7 @@
 #ifndef FS_H
 #define FS_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -120,6 +121,20 @@ static inline long fs_number(const char *request, const char *name)
 static inline int fs_mapped(const char *name)
 {
 	return fs_number("mapped", name);
+}
+
+/* How often the name is in a listing of /dev/shm: 0 or 1 */
+static inline int fs_listed(const char *name)
+{
+	DIR *dir = opendir("/dev/shm");
+	struct dirent *d;
+	int found = 0;
+
+	T_ASSERT(dir);
+	while ((d = readdir(dir)))
+		found += !strcmp(d->d_name, name + 1);
+	closedir(dir);
+	return found;
 }
 
 /* The object's bytes are the same on both sides. */

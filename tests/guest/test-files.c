@@ -275,19 +275,12 @@ T_TEST(the_host_changes_the_size_between_two_calls)
 T_TEST(attributes_after_a_list)
 {
 	const char *name = fs_object("a", PAGE, 7);
-	struct dirent *entry;
 	struct stat st;
-	int fd, found = 0;
-	DIR *dir;
+	int fd;
 
 	fs_mount(CREATE);
 	fd = fs_open(name, O_RDWR);
-	dir = opendir("/dev/shm");
-	T_ASSERT(dir);
-	while ((entry = readdir(dir)))
-		found += !strcmp(entry->d_name, name + 1);
-	closedir(dir);
-	T_EQ(found, 1);
+	T_EQ(fs_listed(name), 1);
 	T_EQ(ftruncate(fd, 12345), 0);
 	T_EQ(stat(fs_path("/dev/shm", name), &st), 0);
 	T_EQ(st.st_size, 12345);
@@ -380,19 +373,6 @@ T_TEST(long_names)
 	T_ERRNO(stat(fs_path("/dev/shm", name), &st), ENAMETOOLONG);
 }
 
-static int listed(const char *name)
-{
-	DIR *dir = opendir("/dev/shm");
-	struct dirent *d;
-	int found = 0;
-
-	T_ASSERT(dir);
-	while ((d = readdir(dir)))
-		found += !strcmp(d->d_name, name + 1);
-	closedir(dir);
-	return found;
-}
-
 /* Not every name on the host is a shared memory object. */
 T_TEST(what_is_no_object)
 {
@@ -410,8 +390,8 @@ T_TEST(what_is_no_object)
 	T_ASSERT(open(fs_path("/dev/shm", dir), O_RDONLY) == -1);
 	T_ASSERT(open(fs_path("/dev/shm", fifo), O_RDWR) == -1);
 	T_ASSERT(open(fs_path("/dev/shm", link), O_RDONLY) == -1);
-	T_EQ(listed(name), 1);
-	T_EQ(listed(dir) + listed(fifo) + listed(link), 0);
+	T_EQ(fs_listed(name), 1);
+	T_EQ(fs_listed(dir) + fs_listed(fifo) + fs_listed(link), 0);
 	/* The way up is the guest's own. */
 	T_EQ(stat("/dev/shm/..", &st), 0);
 	T_EQ(stat("/dev/shm/../null", &st), 0);
@@ -454,8 +434,8 @@ T_TEST(directory)
 		snprintf(tail, sizeof(tail), "list%d", i);
 		t_host("unlink %s", t_name(tail));
 	}
-	T_EQ(listed(t_name("list0")), 0);
-	T_EQ(listed(t_name("list1")), 1);
+	T_EQ(fs_listed(t_name("list0")), 0);
+	T_EQ(fs_listed(t_name("list1")), 1);
 	T_ERRNO(open("/dev/shm", O_RDWR), EISDIR);
 }
 

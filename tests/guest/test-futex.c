@@ -155,14 +155,22 @@ T_TEST(wakes_those_here_first)
 		t_wait(pid[i]);
 }
 
-T_TEST(the_ioctls_meet_it)
+/* Another process, which sleeps until the word is woken */
+static pid_t sleeper(volatile unsigned int *word)
 {
-	volatile unsigned int *words = futex_map(words_name());
 	pid_t pid = t_fork();
 
 	if (!pid)
-		_exit(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0));
+		_exit(futex(word, FUTEX_WAIT, 0, NULL, NULL, 0));
 	futex_asleep(pid);
+	return pid;
+}
+
+T_TEST(the_ioctls_meet_it)
+{
+	volatile unsigned int *words = futex_map(words_name());
+	pid_t pid = sleeper(words);
+
 	T_EQ(wake_word(0, 1), 0);
 	t_wait(pid);
 	pid = t_fork();
@@ -201,7 +209,7 @@ T_TEST(signals)
 {
 	struct sigaction act = { .sa_handler = on_signal };
 	volatile unsigned int *words = futex_map(words_name());
-	const struct timespec t = { .tv_sec = 50 };
+	const struct timespec t = { .tv_sec = 1000 };
 	pid_t pid;
 	int status;
 
@@ -324,11 +332,8 @@ T_TEST(an_unbind_ends_it)
 T_TEST(the_module_stays_while_a_thread_sleeps)
 {
 	volatile unsigned int *words = futex_map(words_name());
-	pid_t pid = t_fork();
+	pid_t pid = sleeper(words);
 
-	if (!pid)
-		_exit(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0));
-	futex_asleep(pid);
 	T_ASSERT(t_system("rmmod vmshm 2>/dev/null"));
 	T_EQ(futex(words, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
 	t_wait(pid);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the guest's kernel keeps of objects that nobody uses: it is believed
- * only after asking the device, and given back when memory is short.
+ * The guest's kernel keeps inodes of objects that are not in use. The driver
+ * uses them only after a question to the device, and they are freed when memory
+ * is short.
  *
  * qemu: files
  */

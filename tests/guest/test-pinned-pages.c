@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A page that somebody still holds after the last close, in a pipe, keeps its
- * place in the arena: nobody else's object gets there before it is dropped.
+ * A page that is in a pipe after the last close keeps its place in the arena:
+ * no other object is attached there before the page is dropped.
  *
  * qemu: files
  * expect-log: a pipe or a transfer has a page

@@ -324,8 +324,8 @@ T_TEST(no_more_than_48)
 }
 
 /*
- * A token is made, and one of who wait for it is told; if that is one that goes
- * away without having looked, the other has to be told.
+ * A token is made, and one of its waiters is told. If that waiter closes its
+ * file without looking, the other waiter is told.
  */
 T_TEST(close_passes_the_wake_up_on)
 {

@@ -479,19 +479,6 @@ T_TEST(mount_options)
 	T_ERRNO(mount("vmshm0", "/mnt", "vmshm", 0, "uid=-1"), EINVAL);
 }
 
-static int listed(const char *name)
-{
-	DIR *dir = opendir("/dev/shm");
-	struct dirent *d;
-	int found = 0;
-
-	T_ASSERT(dir);
-	while ((d = readdir(dir)))
-		found += !strcmp(d->d_name, name + 1);
-	closedir(dir);
-	return found;
-}
-
 /* A name that is refused is like one that is missing. */
 static void is_hidden(const char *name)
 {
@@ -504,7 +491,7 @@ static void is_hidden(const char *name)
 	T_ERRNO(shm_open(name, O_RDWR | O_CREAT, 0600), EROFS);
 	T_ERRNO(shm_unlink(name), ENOENT);
 	T_ERRNO(ioctl(fd, 0, name), ENOENT);
-	T_EQ(listed(name), 0);
+	T_EQ(fs_listed(name), 0);
 	close(fd);
 }
 
@@ -522,7 +509,7 @@ T_TEST(policy)
 		const char *name = fs_object(allowed[i], PAGE, i);
 
 		fs_same(name, fs_map(name, PAGE), PAGE);
-		T_EQ(listed(name), 1);
+		T_EQ(fs_listed(name), 1);
 		fd = open("/dev/vmshm4", O_RDWR);
 		T_EQ(ioctl(fd, 0, name), 0);
 		close(fd);
@@ -544,9 +531,9 @@ T_TEST(policy_prefix)
 
 	fs_mount(PREFIX);
 	fs_same(in, fs_map("/p", PAGE), PAGE);
-	T_EQ(listed("/p"), 1);
-	T_EQ(listed(in), 0);
-	T_EQ(listed(out), 0);
+	T_EQ(fs_listed("/p"), 1);
+	T_EQ(fs_listed(in), 0);
+	T_EQ(fs_listed(out), 0);
 	T_ERRNO(shm_open(in, O_RDWR, 0), ENOENT);
 	T_ERRNO(shm_open(out, O_RDWR, 0), ENOENT);
 	T_ERRNO(ioctl(fd, 0, out), ENOENT);

@@ -61,6 +61,15 @@ test_products()
 	ended
 }
 
+# A new service uses the object that exists, for products of that size.
+served_in_the_same_object()
+{
+	host blas "$object" >/tmp/port
+	products 20 1 "$1"
+	host blas_end >/tmp/code
+	host unlink "$object"
+}
+
 # Nothing is mounted, and the object fits into 1 MiB.
 test_node()
 {
@@ -69,10 +78,7 @@ test_node()
 	umount $m
 	trap - EXIT
 	host create "$object" 270336
-	host blas "$object" >/tmp/port
-	products 20 1 100
-	host blas_end >/tmp/code
-	host unlink "$object"
+	served_in_the_same_object 100
 }
 
 test_client_killed()
@@ -97,11 +103,7 @@ test_service_killed()
 	[ $code = 134 ] || fail "exit code $code: $(cat /tmp/err)"
 	grep -q 'lost the service: Connection reset' /tmp/err ||
 		fail "$(cat /tmp/err)"
-	# The object is still there.
-	host blas "$object" >/tmp/port
-	products 20 1 30
-	host blas_end >/tmp/code
-	host unlink "$object"
+	served_in_the_same_object 30
 }
 
 test_no_service()

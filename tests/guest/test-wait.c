@@ -558,8 +558,8 @@ T_TEST(unbind_with_a_page_in_use)
 }
 
 /*
- * Tokens: each that is made is taken exactly once, by whoever comes, here and
- * on the host; who gets none sleeps. See tokens.c.
+ * Tokens: each is taken exactly once, by a taker here or on the host; takers
+ * that get none sleep. See tokens.c.
  */
 T_TEST(every_token_is_taken_once)
 {

@@ -84,8 +84,8 @@ static inline int ch_fill(struct vmshm_channel *ch, size_t size)
 }
 
 /*
- * Bytes of a message that nobody else has made: each depends on its place and
- * on the seed.
+ * Bytes of a message, which differ from those of other messages: each depends
+ * on its place and on the seed.
  */
 static inline void ch_make(void *data, size_t size, uint32_t seed)
 {

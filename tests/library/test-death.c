@@ -144,46 +144,51 @@ static bool killed_after(struct step *s, int n)
 	return more;
 }
 
-T_TEST(killed_while_it_opens_first)
+/*
+ * Killed after each change of @act, in an object that @prepare has used, if it
+ * is not NULL. Those that come next work. The result is the number of changes.
+ */
+static int killed_everywhere(void (*prepare)(const char *name),
+			     void (*act)(struct vmshm_channel *ch,
+					 const char *name),
+			     void (*next_works)(const char *name))
 {
 	const char *object, *name;
 	struct step s;
 	int n = 0;
 
 	not_in_guests();
-	do {
+	for (;;) {
 		name = new_object(&object);
-		step_attach(&s, stepped(name, false, act_open), object);
+		if (prepare)
+			prepare(name);
+		step_attach(&s, stepped(name, false, act), object);
 		n++;
 		if (!killed_after(&s, n))
-			break;
-		new_pair_works(name);
-	} while (true);
+			return n;
+		next_works(name);
+	}
+}
+
+T_TEST(killed_while_it_opens_first)
+{
 	/* It was not the test that saw nothing. */
-	T_ASSERT(n > 5);
+	T_ASSERT(killed_everywhere(NULL, act_open, new_pair_works) > 5);
+}
+
+/* A party leaves a message there. */
+static void leave_stale(const char *name)
+{
+	struct vmshm_channel *old = join(name);
+
+	ch_send(old, "stale");
+	vmshm_channel_close(old);
 }
 
 /* The same in an object that others have used */
 T_TEST(killed_while_it_opens_a_used_one)
 {
-	const char *object, *name;
-	struct vmshm_channel *old;
-	struct step s;
-	int n = 0;
-
-	not_in_guests();
-	do {
-		name = new_object(&object);
-		old = join(name);
-		ch_send(old, "stale");
-		vmshm_channel_close(old);
-		step_attach(&s, stepped(name, false, act_open), object);
-		n++;
-		if (!killed_after(&s, n))
-			break;
-		new_pair_works(name);
-	} while (true);
-	T_ASSERT(n > 5);
+	T_ASSERT(killed_everywhere(leave_stale, act_open, new_pair_works) > 5);
 }
 
 T_TEST(killed_while_it_opens_second)
@@ -327,7 +332,7 @@ T_TEST(killed_while_it_receives_a_batch_from_a_sleeper)
  */
 T_TEST(overtaken_while_it_opens)
 {
-	struct vmshm_channel *old, *late;
+	struct vmshm_channel *late;
 	const char *object, *name;
 	bool more = true;
 	struct step s;
@@ -338,9 +343,7 @@ T_TEST(overtaken_while_it_opens)
 		pid_t pid;
 
 		name = new_object(&object);
-		old = join(name);
-		ch_send(old, "stale");
-		vmshm_channel_close(old);
+		leave_stale(name);
 		pid = stepped(name, false, act_open);
 		step_attach(&s, pid, object);
 		for (i = 0; i < n && more; i++)
@@ -515,20 +518,7 @@ static void new_broadcast_works(const char *name)
 
 T_TEST(killed_while_it_makes_a_broadcast)
 {
-	const char *object, *name;
-	struct step s;
-	int n = 0;
-
-	not_in_guests();
-	do {
-		name = new_object(&object);
-		step_attach(&s, stepped(name, false, act_create), object);
-		n++;
-		if (!killed_after(&s, n))
-			break;
-		new_broadcast_works(name);
-	} while (true);
-	T_ASSERT(n > 4);
+	T_ASSERT(killed_everywhere(NULL, act_create, new_broadcast_works) > 4);
 }
 
 static void act_publish(struct vmshm_channel *ch, const char *name)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * How a channel ends for one who sleeps or spins in a call, in each way in
- * which the other one can end; signals, forks, and what is left over.
+ * How a channel ends for a party that sleeps or busy-polls in a call, in each
+ * way in which its peer can end; signals, forks, and what is left over.
  *
  * qemu: channels
  * host: address
@@ -309,10 +309,10 @@ T_TEST(signals_end_each_call)
 		interrupted(call);
 }
 
-T_TEST(signals_end_waiting_for_a_peer)
+/* A child that sends signals to this process all the time */
+static pid_t interrupter(void)
 {
 	struct sigaction sa = { .sa_handler = nothing };
-	struct vmshm_channel *ch = ch_open(l_name("x"), LEAST);
 	pid_t pid;
 
 	sigaction(SIGUSR1, &sa, NULL);
@@ -322,15 +322,22 @@ T_TEST(signals_end_waiting_for_a_peer)
 			kill(getppid(), SIGUSR1);
 			sched_yield();
 		}
+	return pid;
+}
+
+T_TEST(signals_end_waiting_for_a_peer)
+{
+	struct vmshm_channel *ch = ch_open(l_name("x"), LEAST);
+	pid_t pid = interrupter();
+
 	L_ERR(vmshm_channel_peer(ch, VMSHM_FOREVER), EINTR);
 	kill(pid, SIGKILL);
 	vmshm_channel_close(ch);
 }
 
-/* Opening is short, and goes on: who comes first gets ready, or does not. */
+/* Opening waits only a short time for the party that came first. */
 T_TEST(signals_do_not_end_opening)
 {
-	struct sigaction sa = { .sa_handler = nothing };
 	const char *name = l_name("x");
 	struct vmshm *shm = l_object(name, CHANNEL_SIZE);
 	struct vmshm_channel *ch;
@@ -341,13 +348,7 @@ T_TEST(signals_do_not_end_opening)
 	words[0] = 0x48434d56;
 	words[1] = 2;
 	words[16] = 0x80000001;
-	sigaction(SIGUSR1, &sa, NULL);
-	pid = t_fork();
-	if (!pid)
-		for (;;) {
-			kill(getppid(), SIGUSR1);
-			sched_yield();
-		}
+	pid = interrupter();
 	L_ERR(vmshm_channel_open(&ch, NULL, name, 0, 0), ETIMEDOUT);
 	kill(pid, SIGKILL);
 	vmshm_close(shm);

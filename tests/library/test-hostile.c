@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A peer that writes into the object whatever it likes. The victim may get any
- * error; but it ends at its deadlines, and the sanitizers find nothing.
+ * A peer that writes anything into the object. The victim may get any error,
+ * but its calls end at their deadlines, and the sanitizers find nothing.
  *
  * qemu: channels
  * host: address

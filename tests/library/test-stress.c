@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Channels in earnest: both ways at once, newcomers who race and are killed,
- * an event loop. The thread sanitizer looks at what the two threads of one
- * party share; what the parties share it cannot see.
+ * Channels in earnest: both ways at once, newcomers that race and are killed,
+ * an event loop. The thread sanitizer sees the memory that the two threads of
+ * one party share, and not the memory that the parties share.
  *
  * qemu: channels
  * host: address thread

@@ -6,18 +6,19 @@
  *	party SIDE [FILE]	a guest mounts the file system and finds it
  *	party conduct FILE KIND TOTAL SIDES SIDES-LEFT
  *
- * "turns": each side hands over to the next one, and to nobody else.
+ * "turns": each side hands over to the next one only.
  *
- * "crowd": makers and takers of tokens. There is room for one, and who has had
- * one waits behind the others: it looks for the next one when it is woken, and
- * not before. So each token needs somebody to be woken, and a wake-up that got
- * lost is not mended by somebody who comes along. Most workers have deadlines
- * now and then; one that passed does not make them look, either. Only one maker
- * and one taker, without deadlines, always look: else all could be waiting for
- * the next change. All get killed at random. As with robust futexes, who finds
- * that wakes one in their place.
+ * "crowd": makers and takers of tokens. There is room for one token. A worker
+ * that has had a token waits behind the others: it looks for the next token
+ * when it is woken, and not before. So each token needs a wake-up, and no
+ * worker that comes along makes up for a lost one. Most workers have deadlines
+ * now and then; a deadline that passed does not make them look, either. Only
+ * one maker and one taker, without deadlines, always look: otherwise all could
+ * wait for the next change. All workers get killed at random. As with robust
+ * futexes, the process that notices a death wakes another worker in its place.
  *
- * A lost wake-up leaves everybody asleep, and run.py sees who waits for what.
+ * A lost wake-up leaves all workers asleep, and run.py prints which worker
+ * waits for which word.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -303,8 +304,8 @@ static void replace(pid_t *pid, int n)
 }
 
 /*
- * Kills only when workers get on: whoever finds one killed wakes others, which
- * would help on those that were left asleep.
+ * Kills only while workers make progress: the process that notices a death
+ * wakes others, which would also wake those that a lost wake-up left asleep.
  */
 static void supervise(void)
 {

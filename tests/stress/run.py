@@ -253,7 +253,7 @@ def prepare(stress):
 
 
 class Sequence:
-    """Tests that need those before them: once somebody is lost, so are all."""
+    """Tests that need those before them: none runs after a failure."""
 
     def __init__(self, stress):
         self.stress, self.lost = stress, False

@@ -418,6 +418,16 @@ def test_ignored_signals():
         equal(party.end().raw, b"y")
 
 
+def next_two_use(name):
+    """What is left of an object is a channel for the next two."""
+    try:
+        with Running("send", name) as sender, Running("recv", name) as other:
+            sender.end(b"hello")
+            equal(other.end().raw, b"hello")
+    finally:
+        os.unlink(shm.path(name))
+
+
 def test_left_behind():
     """By one that was killed: the next two use it."""
     name = fresh_name()
@@ -425,12 +435,7 @@ def test_left_behind():
         came_first(name)
         party.process.kill()
         party.process.wait(DEADLINE)
-    try:
-        with Running("send", name) as sender, Running("recv", name) as other:
-            sender.end(b"hello")
-            equal(other.end().raw, b"hello")
-    finally:
-        os.unlink(shm.path(name))
+    next_two_use(name)
 
 
 def test_left_behind_empty():
@@ -438,12 +443,7 @@ def test_left_behind_empty():
     name = fresh_name()
     with open(shm.path(name), "xb"):
         pass
-    try:
-        with Running("send", name) as sender, Running("recv", name) as other:
-            sender.end(b"hello")
-            equal(other.end().raw, b"hello")
-    finally:
-        os.unlink(shm.path(name))
+    next_two_use(name)
 
 
 def test_mode():
