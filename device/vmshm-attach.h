@@ -93,7 +93,7 @@ VMShmAttachment *vmshm_attachments_find(VMShmAttachments *t, uint32_t handle);
 
 /*
  * 0, or -errno and it is still attached (the host is out of memory). With @fd
- * the descriptor becomes the caller's, who closes it; otherwise it is closed.
+ * the caller gets the descriptor and closes it; otherwise it is closed here.
  */
 int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a, int *fd);
 

@@ -19,9 +19,10 @@ static int limit_exceeded(VMShmJob *job, const char *name, int err)
 
 /*
  * Whether the guest may have @objects more objects with @bytes more in all.
- * What counts is what there is now, whoever made it: a guest that could come
- * back for more after each reboot would have no limit. Nor would one that can
- * make what it cannot open, or keep what it has unlinked.
+ * All objects that exist now count, also those that the guest has not created:
+ * a guest that could create more of them after each reboot would have no limit.
+ * Objects that the guest cannot open count, too, and objects that it has
+ * unlinked and keeps open.
  *
  * A step without the big lock. The job is exclusive, so nothing that the guest
  * does changes the sum meanwhile; objects that are still being freed are waited

@@ -42,8 +42,8 @@ void vmshm_futex_reset(VMShmFutex *w);
 void vmshm_futex_stop(VMShmFutex *w);
 
 /*
- * After that, when nobody accesses them any more; the last such thread frees
- * them. NULL is fine.
+ * Drops the owner's reference. The last thread that accesses the slots frees
+ * them. NULL is allowed.
  */
 void vmshm_futex_unref(VMShmFutex *w);
 

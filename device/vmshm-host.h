@@ -72,7 +72,7 @@ int vmshm_host_attr(int dir, const char *name, VMShmAttr *attr);
 
 /*
  * Creates the empty object @name with exactly the permission bits @mode
- * (0777 at most). -EEXIST if the name is taken, by whatever.
+ * (0777 at most). -EEXIST if the name exists, also if it is no object.
  * Returns a file descriptor that the caller closes, or -errno.
  */
 int vmshm_host_create(int dir, const char *name, uint32_t mode,

@@ -42,7 +42,7 @@ static Vector *vector_of(VMShmIrq *irq, unsigned vector)
 
 /*
  * Under the big lock. By now the guest may have released the device, and then
- * has nobody who takes an interrupt.
+ * does not handle an interrupt.
  */
 static void notify_if_pending(Vector *v)
 {

@@ -36,7 +36,7 @@ void vmshm_irq_update(VMShmIrq *irq);
 /* At unplug: to raise it has no effect any more. */
 void vmshm_irq_exit(VMShmIrq *irq);
 
-/* After that, when nobody raises it any more. */
+/* After vmshm_irq_exit(), when no thread can raise it any more. */
 void vmshm_irq_free(VMShmIrq *irq);
 
 #endif /* VMSHM_IRQ_H */

@@ -19,8 +19,8 @@
 #define PATIENCE_NS 200000
 
 enum {
-    JOB_RUNS,       /* its work; somebody waits for the end */
-    JOB_DEFERRED,   /* its work; nobody waits */
+    JOB_RUNS,       /* its work; a thread waits for the end */
+    JOB_DEFERRED,   /* its work; no thread waits */
     JOB_HAS_RUN,
 };
 
@@ -115,12 +115,12 @@ static void work_call(void *opaque)
         resume(job);
         vmshm_compat_unlock();
     } else {
-        /* If the job is freed by now, this finds nobody who waits. */
+        /* If the job is freed by now, this finds no waiter. */
         syscall(SYS_futex, &job->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
 }
 
-/* Whether the work ended while somebody still waited for it */
+/* Whether the work ended while a thread still waited for it */
 static bool wait_for_work(VMShmJob *job)
 {
     struct timespec left = { .tv_nsec = PATIENCE_NS };

@@ -53,13 +53,13 @@ struct VMShmJob {
     /* Of vmshm-job.c */
     QLIST_ENTRY(VMShmJob) entry;
     bool deferred;
-    bool abandoned;                 /* nobody waits for the result */
+    bool abandoned;                 /* the result is not needed */
     uint32_t state;                 /* atomic, a futex */
 };
 
 /*
- * The guest can make jobs that nobody waits for any more: by RELEASE, or by a
- * reset. They last as long as the host takes, so their number has a limit.
+ * RELEASE or a reset abandons jobs. They last as long as the host needs for
+ * them, and the guest can start more meanwhile, so their number has a limit.
  */
 #define VMSHM_JOBS_MAX 64
 
@@ -81,8 +81,8 @@ void vmshm_job_free(VMShmJob *job);
 void vmshm_job_run(VMShmJob *job);
 
 /*
- * Nobody waits for the result of any job any more. What jobs have begun on the
- * host goes on, but they attach nothing.
+ * Abandons all jobs but @except. What they have begun on the host goes on, but
+ * they attach nothing, and their results are not used.
  */
 void vmshm_jobs_abandon(VMShmState *s, VMShmJob *except);
 

@@ -27,7 +27,7 @@ static void *robust_thread(void *opaque)
 {
     VMShmRobust *h = opaque;
 
-    /* The list is a thread's own: nobody else can set it. */
+    /* A thread can set only its own list. */
     if (syscall(SYS_set_robust_list, &h->list, sizeof(h->list)) == 0) {
         h->owner = syscall(SYS_gettid);
     }

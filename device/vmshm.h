@@ -8,7 +8,7 @@
 
 #define TYPE_VMSHM "vmshm"
 
-/* Registers the device type; whoever delivers the device calls it once. */
+/* Registers the device type; the loader or QEMU calls it once. */
 void vmshm_register_types(void);
 
 #endif /* VMSHM_H */

@@ -208,8 +208,8 @@ static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 VMSHM_D_REVALIDATE(vmshm_fs_revalidate)
 
 /*
- * What is not worth keeping when nobody uses it: a name without an object, and
- * an inode whose names were counted here, as the host changes them, too.
+ * Not worth keeping when it is not in use: a name without an object, and an
+ * inode whose names were counted here, because the host changes them, too.
  */
 static int vmshm_fs_dentry_delete(const struct dentry *dentry)
 {
@@ -468,7 +468,7 @@ struct inode *vmshm_fs_root_new(struct super_block *sb)
 	if (!inode)
 		return NULL;
 	inode->i_ino = VMSHM_FS_ROOT_INO;
-	/* As /dev/shm; who may what is the device's and the host's to say. */
+	/* As /dev/shm; the device and the host check permissions. */
 	inode->i_mode = S_IFDIR | S_ISVTX | 0777;
 	inode->i_uid = vsb->has_uid ? vsb->uid : GLOBAL_ROOT_UID;
 	inode->i_gid = vsb->has_gid ? vsb->gid : GLOBAL_ROOT_GID;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm holds: words that say that somebody is there. A slot stands for the
+ * VMShm holds: words that say that their owner lives. A slot stands for the
  * file on the host; when it ends, the host's kernel marks the word.
  */
 #include <linux/cred.h>
@@ -16,7 +16,7 @@
 
 /*
  * The slot holds the word before the word says so, and the device does not go
- * between the two: nobody would mark the word.
+ * between the two: the word would never be marked.
  */
 static int vmshm_hold_begin(struct vmshm_slots *slots, unsigned int n,
 			    struct vmshm_word *word, u32 expected)

@@ -82,7 +82,7 @@ static vm_fault_t vmshm_mmap_finish(struct vm_fault *vmf, struct page *page)
 		vmf->page = page;
 		return 0;
 	}
-	/* Somebody may have made a huge entry while we waited for the lock. */
+	/* A huge entry may have been made during the wait for the lock. */
 	if (!vmshm_compat_pmd_is_huge(*vmf->pmd))
 		err = vm_insert_page(vmf->vma, vmf->address & PAGE_MASK, page);
 	put_page(page);
@@ -121,7 +121,7 @@ static struct page *vmshm_mmap_huge_page(struct vmshm_vnode *vnode,
 	struct vmshm_extent *extent;
 	u64 offset;
 
-	/* Somebody may have made single ones while we waited for the lock. */
+	/* Single ones may have been made during the wait for the lock. */
 	if (!pmd_none(*vmf->pmd) && !vmshm_compat_pmd_is_huge(*vmf->pmd))
 		return NULL;
 	if (vnode->gone || !vmshm_arena_is_cached(vnode->vdev->arena) ||
@@ -229,7 +229,7 @@ static const struct vm_operations_struct vmshm_mmap_vm_ops = {
 
 /*
  * For the contract of 2010: behind the object there is zero memory up to 1 MiB,
- * the same for all who map the object so.
+ * the same for all such mappings of the object.
  */
 static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 {

@@ -211,7 +211,7 @@ static int vmshm_pci_start(struct pci_dev *pdev)
 	return 0;
 
 err_stop:
-	/* After a reset nobody else would take it back. */
+	/* After a reset no other code would undo this. */
 	pci_set_drvdata(pdev, NULL);
 	/* A mount may have found it already. */
 	vmshm_dev_stop(vdev);

@@ -26,8 +26,8 @@ static int vmshm_poll_set(struct vmshm_word_file *wfile,
 }
 
 /*
- * A wake-up that this file got and nobody here knows of is another waiter's.
- * When the file is closed that may be so even after poll() has told epoll.
+ * If this file got a wake-up, and no program has seen it, another waiter gets
+ * it. When the file is closed that may be so even after poll() has told epoll.
  */
 static void vmshm_poll_disarm(struct vmshm_word_file *wfile, bool closed)
 {

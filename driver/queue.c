@@ -3,7 +3,7 @@
  * VMShm queues: the waiters of this guest, by word.
  *
  * A wake-up by a task of this guest goes to waiters of this guest first. The
- * rest of it goes to the host. A wake-up by anybody else reaches the slot of a
+ * rest of it goes to the host. A wake-up by another task reaches the slot of a
  * group, and all waiters of that group, by the interrupt.
  *
  * No wake-up is lost:

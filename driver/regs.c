@@ -314,7 +314,7 @@ int vmshm_regs_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 
 	if (!names)
 		return -ENOMEM;
-	/* The device keeps one list, for whoever began one last. */
+	/* The device keeps one list only, the one that was begun last. */
 	err = mutex_lock_killable(&vdev->list_lock);
 	if (!err) {
 		err = vmshm_regs_list_parts(vdev, names, ops, arg);

@@ -61,7 +61,7 @@ static struct attribute *vmshm_sysfs_attributes[] = {
 	&dev_attr_features.attr, &dev_attr_memory_type.attr, NULL
 };
 
-/* Nobody knows that of BAR1. */
+/* The memory type of BAR1 is not known. */
 static umode_t vmshm_sysfs_is_visible(struct kobject *kobj,
 				      struct attribute *attr, int index)
 {

@@ -63,7 +63,7 @@ static void check_logout(const struct vm *vm)
 	finding(DOUBT, "logout", "%s belongs to a login user: systemd-logind "
 		"removes all objects of this user at the last logout "
 		"(RemoveIPC=yes).", vm_name(vm));
-	explain("It does not for a user who lingers.");
+	explain("It keeps the objects of users that linger.");
 	advice("%sloginctl enable-linger %s", sudo(), quoted(user_name(uid)));
 }
 

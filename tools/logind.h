@@ -10,7 +10,7 @@
 
 /* Whether systemd-logind runs with RemoveIPC=yes, which is the default */
 bool logind_removes_ipc(void);
-/* Whether it does so for this user: a login user who does not linger */
+/* Whether it does so for this user: a login user that does not linger */
 bool logind_removes_ipc_of(uid_t uid);
 
 #endif /* VMSHM_TOOL_LOGIND_H */

@@ -42,11 +42,12 @@
 #define VMSHM_IOC_ATTACH	0
 
 /*
- * futex(2) across the border: whoever maps the object, on the host or in any
- * guest, waits on an aligned 32-bit word of it, and any other wakes it. On the
- * host it is futex(2) itself (not the private kind). In the guest these ioctls,
- * on a file of the mounted file system or on /dev/vmshmN after ATTACH; the
- * guest's own futex(2) is another queue and does not meet them.
+ * futex(2) across the border: a process that maps the object, on the host or in
+ * any guest, waits on an aligned 32-bit word of it, and another process wakes
+ * it. A process of the host calls futex(2) itself (not the private kind). A
+ * process of a guest calls these ioctls, on a file of the mounted file system
+ * or on /dev/vmshmN after ATTACH. The guest's own futex(2) uses another queue
+ * and does not meet them.
  */
 struct vmshm_ioc_wait {
 	__u64 offset;	/* of the word; bytes into the object */

@@ -9,7 +9,7 @@
  * from the first look to the second. Round by round the object is A, B, or
  * one that does not exist.
  *
- * A word that the second CPU writes carries the round. It waits for nobody
+ * A word that the second CPU writes carries the round. It does not wait
  * and may land before or after an open or a close; but the first CPU begins
  * no round before the second one has answered: a look that began after the
  * last round is done, and x86 keeps the order of stores. So a word of round n

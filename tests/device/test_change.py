@@ -380,7 +380,7 @@ def test_full_shared_memory():
 def test_as_another_user():
     """What the host does not allow is EACCES or EPERM."""
     if os.getuid():
-        raise Skip("needs root, to run QEMU as somebody else")
+        raise Skip("needs root, to run QEMU as another user")
     with Names() as new, Object(PAGE, mode=0o644) as obj, \
             Object(PAGE, mode=0o666) as free, \
             machine(options=CREATE, user=NOBODY) as vm:
@@ -432,7 +432,7 @@ def test_limit_of_objects():
 def test_limit_of_objects_counts_what_cannot_be_opened():
     """Else a guest could make any number of them."""
     if os.getuid():
-        raise Skip("needs root, to run QEMU as somebody else")
+        raise Skip("needs root, to run QEMU as another user")
     with Store() as store:
         options = store.options + ",create=on,max-objects=4"
         with machine(options=options, user=NOBODY) as vm:

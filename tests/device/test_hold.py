@@ -35,7 +35,7 @@ def threads(vm):
 
 
 def waiter(obj, expected, offset=0):
-    """Somebody on the host who is asleep by now."""
+    """A waiter on the host that is asleep by now."""
     w = futex.Waiter(path(obj.name), offset, expected)
     until(lambda: w.asleep, "it does not fall asleep")
     return w
@@ -45,7 +45,7 @@ def marked(obj, *waiters, offset=0):
     """The word says that its owner died, and one of the waiters knows."""
     equal(word(obj, offset), DIED | WAITERS, "the word")
     if waiters:
-        until(lambda: any(w.done for w in waiters), "nobody was woken")
+        until(lambda: any(w.done for w in waiters), "no waiter was woken")
         equal([w.result for w in waiters if w.done], [0], "woken")
         host_wakes(obj, offset, len(waiters) - 1)
 
@@ -82,7 +82,7 @@ def test_again_and_again():
 
 
 def ends(how, *args):
-    """how(vm, dev) ends the hold of a word that somebody waits for."""
+    """how(vm, dev) ends the hold of a word that has a waiter."""
     with Object(PAGE) as obj, machine(*args, options=OPTIONS) as vm:
         dev = Waits(vm)
         dev.attach(obj.name, 2 * PAGE)
@@ -152,7 +152,7 @@ def test_a_word_that_was_changed_is_left_alone():
             obj.write(0, struct.pack("<I", value))
             dev.disarm(0)
             equal(word(obj), value, "the word")
-        # Its own number without the bit: nobody is said to wait
+        # Its own number without the bit: no waiter is announced
         owner = held(dev, obj)
         obj.write(0, struct.pack("<I", owner))
         one = waiter(obj, owner)
@@ -234,7 +234,7 @@ def test_in_the_sandbox():
 
 def test_host_without_threads():
     if os.getuid():
-        raise Skip("needs root, to run QEMU as somebody else")
+        raise Skip("needs root, to run QEMU as another user")
     limit = ("prlimit", f"--nproc={THREADS}")
     with Object(PAGE, mode=0o666) as obj, \
             machine(options=OPTIONS, user=NOBODY, wrap=limit) as vm:

@@ -143,7 +143,7 @@ def test_unplug_and_again():
 
 def test_released_before_it_is_raised():
     """A thread waits for the lock that it needs to raise the interrupt, while
-    the guest, who has the lock, lets go of the device."""
+    the guest, which has the lock, lets go of the device."""
     with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
         dev = Irq(vm)
         dev.setup()

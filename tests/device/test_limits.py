@@ -44,7 +44,7 @@ def test_mappings_of_all_devices():
         true(COUNT // 4 < len(handles) < COUNT // 2, f"{len(handles)}")
         true(maps(vm) < COUNT, f"{maps(vm)} mappings")
         equal(vm.qmp("query-status")["running"], False, "QEMU")
-        # Whatever comes and goes, in pieces that the guest has written to
+        # Attachments come and go, in pieces that the guest has written to
         for dev, handle in handles:
             dev.detach(handle)
         for n in range(3 * COUNT):
@@ -156,7 +156,7 @@ def returns(value):
 
 
 def test_code_of_an_object_that_was_replaced():
-    """TCG forgets it, whoever replaced it."""
+    """TCG forgets it after each way of replacing it."""
     with Object(PAGE, returns(1)) as one, Object(PAGE, returns(2)) as two, \
             Running({"accel": "tcg"}, ",arena=2M", rom=caller()) as cpu:
         dev = Arena(cpu.vm)

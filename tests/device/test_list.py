@@ -104,7 +104,7 @@ def test_only_objects():
 
 def test_only_what_may_be_opened():
     if os.getuid():
-        raise Skip("needs root, to run QEMU as somebody else")
+        raise Skip("needs root, to run QEMU as another user")
     with Store() as store, machine(options=store.options,
                                    user=NOBODY) as vm:
         for i, mode in enumerate((0o600, 0o620, 0o602, 0o644, 0o666)):

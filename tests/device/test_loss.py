@@ -22,7 +22,7 @@ from vmshm import (SLOT, Skip, descriptors, equal, machine, mapped, true,
 OPTIONS = ",arena=2M"
 PAGES = 4
 DISK = 9
-TEXT = b"another object, which nobody touches"
+TEXT = b"another object, which is not touched"
 
 
 def losses(vm, device="vmshm0"):

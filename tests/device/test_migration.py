@@ -25,7 +25,7 @@ def refusal(call, *args, **more):
 
 
 def clear(reason):
-    """A person who reads it knows what to do."""
+    """The reason names the device and what to end."""
     true("vmshm" in reason, f"no vmshm in: {reason}")
     true("mapped" in reason or "open" in reason or "attached" in reason,
          f"it does not say why: {reason}")

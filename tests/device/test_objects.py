@@ -114,7 +114,7 @@ def test_device_node():
 
 def allowed(mode):
     """open's result for an object of this mode and another owner, or of an
-    owner who has no right to it."""
+    owner without a right to it."""
     with Object(4096, b"host", mode=mode) as obj:
         how = {}
         if os.getuid() == 0:
@@ -151,7 +151,7 @@ def test_permission_to_read_and_write():
 
 def test_permission_may_come_and_go():
     if os.getuid():
-        raise Skip("needs root, to run QEMU as somebody else")
+        raise Skip("needs root, to run QEMU as another user")
     with Object(4096, b"host") as obj, machine(user=NOBODY) as vm:
         dev = Vmshm(vm)
         equal(dev.open(obj.name), c.EACCES, "at first")

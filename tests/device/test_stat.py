@@ -220,7 +220,7 @@ def test_what_is_no_object():
 def test_permission():
     """STAT and attaching for reading need only the right to read."""
     if os.getuid():
-        raise Skip("needs root, to run QEMU as somebody else")
+        raise Skip("needs root, to run QEMU as another user")
     want = {0o666: (0, 0, 0), 0o644: (0, c.EACCES, 0),
             0o622: (c.EACCES,) * 3, 0o600: (c.EACCES,) * 3}
     with Object(4096, b"host") as obj, machine(user=NOBODY) as vm:

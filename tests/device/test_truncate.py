@@ -111,7 +111,7 @@ def random_changes(how, rounds):
             alive(vm)
             true(losses(vm).get("truncated", 0) > rounds // 20,
                  f"losses: {losses(vm)}")
-            dev.sees(RANGE, pattern(PAGE), "the object that nobody changes")
+            dev.sees(RANGE, pattern(PAGE), "the object that is not changed")
             true(maps(vm) < before + 40 * COUNT,
                  f"{maps(vm)} mappings, before {before}")
             true(len(descriptors(vm)) <= fds + 2, "descriptors")

@@ -80,7 +80,7 @@ def test_disarmed_slot_does_not_keep_a_wake_up():
             dev.arm(0, 0, turn)
             dev.arm(1, 0, turn)
             gone = dev.disarm(0) != c.SLOT_IS_FIRED
-            true(gone, "nobody woke it")
+            true(gone, "it was woken")
             # The word is changed for the slot that is not in the queue yet.
             obj.write(0, u32(turn + 1))
             futex.wake(path(obj.name), 0, 1)
@@ -118,7 +118,7 @@ def test_wake_of_none_wakes_none():
         asleep(vm, 3)
         for _ in range(3):
             dev.wake(0, 0)
-        equal(futex.wake(path(obj.name), 0, 4), 3, "who waited")
+        equal(futex.wake(path(obj.name), 0, 4), 3, "waiters")
 
 
 def test_two_machines():

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Page table entries, asked of QEMU, because the kernel shows them to nobody.
+ * Page table entries, asked of QEMU, because the kernel does not show them.
  */
 #ifndef PAGETABLE_H
 #define PAGETABLE_H

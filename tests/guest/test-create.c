@@ -240,7 +240,7 @@ T_TEST(ftruncate_up_and_down)
 	T_EQ(fs_number("size", name), 6 * MIB);
 }
 
-/* Private copies are nobody else's: those below the new end stay. */
+/* A truncation leaves the private copies below the new end. */
 T_TEST(private_copies_of_what_is_cut)
 {
 	const char *name = fs_object("a", 16 * PAGE, 1);

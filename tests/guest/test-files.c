@@ -98,7 +98,7 @@ T_TEST(sizes)
 	}
 }
 
-/* Sparse: what nobody touches costs nothing. */
+/* Sparse: pages that are not touched cost nothing. */
 T_TEST(sparse)
 {
 	const char *name = fs_new("a", 512 * MIB);
@@ -463,7 +463,7 @@ static void read_rest(int dir, char *seen)
 		;
 }
 
-/* Others who list, and names that come and go, change nothing for a reader. */
+/* Other readers, and names that come and go, change nothing for a reader. */
 T_TEST(directory_read_by_two)
 {
 	char seen[2][300] = {}, tail[16];
@@ -520,7 +520,7 @@ T_TEST(nothing_is_made_or_removed)
 	T_ERRNO(truncate(path, 0), EROFS);
 	T_ERRNO(truncate(path, 2 * PAGE), EROFS);
 	T_ERRNO(open(path, O_RDWR | O_TRUNC), EROFS);
-	/* Those that exist are opened, whatever the flag says. */
+	/* Those that exist are opened, also with the flag. */
 	fd = shm_open(name, O_CREAT | O_RDWR, 0600);
 	T_ASSERT(fd >= 0);
 	T_ERRNO(ftruncate(fd, 100), EROFS);

@@ -264,14 +264,14 @@ T_TEST(what_is_refused)
 	T_ERRNO(futex(words, FUTEX_WAKE_BITSET, 1, NULL, NULL, 1), ENOSYS);
 	T_ERRNO(futex(words, FUTEX_WAIT_BITSET, 0, NULL, NULL, 0), EINVAL);
 	T_ERRNO(syscall(SYS_futex_waitv, &wait, 1, 0, NULL, 0), ENOSYS);
-	/* Private futexes are the guest's, whatever memory they are in. */
+	/* Private futexes are the guest's own, also in this memory. */
 	T_ERRNO(futex(words, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0), ETIMEDOUT);
 	T_ERRNO(futex((void *)words + 2, FUTEX_WAIT, 0, NULL, NULL, 0),
 		EINVAL);
 }
 
 /* A page that the page tables do not have yet is found by its mapping. */
-T_TEST(a_page_that_nobody_has_touched)
+T_TEST(a_page_that_was_not_touched)
 {
 	const char *name = words_name();
 	volatile unsigned int *words = futex_map(name);

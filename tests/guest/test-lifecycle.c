@@ -191,7 +191,7 @@ T_TEST(unbind)
 	again_and_again(unbind, bind);
 }
 
-/* The module goes when nobody uses it: after an unbind */
+/* The module can be removed when it is not in use: after an unbind */
 static void reload_unbound(void)
 {
 	T_EQ(t_system("rmmod vmshm && insmod /vmshm.ko"), 0);

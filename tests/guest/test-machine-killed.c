@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * kill -9 of the whole virtual machine: who waits for it on the host learns of
- * it, in each call. The test is the guest's last, and this the only one in it.
+ * kill -9 of the whole virtual machine: its peers on the host notice it in each
+ * call that waits. The test is the last one in this guest.
  *
  * qemu: channels
  * order: last

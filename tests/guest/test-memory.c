@@ -85,7 +85,7 @@ T_TEST(futex_in_any_mapping)
 	wakes(p + 100, dev + 100);
 	wakes(dev + MIB - 8, mount2 + MIB - 8);
 	wakes(dev + 200, dev_map(name) + 200);
-	/* A private one is nobody else's. */
+	/* A private one is another futex. */
 	T_EQ(futex(p, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1), 0);
 	/* A mapping for reading only can be waited on, too. */
 	part = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);

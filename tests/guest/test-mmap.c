@@ -193,7 +193,7 @@ static uint64_t number_after(const char *text, const char *key)
 
 /*
  * The page table entry that the first CPU uses for an address, or 0. Asked of
- * QEMU, because the kernel shows it to nobody.
+ * QEMU, because the kernel does not show it.
  */
 static uint64_t page_table_entry(unsigned long addr)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * An object stays as long as somebody uses it, and not longer.
+ * An object stays as long as it is in use, and not longer.
  *
  * qemu: -device vmshm,id=vmshm0
  * qemu 2010: -device vmshm,id=vmshm0,arena=0

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VMSHM_IOC_HOLD: words that say that somebody is there.
+ * VMSHM_IOC_HOLD: words that say that their owner lives.
  *
  * qemu: two
  */
@@ -20,7 +20,7 @@ static int hold(int file, long word, unsigned int expected)
 	return do_word(file, VMSHM_IOC_HOLD, word, expected);
 }
 
-/* The word is that of somebody who is there. */
+/* The owner of the word lives. */
 static void check_held(unsigned int word)
 {
 	T_ASSERT(word & FUTEX_WAITERS);

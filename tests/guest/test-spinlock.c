@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What GVirtuS does, on a device with the three BARs of 2010: several
- * processes, spin locks inside the object, and nobody ever unmaps.
+ * As GVirtuS does, on a device with the three BARs of 2010: several processes,
+ * spin locks inside the object, and mappings that are never removed.
  *
  * qemu: -device vmshm,id=vmshm0,arena=0
  */

@@ -95,7 +95,7 @@ static void on_sigbus(int sig)
 	siglongjmp(gone, 1);
 }
 
-/* Opens, attaches, maps and writes, whatever happens to the device. */
+/* Opens, attaches, maps and writes, also while the device comes and goes. */
 static void hammer(const char *name, volatile int *stop, volatile int *rounds)
 {
 	signal(SIGBUS, on_sigbus);
@@ -144,7 +144,7 @@ T_TEST(unbind_under_load)
 		dev_driver("unbind", address);
 		T_EQ(dev_mapped(name), 0);
 		dev_driver("bind", address);
-		/* Somebody noticed: it had been in use. */
+		/* A process noticed: it had been in use. */
 		while (shared[1] + shared[2] + shared[3] == before)
 			if (dev_mapped(name))
 				break;

@@ -52,7 +52,7 @@ static void busy_for(long long nanoseconds)
 		;
 }
 
-/* Changes a word that a child waits for, 2 ms later, and wakes nobody. */
+/* Changes a word that a child waits for, 2 ms later, without a wake-up. */
 static int changed_and_not_woken(volatile unsigned int *words, int i)
 {
 	int began = 512 + i;
@@ -228,8 +228,8 @@ T_TEST(more_waiters_than_slots)
 }
 
 /*
- * Each wakes the next one only, so all but one sleep, and some of them for a
- * slot: who waits there has to look again.
+ * Each waiter wakes the next one only, so all but one sleep. Some of them wait
+ * for a slot, and compare the word again when they get it.
  */
 T_TEST(turns_of_more_waiters_than_slots)
 {
@@ -490,8 +490,8 @@ T_TEST(unbind_ends_it)
 	T_ERRNO(wake_word(0, 1), ENODEV);
 }
 
-/* Both processors wake for nothing: nobody else wakes, and all else goes on. */
-T_TEST(waking_in_a_loop_hinders_nobody)
+/* Both processors wake a word without waiters. Everything else goes on. */
+T_TEST(waking_in_a_loop_hinders_no_other_call)
 {
 	const char *name = words_name();
 	volatile unsigned int *words = words_map(name);

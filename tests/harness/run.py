@@ -182,7 +182,7 @@ def test_nothing_wanted_is_a_failure():
 
 
 def test_names_of_others_are_not_seen():
-    """Whatever else is in /dev/shm, tests compare what is theirs."""
+    """Tests see only their own objects in /dev/shm."""
     before = shm.names()
     others = [shm.PREFIX.replace("vmshm-test", "other") + "x",
               shm.PREFIX_OF.format(1) + f"of-{os.getpid()}"]

@@ -102,7 +102,7 @@ static inline void *l_map(struct vmshm *shm)
 	return data;
 }
 
-/* The first so many bytes of an object that somebody else has made */
+/* The first so many bytes of an object that another process has made */
 static inline void *l_map_at(const char *name, size_t size)
 {
 	int fd = open(l_path(name), O_RDWR | O_CLOEXEC);
@@ -140,7 +140,7 @@ static inline void l_heard(struct l_bell bell)
 	T_EQ(read(bell.fds[0], &byte, 1), 1);
 }
 
-/* Until the process's first thread sleeps, whatever it waits for */
+/* Until the process's first thread sleeps, in any call */
 static inline void l_asleep(pid_t pid)
 {
 	char path[32], text[512], *state;

@@ -118,8 +118,8 @@ def build(programs):
 
 
 class Run:
-    """One run of a program. It talks as a guest does over its serial line,
-    here through a terminal that nobody sees."""
+    """One run of a program. It talks as a guest does over its serial line, here
+    through a pseudo-terminal."""
 
     def __init__(self, report, program, tests):
         self.report, self.program = report, program

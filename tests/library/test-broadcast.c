@@ -230,7 +230,7 @@ T_TEST(late_and_slow_readers)
 	b_recv(early, 94, 94);
 	for (i = 95; i <= 100; i++)
 		b_recv(early, i, 0);
-	/* Entries and losses add up, whatever the order. */
+	/* Entries and losses add up, in any order. */
 	for (i = 101; i < 1000; i++) {
 		b_send(w, i);
 		if (i % 13)
@@ -604,7 +604,7 @@ T_TEST(readers_need_no_right_to_write)
 	pid_t pid;
 
 	if (geteuid())
-		t_skip("only root can become somebody else");
+		t_skip("only root can become another user");
 	umask(0);
 	pid = t_fork();
 	if (!pid) {

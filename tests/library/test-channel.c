@@ -164,7 +164,7 @@ T_TEST(objects_that_are_there)
 	T_EQ(ring_in(20479), 4096);
 	T_EQ(ring_in(20480), 8192);
 	T_EQ(ring_in(3 * MIB), MIB);
-	/* One of no bytes is made larger by who may make it. */
+	/* An object of no bytes grows, if @mode is not 0. */
 	vmshm_close(l_object(name, 0));
 	ch = ch_open(name, 8192);
 	T_EQ(vmshm_channel_max(ch), 8184);
@@ -519,7 +519,7 @@ T_TEST(a_third_one)
 	T_ASSERT(!c);
 	ch_send(p.a, "still");
 	ch_recv(p.b, "still");
-	/* One has left; its seat is nobody's while the other one is there. */
+	/* One party has left; its seat stays free while the other one is there. */
 	ch_send(p.a, "last");
 	vmshm_channel_close(p.a);
 	L_ERR(vmshm_channel_open(&c, NULL, p.name, 0, 0600), EBUSY);
@@ -611,7 +611,7 @@ T_TEST(no_right_to_write)
 	pid_t pid;
 
 	if (geteuid())
-		t_skip("only root can become somebody else");
+		t_skip("only root can become another user");
 	umask(0);
 	L_OK(vmshm_open(&shm, NULL, name, O_RDWR | O_CREAT, 0644));
 	L_OK(vmshm_grow(shm, MIB));
@@ -632,7 +632,7 @@ T_TEST(anybody_with_the_right_can)
 	pid_t pid;
 
 	if (geteuid())
-		t_skip("only root can become somebody else");
+		t_skip("only root can become another user");
 	umask(0);
 	L_OK(vmshm_channel_open(&ch, NULL, name, LEAST, 0666));
 	pid = t_fork();
@@ -837,7 +837,7 @@ T_TEST(batches_and_other_calls)
 	free_batch(m);
 }
 
-/* Answers each request with its length, whatever it slept on before. */
+/* Answers each request with its length. */
 static pid_t answerer(const char *name, bool sleeps)
 {
 	pid_t pid = t_fork();

@@ -389,9 +389,10 @@ static pid_t answerer(const char *name)
 }
 
 /*
- * While one comes as the second, the first one leaves and another one takes its
- * seat, before each system call. It is the new one's peer then, or the old
- * one's; in no case does the new one lose a peer that nobody has killed.
+ * While a party opens as the second, the first one leaves and a third one takes
+ * its seat, before each system call. The second party is then the peer of the
+ * third one, or that of the first one. In no case does the third one see the
+ * death of a peer that was not killed.
  */
 T_TEST(another_first_one_while_it_opens_second)
 {

@@ -471,7 +471,7 @@ T_TEST(no_threads_left)
 	struct vmshm *shm;
 
 	if (geteuid())
-		t_skip("needs a user who has no process yet");
+		t_skip("needs a user that has no process yet");
 	umask(0);
 	L_OK(vmshm_open(&shm, NULL, name, O_RDWR | O_CREAT, 0666));
 	L_OK(vmshm_grow(shm, MIB));

@@ -93,7 +93,7 @@ static void look_at(const void *data, size_t size)
 		sum += ((const char *)data)[i];
 }
 
-/* One call of whatever kind; what it says */
+/* One call of any kind; its result */
 static ssize_t any_call(struct vmshm_channel *ch, uint32_t *seed)
 {
 	int64_t deadline = l_random(seed) % 3 ? VMSHM_NOW :
@@ -237,7 +237,7 @@ static pid_t liar(const char *name, const size_t *offsets, int n)
 	}
 }
 
-/* Event words that never stay the same: nobody gets to sleep. */
+/* Event words that change all the time: no call gets to sleep. */
 T_TEST(deadlines_hold_without_sleep)
 {
 	static const size_t events[] = {
@@ -274,7 +274,7 @@ T_TEST(deadlines_hold_without_sleep)
 	pair_close(&p);
 }
 
-/* A first one that never gets ready, and one that nobody is. */
+/* A first party that never gets ready, and one that does not exist. */
 T_TEST(opening_ends)
 {
 	const char *name = l_name("x");
@@ -404,7 +404,7 @@ T_TEST(a_broadcast_of_lies)
 
 			L_OK(vmshm_broadcast_create(&w, NULL, name, 64, ENTRIES,
 						    0600));
-			/* The writer goes on, whatever is in the object. */
+			/* The writer goes on, with any contents of the object. */
 			for (;;) {
 				L_OK(vmshm_broadcast_send(w, data, 64));
 				if (l_random(&seed) % 4 == 0)

@@ -146,7 +146,7 @@ T_TEST(what_is_no_file_of_memory)
 	if (l_in_guest())
 		t_skip("there are only objects");
 	T_EQ(mkfifo(l_path(fifo), 0600), 0);
-	/* It does not wait for somebody at the other end. */
+	/* It does not wait for a process at the other end. */
 	for (i = 0; i < 3; i++)
 		L_ERR(vmshm_open(&shm, NULL, fifo, flags[i], 0600), EINVAL);
 	L_ERR(vmshm_open(&shm, "/", "dev", O_RDONLY, 0), EINVAL);
@@ -175,7 +175,7 @@ T_TEST(no_right_to_it)
 	pid_t pid;
 
 	if (geteuid())
-		t_skip("only root can become somebody else");
+		t_skip("only root can become another user");
 	umask(0);
 	vmshm_close(l_object(mine, PAGE));
 	L_OK(vmshm_open(&shm, NULL, seen, O_RDWR | O_CREAT, 0644));
@@ -238,7 +238,7 @@ T_TEST(size_and_growing)
 	L_ERR(vmshm_grow(shm, UINT64_MAX), EFBIG);
 	L_OK(vmshm_open(&reader, NULL, name, O_RDONLY, 0));
 	L_ERR(vmshm_grow(reader, 20000), EBADF);
-	/* Somebody else's growing is seen, too. */
+	/* A growth by another process is seen, too. */
 	L_OK(vmshm_grow(shm, 20000));
 	L_OK(vmshm_size(reader, &size));
 	T_EQ(size, 20000);

@@ -196,8 +196,8 @@ struct hello {
 };
 
 /*
- * One of two who come at the same moment. It comes again until it has met one
- * that is there to stay.
+ * One of two parties that come at the same moment. It comes again until it has
+ * met one that stays.
  */
 static void newcomer(const char *name, struct hello mine)
 {
@@ -221,7 +221,7 @@ static void newcomer(const char *name, struct hello mine)
 		if (err == -EPIPE || err == -ECONNRESET)
 			continue;
 		T_EQ(err, sizeof(other));
-		/* Nothing of others who were here before */
+		/* Nothing of parties that were here before */
 		T_EQ(other.round, mine.round);
 		T_ASSERT(other.me != mine.me);
 		if (other.last)

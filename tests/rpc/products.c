@@ -42,7 +42,7 @@ static struct matrix matrix(unsigned int *seed, int rows, int columns,
 	size_t i;
 
 	m.ld = width + (below(seed, 2) ? below(seed, 4) : 0);
-	/* What comes after the last one is somebody else's. */
+	/* The memory behind the last one belongs to other code. */
 	m.size = (size_t)m.ld * (count - 1) + width;
 	m.x = malloc(m.size * sizeof(float));
 	for (i = 0; i < m.size; i++)

@@ -304,7 +304,7 @@ def test_parent_gone():
 
 
 def accepted(listener):
-    """A client of ours, who has sent a product of numbers"""
+    """A client of ours, which has sent a product of numbers"""
     client, _ = listener.accept()
     client.settimeout(DEADLINE)
     client.sendall(struct.pack("=QII", 8, 0x31636c62, 1 << 20))

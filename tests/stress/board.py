@@ -26,7 +26,7 @@ class Board(ctypes.Structure):
                 ] + [("line", Line * WORKERS * len(SIDES))]
 
     def forget(self):
-        """Nobody is there yet."""
+        """No worker waits."""
         for lines in self.line:
             for line in lines:
                 line.waits_on = NOWHERE
@@ -40,7 +40,7 @@ class Board(ctypes.Structure):
         return words.get(offset, (f"byte {offset}", "?"))
 
     def sleepers(self):
-        """Who waits for which word, and what it is by now."""
+        """Which workers wait for which word, and its value now."""
         for side, lines in zip(SIDES, self.line):
             for n, line in enumerate(lines):
                 if line.waits_on != NOWHERE:

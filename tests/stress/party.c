@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A side of the stress test: the host, with futex(2), or a guest, with the
- * driver's ioctls; and the conductor, on the host, who begins rounds.
+ * driver's ioctls; and the conductor, on the host, which begins rounds.
  *
  *	party SIDE [FILE]	a guest mounts the file system and finds it
  *	party conduct FILE KIND TOTAL SIDES SIDES-LEFT
@@ -92,10 +92,10 @@ static int fd;
 static bool is_guest;
 static int side;
 static struct board *board;
-/* For who is no worker */
+/* For processes that are no workers */
 static struct line scrap, *mine = &scrap;
 static unsigned int seed;
-/* By which workers reach who started them */
+/* From workers to the process that started them */
 static int requests[2];
 
 static void die(const char *what)
@@ -204,7 +204,7 @@ static uint32_t made(uint64_t tokens)
 	return tokens >> 32;
 }
 
-/* The counter is the truth: who is killed later has made it, or taken it. */
+/* The counter decides: a worker killed later has made or taken a token. */
 static bool change(bool maker, uint64_t tokens)
 {
 	uint64_t one = maker ? 1ull << 32 : 1;
@@ -213,7 +213,7 @@ static bool change(bool maker, uint64_t tokens)
 					      tokens + one);
 }
 
-/* Somebody shall be killed; or, when all is done, no more. */
+/* Asks for a kill; or, when all is done, for no more. */
 static void ask(void)
 {
 	if (write(requests[1], "", 1) != 1)
@@ -353,7 +353,7 @@ static void wait_until_ready(uint32_t sides)
 		wait_word(READY, ready, FOREVER);
 }
 
-/* Nobody is there, and nothing has been done. */
+/* No worker waits, and nothing has been done. */
 static void forget(struct line *line, int count)
 {
 	while (count--)

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Waiting and waking between the host and two guests, until one is lost.
+"""Waiting and waking between the host and two guests.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
-The environment: TOKENS, how many are made and taken while everybody is killed
-now and then (default 30000); KERNELS, of which the guests have the first and
-the last; QEMU, VMSHM_SO.
+The environment: TOKENS, the number of tokens that are made and taken while
+workers are killed at random (default 30000); KERNELS, of which the guests have
+the first and the last; QEMU, VMSHM_SO.
 
 See party.c for what the parties do. A wake-up that is lost leaves all asleep:
-then nothing changes any more, and it is said who waits for what.
+then nothing changes any more, and the test prints which worker waits for which
+word.
 """
 
 import functools
@@ -39,10 +40,10 @@ PARTY = os.path.join(BUILD, "party")
 TOKENS = int(os.environ.get("TOKENS", "30000"))
 TOKENS_MACHINE_KILLED = 10000
 ROUNDS_OF_TURNS = 1000
-EVERYBODY = 0x7fffffff
+ALL = 0x7fffffff
 
-# Seconds without a change after which somebody is lost
-SILENCE = 60
+# Seconds without a change after which a wake-up was lost
+SILENCE = 150
 
 
 class Guest(BackgroundGuest):
@@ -57,7 +58,7 @@ class Guest(BackgroundGuest):
 
 
 class Stress:
-    """The object, and who uses it."""
+    """The object, and the processes that use it."""
 
     def __init__(self):
         self.name = SHM + Host.PREFIX + "board"
@@ -114,7 +115,7 @@ class Stress:
             raise Lost("it was over before a guest could be killed")
 
     def look(self):
-        """Lost, if somebody is."""
+        """Lost, if a side has failed."""
         if self.children[0].poll():
             raise Lost("the host's side has failed")
         for guest in self.guests:
@@ -127,7 +128,7 @@ class Stress:
         self.guests.pop().kill()
         self.alive -= 1
         for word in (Board.taken, Board.made):
-            futex.wake(self.path, word.offset, EVERYBODY)
+            futex.wake(self.path, word.offset, ALL)
 
     def end(self):
         """Guests in good order; what their kernels complained about."""
@@ -156,7 +157,7 @@ class Progress:
             self.end()
             for sleeper in board.sleepers():
                 print("   " + sleeper)
-            raise Lost("nothing happens any more, see who sleeps")
+            raise Lost("nothing changes any more; the list shows the sleepers")
         done, total = board.progress()
         if sys.stdout.isatty():
             print(f"\r\033[K{done} of {total}", end="", flush=True)
@@ -260,7 +261,7 @@ class Sequence:
 
     def __call__(self, test):
         if self.lost:
-            return "not run, somebody was lost before"
+            return "not run, because a test before it failed"
         self.lost = True
         why = test(self.stress)
         self.lost = bool(why)

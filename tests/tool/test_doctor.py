@@ -296,7 +296,7 @@ def test_shm_read_only():
 
 
 def test_shm_forbidden():
-    """For who is not root."""
+    """For a user other than root."""
     if os.geteuid():
         raise Skip("not root")
     # Other users may have no access to the build directory.

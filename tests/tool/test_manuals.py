@@ -57,7 +57,7 @@ def test_references():
 
 
 def test_commands_and_options():
-    """Whatever --help tells is in vmshm(1)."""
+    """All that --help tells is in vmshm(1)."""
     text = page("vmshm.1")
     helped = vmshm("--help").out
     commands = re.findall(r"^  ([a-z]+) ", helped, re.M)

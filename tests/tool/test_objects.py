@@ -227,7 +227,7 @@ def test_create_interrupted():
 
 
 def test_rm():
-    """All that there are, whatever else is wrong."""
+    """All that there are, also beside other errors."""
     with Object(1) as a, Object(1) as b:
         missing = fresh_name()
         vmshm("rm", a.name, "not/right", b.name, code=2)

@@ -110,7 +110,7 @@ def test_messages():
 
 
 def test_kinds_of_data():
-    """Whatever has bytes."""
+    """Each type that has bytes."""
     with Pair() as (a, b):
         numbers = array.array("d", [1.5, 2.5])
         for data in (b"ab", bytearray(b"ab"), memoryview(b"ab"),
@@ -361,7 +361,7 @@ def interrupted(call):
 
 
 def test_interrupted():
-    """Whatever it waits for; all goes on after that."""
+    """In each call; all goes on after that."""
     name = fresh_name()
     with Pair(ring=4096) as (a, b), \
             library().SharedMemory(name, create=True, size=4096) as memory:
@@ -485,7 +485,7 @@ def test_two_threads_receive():
 
 
 def test_forgotten():
-    """Who is not closed ends with its last reference."""
+    """A party that is not closed ends with its last reference."""
     pair = Pair()
     del pair.a
     gc.collect()

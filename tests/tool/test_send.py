@@ -175,7 +175,7 @@ def test_pipe():
 
 
 def test_killed():
-    """One is killed; the other one notices, whatever it waits for."""
+    """One is killed; the other one notices in each call that waits."""
     for victim in ("send", "recv"):
         name = fresh_name()
         with Running("send", name) as sender, Running("recv", name) as other:
@@ -223,8 +223,7 @@ int close(int fd)
 
 
 def test_close_fails():
-    """Of the output, after all was written: nobody is done, although one has
-    nothing to wait for but that."""
+    """Of the output, after all was written: both ends report a failure."""
     with folder() as here:
         subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-o",
                         here + "/bad.so", "-"], check=True,
@@ -373,7 +372,7 @@ def test_other_content():
 
 
 def test_ended_while_waiting():
-    """Nothing is left over by who has come in vain."""
+    """A party that got no peer leaves nothing."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         name = fresh_name()
         with Running("recv", name) as party:
@@ -384,8 +383,8 @@ def test_ended_while_waiting():
 
 
 def test_made_by_others():
-    """Under the same name, once somebody has moved the object: that stays,
-    whether its waiting ends by a signal or by who comes."""
+    """Under the same name, after another process has moved the object: the new
+    object stays, whether a signal or a peer ends the wait."""
     for number in (signal.SIGTERM, None):
         name, moved = fresh_name(), fresh_name()
         with Running("recv", name) as party:

@@ -146,7 +146,7 @@ def test_blanks_in_names():
 
 
 def test_hints_can_be_pasted():
-    """A shell gets back the name, whatever is in it, and nothing else."""
+    """A shell gets back the name, with any bytes in it, and nothing else."""
     with folder() as bin_folder:
         os.symlink(VMSHM, os.path.join(bin_folder, "vmshm"))
         env = {**os.environ, "PATH": bin_folder + ":" + os.environ["PATH"]}

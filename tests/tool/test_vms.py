@@ -159,7 +159,7 @@ def test_many_objects():
 
 
 def test_hidden():
-    """Of other users, for a user who is not root."""
+    """Of other users, for a user other than root."""
     root()
     with Host() as host:
         before = [*running(host, after="cp build/tool/vmshm /mnt/vmshm"),

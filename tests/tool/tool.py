@@ -27,7 +27,7 @@ def equal(found, wanted, what="value"):
 
 
 def contains(text, *parts):
-    """Each part is there, whatever the line breaks."""
+    """Each part is there, with any line breaks."""
     text = text.replace("vmshm: ", "").replace(VMSHM, "vmshm")
     flat = " ".join(text.split())
     for part in parts:

@@ -133,7 +133,7 @@ static void write_numbers(uint32_t n)
 	      0);
 	for (i = 0; i < n; i++) {
 		check("send", vmshm_broadcast_send(w, &i, 4), 0);
-		/* Not so fast that nobody sees one. */
+		/* So slowly that readers see some. */
 		if (i % 8 == 0)
 			sched_yield();
 	}

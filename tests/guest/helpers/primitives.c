@@ -162,7 +162,7 @@ static void condition_with_deadline(void)
 		CHECK(!pthread_cond_broadcast(&shared->cond));
 		CHECK(!pthread_mutex_unlock(&shared->mutex));
 	}
-	/* Nobody signals any more. */
+	/* There are no more signals. */
 	CHECK(!pthread_mutex_lock(&shared->mutex));
 	clock_gettime(CLOCK_REALTIME, &t);
 	t.tv_nsec += 10000000;

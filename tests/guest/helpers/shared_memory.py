@@ -19,8 +19,8 @@ from multiprocessing.shared_memory import ShareableList, SharedMemory
 
 
 def leave(memory):
-    """Until Python 3.13, who only attaches a block removes it at its end,
-    unless told otherwise."""
+    """Until Python 3.13, a process that only attaches a block removes it at its
+    end, unless the block is unregistered."""
     # pylint: disable-next=protected-access
     resource_tracker.unregister(memory._name, "shared_memory")
 

@@ -8,8 +8,8 @@
  *
  * "take": makers make tokens, takers take them or sleep. At the end each taker
  * gets one token too many, by which it knows. "turns": the parties take turns,
- * and each hands over to the next alone. A wake-up that is lost leaves somebody
- * asleep for ever; the test has a time limit.
+ * and each hands over to the next alone. A wake-up that is lost leaves a
+ * party asleep for ever; the test has a time limit.
  */
 #define _GNU_SOURCE
 #include <errno.h>

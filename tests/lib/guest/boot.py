@@ -31,7 +31,7 @@ ROUNDS = os.environ.get("T_ROUNDS")
 # Seconds after which a test has failed. A machine under load is slow.
 T_TIMEOUT = 180
 
-# Kernel messages that no test may cause, whatever their level. Warnings and
+# Kernel messages that no test may cause, at any level. Warnings and
 # oopses also end the guest, by its command line.
 ALARM = re.compile(r"WARNING:|BUG:|Oops|Call Trace|general protection|"
                    r"Bad page|refcount_t|rcu: INFO|hung_task|UBSAN|KASAN|"

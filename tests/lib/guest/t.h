@@ -105,7 +105,7 @@ void t_eq(const char *file, int line, const char *what, long long a,
 	  long long b);
 void t_errno(const char *file, int line, const char *what, long ret, int err);
 
-/* A line for people, whatever the result */
+/* A line for people, also if the test passes */
 void t_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The name of a host object of this run: "/vmshm-test-1234-hello". */
