@@ -80,7 +80,7 @@ static bool has_rule(const char *text)
 	};
 	struct search s = { .text = text };
 
-	for_each_file(patterns, ARRAY_SIZE(patterns), search_file, &s);
+	use_files(patterns, ARRAY_SIZE(patterns), search_file, &s);
 	return s.found;
 }
 

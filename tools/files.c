@@ -64,8 +64,8 @@ bool file_has_line(const char *path, const char *text)
 	return found;
 }
 
-void for_each_file(const char *const *patterns, size_t count,
-		   void (*use)(const char *path, void *arg), void *arg)
+void use_files(const char *const *patterns, size_t count,
+	       void (*use)(const char *path, void *arg), void *arg)
 {
 	size_t i, j;
 

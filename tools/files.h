@@ -21,8 +21,8 @@ bool file_has_line(const char *path, const char *text);
  * Calls @use with the path of each file that one of the @count patterns of
  * glob(7) matches, in their order, and with @arg.
  */
-void for_each_file(const char *const *patterns, size_t count,
-		   void (*use)(const char *path, void *arg), void *arg);
+void use_files(const char *const *patterns, size_t count,
+	       void (*use)(const char *path, void *arg), void *arg);
 /* The directory that this program is in; "" if that is not known */
 void own_directory(char path[PATH_MAX]);
 /*

@@ -48,7 +48,7 @@ static bool read_settings(void)
 	};
 	bool removes = true;
 
-	for_each_file(patterns, ARRAY_SIZE(patterns), read_setting, &removes);
+	use_files(patterns, ARRAY_SIZE(patterns), read_setting, &removes);
 	return removes;
 }
 

@@ -519,7 +519,7 @@ T_TEST(a_third_one)
 	T_ASSERT(!c);
 	ch_send(p.a, "still");
 	ch_recv(p.b, "still");
-	/* One party has left; its seat stays free while the other one is there. */
+	/* The seat of a party that left stays free until its peer leaves. */
 	ch_send(p.a, "last");
 	vmshm_channel_close(p.a);
 	L_ERR(vmshm_channel_open(&c, NULL, p.name, 0, 0600), EBUSY);

@@ -404,7 +404,7 @@ T_TEST(a_broadcast_of_lies)
 
 			L_OK(vmshm_broadcast_create(&w, NULL, name, 64, ENTRIES,
 						    0600));
-			/* The writer goes on, with any contents of the object. */
+			/* The writer goes on with any contents. */
 			for (;;) {
 				L_OK(vmshm_broadcast_send(w, data, 64));
 				if (l_random(&seed) % 4 == 0)
