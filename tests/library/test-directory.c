@@ -2,7 +2,7 @@
 /*
  * The variable VMSHM_DIR: the directory of objects, where a program names none.
  *
- * qemu: -device vmshm,create=on,allow=/@PREFIX@*
+ * qemu: channels
  * host: address
  */
 #define _GNU_SOURCE

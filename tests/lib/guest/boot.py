@@ -22,6 +22,11 @@ WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 # A hole but for what a test writes
 DISK = 1 << 30
 
+# A busy host keeps an emulated processor waiting for longer than the 20 s that
+# the watchdogs of the kernel have. The limit of a test is T_TIMEOUT.
+WATCHDOGS = ("watchdog_thresh=60 workqueue.watchdog_thresh=120 "
+             "rcupdate.rcu_cpu_stall_timeout=150")
+
 # The maximum number of boots of a guest; see Guest.boot()
 BOOTS = 3
 
@@ -163,9 +168,7 @@ class Guest:
                       # no_timer_check: on a busy host the check fails and
                       # ends the boot.
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
-                      "panic=-1 panic_on_warn=1 no_timer_check "
-                      # The host may stop a processor of a guest for long.
-                      "rcupdate.rcu_cpu_stall_timeout=150",
+                      "panic=-1 panic_on_warn=1 no_timer_check " + WATCHDOGS,
                       *shlex.split(qemu_args),
                       machine="q35", accel=None, qtest=False,
                       memory=self.kernel.memory, wrap=() if os.geteuid() else
