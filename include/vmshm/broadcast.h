@@ -9,11 +9,18 @@
  * the entries for all: guests that only read should have a device with
  * readonly=on.
  *
- * Safety, for all functions: one thread at a time may use one struct
- * vmshm_broadcast; vmshm_broadcast_max() may be called at any time. No function
- * may be called from a signal handler. In a child of fork(2) they all return
- * EPERM, except vmshm_broadcast_max() and vmshm_broadcast_close(), which may be
- * called there.
+ * Memory that the caller passes stays the caller's, and no function keeps a
+ * pointer to it. What vmshm_broadcast_reserve() and vmshm_broadcast_peek()
+ * return belongs to the broadcast.
+ *
+ * "Safety:" lines have the terms of vmshm.h, and these:
+ *
+ *	single	one thread at a time may call functions with the same struct
+ *		vmshm_broadcast
+ *	EPERM	in a child of fork(2) the function returns EPERM and changes
+ *		nothing; the child may call it even if the parent had threads
+ *
+ * A function without the term "signal" may not be called from a signal handler.
  */
 #ifndef VMSHM_BROADCAST_H
 #define VMSHM_BROADCAST_H
@@ -38,20 +45,29 @@ struct vmshm_broadcast;
  *	EBUSY	the broadcast has a writer
  *	EINVAL	the object has other contents, is too small, or has other
  *		@entries or another @size; or these are too large
+ *	EOPNOTSUPP	the device or the host kernel cannot wait
+ *	ENOMEM	no memory, or no thread could be created
  *	others	as vmshm_open(), vmshm_grow(), vmshm_map()
  *
- * A writer, and a reader, has a thread, in which all signals are blocked.
+ * A writer, and a reader, has a thread, in which all signals are blocked. The
+ * broadcast is *@b, which vmshm_broadcast_close() releases.
+ *
+ * Safety: thread. A child of fork(2) may call it if it may call malloc(3).
  */
 int vmshm_broadcast_create(struct vmshm_broadcast **b, const char *where,
 			   const char *name, size_t size, uint32_t entries,
 			   mode_t mode);
 
 /*
- * Become a reader, of the entries that are published from now on. Errors as
- * vmshm_open(), and
+ * Become a reader, of the entries that are published from now on. *@b is as
+ * above.
  *
  *	EINVAL	the object has other contents
  *	ENODATA	no writer has prepared the object yet
+ *	ENOMEM	no memory, or no thread could be created
+ *	others	as vmshm_open(), vmshm_map()
+ *
+ * Safety: thread. A child of fork(2) may call it if it may call malloc(3).
  */
 int vmshm_broadcast_open(struct vmshm_broadcast **b, const char *where,
 			 const char *name);
@@ -60,23 +76,30 @@ int vmshm_broadcast_open(struct vmshm_broadcast **b, const char *where,
  * Close it. If it is the writer, the readers see the end. NULL is allowed. In a
  * child of fork(2) the call releases the child's copy, and neither the parent
  * nor the readers are affected.
+ * Safety: single; fork, if the child may call free(3).
  */
 void vmshm_broadcast_close(struct vmshm_broadcast *b);
 
-/* The most bytes that an entry can have */
+/*
+ * Return the most bytes that an entry can have.
+ * Safety: thread, signal, fork.
+ */
 size_t vmshm_broadcast_max(const struct vmshm_broadcast *b);
 
 /*
  * Writer: vmshm_broadcast_reserve() gives the memory of the next entry, which
- * readers do not see before vmshm_broadcast_publish(). The memory belongs to
- * the caller until then. vmshm_broadcast_send() copies an entry and publishes
- * it.
+ * readers do not see before vmshm_broadcast_publish(). The caller may write to
+ * the memory until then; after EMSGSIZE the entry is still reserved.
+ * vmshm_broadcast_send() copies an entry and publishes it; @data may be NULL if
+ * @size is 0. None of these functions waits.
  *
  *	EMSGSIZE	@size is more than vmshm_broadcast_max()
  *	EINVAL	no entry is reserved
  *	EBADF	this is a reader
  *	ENODEV	the device was unplugged
  *	EPERM	the process is a child of the one that has opened it
+ *
+ * Safety: single, EPERM.
  */
 int vmshm_broadcast_reserve(struct vmshm_broadcast *b, void **data);
 int vmshm_broadcast_publish(struct vmshm_broadcast *b, size_t size);
@@ -95,18 +118,28 @@ int vmshm_broadcast_send(struct vmshm_broadcast *b, const void *data,
  *	EPIPE	the writer has closed, and all entries were read
  *	ECONNRESET	the same, but the writer, or its VM, has died
  *	EPROTO	the writer has written invalid data
- *	EINTR, ENODEV	as vmshm_wait()
+ *	EINTR, EOPNOTSUPP, ENODEV	as vmshm_wait()
  *	EBADF	this is the writer
  *	EPERM	the process is a child of the one that has opened it
+ *
+ * Safety: single, EPERM.
  */
 ssize_t vmshm_broadcast_recv(struct vmshm_broadcast *b, void *data,
 			     size_t size, uint64_t *lost, int64_t deadline);
 
 /*
  * Zero-copy reading: get the address and the length of the next entry. The
- * writer can overwrite it at any time. vmshm_broadcast_release() returns
- * EOVERFLOW if the writer has done so: then discard what was read. EINVAL:
- * there is nothing to release. Other errors as vmshm_broadcast_recv().
+ * writer can overwrite it at any time. The caller may read the memory until the
+ * release or the next call. vmshm_broadcast_peek() has the errors of
+ * vmshm_broadcast_recv() but EMSGSIZE. vmshm_broadcast_release() does not wait,
+ * and has these:
+ *
+ *	EOVERFLOW	the writer has overwritten the entry: discard what was
+ *		read
+ *	EINVAL	there is nothing to release
+ *	ENODEV, EPERM	as above
+ *
+ * Safety: single, EPERM.
  */
 int vmshm_broadcast_peek(struct vmshm_broadcast *b, const void **data,
 			 size_t *size, uint64_t *lost, int64_t deadline);

@@ -10,15 +10,20 @@
  * (in a guest it may see zeros instead), or waits without end. A guest can do
  * so only if its device has create=on.
  *
- * Safety, for all functions: one thread may call the functions that send
- * (reserve, commit, send, sendv, write, drain, shutdown), while another thread
- * calls the functions that receive (peer, recv, recvv, peek, release, read, fd,
- * arm). Each of these two groups is for one thread at a time, and
- * vmshm_channel_call() belongs to both. vmshm_channel_max() may be called at
- * any time. vmshm_channel_spin() is for a time when no other thread uses the
- * channel. No function may be called from a signal handler. In a child of
- * fork(2) they all return EPERM, except vmshm_channel_max() and
- * vmshm_channel_close(), which may be called there.
+ * Memory that the caller passes stays the caller's, and no function keeps a
+ * pointer to it. What vmshm_channel_reserve() and vmshm_channel_peek() return
+ * belongs to the channel.
+ *
+ * "Safety:" lines have the terms of vmshm.h, and these:
+ *
+ *	sender	one thread at a time may call the functions with this term
+ *	receiver	the same for these; the sender and the receiver may be
+ *		different threads, which call at the same time
+ *	alone	no other thread may use the channel meanwhile
+ *	EPERM	in a child of fork(2) the function returns EPERM and changes
+ *		nothing; the child may call it even if the parent had threads
+ *
+ * A function without the term "signal" may not be called from a signal handler.
  */
 #ifndef VMSHM_CHANNEL_H
 #define VMSHM_CHANNEL_H
@@ -57,7 +62,10 @@ struct vmshm_channel;
  *	ENOMEM	no memory, or no thread could be created
  *	others	as vmshm_open(), vmshm_grow(), vmshm_map()
  *
- * A channel has a thread, in which all signals are blocked.
+ * A channel has a thread, in which all signals are blocked. The channel is
+ * *@ch, which vmshm_channel_close() releases.
+ *
+ * Safety: thread. A child of fork(2) may call it if it may call malloc(3).
  */
 int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 		       const char *name, size_t ring, mode_t mode);
@@ -67,11 +75,12 @@ int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
  * already; messages that were sent before a peer joined are lost. NULL is
  * allowed. In a child of fork(2) the call releases the child's copy, and
  * neither the parent nor the peer is affected.
+ * Safety: alone; fork, if the child may call free(3).
  */
 void vmshm_channel_close(struct vmshm_channel *ch);
 
 /*
- * All functions below have these errors, besides their own:
+ * The functions below that have a deadline share these errors:
  *
  *	EAGAIN	the call would block, and its deadline is VMSHM_NOW
  *	ETIMEDOUT	the deadline has passed
@@ -79,10 +88,11 @@ void vmshm_channel_close(struct vmshm_channel *ch);
  *		busy-polled; with SA_RESTART the call goes on, on the host only
  *		if it has no deadline
  *	EPIPE	the peer has closed the channel; when receiving: and no message
- *		is left
+ *		is left; when sending: or this party has called
+ *		vmshm_channel_shutdown()
  *	ECONNRESET	the same, but the peer, or its VM, has died
- *	EPROTO	the peer has written invalid data; from then on all functions
- *		that send, receive or wait return this
+ *	EPROTO	the peer has written invalid data; from then on all these
+ *		functions but vmshm_channel_peer() return this
  *	ENODEV	the device was unplugged; an access to the memory at that very
  *		time gets SIGBUS
  *	EPERM	the process is a child of the one that has opened the channel
@@ -91,15 +101,23 @@ void vmshm_channel_close(struct vmshm_channel *ch);
  * when it is empty.
  */
 
-/* Wait until the peer has joined. It may have left again since. */
+/*
+ * Wait until the peer has joined. It may have left again since. It has the
+ * errors EAGAIN, ETIMEDOUT, EINTR, ENODEV and EPERM only.
+ * Safety: receiver, EPERM.
+ */
 int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline);
 
-/* The size of the longest message: the size of a ring, minus 8 */
+/*
+ * Return the size of the longest message: the size of a ring, minus 8.
+ * Safety: thread, signal, fork.
+ */
 size_t vmshm_channel_max(const struct vmshm_channel *ch);
 
 /*
- * Send a message, whole or not at all. EMSGSIZE: it is longer than
- * vmshm_channel_max().
+ * Send a message, whole or not at all. @data may be NULL if @size is 0.
+ * EMSGSIZE: it is longer than vmshm_channel_max().
+ * Safety: sender, EPERM.
  */
 int vmshm_channel_send(struct vmshm_channel *ch, const void *data, size_t size,
 		       int64_t deadline);
@@ -107,6 +125,7 @@ int vmshm_channel_send(struct vmshm_channel *ch, const void *data, size_t size,
 /*
  * Receive the next message, whole; returns its length. EMSGSIZE: it is longer
  * than @size; it stays the next message.
+ * Safety: receiver, EPERM.
  */
 ssize_t vmshm_channel_recv(struct vmshm_channel *ch, void *data, size_t size,
 			   int64_t deadline);
@@ -116,9 +135,9 @@ ssize_t vmshm_channel_recv(struct vmshm_channel *ch, void *data, size_t size,
  * which has @size bytes; returns its length. If the peer sleeps, one system
  * call wakes it and waits, where the driver has such a call. *@sent is whether
  * the request was sent: after an error, vmshm_channel_recv() can still receive
- * the reply then. The call belongs to both groups of functions, those that send
- * and those that receive. EMSGSIZE: the request is longer than
- * vmshm_channel_max(), or the reply, which stays the next message, than @size.
+ * the reply then. EMSGSIZE: the request is longer than vmshm_channel_max(), or
+ * the reply, which stays the next message, than @size.
+ * Safety: sender and receiver, EPERM.
  */
 ssize_t vmshm_channel_call(struct vmshm_channel *ch, const void *request,
 			   size_t length, void *reply, size_t size, int *sent,
@@ -138,7 +157,8 @@ struct vmshm_message {
  * sees them in batches, as many as there is room for, with one wake-up each.
  * The result is less than @count only if the deadline or an error came in
  * between; then the next call returns the error. An error means that no message
- * was sent.
+ * was sent. EMSGSIZE: a message is longer than vmshm_channel_max().
+ * Safety: sender, EPERM.
  */
 ssize_t vmshm_channel_sendv(struct vmshm_channel *ch,
 			    const struct vmshm_message *messages, size_t count,
@@ -148,6 +168,7 @@ ssize_t vmshm_channel_sendv(struct vmshm_channel *ch,
  * Receive up to @count messages; returns how many, at least 1 if @count is not
  * 0. It waits for the first message only. EMSGSIZE: the first one is longer
  * than the memory for it; a later one that is too long ends the batch.
+ * Safety: receiver, EPERM.
  */
 ssize_t vmshm_channel_recvv(struct vmshm_channel *ch,
 			    struct vmshm_message *messages, size_t count,
@@ -156,9 +177,18 @@ ssize_t vmshm_channel_recvv(struct vmshm_channel *ch,
 /*
  * Zero-copy sending: reserve room for a message of up to @size bytes, and send
  * the message with the length that it really has, at most @size. Without the
- * commit nothing is sent. The memory belongs to the caller until the commit or
- * the next call that sends. EINVAL: nothing is reserved, or @size is larger
- * than what is; EMSGSIZE as vmshm_channel_send().
+ * commit nothing is sent. The caller may write to the memory until the commit
+ * or the next call with the term "sender".
+ *
+ * vmshm_channel_reserve() has the errors of vmshm_channel_send().
+ * vmshm_channel_commit() does not wait, and has these:
+ *
+ *	EINVAL	nothing is reserved, or @size is larger than what is reserved,
+ *		which then stays reserved
+ *	ENODEV	the device was unplugged
+ *	EPERM	as above
+ *
+ * Safety: sender, EPERM.
  */
 int vmshm_channel_reserve(struct vmshm_channel *ch, void **data, size_t size,
 			  int64_t deadline);
@@ -167,7 +197,17 @@ int vmshm_channel_commit(struct vmshm_channel *ch, size_t size);
 /*
  * Zero-copy receiving: get the address and the length of the next message, and
  * give its memory back to the peer. Until then the peer can change the message:
- * copy data before you validate it. EINVAL: there is nothing to release.
+ * copy data before you validate it. The caller may read the memory until the
+ * release or the next call that receives.
+ *
+ * vmshm_channel_peek() has the errors of vmshm_channel_recv() but EMSGSIZE.
+ * vmshm_channel_release() does not wait, and has these:
+ *
+ *	EINVAL	there is nothing to release
+ *	ENODEV	the device was unplugged
+ *	EPERM	as above
+ *
+ * Safety: receiver, EPERM.
  */
 int vmshm_channel_peek(struct vmshm_channel *ch, const void **data,
 		       size_t *size, int64_t deadline);
@@ -178,19 +218,26 @@ int vmshm_channel_release(struct vmshm_channel *ch);
  * vmshm_channel_write() writes all @size bytes, and less only if the deadline
  * or an error came in between; then the next call returns the error.
  * vmshm_channel_read() returns at least one byte, up to @size; it returns 0 at
- * the end, where the other functions return EPIPE.
+ * the end, where the other functions return EPIPE. Neither has EMSGSIZE.
+ * Safety: vmshm_channel_write(): sender, EPERM. vmshm_channel_read(): receiver,
+ * EPERM.
  */
 ssize_t vmshm_channel_write(struct vmshm_channel *ch, const void *data,
 			    size_t size, int64_t deadline);
 ssize_t vmshm_channel_read(struct vmshm_channel *ch, void *data, size_t size,
 			   int64_t deadline);
 
-/* Send nothing more: the peer reads the end. Receiving goes on. */
+/*
+ * Send nothing more: the peer reads the end. Receiving goes on. What is
+ * reserved is not sent. A second call changes nothing. Errors: ENODEV, EPERM.
+ * Safety: sender, EPERM.
+ */
 int vmshm_channel_shutdown(struct vmshm_channel *ch);
 
 /*
  * Wait until the peer has received, and released, all that was sent. It may be
  * called after a shutdown.
+ * Safety: sender, EPERM.
  */
 int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline);
 
@@ -199,15 +246,18 @@ int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline);
  * VMSHM_FOREVER always. Busy-polling uses the CPU and saves the time of falling
  * asleep. The default is 50 us, with back-off while it does not help. In a
  * guest the driver may busy-poll, too, see vmshm(4).
+ * Safety: alone; in a child of fork(2) the call has no effect on the parent.
  */
 void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds);
 
 /*
  * For event loops: the file descriptor is readable when a message has come, or
  * when the peer has joined or is gone; so receive with VMSHM_NOW then. It is
- * only for poll(2) and the like, and is never read. vmshm_channel_arm() has to
- * be called before each poll(): it returns 0, or 1 if there is no need to poll.
- * Errors as vmshm_poll_fd() and vmshm_poll_arm().
+ * only for poll(2) and the like, and is never read. It belongs to the channel,
+ * which closes it. vmshm_channel_arm() has to be called before each poll(): it
+ * returns 0, or 1 if there is no need to poll. Errors as vmshm_poll_fd() and
+ * vmshm_poll_arm().
+ * Safety: receiver, EPERM.
  */
 int vmshm_channel_fd(struct vmshm_channel *ch);
 int vmshm_channel_arm(struct vmshm_channel *ch);

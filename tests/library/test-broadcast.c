@@ -168,6 +168,7 @@ T_TEST(without_copying)
 	L_ERR(vmshm_broadcast_publish(w, 101), EMSGSIZE);
 	L_OK(vmshm_broadcast_publish(w, 6));
 	L_ERR(vmshm_broadcast_publish(w, 6), EINVAL);
+	L_ERR(vmshm_broadcast_release(w), EINVAL);
 	L_OK(vmshm_broadcast_peek(r, &in, &size, &lost, VMSHM_NOW));
 	T_EQ(lost, 0);
 	T_EQ(size, 6);

@@ -320,6 +320,7 @@ T_TEST(nonsense_is_eproto)
 	T_EQ(vmshm_channel_arm(p.b), 1);
 	L_ERR(vmshm_channel_send(p.b, buf, 1, VMSHM_FOREVER), EPROTO);
 	L_ERR(vmshm_channel_drain(p.b, VMSHM_FOREVER), EPROTO);
+	L_OK(vmshm_channel_peer(p.b, VMSHM_FOREVER));
 	atomic_store(word(object, PARTY(1) + RECEIVED), 1u << 31);
 	/* A sender looks when the room that it knows of is used up. */
 	for (i = 0; i < LEAST / 16; i++) {
