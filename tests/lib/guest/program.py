@@ -18,9 +18,8 @@ HELPERS = os.path.join(TESTS, "helpers")
 DEFAULT_QEMU = "-device vmshm,id=vmshm0"
 
 # A device with create=on counts all objects that its guest could use. With this
-# those of other programs and of other guests do not count. The C library
-# creates a semaphore as /sem.XXXXXX.
-OWN = "create=on,allow=/@PREFIX@*:/sem.*"
+# those of other programs and of other guests do not count.
+OWN = "create=on,allow=/@PREFIX@*"
 
 # Names that "qemu:" accepts in place of arguments: (arguments, modules of the
 # kernel). @PREFIX@ is the prefix of the names of the run's objects, without the
