@@ -15,7 +15,6 @@
 #include "vmshm-request.h"
 #include "vmshm-scope.h"
 #include "vmshm-store.h"
-#include "vmshm.h"
 #include "vmshm/regs.h"
 
 /* The request and the result registers are two runs of 32-bit words. */
@@ -26,6 +25,7 @@
 #define VMSHM_REQUEST_WORDS ((VMSHM_REQUEST_LAST - VMSHM_REQUEST_FIRST) / 4 + 1)
 #define VMSHM_RESULT_WORDS  ((VMSHM_RESULT_LAST - VMSHM_RESULT_FIRST) / 4 + 1)
 
+#define TYPE_VMSHM "vmshm"
 OBJECT_DECLARE_SIMPLE_TYPE(VMShmState, VMSHM)
 
 /* Commands that are being executed; under the big lock */

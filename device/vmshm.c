@@ -29,6 +29,7 @@
 #include "vmshm-state.h"
 #include "vmshm-trace.h"
 #include "vmshm-worker.h"
+#include "vmshm.h"
 
 /* One span of the arena must be a power of two from here to there, or 0. */
 #define ARENA_MIN (2 * MiB)

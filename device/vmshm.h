@@ -6,8 +6,6 @@
 #ifndef VMSHM_H
 #define VMSHM_H
 
-#define TYPE_VMSHM "vmshm"
-
 /* Registers the device type; the loader or QEMU calls it once. */
 void vmshm_register_types(void);
 
