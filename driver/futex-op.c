@@ -166,8 +166,8 @@ static int vmshm_futex_wake(u32 __user *uaddr, unsigned int flags, int nr_wake,
 }
 
 /*
- * The host's futexes cannot do everything. Return: 0, or why the kernel's
- * function is not to be called.
+ * The host's futexes cannot do everything. Return: 0, or the error of the call,
+ * which then does not reach the kernel's function.
  */
 static long vmshm_futex_refusal(bool entered, bool ours)
 {
@@ -176,16 +176,24 @@ static long vmshm_futex_refusal(bool entered, bool ours)
 	return entered ? 0 : -EAGAIN;
 }
 
-/* The types of arguments that nobody looks at do not matter. */
+/* The same at the begin of a call with one word, or two that may be ours */
+static long vmshm_futex_begin(bool *entered, ulong addr1, ulong flags1,
+			      ulong addr2, ulong flags2)
+{
+	*entered = vmshm_futex_enter();
+	return vmshm_futex_refusal(*entered,
+				   vmshm_futex_is_ours(addr1, flags1) ||
+				   vmshm_futex_is_ours(addr2, flags2));
+}
+
+/* The types of arguments that are only passed on do not matter. */
 static long vmshm_futex_wake_op(ulong addr1, ulong flags, ulong addr2,
 				ulong nr_wake, ulong nr_wake2, ulong op)
 {
-	bool entered = vmshm_futex_enter();
 	typeof(vmshm_futex_wake_op) *kernel =
 		vmshm_futex_kernel(VMSHM_FUTEX_WAKE_OP);
-	bool ours = vmshm_futex_is_ours(addr1, flags) ||
-		    vmshm_futex_is_ours(addr2, flags);
-	long ret = vmshm_futex_refusal(entered, ours);
+	bool entered;
+	long ret = vmshm_futex_begin(&entered, addr1, flags, addr2, flags);
 
 	if (!ret)
 		ret = kernel(addr1, flags, addr2, nr_wake, nr_wake2, op);
@@ -198,13 +206,11 @@ static long vmshm_futex_requeue(ulong addr1, ulong flags1, ulong addr2,
 				ulong arg3, ulong arg4, ulong arg5, ulong arg6,
 				ulong arg7)
 {
-	bool entered = vmshm_futex_enter();
 	typeof(vmshm_futex_requeue) *kernel =
 		vmshm_futex_kernel(VMSHM_FUTEX_REQUEUE);
 	ulong flags2 = vmshm_compat_requeue_flags2(flags1, arg3);
-	bool ours = vmshm_futex_is_ours(addr1, flags1) ||
-		    vmshm_futex_is_ours(addr2, flags2);
-	long ret = vmshm_futex_refusal(entered, ours);
+	bool entered;
+	long ret = vmshm_futex_begin(&entered, addr1, flags1, addr2, flags2);
 
 	if (!ret)
 		ret = kernel(addr1, flags1, addr2, arg3, arg4, arg5, arg6,
@@ -218,9 +224,8 @@ static long vmshm_futex_lock_pi(ulong addr, ulong flags, ulong time,
 {
 	typeof(vmshm_futex_lock_pi) *kernel =
 		vmshm_futex_kernel(VMSHM_FUTEX_LOCK_PI);
-	bool entered = vmshm_futex_enter();
-	bool ours = vmshm_futex_is_ours(addr, flags);
-	long ret = vmshm_futex_refusal(entered, ours);
+	bool entered;
+	long ret = vmshm_futex_begin(&entered, addr, flags, 0, 0);
 
 	if (!ret)
 		ret = kernel(addr, flags, time, trylock);
@@ -232,9 +237,8 @@ static long vmshm_futex_unlock_pi(ulong addr, ulong flags)
 {
 	typeof(vmshm_futex_unlock_pi) *kernel =
 		vmshm_futex_kernel(VMSHM_FUTEX_UNLOCK_PI);
-	bool entered = vmshm_futex_enter();
-	bool ours = vmshm_futex_is_ours(addr, flags);
-	long ret = vmshm_futex_refusal(entered, ours);
+	bool entered;
+	long ret = vmshm_futex_begin(&entered, addr, flags, 0, 0);
 
 	if (!ret)
 		ret = kernel(addr, flags);
@@ -245,12 +249,10 @@ static long vmshm_futex_unlock_pi(ulong addr, ulong flags)
 static long vmshm_futex_wait_requeue_pi(ulong addr, ulong flags, ulong value,
 					ulong time, ulong bitset, ulong addr2)
 {
-	bool entered = vmshm_futex_enter();
 	typeof(vmshm_futex_wait_requeue_pi) *kernel =
 		vmshm_futex_kernel(VMSHM_FUTEX_WAIT_REQUEUE_PI);
-	bool ours = vmshm_futex_is_ours(addr, flags) ||
-		    vmshm_futex_is_ours(addr2, flags);
-	long ret = vmshm_futex_refusal(entered, ours);
+	bool entered;
+	long ret = vmshm_futex_begin(&entered, addr, flags, addr2, flags);
 
 	if (!ret)
 		ret = kernel(addr, flags, value, time, bitset, addr2);
@@ -264,9 +266,8 @@ static long vmshm_futex_wait2(ulong addr, ulong flags, ulong value, ulong timer,
 {
 	typeof(vmshm_futex_wait2) *kernel =
 		vmshm_futex_kernel(VMSHM_FUTEX_WAIT2);
-	bool entered = vmshm_futex_enter();
-	bool ours = vmshm_futex_is_ours(addr, flags);
-	long ret = vmshm_futex_refusal(entered, ours);
+	bool entered;
+	long ret = vmshm_futex_begin(&entered, addr, flags, 0, 0);
 
 	if (!ret)
 		ret = kernel(addr, flags, value, timer, bitset);
