@@ -41,7 +41,7 @@ static void works_again(void)
 	t_host("unlink %s", name);
 }
 
-/* The clock wakes the system up. */
+/* The host wakes the system up. */
 static void sleep_in_memory(void)
 {
 	t_host("wake_up");
