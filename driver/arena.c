@@ -312,7 +312,7 @@ static void vmshm_arena_shrink(struct vmshm_arena *arena)
 	mutex_unlock(&arena->grow_lock);
 }
 
-/* Few pages are left: make more before somebody needs them. */
+/* Few pages are left: make more before they are needed. */
 static bool vmshm_arena_is_low(struct vmshm_arena *arena, bool readonly)
 {
 	return vmshm_arena_ready(arena, readonly) <

@@ -77,7 +77,7 @@ bool vmshm_ioctl_any_hold(struct vmshm_dev *vdev)
  * vmshm_ioctl_restore() - tell all files that poll: the device was reset
  * @vdev: the device
  *
- * Nobody knows whether their words were woken meanwhile.
+ * Their words may have been woken meanwhile.
  */
 void vmshm_ioctl_restore(struct vmshm_dev *vdev)
 {

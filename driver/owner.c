@@ -78,7 +78,7 @@ struct vmshm_owners *vmshm_owners_new(void)
 	return owners;
 }
 
-/* Locked, or nobody else knows the set. */
+/* Locked, or no other thread knows the set. */
 static void vmshm_owner_remove(struct vmshm_owners *owners,
 			       struct vmshm_owner *owner)
 {
@@ -150,8 +150,8 @@ void vmshm_owner_free(struct vmshm_owner *owner)
  * vmshm_owners_begin_create() - begin to create an object
  * @owners: the records of the device
  *
- * Until vmshm_owners_end_create(), nobody is told the owner of an object: the
- * new one exists before its identity is known here.
+ * Until vmshm_owners_end_create(), no call gets the owner of an object: the new
+ * one exists before its identity is known here.
  */
 void vmshm_owners_begin_create(struct vmshm_owners *owners)
 {

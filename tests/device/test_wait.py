@@ -199,7 +199,7 @@ def test_readers_that_are_reset_pass_nothing_on_twice():
         until(lambda: futex.waiters(path(obj.name), 0) == 2, "they wait")
         dev.does(c.CMD_RELEASE)
         until(lambda: any(w.done for w in waiters), "it is lost")
-        equal(futex.wake(path(obj.name), 0, 2), 1, "who still waited")
+        equal(futex.wake(path(obj.name), 0, 2), 1, "waiters that are left")
 
 
 def test_nonsense_is_ignored():

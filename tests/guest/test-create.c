@@ -331,7 +331,7 @@ T_TEST(read_only_for_all_others)
 		       strerror(errno));
 }
 
-/* The device has no descriptor and no mapping for what nobody has open. */
+/* The device has no descriptor and no mapping of a file that is not open. */
 T_TEST(nothing_is_kept_for_what_is_not_open)
 {
 	enum { FILES = 20 };

@@ -72,7 +72,7 @@ static void uses(const char *name)
 	p[0]++;
 	munmap(p, PAGE);
 	T_EQ(truncate(in_shm(name), PAGE), 0);
-	/* O_CREAT of a file of somebody else fails in such a directory. */
+	/* O_CREAT of another user's file fails in such a directory. */
 	T_ASSERT(open(in_shm(name), O_CREAT | O_RDWR, 0600) >= 0);
 }
 

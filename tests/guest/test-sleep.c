@@ -255,7 +255,7 @@ T_TEST(a_shorter_object_after_a_sleep)
 	T_EQ(words[1024], 3);
 }
 
-/* Nobody knows whether it was woken meanwhile. */
+/* It may have been woken meanwhile. */
 T_TEST(a_polled_word_after_a_sleep)
 {
 	struct pollfd p = { .events = POLLIN };
