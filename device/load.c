@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "qemu/module.h"
 #include "qapi/qapi-commands-control.h"
+#include "mask.h"
 #include "vmshm-compat.h"
 #include "vmshm.h"
 #if __has_include("plugins/qemu-plugin.h")
@@ -34,6 +35,7 @@ static void register_once(void)
 {
     if (!registered) {
         registered = true;
+        vmshm_mask_init();
         vmshm_register_types();
     }
 }

@@ -20,7 +20,7 @@ die() { echo "qemu-patch: $*" >&2; exit 1; }
 
 # Files of QEMU that get hook lines.
 hooks="meson.build hw/misc/Kconfig hw/misc/meson.build MAINTAINERS
-docs/specs/index.rst tests/qtest/meson.build"
+docs/specs/index.rst tests/qtest/meson.build util/qemu-thread-posix.c"
 
 # The source of a release, unpacked once: the newest that the suite offers, or
 # a certain one, as the archive drops sources of -backports while it still
@@ -72,9 +72,14 @@ add_device() {
 	sed -i "s|^    'hw/misc',\$|&\n    'hw/misc/vmshm',|" "$tree/meson.build"
 	sed -i "s|^qtests_i386 = .*|&\n  (config_all_devices.has_key(\
 'CONFIG_VMSHM') ? ['vmshm-test'] : []) + \\\\|" "$tree/tests/qtest/meson.build"
-	grep -q "hw/misc/vmshm" "$tree/meson.build" &&
-		grep -q vmshm-test "$tree/tests/qtest/meson.build" ||
-		die "$tree/meson.build has no place for the device"
+	# A fault that raises a blocked SIGBUS ends QEMU: see device/mask.c.
+	sed -i 's/^    sigdelset(&set, SIGILL);/&\n    sigdelset(\&set, SIGBUS);/' \
+		"$tree/util/qemu-thread-posix.c"
+	if ! grep -q 'sigdelset(&set, SIGBUS)' "$tree/util/qemu-thread-posix.c" ||
+	   ! grep -q "hw/misc/vmshm" "$tree/meson.build" ||
+	   ! grep -q vmshm-test "$tree/tests/qtest/meson.build"; then
+		die "this source of QEMU has no place for the device"
+	fi
 	cat >> "$tree/hw/misc/Kconfig" <<-END
 
 	config VMSHM

@@ -2,9 +2,10 @@
  * VMShm: the handlers of SIGBUS and SIGSEGV
  *
  * QEMU blocks SIGBUS in all threads but KVM's vCPUs, and a fault that raises a
- * blocked SIGBUS ends the process. So it is unblocked wherever guest memory is
- * accessed: in the main thread, in vCPU threads, in I/O threads, and in the
- * device's own (vmshm-thread.c).
+ * blocked SIGBUS ends the process. Threads that start after the device was
+ * loaded do not block it (mask.c, or the patch for QEMU). In those that were
+ * there before, which can be the main thread, vCPUs and I/O threads, it is
+ * unblocked here.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -11,7 +11,7 @@ import tempfile
 import contract as c
 from arena import MIB, PAGE, Arena, property_of
 from gdb import Gdb
-from qemu import DEADLINE, Qemu
+from qemu import DEADLINE, ROOT, Qemu
 from running import Running, tests_of
 from shm import Object, pattern
 from slots import Waits, asleep
@@ -182,6 +182,23 @@ def test_disk_of_an_iothread_that_came_later():
         Disk(t.vm, DISK).read(t.at, PAGE)
 
 
+def test_disk_that_copies_in_a_thread_of_its_own():
+    """O_DIRECT, to an address that is not aligned: QEMU's thread pool reads to
+    a buffer of its own, and copies. Its threads come and go."""
+    with tempfile.TemporaryDirectory(dir=ROOT + "/build") as folder:
+        with open(folder + "/image", "wb") as image:
+            image.truncate(MIB)
+        try:
+            os.close(os.open(folder + "/image", os.O_RDONLY | os.O_DIRECT))
+        except OSError as e:
+            raise Skip(f"no O_DIRECT in {folder}: {e.strerror}") from e
+        with Truncated("-blockdev", "file,node-name=disk0,aio=threads,"
+                       f"cache.direct=on,filename={folder}/image",
+                       "-device", "virtio-blk-pci,drive=disk0,"
+                       f"addr={DISK:#x}") as t:
+            Disk(t.vm, DISK).read(t.at + 8, PAGE)
+
+
 def test_dump_leaves_the_arena_out():
     with Truncated(options=",arena=256M") as t, \
             tempfile.TemporaryDirectory() as folder:
@@ -330,6 +347,10 @@ def test_no_thread_blocks_the_signal():
         equal(sorted(t["id"] for t in threads), ["io0", "io1"], "I/O threads")
         for thread in threads:
             lets_through(vm, thread["thread-id"], thread["id"])
+        # Those for RCU and for QMP's socket access no memory of the guest,
+        # and can be there before the device is loaded.
+        until(lambda: sum(blocked(vm, t) for t in os.listdir(
+            f"/proc/{vm.pid}/task")) <= 2, "SIGBUS is blocked in others")
 
 
 def test_other_errors_end_qemu_as_before():
