@@ -12,6 +12,7 @@
 
 #include "dev.h"
 #include "fs.h"
+#include "kernfile.h"
 #include "memory.h"
 
 #define GROUPS "/tmp/groups/"
@@ -25,32 +26,9 @@
 /* Bytes that the two processors have charged before, and not used yet */
 #define STOCK (2 * 64 * PAGE)
 
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		t_fail("%s to %s: %s", text, path, strerror(errno));
-	close(fd);
-}
-
-static long number_in(const char *path, const char *format)
-{
-	long number = -1;
-	char line[128];
-	FILE *file = fopen(path, "re");
-
-	T_ASSERT(file);
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, format, &number) == 1)
-			break;
-	fclose(file);
-	return number;
-}
-
 static long charged(void)
 {
-	return number_in(GROUPS "user/memory.current", "%ld");
+	return kernfile_number(GROUPS "user/memory.current", "%ld");
 }
 
 /* Objects of one byte, as /dev/vmshmN shows them: 1 MiB each */
@@ -60,7 +38,7 @@ static void touch_tails(const char *name)
 	char path[64];
 	int i, fd;
 
-	put(GROUPS "user/cgroup.procs", "0");
+	kernfile_put(GROUPS "user/cgroup.procs", "0");
 	before = charged();
 	for (i = 0; i < OBJECTS; i++) {
 		char *p;
@@ -82,7 +60,7 @@ T_TEST(zero_pages_are_charged)
 	fs_private();
 	mkdir(GROUPS, 0755);
 	T_EQ(mount("none", GROUPS, "cgroup2", 0, NULL), 0);
-	put(GROUPS "cgroup.subtree_control", "+memory");
+	kernfile_put(GROUPS "cgroup.subtree_control", "+memory");
 	mkdir(GROUPS "user", 0755);
 	pid = t_fork();
 	if (!pid) {

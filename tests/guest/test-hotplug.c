@@ -14,6 +14,7 @@
 
 #include "dev.h"
 #include "fs.h"
+#include "kernfile.h"
 
 #define ROUNDS 3
 /* An arena of 1 GiB gets its struct pages for so much at a time. */
@@ -27,27 +28,18 @@ static int rounds(void)
 	return text ? atoi(text) : ROUNDS;
 }
 
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		t_fail("%s to %s: %s", text, path, strerror(errno));
-	close(fd);
-}
-
 #define CPUSETS "/tmp/cpusets/"
 
 static void make_cpusets(void)
 {
 	mkdir(CPUSETS, 0755);
 	T_EQ(mount("none", CPUSETS, "cgroup2", 0, NULL), 0);
-	put(CPUSETS "cgroup.subtree_control", "+cpuset");
+	kernfile_put(CPUSETS "cgroup.subtree_control", "+cpuset");
 	mkdir(CPUSETS "one", 0755);
 	mkdir(CPUSETS "two", 0755);
-	put(CPUSETS "one/cpuset.cpus", "0");
-	put(CPUSETS "one/cpuset.mems", "0");
-	put(CPUSETS "two/cpuset.cpus", "0-1");
+	kernfile_put(CPUSETS "one/cpuset.cpus", "0");
+	kernfile_put(CPUSETS "one/cpuset.mems", "0");
+	kernfile_put(CPUSETS "two/cpuset.cpus", "0-1");
 }
 
 static void remove_cpusets(void)
@@ -71,16 +63,16 @@ static void moves(pid_t pid)
 	char text[16];
 
 	snprintf(text, sizeof(text), "%d", pid);
-	put(CPUSETS "one/cgroup.procs", text);
-	put(CPUSETS "two/cgroup.procs", text);
+	kernfile_put(CPUSETS "one/cgroup.procs", text);
+	kernfile_put(CPUSETS "two/cgroup.procs", text);
 }
 
 #define CPU "/sys/devices/system/cpu/cpu1/online"
 
 static void plugs(pid_t pid)
 {
-	put(CPU, "0");
-	put(CPU, "1");
+	kernfile_put(CPU, "0");
+	kernfile_put(CPU, "1");
 }
 
 static void end(pid_t child)
@@ -117,8 +109,8 @@ T_TEST(first_touch_while_processors_change)
 		T_EQ(munmap(p, SIZE), 0);
 		T_EQ(umount("/dev/shm"), 0);
 	}
-	put(CPU, "1");
+	kernfile_put(CPU, "1");
 	moves(getpid());
-	put(CPUSETS "cgroup.procs", "0");
+	kernfile_put(CPUSETS "cgroup.procs", "0");
 	remove_cpusets();
 }

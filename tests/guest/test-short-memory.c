@@ -14,6 +14,7 @@
 
 #include "dev.h"
 #include "fs.h"
+#include "kernfile.h"
 
 /* What is left; the struct pages of 1000 MiB take 16 MiB */
 #define LEFT (9 * 1024)
@@ -25,34 +26,21 @@
 /* A file in memory */
 static int small = -1;
 
-static long number_in(const char *path, const char *format)
-{
-	long number = -1;
-	char line[128];
-	FILE *file = fopen(path, "re");
-
-	T_ASSERT(file);
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, format, &number) == 1)
-			break;
-	fclose(file);
-	return number;
-}
-
 static long free_kilobytes(void)
 {
-	return number_in("/proc/meminfo", "MemFree: %ld");
+	return kernfile_number("/proc/meminfo", "MemFree: %ld");
 }
 
-/* They are taken without an end of other processes. */
+/* They are taken without an end of other processes. Some kernels have none. */
 static long take_huge_pages(long count)
 {
 	FILE *file = fopen(HUGE_PAGES, "we");
 
-	T_ASSERT(file);
+	if (!file)
+		return 0;
 	fprintf(file, "%ld", count);
 	fclose(file);
-	return number_in(HUGE_PAGES, "%ld");
+	return kernfile_number(HUGE_PAGES, "%ld");
 }
 
 /* In pieces of 2 MiB, and then in what is smaller */
@@ -149,6 +137,6 @@ T_TEST(bound_without_memory)
 	dev_driver("unbind", address);
 	dev_driver("bind", address);
 	dev_wait(0, 1);
-	T_EQ(number_in("/sys/class/vmshm/vmshm0/arena_size", "%ld"),
+	T_EQ(kernfile_number("/sys/class/vmshm/vmshm0/arena_size", "%ld"),
 	     1024 * MIB);
 }
