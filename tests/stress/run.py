@@ -36,7 +36,8 @@ from guest.program import DEFAULT_QEMU, Program     # noqa: E402
 from qemu import Lost, die_with_parent, need_device     # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "stress")
-PARTY = os.path.join(BUILD, "party")
+# Not "party", which is a helper program of the guest tests: Build() compiles it
+PARTY = os.path.join(BUILD, "stress-party")
 TOKENS = int(os.environ.get("TOKENS", "30000"))
 TOKENS_MACHINE_KILLED = 10000
 ROUNDS_OF_TURNS = 1000
