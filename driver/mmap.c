@@ -2,7 +2,7 @@
 /*
  * VMShm user mappings of the arena: write-back memory with struct pages.
  */
-#include <linux/bitmap.h>
+#include <linux/atomic.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -196,15 +196,26 @@ static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 }
 
 /*
- * Address spaces that may have mappings of objects, by a hash of their address.
- * Bits are only set: a ->close() would keep the kernel from merging mappings.
+ * How many mappings of objects there are in the address spaces whose address
+ * has the same hash. The kernel does not merge VM_MIXEDMAP mappings, so it does
+ * not matter that it merges none with ->close().
  */
-#define VMSHM_MMAP_MM_BITS 16
-static DECLARE_BITMAP(vmshm_mmap_mms, 1 << VMSHM_MMAP_MM_BITS);
+#define VMSHM_MMAP_MM_BITS 14
+static atomic_t vmshm_mmap_mms[1 << VMSHM_MMAP_MM_BITS];
+
+static atomic_t *vmshm_mmap_count(struct mm_struct *mm)
+{
+	return &vmshm_mmap_mms[hash_ptr(mm, VMSHM_MMAP_MM_BITS)];
+}
 
 static void vmshm_mmap_open(struct vm_area_struct *vma)
 {
-	set_bit(hash_ptr(vma->vm_mm, VMSHM_MMAP_MM_BITS), vmshm_mmap_mms);
+	atomic_inc(vmshm_mmap_count(vma->vm_mm));
+}
+
+static void vmshm_mmap_close(struct vm_area_struct *vma)
+{
+	atomic_dec(vmshm_mmap_count(vma->vm_mm));
 }
 
 /**
@@ -212,15 +223,16 @@ static void vmshm_mmap_open(struct vm_area_struct *vma)
  * @mm: the address space
  *
  * Context: any.
- * Return: false if it has none; true if it has, or had.
+ * Return: false if it has none; true if it has, or another one of that hash.
  */
 bool vmshm_mmap_may_be_in(struct mm_struct *mm)
 {
-	return test_bit(hash_ptr(mm, VMSHM_MMAP_MM_BITS), vmshm_mmap_mms);
+	return atomic_read(vmshm_mmap_count(mm));
 }
 
 static const struct vm_operations_struct vmshm_mmap_vm_ops = {
 	.open = vmshm_mmap_open,
+	.close = vmshm_mmap_close,
 	.fault = vmshm_mmap_fault,
 #ifdef VMSHM_HAS_PMD
 	.huge_fault = vmshm_mmap_huge_fault,
@@ -255,6 +267,7 @@ static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 
 static const struct vm_operations_struct vmshm_mmap_buffer_vm_ops = {
 	.open = vmshm_mmap_open,
+	.close = vmshm_mmap_close,
 	.fault = vmshm_mmap_buffer_fault,
 };
 

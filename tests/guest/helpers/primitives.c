@@ -5,9 +5,9 @@
  * and in guests.
  *
  * usage: primitives PATH init			makes everything ready
- *	  primitives PATH KIND ROLE ROUNDS	ROLE is 0 or 1
+ *	  primitives PATH KIND ROLE ROUNDS	ROLE is 0 or 1; ring: or 2
  *
- * PATH is the path of the object. KIND is in the table below. Both roles must
+ * PATH is the path of the object. KIND is in the table below. All roles must
  * run. The exit code is 0 if the program saw the behaviour that POSIX defines.
  */
 #define _GNU_SOURCE
@@ -38,6 +38,7 @@ struct shared {
 };
 
 static struct shared *shared;
+static const char *path;
 static int role;
 static long rounds;
 
@@ -102,6 +103,23 @@ static void unnamed_semaphore(void)
 	semaphores(&shared->sem[role], &shared->sem[!role]);
 }
 
+/* Two semaphores with names that begin with that of the object */
+static void named_semaphore(void)
+{
+	const char *base = strrchr(path, '/');
+	sem_t *sem[2];
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		char name[200];
+
+		snprintf(name, sizeof(name), "%s-s%d", base, i);
+		sem[i] = sem_open(name, O_CREAT, 0600, 0);
+		CHECK(sem[i] != SEM_FAILED);
+	}
+	semaphores(sem[role], sem[!role]);
+}
+
 /* The last one checks what both have done. */
 static void check_counts(long expected)
 {
@@ -141,6 +159,22 @@ static void condition(void)
 						 &shared->mutex));
 		shared->turn++;
 		CHECK(!pthread_cond_signal(&shared->cond));
+		CHECK(!pthread_mutex_unlock(&shared->mutex));
+	}
+}
+
+/* Three parties take turns. */
+static void ring(void)
+{
+	long i;
+
+	for (i = 0; i < rounds; i++) {
+		CHECK(!pthread_mutex_lock(&shared->mutex));
+		while (shared->turn % 3 != role)
+			CHECK(!pthread_cond_wait(&shared->cond,
+						 &shared->mutex));
+		shared->turn++;
+		CHECK(!pthread_cond_broadcast(&shared->cond));
 		CHECK(!pthread_mutex_unlock(&shared->mutex));
 	}
 }
@@ -257,8 +291,10 @@ static const struct {
 } kinds[] = {
 	{ "init", init },
 	{ "semaphore", unnamed_semaphore },
+	{ "named", named_semaphore },
 	{ "mutex", mutex },
 	{ "condition", condition },
+	{ "ring", ring },
 	{ "deadline", condition_with_deadline },
 	{ "barrier", barrier },
 	{ "rwlock", rwlock },
@@ -275,7 +311,8 @@ int main(int argc, char **argv)
 		role = atoi(argv[3]);
 	if (argc > 4)
 		rounds = atol(argv[4]);
-	fd = open(argv[1], O_RDWR);
+	path = argv[1];
+	fd = open(path, O_RDWR);
 	CHECK(fd >= 0);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED,
 		      fd, 0);

@@ -348,7 +348,8 @@ class OtherGuest(BackgroundGuest):
     the same time, with the host's objects in its /dev/shm."""
 
     def __init__(self, first, words):
-        super().__init__(first.kernel, "other", (DEFAULT_QEMU, "", ""), [],
+        super().__init__(first.kernel, "other",
+                         (DEFAULT_QEMU, first.driver_args or "", ""), [],
                          first.build)
         self.programs = " ".join(words).split(";")
         self.start()
