@@ -61,7 +61,65 @@ void policy_parse(const char *argument, struct policy *policy)
 			   strcmp(readonly, "yes") == 0;
 }
 
-static bool matches_any(const char *patterns, const char *name)
+/* What glibc puts before the name of a semaphore, behind the '/' */
+#define SEM "sem."
+#define SEM_LENGTH (sizeof(SEM) - 1)
+
+/* The guest's name of an object, as the device forms it; see docs/spec.md */
+struct guest_name {
+	char whole[NAME_BYTES];
+	/* Without "sem."; or the same */
+	char plain[NAME_BYTES];
+};
+
+static bool is_semaphore(const char *file)
+{
+	return strncmp(file, SEM, SEM_LENGTH) == 0 && file[SEM_LENGTH];
+}
+
+/* What follows the prefix, or NULL */
+static const char *without(const char *prefix, const char *file)
+{
+	size_t length = strlen(prefix);
+
+	return strncmp(file, prefix, length) == 0 && file[length] ?
+		       file + length :
+		       NULL;
+}
+
+static bool name_for_guest(const char *prefix, const char *file,
+			   struct guest_name *name)
+{
+	const char *sem = is_semaphore(file) ?
+				  without(prefix, file + SEM_LENGTH) : NULL;
+	const char *plain = sem ?: without(prefix, file);
+
+	if (!plain || (!sem && is_semaphore(plain)))
+		return false;
+	snprintf(name->whole, sizeof(name->whole), "/%s%s", sem ? SEM : "",
+		 plain);
+	snprintf(name->plain, sizeof(name->plain), "/%s", plain);
+	return true;
+}
+
+/* An allowing pattern is for semaphores only if it begins like their names. */
+static bool allows(const char *pattern, const struct guest_name *name)
+{
+	bool whole = strncmp(pattern, "/" SEM, 1 + SEM_LENGTH) == 0;
+
+	return fnmatch(pattern, whole ? name->whole : name->plain,
+		       FNM_NOESCAPE) == 0;
+}
+
+static bool denies(const char *pattern, const struct guest_name *name)
+{
+	return fnmatch(pattern, name->whole, FNM_NOESCAPE) == 0 ||
+	       fnmatch(pattern, name->plain, FNM_NOESCAPE) == 0;
+}
+
+static bool matches_any(const char *patterns, const struct guest_name *name,
+			bool (*matches)(const char *pattern,
+					const struct guest_name *name))
 {
 	char pattern[NAME_BYTES];
 
@@ -70,7 +128,7 @@ static bool matches_any(const char *patterns, const char *name)
 
 		snprintf(pattern, sizeof(pattern), "%.*s", (int)length,
 			 patterns);
-		if (fnmatch(pattern, name, FNM_NOESCAPE) == 0)
+		if (matches(pattern, name))
 			return true;
 		patterns += length + (patterns[length] == ':');
 	}
@@ -79,13 +137,10 @@ static bool matches_any(const char *patterns, const char *name)
 
 bool policy_allows(const struct policy *policy, const char *name)
 {
-	size_t length = strlen(policy->prefix);
-	char guest_name[NAME_BYTES];
+	struct guest_name guest;
 
-	if (strncmp(name + 1, policy->prefix, length) != 0 ||
-	    !name[1 + length])
-		return false;
-	snprintf(guest_name, sizeof(guest_name), "/%s", name + 1 + length);
-	return (!*policy->allow || matches_any(policy->allow, guest_name)) &&
-	       (!*policy->deny || !matches_any(policy->deny, guest_name));
+	return name_for_guest(policy->prefix, name + 1, &guest) &&
+	       (!*policy->allow ||
+		matches_any(policy->allow, &guest, allows)) &&
+	       (!*policy->deny || !matches_any(policy->deny, &guest, denies));
 }

@@ -120,6 +120,26 @@ def test_objects():
               ["objects"][3], True)
 
 
+def test_semaphores():
+    """The prefix follows "sem.", and patterns match what follows it."""
+    root()
+    script = ("touch /dev/shm/sem.vm1-door /dev/shm/sem.vm1- "
+              "/dev/shm/vm1-sem.door /dev/shm/vm1-audio\n"
+              "chmod 600 /dev/shm/*\n")
+    with Host() as host:
+        for argument, names in (
+                ("prefix=vm1-", ["sem.vm1-door", "vm1-audio"]),
+                ("prefix=vm1-,allow=/door", ["sem.vm1-door"]),
+                ("prefix=vm1-,allow=/sem.*", ["sem.vm1-door"]),
+                ("prefix=vm1-,deny=/d*", ["vm1-audio"]),
+                ("prefix=vm1-,deny=/sem*", ["vm1-audio"])):
+            found = findings("-H", env=host.env, before=running(
+                host, "-device", "vmshm," + argument, script=script))
+            equal(found["objects"][3].splitlines(),
+                  [f"setfacl -m u:tester:rw /dev/shm/{n}" for n in names],
+                  argument)
+
+
 def test_objects_all_allowed():
     """Root's QEMU, the owner's, and one that the policy keeps away."""
     root()
