@@ -68,10 +68,14 @@ static void report(const char *key, struct cycles *c, size_t count, int steps)
 {
 	int i;
 
-	b_result("%s part=touched us=%.2f", key, b_median(c->touched, count));
-	b_result("%s part=whole us=%.2f", key, b_median(c->whole, count));
+	b_result("name=attach %s part=touched us=%.2f", key,
+		 b_median(c->touched, count));
+	b_result("name=attach-p99 %s part=touched us=%.2f", key,
+		 b_percentile(c->touched, count, 99));
+	b_result("name=attach %s part=whole us=%.2f", key,
+		 b_median(c->whole, count));
 	for (i = 0; steps && i < STEPS; i++)
-		b_result("%s part=%s us=%.2f", key, step_names[i],
+		b_result("name=attach %s part=%s us=%.2f", key, step_names[i],
 			 b_median(c->step[i], count));
 }
 
@@ -93,7 +97,7 @@ static void measure(char paths[PEERS][300], size_t size, const char *touch,
 		char key[128];
 
 		snprintf(key, sizeof(key),
-			 "name=attach peer=%s size=%zu touch=%s others=%d",
+			 "peer=%s size=%zu touch=%s others=%d",
 			 peer_names[i], size, touch, others);
 		report(key, &cycles[i], n, !others);
 	}
@@ -107,20 +111,25 @@ static const char *tail_of(size_t size)
 	return tail;
 }
 
+static void measure_size(size_t size, const char *touch, int others)
+{
+	const char *tail = tail_of(size);
+	char paths[PEERS][300];
+
+	strcpy(paths[VMSHM], b_object(tail, size));
+	strcpy(paths[TMPFS], b_tmpfs_object(tail, size));
+	measure(paths, size, touch, others);
+}
+
 /* All sizes once, while @others other objects are attached. */
 static void round_of(int others)
 {
-	char paths[PEERS][300];
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		const char *tail = tail_of(sizes[i]);
-
-		strcpy(paths[VMSHM], b_object(tail, sizes[i]));
-		strcpy(paths[TMPFS], b_tmpfs_object(tail, sizes[i]));
-		measure(paths, sizes[i], "first", others);
+		measure_size(sizes[i], "first", others);
 		if (!others && sizes[i] > 4 * B_KIB)
-			measure(paths, sizes[i], "all", others);
+			measure_size(sizes[i], "all", others);
 	}
 }
 
@@ -145,6 +154,14 @@ T_TEST(alone)
 	round_of(0);
 }
 
+T_TEST(loaded)
+{
+	b_mount();
+	t_host("load");
+	measure_size(4 * B_KIB, "first", 0);
+	t_host("no_load");
+}
+
 T_TEST(with_1)
 {
 	b_mount();
@@ -164,12 +181,6 @@ T_TEST(with_1000)
 	b_mount();
 	attach_others(1000);
 	round_of(1000);
-}
-
-/* The host counts accesses from one of these requests to the next. */
-static void count(const char *step)
-{
-	t_host("exits %s", step);
 }
 
 /* The attributes of an attached object, which the device returns */
@@ -195,27 +206,4 @@ T_TEST(stat)
 	b_result("name=fstat peer=tmpfs us=%.2f", (b_now() - start) / 1000);
 	munmap(p, B_MIB);
 	close(fd);
-}
-
-T_TEST(exits)
-{
-	const char *path;
-	struct stat st;
-	char *p;
-	int fd;
-
-	b_mount();
-	path = b_object(tail_of(B_MIB), B_MIB);
-	count("begin");
-	p = b_map(path, B_MIB, &fd);
-	count("open+mmap");
-	b_touch(p, 1);
-	count("touch");
-	fstat(fd, &st);
-	count("fstat");
-	munmap(p, B_MIB);
-	count("munmap");
-	close(fd);
-	count("close");
-	count("end");
 }

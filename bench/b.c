@@ -41,6 +41,18 @@ double b_ping(void)
 	return b_median(times, 9);
 }
 
+/* The second request tells the host what a request costs. */
+void b_cpu_begin(void)
+{
+	t_host("cpu_begin");
+	t_host("cpu_begin");
+}
+
+void b_cpu_end(const char *keys, size_t messages)
+{
+	t_host("cpu_end %s %zu", keys, messages);
+}
+
 /* See bench/machine.py. */
 const char *b_ivshmem(const char *file)
 {

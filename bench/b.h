@@ -27,10 +27,20 @@ double b_now(void);
 /* The median; sorts @values, which has one at least */
 double b_median(double *values, size_t count);
 
+/* The same for the value that @percent of all values do not exceed */
+double b_percentile(double *values, size_t count, int percent);
+
 void b_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The time of t_host() within a measured time; microseconds */
 double b_ping(void);
+
+/*
+ * The host measures the CPU time between the two, for each of @messages, of the
+ * VM (with QEMU's devices) and of the programs at the other ends.
+ */
+void b_cpu_begin(void);
+void b_cpu_end(const char *keys, size_t messages);
 
 /* Mounts the file system if it is not mounted yet. */
 void b_mount(void);

@@ -3,7 +3,6 @@
 results are numbers."""
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -17,9 +16,13 @@ from guest.host import Host, Refused        # noqa: E402
 from guest.program import Program           # noqa: E402
 from qemu import Lost, QmpError, die_with_parent        # noqa: E402
 from shm import Object                      # noqa: E402
+import work                                 # noqa: E402
 
 # Apart from what the tests build
 BUILD = os.path.join(ROOT, "build", "bench")
+
+# Processes that only compute, on a loaded host
+LOAD = 8
 
 PIECE = b"v" * (1 << 20)
 LINK_MEMORY = 9 << 20       # as in link.h
@@ -31,14 +34,53 @@ class BenchHost(Host):
     def __init__(self, vm, results, machine):
         super().__init__(vm)
         self.results, self.machine = results, machine
-        self.trace = os.path.join(BUILD, "trace.log")
-        self.seen = 0
         self.plugs, self.plugged = 0, None
+        self.busy = []
+        self.used, self.request = (0, 0), (0, 0)    # see do_cpu_begin()
 
     def do_result(self, *words):
         """A result as KEY=VALUE..., the measured one last"""
         *keys, (unit, value) = (word.split("=", 1) for word in words)
-        self.results.append((dict(keys), unit, float(value)))
+        self.add(dict(keys), unit, float(value))
+
+    def add(self, keys, unit, value):
+        if self.busy:
+            keys["load"] = str(len(self.busy))
+        self.results.append((keys, unit, value))
+
+    def do_load(self):
+        """Makes the host busy."""
+        self.busy = work.busy(LOAD)
+
+    def do_no_load(self):
+        for child in self.busy:
+            child.kill()
+            child.wait()
+        self.busy = []
+
+    def close(self):
+        self.do_no_load()
+        super().close()
+
+    def _work(self):
+        """Microseconds of the VM, and of the programs at the other ends"""
+        return (work.time_of([self.vm.pid]),
+                work.time_of(child.pid for child in self.children))
+
+    def do_cpu_begin(self):
+        """The second request after another measures what a request costs."""
+        used = self._work()
+        self.request = [b - a for a, b in zip(self.used, used)]
+        self.used = used
+
+    def do_cpu_end(self, *words):
+        """The processor time since then for each of the messages"""
+        used, count = self._work(), int(words[-1])
+        keys = dict(word.split("=", 1) for word in words[:-1])
+        for side, a, b, request in zip(("vm", "host"), self.used, used,
+                                       self.request):
+            self.add({**keys, "side": side}, "us",
+                     max(b - a - request, 0) / count)
 
     def do_object(self, name, size):
         """Creates an object with all its memory, unless it exists."""
@@ -112,34 +154,6 @@ class BenchHost(Host):
         self.vm.qmp("object-del", id=f"hot{self.plugs}")
         return f"{(time.monotonic() - start) * 1e6:.1f}"
 
-    def do_exits(self, step):
-        """Counts accesses to the device's registers since the last call:
-        the exits that a guest under KVM would take."""
-        if step in ("begin", "end"):
-            self.traced(step == "begin")
-            return
-        self.results.append(({"name": "exits", "step": step}, "exits",
-                             self.accesses()))
-
-    def traced(self, on):
-        """Whether QEMU logs accesses."""
-        # It appends
-        if on and os.path.exists(self.trace):
-            os.unlink(self.trace)
-        for event in ("memory_region_ops_read", "memory_region_ops_write"):
-            self.vm.hmp(f"trace-event {event} {'on' if on else 'off'}")
-        if on:
-            self.vm.hmp(f"logfile {self.trace}")
-
-    def accesses(self):
-        """The accesses to the device logged since the last call."""
-        with open(self.trace, encoding="ascii", errors="replace") as f:
-            f.seek(self.seen)
-            text = f.read()
-            self.seen = f.tell()
-        return len(re.findall(r"^memory_region_ops.*name 'vmshm-", text,
-                              re.M))
-
 
 class BenchGuest(Guest):
     """One boot for the whole plan, [(program, [test])]. A plan can contain
@@ -166,7 +180,11 @@ class BenchGuest(Guest):
         word, _, rest = line.partition(" ")
         if word == "run":
             self.progress(rest)
-        elif word != "ok":
+            self.running, self.began = rest, time.monotonic()
+        elif word == "ok":
+            self.times.append((time.monotonic() - self.began, rest))
+            self.running = None
+        else:
             raise Lost(f"the guest said: {line}")
 
     def finish(self):
@@ -184,4 +202,10 @@ def programs(names):
     return found
 
 
-__all__ = ["BUILD", "BenchGuest", "Lost", "QmpError", "programs"]
+def plan_of(steps):
+    """The plan of a guest from (program, [test])s"""
+    found = programs({name for name, _ in steps})
+    return [(found[name], tests) for name, tests in steps]
+
+
+__all__ = ["BUILD", "BenchGuest", "Lost", "QmpError", "plan_of"]

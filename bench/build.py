@@ -39,11 +39,11 @@ def archive():
     return path
 
 
-def programs(names):
-    """A build of bench/NAME.c and of what the harness needs; programs of the
-    host are left in BUILD."""
+def programs(names, tests):
+    """A build of bench/NAME.c, of programs of tests/guest/, and of what the
+    harness needs; programs of the host are left in BUILD."""
     run("make", "-s", "-C", os.path.join(ROOT, "lib"))
-    built, shared = Build([], BUILD), archive()
+    built, shared = Build(tests, BUILD), archive()
     for name in (*names, *ON_HOST):
         out = os.path.join(BUILD, name)
         run("gcc", *FLAGS, "-static", "-s", "-o", out, source(name), shared,

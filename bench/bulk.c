@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Throughput to the host and to the guest, by size of the messages. */
 #define _GNU_SOURCE
+#include <stdio.h>
+
 #include "t.h"
 
 #include "b.h"
@@ -26,10 +28,25 @@ static void limit(int way, size_t size)
 		 way_names[way], size, talk_memcpy(size, MEMCPY_BUDGET));
 }
 
+/* The rate, and the processor time of a message */
+static void measure_rate(struct link *l, const char *peer, int way, size_t size)
+{
+	size_t before = talk_messages();
+	char keys[80];
+	double rate;
+
+	snprintf(keys, sizeof(keys), "name=cpu how=%s-%zu peer=%s",
+		 way_names[way], size, peer);
+	b_cpu_begin();
+	rate = talk_bulk(l, way ? TALK_IN : TALK_OUT, size);
+	b_cpu_end(keys, talk_messages() - before);
+	b_result("name=bulk way=%s peer=%s size=%zu mbs=%.3f", way_names[way],
+		 peer, size, rate);
+}
+
 static void measure(struct link *l, const char *peer, int way, size_t size)
 {
-	b_result("name=bulk way=%s peer=%s size=%zu mbs=%.3f", way_names[way],
-		 peer, size, talk_bulk(l, way ? TALK_IN : TALK_OUT, size));
+	measure_rate(l, peer, way, size);
 	if (!l->make || size < IN_PLACE)
 		return;
 	b_result("name=bulk way=%s peer=%s-place size=%zu mbs=%.3f",
@@ -37,26 +54,56 @@ static void measure(struct link *l, const char *peer, int way, size_t size)
 		 talk_bulk(l, way ? TALK_IN_PLACE : TALK_OUT_PLACE, size));
 }
 
-/* The peers take turns, so that other load of the host affects all. */
-T_TEST(all)
+static void open_all(struct link **links)
 {
-	struct link *links[ARRAY_SIZE(peers)];
-	size_t i, k;
-	int way;
+	size_t k;
 
 	for (k = 0; k < ARRAY_SIZE(peers); k++)
 		links[k] = peer_open(peers[k], "both");
-	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		for (way = 0; way < 2; way++) {
-			limit(way, sizes[i]);
-			for (k = 0; k < ARRAY_SIZE(peers); k++)
-				if (links[k])
-					measure(links[k], peers[k], way,
-						sizes[i]);
-		}
-	}
+}
+
+static void end_all(struct link **links)
+{
+	size_t k;
+
 	for (k = 0; k < ARRAY_SIZE(peers); k++)
 		if (links[k])
 			talk_end(links[k]);
 	peer_reap();
+}
+
+/* The peers take turns, so that other load of the host affects all. */
+static void measure_size(struct link **links, size_t size)
+{
+	size_t k;
+	int way;
+
+	for (way = 0; way < 2; way++) {
+		limit(way, size);
+		for (k = 0; k < ARRAY_SIZE(peers); k++)
+			if (links[k])
+				measure(links[k], peers[k], way, size);
+	}
+}
+
+T_TEST(all)
+{
+	struct link *links[ARRAY_SIZE(peers)];
+	size_t i;
+
+	open_all(links);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++)
+		measure_size(links, sizes[i]);
+	end_all(links);
+}
+
+T_TEST(loaded)
+{
+	struct link *links[ARRAY_SIZE(peers)];
+
+	open_all(links);
+	t_host("load");
+	measure_size(links, 64 * B_KIB);
+	t_host("no_load");
+	end_all(links);
 }

@@ -48,3 +48,9 @@ double b_median(double *values, size_t count)
 	qsort(values, count, sizeof(*values), compare);
 	return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
+
+double b_percentile(double *values, size_t count, int percent)
+{
+	qsort(values, count, sizeof(*values), compare);
+	return values[(count - 1) * percent / 100];
+}

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "t.h"
@@ -56,23 +57,30 @@ static void fresh_driver(void)
 	dev_wait(0, 1);
 }
 
-static int attach(const char *tail, size_t size, const char *use)
+static char *open_object(const char *tail, size_t size, int *fd)
 {
-	const char *name = t_name(tail);
-	int fd = dev_open(0);
-	double start;
+	return b_map(b_object(tail, size), size, fd);
+}
 
-	t_host("object %s %zu", name, size);
-	start = b_now();
-	T_EQ(ioctl(fd, 0, name), 0);
+/* A file; the time is that of open(), mmap() and the first byte. */
+static int first_byte(const char *tail, size_t size, const char *use)
+{
+	const char *path = b_object(tail, size);
+	double start = b_now();
+	char *p;
+	int fd;
+
+	p = b_map(path, size, &fd);
+	b_touch(p, 1);
 	b_result("name=place use=%s size=%zu us=%.1f", use, size,
 		 b_now() - start);
+	munmap(p, size);
 	return fd;
 }
 
 /*
- * Struct pages of a place are created when it is first used. The first place of
- * the arena has them from the start.
+ * Struct pages of a place are created when it is first used, unless the driver
+ * has created them ahead of use.
  */
 T_TEST(places)
 {
@@ -80,31 +88,40 @@ T_TEST(places)
 	int i, fd[3];
 
 	fresh_driver();
+	b_mount();
 	for (i = 0; i < 2; i++) {
-		fd[0] = attach("place", 2 * B_MIB, "start");
-		fd[1] = attach("size-2097152", 2 * B_MIB, uses[i]);
-		fd[2] = attach("size-67108864", 64 * B_MIB, uses[i]);
+		fd[0] = first_byte("place", 2 * B_MIB, "start");
+		fd[1] = first_byte("size-2097152", 2 * B_MIB, uses[i]);
+		fd[2] = first_byte("size-67108864", 64 * B_MIB, uses[i]);
 		close(fd[0]);
 		close(fd[1]);
 		close(fd[2]);
 	}
+	T_EQ(umount2(B_VMSHM, 0), 0);
 }
 
+/* All pages were used; the page tables are gone again. */
 static void weigh(size_t size)
 {
-	const char *name = t_name("cost");
 	long before;
+	char *p;
 	int fd;
 
 	fresh_driver();
-	fd = dev_open(0);
-	t_host("object %s %zu", name, size);
+	b_mount();
+	p = open_object("start", 4096, &fd);
+	b_touch(p, 1);
+	munmap(p, 4096);
+	close(fd);
 	before = free_kib();
-	T_EQ(ioctl(fd, 0, name), 0);
+	p = open_object("cost", size, &fd);
+	b_touch(p, size);
+	munmap(p, size);
 	b_result("name=memory of=attached size=%zu kib=%ld", size,
 		 before - free_kib());
 	close(fd);
-	t_host("unlink %s", name);
+	t_host("unlink %s", t_name("cost"));
+	T_EQ(umount2(B_VMSHM, 0), 0);
 }
 
 T_TEST(attached)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The tables of messages: round trips, bulk, broadcast; and of none."""
 
-from form import KIB, MIB, columns, digits, size_text, spread, times
+from form import KIB, MIB, columns, digits, size_text, spread, time_text, times
 
 BULK_SIZES = (64, KIB, 4 * KIB, 64 * KIB, MIB)
 WAYS = (("out", "guest to host"), ("in", "host to guest"))
@@ -12,41 +12,48 @@ TRIPS = (
     ("channel", "VMShm channel"), ("channel-0", "  asleep at once"),
     ("words", "VMShm wait, wake"), ("words-0", "  asleep at once"),
     ("doorbell", "ivshmem-doorbell"),
+    ("doorbell-look", "  busy-polls 50 us"),
+    ("doorbell-flag", "  and rings sleepers only"),
     ("serial", "virtio-serial"),
     ("tcp-tap", "TCP, tap"), ("tcp-user", "TCP, user mode"),
     ("futex", "host: futex"), ("unix", "host: UNIX socket"))
 SPINS = (("channel", "VMShm channel"), ("words", "VMShm words"),
          ("ivshmem", "ivshmem-plain"), ("host", "host: memory"))
+HOWS = (("sleep", "one after the other"), ("rest", "now and then"))
 
 
-def trip_row(table, widths, peer, name, hows):
-    cells = [name]
-    for how in hows:
-        own = table.find(name="trip", how=how, peer="channel")
-        r = table.find(name="trip", how=how, peer=peer)
-        if not r:
-            return
-        cells += [times(table.ratio(r, own)), spread(r)]
-    yield columns(widths, cells)
+def trip_table(table, title, how, peers, **load):
+    """Times, and the processor time of a message"""
+    widths = (26, -8, 20, 10, -8, -7)
+    yield ""
+    yield title
+    work = table.find(name="cpu", how=how, peer="channel", **load)
+    yield columns(widths, ("", "/channel"[:7], "median", "p99",
+                           *(("VM", "host") if work else ())))
+    own = table.find(name="trip", how=how, peer="channel", **load)
+    for peer, name in peers:
+        r, tail, vm, host = (
+            table.find(peer=peer, how=how, **more, **load)
+            for more in ({"name": "trip"}, {"name": "trip-p99"},
+                         {"name": "cpu", "side": "vm"},
+                         {"name": "cpu", "side": "host"}))
+        if r:
+            yield columns(widths, (
+                name, times(table.ratio(r, own)), spread(r), time_text(tail),
+                *(digits(w["median"]) for w in (vm, host) if w)))
 
 
 def trips(table):
-    widths = (19, -10, 22, -10, 20)
-    yield ""
-    yield "Round trip of 64 bytes, waiting asleep"
-    yield columns(widths, ("", "/channel", "one after the other", "/channel",
-                           "now and then"))
-    for peer, name in TRIPS:
-        yield from trip_row(table, widths, peer, name, ("sleep", "rest"))
-    yield ""
-    yield "Round trip of 64 bytes, spinning"
-    yield columns(widths, ("", "/channel"))
-    for peer, name in SPINS:
-        yield from trip_row(table, widths, peer, name, ("spin",))
+    for how, title in HOWS:
+        yield from trip_table(
+            table, f"Round trip of 64 bytes, {title}; CPU us of each message",
+            how, TRIPS)
+    yield from trip_table(table, "Round trip of 64 bytes, spinning", "spin",
+                          SPINS)
 
 
-def bulk_of(table, way, size, peer):
-    return table.find(name="bulk", way=way, size=size, peer=peer)
+def bulk_of(table, way, size, peer, **load):
+    return table.find(name="bulk", way=way, size=size, peer=peer, **load)
 
 
 def bulk_ratios(table, way, title):
@@ -78,11 +85,64 @@ def bulk_numbers(table, way, title):
                                for r in found)))
 
 
+def bulk_work(table):
+    """The processor time of both sides"""
+    peers = (("channel", "channel"), *BULK_PEERS[1:])
+    widths = (24, *[-11] * len(peers))
+    yield ""
+    yield "CPU us of a message: the VM with QEMU's devices + the host's program"
+    yield columns(widths, ("", *(name for _, name in peers)))
+    for size, (way, title) in [(s, w) for s in BULK_SIZES for w in WAYS]:
+        cells = []
+        for peer, _ in peers:
+            found = [table.find(name="cpu", how=f"{way}-{size}", peer=peer,
+                                side=side) for side in ("vm", "host")]
+            cells.append("+".join(digits(r["median"]) for r in found)
+                         if all(found) else "-")
+        yield columns(widths, (f"{size_text(size)}, {title}", *cells))
+
+
 def bulk(table):
     for way, title in WAYS:
         yield from bulk_ratios(table, way, title)
     for way, title in WAYS:
         yield from bulk_numbers(table, way, title)
+    yield from bulk_work(table)
+
+
+def loaded(table):
+    """On a machine with other work"""
+    load = table.machine["busy"]
+    if not table.find(name="trip", load=load):
+        return
+    yield ""
+    yield (f"ON A LOADED MACHINE: {load} busy processes on "
+           f"{table.machine['cpus']} CPUs")
+    for how, title in HOWS:
+        yield from trip_table(
+            table, f"Loaded: round trip of 64 bytes, {title}; CPU us of each "
+            "message", how, TRIPS[:-2], load=load)
+    yield ""
+    yield "Loaded: messages of 64 KiB, MB/s, and the channel against them"
+    widths = (16, -8, 22, -8, 22)
+    yield columns(widths, ("", "channel/", "guest to host", "channel/",
+                           "host to guest"))
+    for peer, name in (("channel", "channel"), *BULK_PEERS):
+        cells = []
+        for way, _ in WAYS:
+            r, own = (bulk_of(table, way, 64 * KIB, p, load=load)
+                      for p in (peer, "channel"))
+            if r:
+                cells += [times(table.ratio(own, r)), spread(r)]
+        yield columns(widths, (name, *cells))
+    yield ""
+    yield "Loaded: open by name, mmap, first byte of 4 KiB"
+    widths = (16, 22, 10)
+    yield columns(widths, ("", "median", "p99"))
+    for peer in ("vmshm", "tmpfs"):
+        r, tail = (table.find(name=name, peer=peer, part="touched", load=load)
+                   for name in ("attach", "attach-p99"))
+        yield columns(widths, (peer, spread(r), time_text(tail)))
 
 
 def broadcast(table):
@@ -103,26 +163,37 @@ def broadcast(table):
                 f"LOST {lost['median']:.1%}" if lost["most"] else ""))
 
 
+WAITERS = ((64, "own"), (200, "one"), (200, "own"), (1000, "one"),
+           (1000, "own"))
+
+
+def idle_rows(table):
+    """(name, keys) of each state"""
+    yield "without a device", {"state": "nothing"}
+    yield "one device", {"state": "device"}
+    for count, words in WAITERS:
+        yield (f"{count} waiters, " + ("one word" if words == "one" else
+                                       "own words"),
+               {"state": "waiters", "count": count, "words": words})
+
+
 def idle(table):
-    widths = (24, -9, 24, 24)
+    widths = (23, -8, 20, -9, 20)
     yield ""
-    yield "QEMU of an idle guest, per second"
-    yield columns(widths, ("", "/without", "CPU time", "context switches"))
-    none = {unit: table.find(name="idle", state="nothing", unit=unit)
-            for unit in ("us", "switches")}
-    for state, name in (("nothing", "without a device"),
-                        ("device", "one device"),
-                        ("waiters", "and 64 waiters asleep")):
-        us, switches = (table.find(name="idle", state=state, unit=unit)
-                        for unit in ("us", "switches"))
-        yield columns(widths, (name, times(table.ratio(us, none["us"])),
-                               spread(us), spread(switches)))
-    threads, switches = (table.find(name="idle", state="waiting", unit=unit)
-                         for unit in ("threads", "switches"))
-    exits = table.find(name="idle", state="waiters", unit="exits")
-    yield (f"The {threads['median']:.0f} threads that wait: "
-           f"{switches['most']:.0f} switches; register accesses: "
-           f"{exits['most']:.0f}")
+    yield "QEMU of an idle guest, per second; waking all waiters from the host"
+    yield columns(widths, ("", "/without", "CPU time", "accesses", "wake all"))
+    none = table.find(name="idle", state="nothing", unit="us")
+    for name, keys in idle_rows(table):
+        us, exits = (table.find(name="idle", unit=unit, **keys)
+                     for unit in ("us", "exits"))
+        if not us:
+            continue
+        woken = table.find(name="wake-all", **{
+            k: v for k, v in keys.items() if k != "state"}) \
+            if "count" in keys else None
+        yield columns(widths, (
+            name, times(table.ratio(us, none)), spread(us),
+            f"{exits['median']:.0f}", spread(woken) if woken else ""))
 
 
 SECTIONS = (trips, bulk, broadcast, idle)

@@ -33,9 +33,18 @@ def spread(r):
     return f"{digits(r['median'] / scale)}{unit} ({low}..{high})"
 
 
+def time_text(r):
+    """The median of a time with its unit; empty if there is none"""
+    if not r:
+        return ""
+    us = r["median"]
+    return f"{digits(us / 1000)}ms" if us >= 1000 else f"{digits(us)}us"
+
+
 def columns(widths, cells):
-    """One line. A negative width aligns to the right, with a space after it."""
-    return "".join(f"{c:>{-w - 1}} " if w < 0 else f"{c:<{w}}"
+    """One line. A negative width aligns to the right, with a space after it.
+    After a text that is too long there is a space, too."""
+    return "".join(f"{c:>{-w - 1}} " if w < 0 else f"{c:<{w - 1}} "
                    for c, w in zip(cells, widths)).rstrip()
 
 

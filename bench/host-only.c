@@ -11,7 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "b.h"
 #include "talk.h"
+
+static void print(const char *name, const char *how, const char *peer,
+		  double us)
+{
+	printf("name=%s how=%s peer=%s us=%.3f\n", name, how, peer, us);
+}
 
 /* A link from the words of both ends; see link.h */
 static void measure(const char *peer, const char *how, char **one,
@@ -19,6 +26,7 @@ static void measure(const char *peer, const char *how, char **one,
 {
 	/* First, because this side clears the memory. */
 	struct link *l = link_open(one, 0);
+	static struct talk_times times;
 	pid_t child = fork();
 	int status;
 
@@ -27,11 +35,15 @@ static void measure(const char *peer, const char *how, char **one,
 		talk_serve(link_open(other, 0));
 		_exit(0);
 	}
-	printf("name=trip how=%s peer=%s us=%.3f\n", how, peer,
-	       talk_trip(l, 64, 50000, 0));
-	if (!strcmp(how, "sleep"))
-		printf("name=trip how=rest peer=%s us=%.3f\n", peer,
-		       talk_trip(l, 64, 50000, 500));
+	times.count = 0;
+	print("trip", how, peer, talk_trip(l, 64, 50000, 0, &times));
+	print("trip-p99", how, peer, b_percentile(times.us, times.count, 99));
+	if (!strcmp(how, "sleep")) {
+		times.count = 0;
+		print("trip", "rest", peer, talk_trip(l, 64, 50000, 500, &times));
+		print("trip-p99", "rest", peer,
+		      b_percentile(times.us, times.count, 99));
+	}
 	fflush(stdout);
 	talk_end(l);
 	LINK_CHECK(waitpid(child, &status, 0) == child && !status);

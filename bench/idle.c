@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* An idle guest, while the host measures the work of QEMU */
+/*
+ * An idle guest, while the host measures the work of QEMU; and the time to wake
+ * all waiters from the host.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <unistd.h>
 #include <vmshm/ioctl.h>
@@ -14,9 +20,10 @@
 #include "b.h"
 #include "dev.h"
 
-#define WAITERS 64
+#define MOST 1000
 
 static int object;
+static volatile uint32_t *words;	/* 0 until the host wakes the waiters */
 
 static void *waiter(void *opaque)
 {
@@ -24,7 +31,8 @@ static void *waiter(void *opaque)
 		.offset = 4 * (uintptr_t)opaque, .expected = 0, .deadline = -1,
 	};
 
-	ioctl(object, VMSHM_IOC_WAIT, &wait);
+	while (!words[(uintptr_t)opaque])
+		ioctl(object, VMSHM_IOC_WAIT, &wait);
 	return NULL;
 }
 
@@ -39,25 +47,43 @@ static int sleeping(void)
 	return count;
 }
 
-static void sleep_all(void)
+static const char *new_object(void)
 {
 	const char *name = t_name("idle");
 	char path[300];
-	uintptr_t i;
 
 	t_host("unlink %s", name);
 	t_host("create %s 4096", name);
 	snprintf(path, sizeof(path), B_VMSHM "%s", name);
-	object = open(path, O_RDWR);
-	T_ASSERT(object >= 0);
-	for (i = 0; i < WAITERS; i++) {
-		pthread_t thread;
+	words = (uint32_t *)b_map(path, 4096, &object);
+	return name;
+}
 
-		T_EQ(pthread_create(&thread, NULL, waiter, (void *)i), 0);
-	}
+static void waiters(int count, bool own)
+{
+	static pthread_t threads[MOST];
+	const char *name = new_object(), *how = own ? "own" : "one";
+	pthread_attr_t small;
+	double start;
+	int i;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 64 << 10);
+	for (i = 0; i < count; i++)
+		T_EQ(pthread_create(&threads[i], &small, waiter,
+				    (void *)(uintptr_t)(own ? i : 0)), 0);
 	/* All threads except the one that counts */
-	while (sleeping() < WAITERS)
-		usleep(10000);
+	while (sleeping() < count)
+		usleep(50000);
+	t_host("idle waiters 0.3 words=%s count=%d", how, count);
+	start = b_now();
+	t_host("wake_all %s %d", name, own ? count : 1);
+	for (i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	b_result("name=wake-all words=%s count=%d us=%.1f", how, count,
+		 b_now() - start);
+	munmap((void *)words, 4096);
+	close(object);
 }
 
 /* In one boot, because two boots differ by more than this effect. */
@@ -68,10 +94,11 @@ T_TEST(rest)
 	dev_wait(0, 1);
 	b_mount();
 	t_host("idle device 2");
-	sleep_all();
-	t_host("idle waiters 1");
-	t_host("idle_exits");
-	/* They wake up. */
+	waiters(64, true);
+	waiters(200, false);
+	waiters(200, true);
+	waiters(1000, false);
+	waiters(1000, true);
 	t_host("device_del idle");
 	umount2(B_VMSHM, MNT_DETACH);
 }

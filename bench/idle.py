@@ -1,27 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cost of an idle guest, with a device and without."""
+"""The cost of an idle guest, with a device and without, and with waiters."""
 
-import glob
-import re
 import time
 
 import fleet
+import futex
+import work
 
 WINDOW = 1          # seconds
 
-
-def work_of(pid):
-    """For each thread: (microseconds of processor time, number of context
-    switches)."""
-    work = {}
-    for task in glob.glob(f"/proc/{pid}/task/*"):
-        with open(f"{task}/schedstat", encoding="ascii") as f:
-            time_ns = int(f.read().split()[0])
-        with open(f"{task}/status", encoding="utf-8") as f:
-            sleeps = sum(int(n) for n in re.findall(
-                r"_ctxt_switches:\s+(\d+)", f.read()))
-        work[task] = time_ns / 1e3, sleeps
-    return work
+# The arguments of its QEMU; the trace counts register accesses.
+ARGS = "-D @FOLDER@/trace"
 
 
 class Host(fleet.BenchHost):
@@ -31,36 +20,40 @@ class Host(fleet.BenchHost):
         super().__init__(vm, results, None)
         self.threads = set()
 
-    def _result(self, state, unit, value):
-        self.results.append(({"name": "idle", "state": state, "per": "s"},
-                             unit, value / WINDOW))
-
-    def do_idle(self, state, settle):
-        """Measures after a number of seconds, because a guest with a new device
-        is busy for a while."""
-        time.sleep(int(settle))
-        before = work_of(self.vm.pid)
+    def do_idle(self, state, settle, *more):
+        """Measures after some seconds, because a guest with a new device is
+        busy for a while."""
+        time.sleep(float(settle))
+        self.do_accesses("on")
+        before = work.of_threads(self.vm.pid)
         time.sleep(WINDOW)
-        after = work_of(self.vm.pid)
+        after = work.of_threads(self.vm.pid)
         done = {task: [b - a for a, b in zip(before[task], after[task])]
                 for task in after if task in before}
-        for n, unit in enumerate(("us", "switches")):
-            self._result(state, unit, sum(d[n] for d in done.values()))
+        values = {"us": sum(us for us, _ in done.values()),
+                  "switches": sum(n for _, n in done.values()),
+                  "exits": self.do_accesses("off")}
+        if state == "device":
+            self.threads = set(after)
         if state == "waiters":
-            # The threads that wait for the guest
+            # The threads of the device that wait for the guest
             new = [d for task, d in done.items() if task not in self.threads]
-            self._result("waiting", "threads", len(new) * WINDOW)
-            self._result("waiting", "switches", sum(d[1] for d in new))
-        self.threads = set(after)
+            values["threads"] = len(new) * WINDOW
+            values["thread-switches"] = sum(n for _, n in new)
+        keys = {"name": "idle", "state": state,
+                **dict(word.split("=", 1) for word in more)}
+        for unit, value in values.items():
+            self.add(dict(keys), unit, value / WINDOW)
 
-    def do_idle_exits(self):
-        self.traced(True)
-        time.sleep(WINDOW)
-        self.traced(False)
-        self._result("waiters", "exits", self.accesses())
+    def do_wake_all(self, name, count):
+        """Sets and wakes the first words of an object."""
+        words = [futex.Word(self.path(name), 4 * n) for n in range(int(count))]
+        for word in words:
+            word.word.value = 1
+            word.futex(futex.WAKE, futex.ALL)
 
 
 def measure(make, rounds, results):
     """make(number, program, tests, host, args) makes a guest."""
     fleet.run([make(0, "idle", ["rest"] * rounds,
-                    lambda vm: Host(vm, results), "")])
+                    lambda vm: Host(vm, results), ARGS)])

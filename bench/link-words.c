@@ -19,12 +19,15 @@
 #include <unistd.h>
 #include <vmshm/ioctl.h>
 
+#include "b.h"
 #include "link.h"
 
 #define MOST 64
+#define LOOK 50.0	/* microseconds */
 
 struct box {
 	_Alignas(64) uint32_t count;
+	_Alignas(64) uint32_t sleeps;	/* the receiver, with LINK_FLAG */
 	_Alignas(64) char data[MOST];
 };
 
@@ -33,6 +36,7 @@ struct words {
 	void (*wait)(struct words *w, uint32_t count);
 	void (*wake)(struct words *w);
 	struct box *in, *out;
+	enum link_mode mode;
 	uint32_t seen;
 	char *base;
 	int fd;
@@ -107,6 +111,32 @@ static void register_wake(struct words *w)
 	*w->bell = w->bell_value;
 }
 
+/* Whether a message has come */
+static int has_come(struct words *w)
+{
+	return __atomic_load_n(&w->in->count, __ATOMIC_SEQ_CST) != w->seen;
+}
+
+static int look(struct words *w)
+{
+	double end = b_now() + LOOK;
+
+	do {
+		if (has_come(w))
+			return 1;
+	} while (b_now() < end);
+	return 0;
+}
+
+/* The sender sees either the flag or that the receiver is awake. */
+static void wait_flagged(struct words *w)
+{
+	__atomic_store_n(&w->in->sleeps, 1, __ATOMIC_SEQ_CST);
+	while (!has_come(w))
+		w->wait(w, w->seen);
+	__atomic_store_n(&w->in->sleeps, 0, __ATOMIC_SEQ_CST);
+}
+
 static void words_send(struct link *l, const void *data, size_t size)
 {
 	struct words *w = (struct words *)l;
@@ -114,7 +144,9 @@ static void words_send(struct link *l, const void *data, size_t size)
 	LINK_CHECK(size <= MOST);
 	memcpy(w->out->data, data, size);
 	__atomic_store_n(&w->out->count, w->out->count + 1, __ATOMIC_SEQ_CST);
-	w->wake(w);
+	if (w->mode != LINK_FLAG ||
+	    __atomic_load_n(&w->out->sleeps, __ATOMIC_SEQ_CST))
+		w->wake(w);
 }
 
 /* The two sides take turns, so that there is at most one message. */
@@ -122,10 +154,19 @@ static void words_recv(struct link *l, void *data, size_t size)
 {
 	struct words *w = (struct words *)l;
 
-	while (__atomic_load_n(&w->in->count, __ATOMIC_SEQ_CST) == w->seen)
-		w->wait(w, w->seen);
+	if (w->mode == LINK_SLEEP || !look(w)) {
+		if (w->mode == LINK_FLAG)
+			wait_flagged(w);
+		while (!has_come(w))
+			w->wait(w, w->seen);
+	}
 	w->seen++;
 	memcpy(data, w->in->data, size);
+}
+
+static void words_mode(struct link *l, enum link_mode mode)
+{
+	((struct words *)l)->mode = mode;
 }
 
 static void words_close(struct link *l)
@@ -147,6 +188,7 @@ static struct words *make(int side, void *memory)
 	LINK_CHECK(w);
 	w->link.send = words_send;
 	w->link.recv = words_recv;
+	w->link.mode = words_mode;
 	w->link.close = words_close;
 	w->base = memory;
 	w->in = &boxes[side];

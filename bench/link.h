@@ -8,6 +8,12 @@
 
 #include <stddef.h>
 
+enum link_mode {
+	LINK_SLEEP,	/* a waiter sleeps at once */
+	LINK_LOOK,	/* it busy-polls for up to 50 us before that */
+	LINK_FLAG,	/* and only a sleeping waiter is woken */
+};
+
 struct link {
 	/* A whole message, of a size that both ends know */
 	void (*send)(struct link *l, const void *data, size_t size);
@@ -15,6 +21,8 @@ struct link {
 	/* The same in place, touching each cache line; NULL: not supported */
 	void (*make)(struct link *l, size_t size);
 	void (*use)(struct link *l, size_t size);
+	/* Sets the way of waiting, both ends the same; NULL: not supported */
+	void (*mode)(struct link *l, enum link_mode mode);
 	void (*close)(struct link *l);
 };
 

@@ -14,29 +14,32 @@ MODULES = "virtio_pci virtio_net virtio_console vfio_pci vfio_iommu_type1"
 # The guest's programs know where the two ivshmem are. An IOMMU is what the
 # doorbell needs in the guest; it leaves interrupts as they are.
 ARGS = """
+-D @FOLDER@/trace
 -device vmshm,id=vmshm0
 -device intel-iommu,intremap=off
 -object memory-backend-file,id=plain,size={size},mem-path={plain},share=on,\
 prealloc=on
 -device ivshmem-plain,memdev=plain,addr=0x10
 -chardev socket,id=doorbell,path={base}/doorbell
--device ivshmem-doorbell,chardev=doorbell,vectors=1,addr=0x11
+-device ivshmem-doorbell,chardev=doorbell,vectors=1,addr=0x11{events}
 -chardev socket,id=serial,path={base}/serial,server=on,wait=off
--device virtio-serial-pci
+-device virtio-serial-pci{events}
 -device virtserialport,chardev=serial
 -netdev user,id=user,restrict=off
--device virtio-net-pci,netdev=user,romfile=
+-device virtio-net-pci,netdev=user,romfile={events}
 """
 TAP_ARGS = """
 -netdev tap,id=tap,ifname={tap},script=no,downscript=no
--device virtio-net-pci,netdev=tap,romfile=
+-device virtio-net-pci,netdev=tap,romfile={events}
 """
 
 
 class Machine:
-    """The arguments for QEMU, and the names for requests of the guest."""
+    """The arguments for QEMU, and the names for requests of the guest. With
+    count, QEMU's trace also contains the accesses to registers of peers that
+    the kernel handles under KVM."""
 
-    def __init__(self, tap):
+    def __init__(self, tap, count=False):
         self.tap = net.ADDRESS if tap else None
         self.directory = tempfile.TemporaryDirectory()
         self.plain, self.memory = Object(SIZE), Object(SIZE)
@@ -45,7 +48,8 @@ class Machine:
         text = ARGS + (TAP_ARGS if tap else "")
         self.qemu = " ".join(text.format(
             size=SIZE, plain=self.plain.path, base=name,
-            tap=net.TAP).split())
+            tap=net.TAP,
+            events=",ioeventfd=off" if count else "").split())
         self.words = {
             "@plain": [self.plain.path],
             "@serial": [f"{name}/serial"],

@@ -74,43 +74,59 @@ def instructions(program, call):
     return round(int(re.search(r"Collected : (\d+)", said)[1]) / COUNTED)
 
 
+def measure(revision=OLD, progress=lambda number: None):
+    """Instructions of each call, before and now; millions of messages per
+    second and nanoseconds of processor time for a message, by program and
+    round. Failed if it cannot be measured."""
+    os.makedirs(BUILD, exist_ok=True)
+    old, _ = build(source_of(revision), "old")
+    new, _ = build(ROOT, "new")
+    counts = {call[-4:]: [instructions(p, call) for p in (old, new)]
+              for call in CALLS}
+    data = {"instructions": counts, "rates": {}, "cpu": {}}
+    for number in range(ROUNDS):
+        progress(number)
+        for key, program, how in (("old", old, "single"),
+                                  ("new", new, "single"),
+                                  ("batches", new, "batch")):
+            rate, cpu = run(program, NAME, how, str(SENT)).stdout.split()
+            data["rates"].setdefault(key, []).append(float(rate) / 1e6)
+            data["cpu"].setdefault(key, []).append(float(cpu))
+    return data
+
+
 def text(values):
-    return (f"{statistics.median(values):.1f} ({min(values):.1f} to "
+    return (f"{statistics.median(values):.1f} ({min(values):.1f}.."
             f"{max(values):.1f})")
 
 
 def row(title, *cells):
-    print(f"{title:22}" + "".join(f"{cell:>22}" for cell in cells))
+    return f"{title:22}" + "".join(f"{cell:>19}" for cell in cells)
+
+
+def lines(data):
+    """The table"""
+    rates = data["rates"]
+    yield "Messages of 64 bytes, two processes of this host"
+    yield row("", "0.1", "now", "now, batches of 64")
+    for call, counts in data["instructions"].items():
+        yield row("instructions, " + call, *counts)
+    yield row("millions per second", *map(text, rates.values()))
+    yield row("  against 0.1", "", *(
+        f"{statistics.median(a / b for a, b in zip(rates[k], rates['old'])):.1f}x"
+        for k in ("new", "batches")))
+    yield row("ns CPU per message", *map(text, data["cpu"].values()))
 
 
 def main():
     if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
         sys.exit(__doc__.strip())
     try:
-        old, _ = build(source_of((sys.argv[1:] or [OLD])[0]), "old")
-        new, _ = build(ROOT, "new")
-        counts = {p: [instructions(p, c) for c in CALLS] for p in (old, new)}
-        rates = {"old": [], "new": [], "batches": []}
-        times = {key: [] for key in rates}
-        for number in range(ROUNDS):
-            print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
-            for key, program, how in (("old", old, "single"),
-                                      ("new", new, "single"),
-                                      ("batches", new, "batch")):
-                rate, cpu = run(program, NAME, how, str(SENT)).stdout.split()
-                rates[key].append(float(rate) / 1e6)
-                times[key].append(float(cpu))
+        data = measure((sys.argv[1:] or [OLD])[0], lambda n: print(
+            f"round {n + 1} of {ROUNDS}", file=sys.stderr))
     except Failed as e:
         sys.exit(f"messages: {e}")
-    before = statistics.median(rates["old"])
-    print("Messages of 64 bytes, two processes of this host")
-    row("", "before", "now", "now, batches of 64")
-    for i, call in enumerate(CALLS):
-        row("instructions, " + call[-4:], counts[old][i], counts[new][i])
-    row("millions per second", *map(text, rates.values()))
-    row("  against before", "", *(f"{statistics.median(rates[k]) / before:.1f}x"
-                                  for k in ("new", "batches")))
-    row("ns CPU per message", *map(text, times.values()))
+    print("\n".join(lines(data)))
 
 
 if __name__ == "__main__":

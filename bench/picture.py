@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The results as a picture, if there is gnuplot (package gnuplot-nox)."""
 
+import math
 import os
 import re
 import shutil
 import subprocess
 
+from accel import TITLES
 from exchange import BULK_SIZES
 from form import KIB, MIB, digits, size_text
 from results import Results
@@ -17,6 +19,7 @@ BLUE, ORANGE, GREY, DARK, GREEN = (0x1b6ca8, 0xd1802b, 0x9aa5b1, 0x5b6570,
 PEERS = (("TCP, user mode", "tcp-user", GREY), ("TCP, tap", "tcp-tap", GREY),
          ("virtio-serial", "serial", GREY),
          ("ivshmem-doorbell", "doorbell", ORANGE),
+         ("ivshmem, busy-polling", "doorbell-flag", ORANGE),
          ("VMShm wait, wake", "words", BLUE),
          ("VMShm channel", "channel", BLUE))
 TRIPS = (
@@ -40,7 +43,7 @@ SCRIPT = """
 set terminal {terminal} size 900,820 font "sans-serif,12" \\
     background "white"
 set output "{out}"
-set multiplot title "Emulated guest (TCG), {cpus} CPUs; median of {rounds} \\
+set multiplot title "Guest: {accel}, {cpus} CPUs; median of {rounds} \\
 rounds, lines from minimum to maximum" font ",13"
 set border 3
 set tics nomirror
@@ -62,10 +65,10 @@ set key below center horizontal samplen 1 maxrows 2 font ",11" width -2
 set logscale xy
 unset mytics
 set xrange [48:1400000]
-set xlabel "size of a message in bytes" offset 0,0.5
-set yrange [1:30000]
+set xlabel "size of a message in bytes" offset 0,0.9
+set yrange [{rates[0]}:{rates[1]}]
 set xtics rotate by 0 ({sizes}) font ",12"
-set ytics ("1" 1, "10" 10, "100" 100, "1000" 1000, "10000" 10000)
+set ytics ({rate_tics})
 set ylabel "MB/s (more is better)"
 set grid ytics lc rgb "#dddddd"
 set origin 0,0
@@ -101,8 +104,11 @@ unset grid
 set ytics autofreq
 """
 
-TICKS = ((0.1, "0.1 us"), (1, "1 us"), (10, "10 us"), (100, "100 us"),
-         (1000, "1 ms"), (10000, "10 ms"), (100000, "100 ms"))
+TICKS = ((0.01, "10 ns"), (1, "1 us"), (100, "100 us"), (10000, "10 ms"),
+         (1000000, "1 s"))
+
+# The least value that an axis can show, and the width of a label as a factor
+LEAST, LABEL = 0.01, 40
 
 
 def time_text(us):
@@ -121,9 +127,18 @@ def rows_of(results, groups):
             yield from (row for row in found if row[1])
 
 
-def dots(block, title, rows, least, most):
+def bounds(found, room=1):
+    """The limits of a logarithmic axis that has all results in it, and room for
+    a label beyond the last one"""
+    least, most = min(r["least"] for r in found), max(r["most"] for r in found)
+    return (10 ** math.floor(math.log10(max(least, LEAST))),
+            max(most, LEAST) * room)
+
+
+def dots(block, title, rows):
     """Horizontal dots with their spread"""
     rows = list(rows)[::-1]
+    least, most = bounds([r for _, r, _ in rows if r], LABEL)
     return DOTS.format(
         block=block, title=title, least=least, most=most, top=len(rows) - 0.4,
         data="\n".join(f"{r['median']} {y} {r['least']} {r['most']} {colour} "
@@ -150,10 +165,11 @@ def lines(results, way):
         if not all(r for _, r in found):
             continue
         block = f"${way}_{peer.replace('-', '_')}"
-        data.append("\n".join([f"{block} << EOD",
-                               *(f"{s} {r['median']}" for s, r in found),
-                               "EOD"]))
-        plots.append(f"{block} with linespoints lw 2 pt 7 ps 0.4 dt {dash} "
+        data.append("\n".join([
+            f"{block} << EOD",
+            *(f"{s} {r['median']} {r['least']} {r['most']}" for s, r in found),
+            "EOD"]))
+        plots.append(f"{block} with yerrorlines lw 1.5 pt 7 ps 0.4 dt {dash} "
                      f"lc rgb {colour} title '{name}'")
     return "\n".join([*data, "plot " + ", ".join(plots)])
 
@@ -168,13 +184,19 @@ def script(data, path, terminal):
     results = Results(data)
     sizes = ", ".join(f'"{tick(s)}" {s}' for s in BULK_SIZES)
     trip = results.find(name="trip", how="sleep", peer="channel")
+    rates = bounds([r for r in data["results"] if r["name"] == "bulk"
+                    and "load" not in r and not r["peer"].endswith("place")], 2)
     return SCRIPT.format(
         terminal=terminal, out=path, sizes=sizes, cpus=data["machine"]["cpus"],
         rounds=len(trip["values"]),
+        accel=TITLES[data["machine"]["accelerator"]],
         trips=dots("trips", "Round trip of 64 bytes",
-                   rows_of(results, TRIPS), 0.1, 6000),
+                   rows_of(results, TRIPS)),
         attach=dots("attach", "Opening an object by name",
-                    rows_of(results, attach_groups()), 20, 1000000),
+                    rows_of(results, attach_groups())),
+        rates=rates, rate_tics=", ".join(
+            f'"{10 ** n:g}" {10 ** n}' for n in range(-2, 6)
+            if rates[0] <= 10 ** n <= rates[1]),
         out_lines=lines(results, "out"), in_lines=lines(results, "in"))
 
 

@@ -22,10 +22,12 @@ class Results:
     def __init__(self, data):
         self.machine = data["machine"]
         self.results = data["results"]
+        self.messages = data["messages"]
 
     def find(self, **keys):
-        """The result with all of these keys; None if it was not measured."""
-        keys = {k: str(v) for k, v in keys.items()}
+        """The result with all of these keys; None if it was not measured. Those
+        of a loaded machine are found with load=N only."""
+        keys = {"load": None, **{k: str(v) for k, v in keys.items()}}
         for r in self.results:
             if all(r.get(k) == v for k, v in keys.items()):
                 return r

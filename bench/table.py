@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The results as a table of 80 columns."""
 
+import textwrap
+
 import aims
 import exchange
-from form import KIB, MIB, digits, row, size_text, spread
+import messages
+from accel import TITLES
+from form import (KIB, MIB, columns, digits, row, size_text, spread,
+                  time_text, times)
 from results import Results
 
 ATTACHED = (4 * KIB, MIB, 64 * MIB)
@@ -14,13 +19,16 @@ PEERS = ("vmshm", "ram", "ivshmem")
 def head(table):
     m = table.machine
     yield f"VMShm {m['vmshm']} in Linux {m['guest']}, {m['guest_cpus']} CPUs"
-    yield f"QEMU {m['qemu']}, TCG on {m['cpus']} CPUs"
+    yield (f"QEMU {m['qemu']}, {TITLES[m['accelerator']]}, on {m['cpus']} "
+           "CPUs")
     yield (f"Medians of {m['rounds']} rounds (least..most); ratios are of the "
            "same round.")
+    yield (f"{m['short']} rounds: loaded, idle, files by name. p99: of single "
+           "operations.")
     if m["load"] > 0.75 * m["cpus"]:
         yield f"Other programs were running: a load of {m['load']:.1f}."
-    if m["no_tap"]:
-        yield f"No tap here ({m['no_tap']}): left out."
+    for name, why in m["left_out"].items():
+        yield from textwrap.wrap(f"Left out: {name}; {why}.", 80)
 
 
 def attach_part(table, title, touch, part, sizes):
@@ -45,6 +53,39 @@ def attach(table):
                            "whole", ATTACHED)
     yield from attach_part(table, "The same with a byte of each page", "all",
                            "whole", ATTACHED[1:])
+
+
+def tails(table):
+    yield ""
+    yield "Open to the first byte: p99 of single opens"
+    widths = (10, 12, 12)
+    yield columns(widths, ("", "vmshm", "tmpfs"))
+    for size in ATTACHED:
+        yield columns(widths, (size_text(size), *(
+            time_text(table.find(name="attach-p99", peer=p, size=size,
+                                 touch="first", others=0))
+            for p in ("vmshm", "tmpfs"))))
+
+
+STEPS = (("create", "create, close"), ("stat", "stat"), ("open", "open, close"),
+         ("attach", "open to close"), ("list", "list 100"),
+         ("unlink", "unlink"))
+
+
+def files(table):
+    widths = (16, 12, -9, 24, 10)
+    yield ""
+    yield "Files by name, 100 of 4 KiB; list: names with attributes"
+    yield columns(widths, ("", "", "/vmshm", "median", "p99"))
+    for step, title in STEPS:
+        own = table.find(name="file", step=step, peer="vmshm")
+        for peer in ("vmshm", "virtiofs", "tmpfs"):
+            r, tail = (table.find(name=name, step=step, peer=peer)
+                       for name in ("file", "file-p99"))
+            if r:
+                yield columns(widths, (
+                    title if peer == "vmshm" else "", peer,
+                    times(table.ratio(r, own)), spread(r), time_text(tail)))
 
 
 def others(table):
@@ -75,13 +116,7 @@ def parts(table):
     vmshm, tmpfs = (digits(table.find(name="fstat", peer=p)["median"])
                     for p in ("vmshm", "tmpfs"))
     yield f"fstat: vmshm {vmshm}, tmpfs {tmpfs}"
-    exits = [table.find(name="exits", step=s)
-             for s in ("open+mmap", "close", "fstat")]
-    if all(exits):
-        opened, closed, fstat = (f"{e['median']:.0f}" for e in exits)
-        yield f"Register accesses: open {opened}, close {closed}; " \
-              f"fstat {fstat}; one is " \
-              f"{digits(table.find(name='register')['median'])} us"
+    yield "Register access: " + time_text(table.find(name="register"))
 
 
 def place(table):
@@ -94,7 +129,7 @@ def place(table):
                   spread(first), spread(again))
 
 
-def cost(table):
+def cost_of_memory(table):
     yield ""
     yield "Guest memory"
     idle = table.find(name="memory", of="idle")["median"]
@@ -142,8 +177,15 @@ def random(table):
                   spread(ram), spread(ivshmem))
 
 
+def channel(table):
+    if table.messages:
+        yield ""
+        yield from messages.lines(table.messages)
+
+
 def render(data):
     table = Results(data)
-    sections = (head, aims.section, *exchange.SECTIONS, attach, others, parts,
-                place, cost, copy, types, random)
+    sections = (head, aims.section, *exchange.SECTIONS, channel, attach, tails,
+                files, others, parts, place, cost_of_memory, copy, types,
+                random, exchange.loaded)
     return "\n".join(line for s in sections for line in s(table)) + "\n"

@@ -10,7 +10,6 @@
 #include "talk.h"
 
 /* Trips that are measured, and trips before them that are not */
-#define TRIPS_MOST (256 << 10)
 #define TRIPS_WARM 3
 #define TRIPS 40
 
@@ -18,7 +17,9 @@
 #define BULK_LEAST (128 << 10)	/* bytes at the beginning */
 #define CLOCK_BYTES (128 << 10)	/* between two reads of the clock */
 
-enum { TRIP = 100, END };
+enum { TRIP = 100, MODE, END };
+
+static size_t messages;
 
 struct order {
 	uint32_t what;	/* or an enum talk_way */
@@ -35,6 +36,7 @@ static char *const message = buffer + 2048;
 
 static void one_out(struct link *l, uint32_t way, size_t size)
 {
+	messages++;
 	if (way == TALK_OUT || way == TALK_IN)
 		l->send(l, message, size);
 	else
@@ -43,6 +45,7 @@ static void one_out(struct link *l, uint32_t way, size_t size)
 
 static void one_in(struct link *l, uint32_t way, size_t size)
 {
+	messages++;
 	if (way == TALK_OUT || way == TALK_IN)
 		l->recv(l, message, size);
 	else
@@ -92,6 +95,8 @@ void talk_serve(struct link *l)
 			many_in(l, &o);
 		else if (o.what == TALK_IN || o.what == TALK_IN_PLACE)
 			many_out(l, &o);
+		else if (o.what == MODE)
+			l->mode(l, o.size);
 	} while (o.what != END);
 	l->close(l);
 }
@@ -108,6 +113,7 @@ static double one_trip(struct link *l, size_t size, unsigned int pause)
 
 	if (pause)
 		usleep(pause);
+	messages += 2;
 	begin = b_now();
 	l->send(l, message, size);
 	l->recv(l, message, size);
@@ -115,11 +121,12 @@ static double one_trip(struct link *l, size_t size, unsigned int pause)
 }
 
 double talk_trip(struct link *l, size_t size, double budget,
-		 unsigned int pause)
+		 unsigned int pause, struct talk_times *times)
 {
-	static double times[TRIPS_MOST];
+	size_t first = times->count;
 	double begin = b_now();
-	size_t n = 0;
+
+	LINK_CHECK(first + TRIPS <= TALK_TRIPS);
 
 	do {
 		struct order o = { TRIP, size, TRIPS_WARM + TRIPS };
@@ -129,9 +136,24 @@ double talk_trip(struct link *l, size_t size, double budget,
 		for (i = 0; i < TRIPS_WARM; i++)
 			one_trip(l, size, pause);
 		for (i = 0; i < TRIPS; i++)
-			times[n++] = one_trip(l, size, pause);
-	} while (n + TRIPS <= TRIPS_MOST && b_now() - begin < budget);
-	return b_median(times, n);
+			times->us[times->count++] = one_trip(l, size, pause);
+	} while (times->count + TRIPS <= TALK_TRIPS &&
+		 b_now() - begin < budget);
+	return b_median(times->us + first, times->count - first);
+}
+
+size_t talk_messages(void)
+{
+	return messages;
+}
+
+/* The other end has acknowledged it when this returns. */
+void talk_mode(struct link *l, enum link_mode mode)
+{
+	struct order o = { MODE, mode, 0 };
+
+	order(l, &o);
+	l->mode(l, mode);
 }
 
 static double many(struct link *l, enum talk_way way, size_t size,

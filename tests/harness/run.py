@@ -23,6 +23,7 @@ sys.path.insert(0, LIB)
 sys.dont_write_bytecode = True
 
 import accel                        # noqa: E402
+import bench_tables                 # noqa: E402
 import report_file                  # noqa: E402
 import shm                          # noqa: E402
 import tier                         # noqa: E402
@@ -248,6 +249,7 @@ def test_report_file():
 
 def run(report):
     tier.each(report, tier.in_module(globals(), "harness"))
+    tier.each(report, tier.in_module(vars(bench_tables), "harness/bench"))
 
 
 if __name__ == "__main__":

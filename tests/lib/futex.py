@@ -13,7 +13,7 @@ ALL = 0x7fffffff
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class _Word:
+class Word:
     """A 32-bit word of a file, mapped."""
 
     def __init__(self, path, offset):
@@ -31,13 +31,13 @@ class _Word:
 
 def wake(path, offset, count):
     """Wakes up to count waiters; how many there were."""
-    return _Word(path, offset).futex(WAKE, count)
+    return Word(path, offset).futex(WAKE, count)
 
 
 def waiters(path, offset):
     """How many are in the word's queue, threads of QEMU for guests included.
     They are moved from the queue to the same queue, which counts them."""
-    word = _Word(path, offset)
+    word = Word(path, offset)
     count = _libc.syscall(SYS_FUTEX, ctypes.byref(word.word), REQUEUE, 0,
                           ctypes.c_long(ALL), ctypes.byref(word.word), 0)
     if count < 0:
@@ -50,7 +50,7 @@ class Waiter:
     0 if it was woken."""
 
     def __init__(self, path, offset, expected):
-        self.word, self.expected = _Word(path, offset), expected
+        self.word, self.expected = Word(path, offset), expected
         self.done, self.result = False, None
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

@@ -363,9 +363,10 @@ class Host(HostRpc, HostTool):
                              **request.get("arguments", {}))
         return json.dumps(answer)
 
-    def do_accesses(self, verb):
+    def do_accesses(self, verb, device="vmshm"):
         """Counts accesses of registers in the trace that QEMU writes; its
-        arguments include -D FILE."""
+        arguments include -D FILE. Their names begin with that of the device.
+        """
         with open(f"/proc/{self.vm.pid}/cmdline", encoding="utf-8") as f:
             args = f.read().split("\0")
         trace = args[args.index("-D") + 1]
@@ -377,7 +378,7 @@ class Host(HostRpc, HostTool):
             return ""
         with open(trace, encoding="utf-8") as f:
             f.seek(self.trace_at)
-            return sum("'vmshm-" in line for line in f)
+            return sum(f"name '{device}-" in line for line in f)
 
     def _hmp(self, line):
         said = self.vm.hmp(line).strip()
