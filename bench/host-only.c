@@ -40,7 +40,8 @@ static void measure(const char *peer, const char *how, char **one,
 	print("trip-p99", how, peer, b_percentile(times.us, times.count, 99));
 	if (!strcmp(how, "sleep")) {
 		times.count = 0;
-		print("trip", "rest", peer, talk_trip(l, 64, 50000, 500, &times));
+		print("trip", "rest", peer,
+		      talk_trip(l, 64, 50000, 500, &times));
 		print("trip-p99", "rest", peer,
 		      b_percentile(times.us, times.count, 99));
 	}

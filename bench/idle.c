@@ -59,7 +59,7 @@ static const char *new_object(void)
 	return name;
 }
 
-static void waiters(int count, bool own)
+static void put_to_sleep(int count, bool own)
 {
 	static pthread_t threads[MOST];
 	const char *name = new_object(), *how = own ? "own" : "one";
@@ -94,11 +94,11 @@ T_TEST(rest)
 	dev_wait(0, 1);
 	b_mount();
 	t_host("idle device 2");
-	waiters(64, true);
-	waiters(200, false);
-	waiters(200, true);
-	waiters(1000, false);
-	waiters(1000, true);
+	put_to_sleep(64, true);
+	put_to_sleep(200, false);
+	put_to_sleep(200, true);
+	put_to_sleep(1000, false);
+	put_to_sleep(1000, true);
 	t_host("device_del idle");
 	umount2(B_VMSHM, MNT_DETACH);
 }

@@ -15,7 +15,7 @@
  *	serial			virtio-serial
  *	tcp-user, tcp-tap	TCP over virtio-net, in user mode and by a tap
  *	ivshmem			words or, for bulk, a ring, in an ivshmem-plain
- *	doorbell		words in an ivshmem-doorbell, with the modes of link.h
+ *	doorbell		words in an ivshmem-doorbell; it has modes
  */
 struct link *peer_open(const char *peer, const char *how);
 

@@ -48,7 +48,7 @@ static const struct peer {
 
 #define SLEEPING ARRAY_SIZE(sleeping)
 
-static const char *const spinning[] = { .name = "words", .device = "channel", "ivshmem" };
+static const char *const spinning[] = { "words", "channel", "ivshmem" };
 
 static void result(const char *name, const char *how, const char *peer,
 		   double us)
@@ -159,8 +159,8 @@ T_TEST(loaded)
 }
 
 /* The accesses of a number of bursts of trips */
-static long accesses(struct link *l, const struct peer *peer,
-		     unsigned int pause, int bursts)
+static long count(struct link *l, const struct peer *peer, unsigned int pause,
+		  int bursts)
 {
 	static struct talk_times times;
 
@@ -175,15 +175,15 @@ static long accesses(struct link *l, const struct peer *peer,
  * Accesses to registers of the peer's device in a round trip. What a burst
  * costs besides its trips is in both numbers.
  */
-static void exits(struct link *l, const struct peer *peer, const char *how,
-		  unsigned int pause)
+static void count_exits(struct link *l, const struct peer *peer,
+			const char *how, unsigned int pause)
 {
 	size_t before = talk_messages(), few, many;
 	long first, second;
 
-	first = accesses(l, peer, pause, 1);
+	first = count(l, peer, pause, 1);
 	few = talk_messages() - before;
-	second = accesses(l, peer, pause, 3);
+	second = count(l, peer, pause, 3);
 	many = talk_messages() - before - few;
 	b_result("name=exits how=%s peer=%s each=%.2f", how, peer->name,
 		 2.0 * (second - first) / (many - few));
@@ -198,8 +198,8 @@ T_TEST(exits)
 	for (i = 0; i < SLEEPING; i++) {
 		if (!links[i])
 			continue;
-		exits(links[i], &sleeping[i], "sleep", 0);
-		exits(links[i], &sleeping[i], "rest", PAUSE);
+		count_exits(links[i], &sleeping[i], "sleep", 0);
+		count_exits(links[i], &sleeping[i], "rest", PAUSE);
 	}
 	end_all(links);
 }

@@ -232,8 +232,7 @@ def test_report_file():
         report_file.write("make bench", ["rate 1"], path)
         report_file.write("make check", ["old"], path)
         report_file.write("make check", [
-            "1 passed, 1 failed", f"FAIL x: {ROOT}/a " + HOME + "somebody/b"],
-            path)
+            "1 passed, 1 failed", f"FAIL x: {ROOT}/a {HOME}somebody/b"], path)
         with open(path, encoding="utf-8") as f:
             text = f.read()
     if list(report_file.parts_of(text)) != list(report_file.PARTS):
