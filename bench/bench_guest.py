@@ -2,6 +2,7 @@
 """The benchmark's guest: that of the guest tests, with other programs, whose
 results are numbers."""
 
+import math
 import os
 import subprocess
 import sys
@@ -36,7 +37,9 @@ class BenchHost(Host):
         self.results, self.machine = results, machine
         self.plugs, self.plugged = 0, None
         self.busy = []
-        self.used, self.request = (0, 0), (0, 0)    # see do_cpu_begin()
+        # See do_cpu_begin()
+        self.used, self.request = (0, 0), (math.inf, math.inf)
+        self.begun = False
 
     def do_result(self, *words):
         """A result as KEY=VALUE..., the measured one last"""
@@ -68,14 +71,17 @@ class BenchHost(Host):
                 work.time_of(child.pid for child in self.children))
 
     def do_cpu_begin(self):
-        """The second request after another measures what a request costs."""
+        """The second request at once after another measures what a request
+        costs; the least of all counts."""
         used = self._work()
-        self.request = [b - a for a, b in zip(self.used, used)]
-        self.used = used
+        cost = [b - a for a, b in zip(self.used, used)]
+        if self.begun:
+            self.request = [min(a, b) for a, b in zip(self.request, cost)]
+        self.used, self.begun = used, True
 
     def do_cpu_end(self, *words):
         """The processor time since then for each of the messages"""
-        used, count = self._work(), int(words[-1])
+        used, count, self.begun = self._work(), int(words[-1]), False
         keys = dict(word.split("=", 1) for word in words[:-1])
         for side, a, b, request in zip(("vm", "host"), self.used, used,
                                        self.request):

@@ -120,8 +120,8 @@ def loaded(table):
            f"{table.machine['cpus']} CPUs")
     for how, title in HOWS:
         yield from trip_table(
-            table, f"Loaded: round trip of 64 bytes, {title}; CPU us of each "
-            "message", how, TRIPS[:-2], load=load)
+            table, f"Loaded: round trip of 64 bytes, {title}", how,
+            TRIPS[:-2], load=load)
     yield ""
     yield "Loaded: messages of 64 KiB, MB/s, and the channel against them"
     widths = (16, -8, 22, -8, 22)

@@ -103,6 +103,7 @@ void talk_serve(struct link *l)
 
 static void order(struct link *l, struct order *o)
 {
+	messages += 2;
 	l->send(l, o, sizeof(*o));
 	l->recv(l, o, sizeof(*o));
 }
