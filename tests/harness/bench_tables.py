@@ -5,13 +5,14 @@ import os
 import sys
 import tempfile
 
-from qemu import ROOT
+from qemu import ROOT, Lost
 
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 
 import exits                        # noqa: E402
 import messages                     # noqa: E402
 import publish                      # noqa: E402
+import run                          # noqa: E402
 import table                        # noqa: E402
 from results import Results, summarize          # noqa: E402
 
@@ -126,6 +127,17 @@ def test_publish_replaces_its_part_only():
     wanted = ("a\n<!-- from make bench -->\nnew \\1\n<!-- to here -->\nb\n"
               "<!-- from make bench: exits -->\n<!-- to here -->\n")
     return None if text == wanted else text
+
+
+def test_the_loss_of_a_part_is_reported():
+    def lost():
+        raise Lost("the guest\nended")
+
+    left_out = {}
+    run.attempt(left_out, "idle guests", lost)
+    run.attempt(left_out, "exits", lambda: None)
+    return None if left_out == {"idle guests": "the guest ended"} else \
+        f"{left_out}"
 
 
 def test_messages_of_two_versions():
