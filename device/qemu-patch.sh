@@ -147,6 +147,7 @@ patch_tree() {
 
 # configure OPTIONS: in $tree, once
 configure() {
+	mkdir -p "$tree/build"
 	[ -e "$tree/build/build.ninja" ] || (
 		cd "$tree/build"
 		PATH=/usr/bin:$PATH PIP_NO_INDEX=1 ../configure \
@@ -168,6 +169,9 @@ compile() {
 			awk 'NR % 200 == 0 { print substr($0, 1, 78); fflush() }'
 	) || die "the build failed, see $tree/build/vmshm.log"
 	# Debian's source has no firmware; the installed packages do.
+	mkdir -p "$tree/build/qemu-bundle/usr/local/share/qemu"
+	find /usr/share/seabios /usr/share/qemu -maxdepth 1 -name '*.bin' \
+		-exec ln -sft "$tree/build/qemu-bundle/usr/local/share/qemu" {} +
 	cat > "$tree/build/qemu" <<-END
 	#!/bin/sh
 	exec "$tree/build/qemu-system-x86_64" -L /usr/share/seabios \\
