@@ -11,7 +11,7 @@ ACCEL ?=
 
 PREFIX ?= /usr/local
 
-export QEMU KERNELS ACCEL
+export QEMU KERNELS ACCEL NEAREST
 
 help: ## list these commands
 	@echo "VMShm $$(cat VERSION)"
@@ -99,6 +99,9 @@ check-stress: deps-check device ## a million tokens between host and two guests
 check-truncate: deps-check device ## random truncations under load (ROUNDS=10000)
 	@ROUNDS=$${ROUNDS:-10000} tests/device/run.py device/truncate
 
+check-layout: deps-check device ## each layout of QEMU changed: refused at load
+	@LAYOUTS=all tests/device/run.py device/layout
+
 check-model: ## all interleavings of waiting, waking, opening, with spin
 	@scripts/deps model
 	@tests/model/run.py
@@ -159,7 +162,7 @@ clean: ## remove everything generated
 .PHONY: help deps deps-check demo bench bench-channel device driver tool lib \
 	install \
 	install-device install-driver uninstall dist check check-device \
-	check-bare check-guest check-tool check-library check-debug \
+	check-bare check-guest check-layout check-tool check-library check-debug \
 	check-lifecycle check-model check-stress check-truncate \
 	qemu-patch check-patch fuzz fuzz-generic check-matrix \
 	check-packages check-libvirt deb check-cross style clean

@@ -7,6 +7,8 @@
 #
 #   QEMU=BINARY      which QEMU (default: qemu-system-x86_64)
 #   QEMU_SRC=DIR     its sources (default: fetched as Debian source package)
+#   NEAREST=auto     if that package is gone, build from the nearest point
+#                    release of the same minor version; or NEAREST=VERSION
 #   QEMU_SUITE=NAME  with QEMU_SOURCE=VERSION: where to fetch them instead of
 #                    asking dpkg, for a QEMU that is not installed as a package
 #   LOADER=FILE      default: build/vmshm.so
@@ -19,19 +21,26 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
 qemu=${QEMU:-qemu-system-x86_64}
-# Every .c file here but the loader and what makes the device a part of QEMU
+# Every .c file here but the loader, what makes the device a part of QEMU, and
+# the checks of a device that is built from another point release
 sources=$(cd "$here" && printf '%s\n' *.c |
-	sed -e '/^builtin/d' -e '/^loader/d' -e 's/\.c$//')
+	sed -e '/^builtin/d' -e '/^loader/d' -e '/^layout/d' -e 's/\.c$//')
+nearest=''		# that point release, if it is one
 
 die() { echo "device: $*" >&2; exit 1; }
 
-# Whether QEMU $1 has a device of these sources
-is_built() {
+# Whether QEMU $1 has a device of these sources, also from a point release
+has_device() {
 	local device
 
 	device=$devices/$(build_id "$1")
 	[ -e "$device.so" ] && [ "$(info "$device.info" version)" = "$stamp" ] &&
 		[ "$(info "$device.info" sources)" = "$sum" ]
+}
+
+is_built() {
+	has_device "$1" &&
+		[ -z "$(info "$devices/$(build_id "$1").info" nearest)" ]
 }
 
 # put FILE DESTINATION: in one step, as running VMs may have the old file mapped
@@ -56,6 +65,7 @@ put_device() {
 	source=$(cat "$src/VERSION")
 	vmshm=$(cat "$top/VERSION")
 	sources=$sum
+	nearest=$nearest
 	END
 	put "$obj/info" "$devices/$id.info"
 }
@@ -76,7 +86,74 @@ family() {
 	done
 }
 
-# Sets $src: the Debian source package that this binary was built from.
+# fetch NAME VERSION SUITE...: sets $src to this source package
+fetch() {
+	local name=$1 version=$2 s
+
+	shift 2
+	src=$cache/qemu/${version#*:}
+	[ -e "$src/.complete" ] && return
+	echo "device: fetching the source of $name $version"
+	rm -rf "$src" "$src.tmp"
+	mkdir -p "$src.tmp"
+	for s; do
+		(cd "$src.tmp" &&
+		 "$top/scripts/apt-suite" "$s" source "$name=$version") &&
+			break
+	done
+	mv "$src.tmp"/*/ "$src" 2>/dev/null || true
+	rm -rf "$src.tmp"
+	[ -d "$src" ] || return 1
+	touch "$src/.complete"
+}
+
+# The first two numbers of a version
+minor() { sed -nE 's/^([0-9]+:)?([0-9]+\.[0-9]+).*/\2/p' <<< "$1"; }
+
+# near_versions NAME VERSION SUITE...: the versions of this source that the
+# archive has, of the same minor version: the newer ones, then the older ones
+near_versions() {
+	local name=$1 version=$2 s all at
+
+	shift 2
+	all=$(for s; do
+		"$top/scripts/apt-suite" "$s" madison "$name" || true
+	done | sed -nE 's/^[^|]*\| *([^ |]+) *\|.* Sources$/\1/p')
+	all=$(printf '%s\n' "$all" "$version" | sort -Vu | while read -r s; do
+		[ "$(minor "$s")" != "$(minor "$version")" ] || echo "$s"
+	done)
+	at=$(grep -nxF -e "$version" <<< "$all" | cut -d: -f1)
+	tail -n +$((at + 1)) <<< "$all"
+	head -n $((at - 1)) <<< "$all" | tac
+}
+
+# fetch_nearest NAME VERSION SUITE...: sets $src and $nearest. Known differences
+# of the headers are patched.
+fetch_nearest() {
+	local name=$1 version=$2 candidate fix candidates=$NEAREST
+
+	shift 2
+	if [ "$NEAREST" = auto ]; then
+		candidates=$(near_versions "$name" "$version" "$@")
+	fi
+	for candidate in $candidates; do
+		fetch "$name" "$candidate" "$@" || continue
+		nearest=$candidate
+		fix=$here/nearest/$(cat "$src/VERSION")-${stamp%% *}.patch
+		[ -e "$fix" ] || return 0
+		nearest="$candidate, patched"
+		rm -rf "$src-patched"
+		cp -al "$src" "$src-patched"
+		rm -rf "$src-patched/build-vmshm"
+		src=$src-patched
+		patch -s -d "$src" -p1 < "$fix"
+		return
+	done
+	return 1
+}
+
+# Sets $src: the Debian source package that this binary was built from, or with
+# NEAREST another one.
 fetch_source() {
 	local version=${QEMU_SOURCE:-} suite=${QEMU_SUITE:-} package name=qemu s
 
@@ -95,21 +172,24 @@ fetch_source() {
 		s=$(. /etc/os-release && echo "$VERSION_CODENAME")
 		suite="$s $s-backports"
 	fi
-	src=$cache/qemu/${version#*:}
-	[ -e "$src/.complete" ] && return
-	echo "device: fetching the source of $name $version"
-	rm -rf "$src" "$src.tmp"
-	mkdir -p "$src.tmp"
-	for s in $suite; do
-		(cd "$src.tmp" &&
-		 "$top/scripts/apt-suite" "$s" source "$name=$version") &&
-			break
-	done
-	mv "$src.tmp"/*/ "$src" 2>/dev/null || true
-	rm -rf "$src.tmp"
-	[ -d "$src" ] ||
-		die "found no source package $name $version in: $suite"
-	touch "$src/.complete"
+	# shellcheck disable=SC2086 # $suite may be two names
+	fetch "$name" "$version" $suite && return
+	if has_device "$qemu_path" && [ "${NEAREST:-auto}" = auto ]; then
+		echo "device: the source of $name $version is not available;" \
+			"$qemu_path keeps the device of the nearest release"
+		exit 0
+	fi
+	if [ -z "${NEAREST:-}" ]; then
+		echo "device: found no source package $name $version in: $suite" >&2
+		echo "device: that of the nearest point release may fit;" \
+			"to build from it and check all layouts, type:" >&2
+		echo "$nearest_command$qemu_path" >&2
+		exit 1
+	fi
+	# shellcheck disable=SC2086
+	fetch_nearest "$name" "$version" $suite ||
+		die "found no source of a QEMU $(minor "$version") in: $suite"
+	echo "device: $qemu_path is built from the source of $nearest"
 }
 
 # Generated headers in $src/build-vmshm.
@@ -147,8 +227,12 @@ keep_headers() {
 }
 
 compile() {
-	local glib o
+	local glib o near=()
 
+	if [ -n "$nearest" ]; then
+		near=(-DVMSHM_NEAREST="\"$(cat "$src/VERSION") ($nearest)\"")
+		sources="$sources layout"
+	fi
 	read -ra glib < <(pkg-config --cflags glib-2.0)
 	for o in $sources; do
 		gcc -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -g \
@@ -157,12 +241,25 @@ compile() {
 			-Wno-missing-field-initializers -Werror \
 			-DVMSHM_QEMU_STAMP="\"$stamp\"" \
 			-DVMSHM_BUILD_COMMAND="\"$command\"" \
+			"${near[@]}" \
 			-I"$here" -I"$top/include" -I"$gen" -I"$gen/qapi" \
 			-isystem "$src/include" -isystem "$src" \
 			-isystem "$src/linux-headers" "${glib[@]}" \
 			-c "$here/$o.c" -o "$obj/$o.o"
 	done
 	gcc -shared -Wl,-z,relro,-z,now -o "$obj/device.so" "$obj"/*.o
+}
+
+# Of a device with checks, whether they pass
+try_device() {
+	local said
+
+	said=$(echo quit | timeout 300 "$qemu_path" -M none -nodefaults \
+		-display none -monitor stdio -plugin "$obj/device.so" 2>&1) || {
+		grep -v '^QEMU .* monitor' <<< "$said" >&2 || true
+		die "$qemu_path does not take a device from the source of" \
+		    "$nearest; see above"
+	}
 }
 
 qemu_path=$(command -v "$qemu") ||
@@ -193,14 +290,21 @@ else
 	fetch_source
 fi
 # Types change between point releases, too: a device built from another one's
-# headers loads and then reads and writes the wrong fields.
-[ "$(cat "$src/VERSION")" = "${stamp%% *}" ] ||
+# headers could load, and then read and write the wrong fields. With NEAREST it
+# contains a check of each of them.
+if [ -z "$nearest" ] && [ "$(cat "$src/VERSION")" != "${stamp%% *}" ]; then
+	[ -n "${NEAREST:-}" ] ||
+		die "$src is QEMU $(cat "$src/VERSION"), but $qemu_path is ${stamp%% *}"
+	nearest=$(cat "$src/VERSION")
+fi
+[ "$(minor "$(cat "$src/VERSION")")" = "$(minor "$stamp")" ] ||
 	die "$src is QEMU $(cat "$src/VERSION"), but $qemu_path is ${stamp%% *}"
 configure_source
 
 obj=$(mktemp -d "$cache/device.XXXXXX")
 trap 'rm -rf "$obj"' EXIT
 compile
+[ -z "$nearest" ] || try_device
 for one in $(family); do
 	put_device "$obj/device.so" "$one"
 	echo "device: $(basename "$loader") has a device for $one, $stamp"

@@ -5,10 +5,11 @@
 # files, before they include this.
 
 top=$(dirname "$here")
-# Where VMShm is installed, a file sets these three (see Makefile).
+# Where VMShm is installed, a file sets these (see Makefile).
 loader=$top/build/vmshm.so
 cache=$top/build
 command="make -C $top device QEMU="
+nearest_command="make -C $top device NEAREST=auto QEMU="
 # shellcheck source=/dev/null
 [ ! -e "$top/installed" ] || . "$top/installed"
 loader=${LOADER:-$loader}
@@ -31,7 +32,7 @@ info() { sed -n "s/^$2=//p" "$1" 2>/dev/null || true; }
 
 # A sum of all that a device is made of
 source_sum() {
-	find "$here" "$top/include/vmshm/regs.h" -name '*.[ch]' \
-		! -name loader.c -type f -print0 | sort -z | xargs -0 cat |
-		sha256sum | cut -c1-16
+	find "$here" "$top/include/vmshm/regs.h" \( -name '*.[ch]' \
+		-o -name '*.patch' \) ! -name loader.c -type f -print0 | sort -z |
+		xargs -0 cat | sha256sum | cut -c1-16
 }

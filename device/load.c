@@ -12,6 +12,9 @@
 #include "mask.h"
 #include "vmshm-compat.h"
 #include "vmshm.h"
+#ifdef VMSHM_NEAREST
+#include "layout.h"
+#endif
 #if __has_include("plugins/qemu-plugin.h")
 #include "plugins/qemu-plugin.h"
 #else
@@ -80,6 +83,43 @@ static bool fits_this_qemu(void)
     return false;
 }
 
+#ifdef VMSHM_NEAREST
+
+/* Headers of another point release: QEMU has to have started, to be asked. */
+static void refuse_preload(void)
+{
+    fprintf(stderr, "vmshm.so: built from the source of QEMU %s; such a device "
+            "needs -plugin in the place of LD_PRELOAD\n", VMSHM_NEAREST);
+}
+
+static void say_difference(const char *name)
+{
+    fprintf(stderr, "vmshm.so: built from the source of QEMU %s, but %s is "
+            "different in this QEMU %s", VMSHM_NEAREST, name,
+            VMSHM_QEMU_STAMP);
+    say_how_to_build();
+}
+
+static void __attribute__((constructor)) vmshm_plugin_load(void)
+{
+    fits = fits_this_qemu();
+    if (fits) {
+        register_module_init(refuse_preload, MODULE_INIT_QOM);
+    }
+}
+
+static void confirm_layouts(void)
+{
+    const char *difference = vmshm_layout_difference(say_difference);
+
+    if (difference) {
+        say_difference(difference);
+        exit(1);
+    }
+}
+
+#else
+
 /*
  * The last line, should the build have got the wrong headers: QEMU's own table
  * of a PCI device tells where it has fields that come after all the types that
@@ -115,6 +155,12 @@ static void __attribute__((constructor)) vmshm_plugin_load(void)
     }
 }
 
+static void confirm_layouts(void)
+{
+}
+
+#endif
+
 QEMU_PLUGIN_EXPORT
 int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
                         int argc, char **argv)
@@ -123,6 +169,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info,
         /* The reason was printed; QEMU's own line would say less. */
         exit(1);
     }
+    confirm_layouts();
     register_once();
     return 0;
 }

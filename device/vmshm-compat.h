@@ -132,10 +132,18 @@ static inline void vmshm_compat_cond_wait(QemuCond *cond)
 #endif
 }
 
-/* Whether KVM can raise an interrupt itself when a notifier is set */
+/*
+ * Whether KVM can raise an interrupt itself when a notifier is set. With the
+ * headers of another point release it does not: nothing shows before use
+ * whether KVMRouteChange is the same.
+ */
 static inline bool vmshm_compat_irqfd_enabled(void)
 {
+#ifdef VMSHM_NEAREST
+    return false;
+#else
     return kvm_msi_via_irqfd_enabled();
+#endif
 }
 
 /*
@@ -210,6 +218,27 @@ static inline void vmshm_compat_migration_unblock(Error **reason)
     migrate_del_blocker(*reason);
     error_free(*reason);
     *reason = NULL;
+#endif
+}
+
+/* Whether all was sent or received */
+static inline bool vmshm_compat_save(QEMUFile *f, const VMStateDescription *d,
+                                     void *opaque)
+{
+#if VMSHM_QEMU(10, 2)
+    return vmstate_save_state(f, d, opaque, NULL, NULL) == 0;
+#else
+    return vmstate_save_state(f, d, opaque, NULL) == 0;
+#endif
+}
+
+static inline bool vmshm_compat_load(QEMUFile *f, const VMStateDescription *d,
+                                     void *opaque, int version_id)
+{
+#if VMSHM_QEMU(10, 2)
+    return vmstate_load_state(f, d, opaque, version_id, NULL) == 0;
+#else
+    return vmstate_load_state(f, d, opaque, version_id) == 0;
 #endif
 }
 

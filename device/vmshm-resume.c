@@ -39,7 +39,7 @@ uint64_t vmshm_resume_count(void)
 static const void *host_of(uint64_t guest)
 {
     MemoryRegionSection section = memory_region_find(
-        address_space_memory.root, guest, 1);
+        get_system_memory(), guest, 1);
     const uint8_t *host = NULL;
 
     if (!section.mr) {

@@ -14,6 +14,9 @@
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/qapi-builtin-visit.h"
+#ifdef VMSHM_NEAREST
+#include "layout.h"
+#endif
 #include "vmshm-budget.h"
 #include "vmshm-command.h"
 #include "vmshm-compat.h"
@@ -283,6 +286,11 @@ static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
         !vmshm_pci_init_dir(s, errp)) {
         return;
     }
+#ifdef VMSHM_NEAREST
+    if (!vmshm_layout_fits_kvm(errp)) {
+        return;
+    }
+#endif
     s->scope = vmshm_scope_get(vmshm_pci_scope_key(s));
     vmshm_worker_add(VMSHM_JOBS_MAX + 1);
     vmshm_budget_add_device(s->policy.max_objects);

@@ -28,20 +28,11 @@ static void advise_build(const char *qemu)
 	advice("make device QEMU=%s", quoted(qemu));
 }
 
-/* The first word of "7.2.22 (Debian ...)" */
-static bool same_release(const char *version, const char *source)
-{
-	size_t length = strcspn(version, " ");
-
-	return strlen(source) == length &&
-	       strncmp(version, source, length) == 0;
-}
-
 /* A device that exists, and that the loader takes */
 static void check_fit(const char *device, const char *qemu,
 		      const char *version)
 {
-	char source[128], vmshm[64];
+	char nearest[128], vmshm[64];
 
 	if (access(device, R_OK) < 0) {
 		finding(BAD, "device", "%s: %s.", escaped(device),
@@ -54,11 +45,11 @@ static void check_fit(const char *device, const char *qemu,
 		advise_build(qemu);
 		return;
 	}
-	if (device_info(device, "source", source, sizeof(source)) &&
-	    !same_release(version, source)) {
+	if (device_info(device, "nearest", nearest, sizeof(nearest)) &&
+	    *nearest) {
 		finding(DOUBT, "device", "%s is built from the source of QEMU "
 			"%s, because that of this QEMU was not available.",
-			escaped(device), escaped(source));
+			escaped(device), escaped(nearest));
 		return;
 	}
 	if (device_info(device, "vmshm", vmshm, sizeof(vmshm)) &&
