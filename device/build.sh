@@ -169,7 +169,8 @@ fetch_source() {
 	fi
 	if [ -z "$suite" ]; then
 		# shellcheck source=/dev/null
-		s=$(. /etc/os-release && echo "$VERSION_CODENAME")
+		s=$(. "${VMSHM_ETC:-/etc}/os-release" &&
+			echo "$VERSION_CODENAME")
 		suite="$s $s-backports"
 	fi
 	# shellcheck disable=SC2086 # $suite may be two names

@@ -26,6 +26,7 @@ import accel                        # noqa: E402
 import bench_tables                 # noqa: E402
 import report_file                  # noqa: E402
 import shm                          # noqa: E402
+import suites                       # noqa: E402
 import tier                         # noqa: E402
 from qemu import ROOT, Lost         # noqa: E402
 from report import Report           # noqa: E402
@@ -249,6 +250,7 @@ def test_report_file():
 def run(report):
     tier.each(report, tier.in_module(globals(), "harness"))
     tier.each(report, tier.in_module(vars(bench_tables), "harness/bench"))
+    tier.each(report, tier.in_module(vars(suites), "harness/suites"))
 
 
 if __name__ == "__main__":
