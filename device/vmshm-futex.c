@@ -23,9 +23,10 @@
 #include "vmshm-futex.h"
 #include "vmshm/regs.h"
 
-#define FIRED_WORDS (VMSHM_SLOTS / 32)
+#define FIRED_REGS (VMSHM_SLOTS / 32)
 #define FIRED (VMSHM_REG_FIRED - VMSHM_REG_SLOT)
 #define WAKE (VMSHM_REG_WAKE - VMSHM_REG_SLOT)
+#define START (VMSHM_REG_START - VMSHM_REG_SLOT)
 
 typedef struct Slot {
     VMShmFutex *futex;
@@ -56,8 +57,10 @@ struct VMShmFutex {
      * not collected yet, and the device believes them only for that.
      */
     uint32_t *fired;
+    const uint8_t *records;         /* the guest writes them; or NULL */
     unsigned leaving;               /* atomic: slots that are */
-    Slot slot[VMSHM_SLOTS];
+    unsigned slots;
+    Slot slot[];
 };
 
 static long wait_for_two(uint32_t *request, uint32_t request_value,
@@ -244,7 +247,7 @@ static bool is_free(Slot *s)
            s->state != VMSHM_SLOT_IS_HELD;
 }
 
-static void arm(Slot *s, uint64_t control)
+static void arm(Slot *s, uint32_t expected, unsigned vector)
 {
     uint32_t *word = word_at(s->futex, s->place);
 
@@ -257,8 +260,8 @@ static void arm(Slot *s, uint64_t control)
     }
     s->word = word;
     s->readonly = is_readonly(s->futex, s->place);
-    s->expected = control;
-    s->vector = control >> VMSHM_SLOT_VECTOR_SHIFT & 0xff;
+    s->expected = expected;
+    s->vector = vector;
     if (!s->started) {
         /* Then the guest looks for itself. */
         fire(s);
@@ -316,7 +319,7 @@ static void slot_write(Slot *s, unsigned reg, uint64_t value)
     if (reg == VMSHM_SLOT_PLACE) {
         s->place = value;
     } else if (value & VMSHM_SLOT_ARM) {
-        arm(s, value);
+        arm(s, value, value >> VMSHM_SLOT_VECTOR_SHIFT & 0xff);
     } else if (value & VMSHM_SLOT_HOLD) {
         hold(s);
     } else {
@@ -332,7 +335,7 @@ static bool is_slot(uint64_t addr, unsigned size)
 
 static bool is_fired(uint64_t addr, unsigned size)
 {
-    return addr >= FIRED && addr < FIRED + FIRED_WORDS * 4 && size == 4 &&
+    return addr >= FIRED && addr < FIRED + FIRED_REGS * 4 && size == 4 &&
            addr % 4 == 0;
 }
 
@@ -352,7 +355,7 @@ bool vmshm_futex_fired(VMShmFutex *w)
 {
     unsigned n;
 
-    for (n = 0; n < FIRED_WORDS; n++) {
+    for (n = 0; n < w->slots / 32; n++) {
         if (qatomic_read(&w->fired[n])) {
             return true;
         }
@@ -373,6 +376,43 @@ static void wake_request(VMShmFutex *w, uint64_t value)
     }
 }
 
+/* Wakes, and then waits, as the record says. */
+static void start_by_record(Slot *s, unsigned n)
+{
+    uint8_t copy[VMSHM_RECORD_SIZE];
+
+    memcpy(copy, s->futex->records + n * VMSHM_RECORD_SIZE, sizeof(copy));
+    if (ldq_le_p(copy + VMSHM_RECORD_ZERO)) {
+        return;
+    }
+    wake_request(s->futex, ldq_le_p(copy + VMSHM_RECORD_WAKE));
+    qemu_mutex_lock(&s->lock);
+    if (is_free(s)) {
+        s->place = ldq_le_p(copy + VMSHM_RECORD_PLACE);
+        arm(s, ldl_le_p(copy + VMSHM_RECORD_EXPECTED),
+            ldl_le_p(copy + VMSHM_RECORD_VECTOR));
+    }
+    qemu_mutex_unlock(&s->lock);
+}
+
+static void start_request(VMShmFutex *w, uint64_t value)
+{
+    uint64_t n = value & ~VMSHM_SLOT_ARM;
+    Slot *s;
+
+    if (!w->records || n >= w->slots) {
+        return;
+    }
+    s = &w->slot[n];
+    if (value & VMSHM_SLOT_ARM) {
+        start_by_record(s, n);
+    } else {
+        qemu_mutex_lock(&s->lock);
+        end(s);
+        qemu_mutex_unlock(&s->lock);
+    }
+}
+
 void vmshm_futex_write(VMShmFutex *w, uint64_t addr, uint64_t value,
                        unsigned size)
 {
@@ -384,6 +424,8 @@ void vmshm_futex_write(VMShmFutex *w, uint64_t addr, uint64_t value,
                     ~cpu_to_le32((uint32_t)value));
     } else if (addr == WAKE && size == 8) {
         wake_request(w, value);
+    } else if (addr == START && size == 8) {
+        start_request(w, value);
     }
 }
 
@@ -394,16 +436,25 @@ bool vmshm_futex_possible(void)
            errno == EINVAL;
 }
 
-VMShmFutex *vmshm_futex_new(VMShmWindow *arena, uint32_t *fired, VMShmIrq *irq)
+unsigned vmshm_futex_records(const VMShmFutex *w)
 {
-    VMShmFutex *w = g_new0(VMShmFutex, 1);
+    return w && w->records ? w->slots : 0;
+}
+
+VMShmFutex *vmshm_futex_new(VMShmWindow *arena, uint32_t *fired,
+                            const uint8_t *records, VMShmIrq *irq)
+{
+    unsigned slots = records ? VMSHM_SLOTS_MAX : VMSHM_SLOTS;
+    VMShmFutex *w = g_malloc0(sizeof(*w) + slots * sizeof(w->slot[0]));
     unsigned n;
 
     w->arena = arena;
     w->fired = fired;
+    w->records = records;
+    w->slots = slots;
     w->irq = irq;
     w->refs = 1;
-    for (n = 0; n < VMSHM_SLOTS; n++) {
+    for (n = 0; n < slots; n++) {
         w->slot[n].futex = w;
         qemu_mutex_init(&w->slot[n].lock);
         qemu_cond_init(&w->slot[n].left);
@@ -418,7 +469,7 @@ void vmshm_futex_settle(VMShmFutex *w)
     if (!w || !qatomic_read(&w->leaving)) {
         return;
     }
-    for (n = 0; n < VMSHM_SLOTS; n++) {
+    for (n = 0; n < w->slots; n++) {
         Slot *s = &w->slot[n];
         unsigned departures;
 
@@ -448,7 +499,7 @@ void vmshm_futex_reset(VMShmFutex *w)
 {
     unsigned n;
 
-    for (n = 0; n < VMSHM_SLOTS; n++) {
+    for (n = 0; n < w->slots; n++) {
         Slot *s = &w->slot[n];
 
         qemu_mutex_lock(&s->lock);
@@ -457,7 +508,7 @@ void vmshm_futex_reset(VMShmFutex *w)
         s->place = 0;
         qemu_mutex_unlock(&s->lock);
     }
-    for (n = 0; n < FIRED_WORDS; n++) {
+    for (n = 0; n < w->slots / 32; n++) {
         qatomic_set(&w->fired[n], 0);
     }
 }
@@ -466,13 +517,15 @@ void vmshm_futex_stop(VMShmFutex *w)
 {
     unsigned n;
 
-    for (n = 0; n < VMSHM_SLOTS; n++) {
+    for (n = 0; n < w->slots; n++) {
         Slot *s = &w->slot[n];
 
         qemu_mutex_lock(&s->lock);
         s->quit = true;
         drop(s);
-        request_changed(s);
+        if (s->started) {
+            request_changed(s);
+        }
         qemu_mutex_unlock(&s->lock);
     }
     vmshm_futex_settle(w);
@@ -485,7 +538,7 @@ void vmshm_futex_unref(VMShmFutex *w)
     if (!w || qatomic_fetch_dec(&w->refs) > 1) {
         return;
     }
-    for (n = 0; n < VMSHM_SLOTS; n++) {
+    for (n = 0; n < w->slots; n++) {
         qemu_cond_destroy(&w->slot[n].left);
         qemu_mutex_destroy(&w->slot[n].lock);
     }

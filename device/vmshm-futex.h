@@ -16,12 +16,16 @@ bool vmshm_futex_possible(void);
 
 /*
  * The slots of a device whose objects are in @arena. @fired is where the bits
- * of slots that have fired are set; the guest may write there. @irq is raised
- * whenever a slot fires, and is freed with the slots. A hold has to end before
- * its object is detached from the arena.
+ * of slots that have fired are set; @records is where the guest says what slots
+ * are to do, or NULL: then there are fewer slots. The guest may write to both.
+ * @irq is raised whenever a slot fires, and is freed with the slots. A hold has
+ * to end before its object is detached from the arena.
  */
 VMShmFutex *vmshm_futex_new(VMShmWindow *arena, uint32_t *fired,
-                            VMShmIrq *irq);
+                            const uint8_t *records, VMShmIrq *irq);
+
+/* How many slots have records; NULL has none. */
+unsigned vmshm_futex_records(const VMShmFutex *w);
 
 /*
  * A waiter that has given up may be in a word's queue for a moment longer, and

@@ -25,6 +25,7 @@ struct VMShmIrq {
     PCIDevice *pci;         /* NULL when it is gone; under the big lock */
     bool (*pending)(void *opaque);
     void *opaque;           /* of pending */
+    unsigned vectors;       /* that the guest sees */
     unsigned notifiers;     /* those that exist */
     Vector vector[VMSHM_VECTORS_MAX];
 };
@@ -37,7 +38,7 @@ static unsigned number_of(Vector *v)
 /* The vector that the guest asks for, or the first one */
 static Vector *vector_of(VMShmIrq *irq, unsigned vector)
 {
-    return &irq->vector[vector < VMSHM_VECTORS_MAX ? vector : 0];
+    return &irq->vector[vector < irq->vectors ? vector : 0];
 }
 
 /*
@@ -117,7 +118,7 @@ void vmshm_irq_update(VMShmIrq *irq)
     bool possible = vmshm_compat_irqfd_enabled() && msix_enabled(irq->pci);
     Vector *v;
 
-    for (v = irq->vector; v < irq->vector + VMSHM_VECTORS_MAX; v++) {
+    for (v = irq->vector; v < irq->vector + irq->vectors; v++) {
         bool direct = possible && !msix_is_masked(irq->pci, number_of(v));
 
         if (direct && !v->direct) {
@@ -130,7 +131,7 @@ void vmshm_irq_update(VMShmIrq *irq)
 
 static bool init_notifiers(VMShmIrq *irq)
 {
-    for (; irq->notifiers < VMSHM_VECTORS_MAX; irq->notifiers++) {
+    for (; irq->notifiers < irq->vectors; irq->notifiers++) {
         Vector *v = &irq->vector[irq->notifiers];
 
         v->irq = irq;
@@ -141,22 +142,27 @@ static bool init_notifiers(VMShmIrq *irq)
     return true;
 }
 
-VMShmIrq *vmshm_irq_new(PCIDevice *pci, bool (*pending)(void *opaque),
-                        void *opaque)
+unsigned vmshm_irq_vectors(const VMShmIrq *irq)
+{
+    return irq->vectors;
+}
+
+VMShmIrq *vmshm_irq_new(PCIDevice *pci, unsigned vectors,
+                        bool (*pending)(void *opaque), void *opaque)
 {
     VMShmIrq *irq = g_new0(VMShmIrq, 1);
     unsigned n;
 
+    irq->vectors = vectors;
     if (!init_notifiers(irq) ||
-        msix_init_exclusive_bar(pci, VMSHM_VECTORS_MAX, VMSHM_BAR_MSIX,
-                                NULL) < 0) {
+        msix_init_exclusive_bar(pci, vectors, VMSHM_BAR_MSIX, NULL) < 0) {
         vmshm_irq_free(irq);
         return NULL;
     }
     irq->pci = pci;
     irq->pending = pending;
     irq->opaque = opaque;
-    for (n = 0; n < VMSHM_VECTORS_MAX; n++) {
+    for (n = 0; n < vectors; n++) {
         msix_vector_use(pci, n);
         event_notifier_set_handler(&irq->vector[n].notifier, irq_notified);
     }
@@ -167,7 +173,7 @@ void vmshm_irq_exit(VMShmIrq *irq)
 {
     Vector *v;
 
-    for (v = irq->vector; v < irq->vector + VMSHM_VECTORS_MAX; v++) {
+    for (v = irq->vector; v < irq->vector + irq->vectors; v++) {
         if (v->direct) {
             irq_by_qemu(v);
         }

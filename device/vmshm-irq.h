@@ -9,13 +9,15 @@
 typedef struct VMShmIrq VMShmIrq;
 
 /*
- * Called at realize; the caller calls vmshm_irq_update() whenever the guest
- * masks or unmasks the vector. @pending(@opaque) says, under the big lock,
- * whether there is still a reason for the interrupt. NULL: the machine has no
- * MSI-X.
+ * Called at realize; there are @vectors, VMSHM_VECTORS_MAX at most. The caller
+ * calls vmshm_irq_update() whenever the guest masks or unmasks one.
+ * @pending(@opaque) says, under the big lock, whether there is still a reason
+ * for the interrupt. NULL: the machine has no MSI-X.
  */
-VMShmIrq *vmshm_irq_new(PCIDevice *pci, bool (*pending)(void *opaque),
-                        void *opaque);
+VMShmIrq *vmshm_irq_new(PCIDevice *pci, unsigned vectors,
+                        bool (*pending)(void *opaque), void *opaque);
+
+unsigned vmshm_irq_vectors(const VMShmIrq *irq);
 
 /*
  * Any thread that holds no lock of others can raise an interrupt. It is dropped

@@ -47,7 +47,9 @@ static uint32_t read_reg(VMShmState *s, hwaddr addr)
     case VMSHM_REG_MAILBOXES:
         return vmshm_mailbox_shown(s) ? VMSHM_MAILBOXES_MAX : 0;
     case VMSHM_REG_VECTORS:
-        return s->irq ? VMSHM_VECTORS_MAX : 0;
+        return s->irq ? vmshm_irq_vectors(s->irq) : 0;
+    case VMSHM_REG_SLOTS:
+        return vmshm_futex_records(s->futex);
     case VMSHM_REQUEST_FIRST ... VMSHM_REQUEST_LAST:
         return s->request[(addr - VMSHM_REQUEST_FIRST) / 4];
     case VMSHM_REG_STATUS:

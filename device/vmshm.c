@@ -133,7 +133,10 @@ static void vmshm_pci_init_futex(VMShmState *s)
     if (!s->memory_window) {
         return;
     }
-    s->irq = vmshm_irq_new(PCI_DEVICE(s), vmshm_pci_irq_pending, s);
+    /* The device of contract 1.0 has one vector. */
+    s->irq = vmshm_irq_new(PCI_DEVICE(s),
+                           s->command_memory ? VMSHM_VECTORS_MAX : 1,
+                           vmshm_pci_irq_pending, s);
     if (!s->irq) {
         vmshm_window_free(s->memory_window);
         s->memory_window = NULL;
@@ -144,6 +147,8 @@ static void vmshm_pci_init_futex(VMShmState *s)
     vmshm_robust_possible();
     s->futex = vmshm_futex_new(s->arena_window,
                                vmshm_mailbox_memory(s, VMSHM_MEM_FIRED),
+                               vmshm_mailbox_shown(s) ?
+                               vmshm_mailbox_memory(s, VMSHM_MEM_RECORD) : NULL,
                                s->irq);
     /* MSI-X is off, so this asks for nothing that could fail. */
     msix_set_vector_notifiers(PCI_DEVICE(s), vmshm_pci_unmasked,

@@ -28,7 +28,7 @@
 #define VMSHM_BUFFER_SIZE	0x100000	/* bytes of BAR1 */
 #define VMSHM_NAME_SIZE		0x400		/* bytes of BAR2 */
 #define VMSHM_REGS_SIZE		0x1000		/* bytes of BAR0, registers */
-#define VMSHM_BAR0_SIZE		0x20000		/* with VMSHM_F_MEMORY */
+#define VMSHM_BAR0_SIZE		0x40000		/* with VMSHM_F_MEMORY */
 
 /* The contract of 2010 */
 #define VMSHM_REG_OPEN		0x00	/* read acts: 0 or an errno */
@@ -45,6 +45,7 @@
 #define VMSHM_REG_RO_SIZE_HI	0x5c	/*     which follows the writable one */
 #define VMSHM_REG_MAILBOXES	0x60	/* RO: how many; VMSHM_F_MEMORY */
 #define VMSHM_REG_VECTORS	0x64	/* RO: MSI-X vectors */
+#define VMSHM_REG_SLOTS		0x68	/* RO: slots with a record; 0: none */
 #define VMSHM_REG_DOORBELL	0x70	/* WO: executes mailbox n's request */
 
 #define VMSHM_ID		0x68736d76	/* "vmsh", little-endian */
@@ -125,8 +126,9 @@
 #define VMSHM_SLOT_CONTROL	0x08	/* write acts: ARM | value; HOLD; 0 */
 #define VMSHM_REG_FIRED		0xf00	/* RW1C: a bit a slot, 32-bit words */
 #define VMSHM_REG_WAKE		0xf10	/* WO: count << 48 | place / 4 */
+#define VMSHM_REG_START		0xf18	/* WO: ARM | n: by the record; n: end */
 
-#define VMSHM_SLOTS		96
+#define VMSHM_SLOTS		96	/* with registers of their own */
 #define VMSHM_SLOT_SIZE		16
 #define VMSHM_SLOT_ARM		0x100000000	/* in a 64-bit constant */
 #define VMSHM_SLOT_HOLD		0x200000000
@@ -154,6 +156,16 @@
 #define VMSHM_MAILBOX_SIZE	0x2000
 #define VMSHM_MAILBOXES_MAX	14
 #define VMSHM_VECTORS_MAX	8
+
+/* Records of slots, VMSHM_REG_SLOTS of them: for VMSHM_REG_START */
+#define VMSHM_MEM_RECORD	0x20000
+#define VMSHM_RECORD_SIZE	32
+#define VMSHM_SLOTS_MAX		2048
+#define VMSHM_RECORD_PLACE	0x00	/* 64 bit: bytes into BAR4 */
+#define VMSHM_RECORD_WAKE	0x08	/* 64 bit: as REG_WAKE, done first */
+#define VMSHM_RECORD_EXPECTED	0x10	/* 32 bit */
+#define VMSHM_RECORD_VECTOR	0x14	/* 32 bit */
+#define VMSHM_RECORD_ZERO	0x18	/* zero up to the end */
 
 /* The request */
 #define VMSHM_MB_TAG		0x00	/* 32 bit */

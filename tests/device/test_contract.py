@@ -45,7 +45,7 @@ def bars_of_2010(f, registers=4096):
 
 def with_memory():
     """Bytes of BAR0 if the device has an arena, hence a command memory."""
-    return 131072 if of_2010() else 4096
+    return 262144 if of_2010() else 4096
 
 
 def test_bar_sizes_and_types():

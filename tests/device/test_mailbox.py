@@ -22,9 +22,11 @@ def test_the_feature_comes_with_the_arena():
         equal(dev.get(c.REG_MAILBOXES), c.MAILBOXES_MAX, "mailboxes")
         equal(dev.get(c.REG_VECTORS), c.VECTORS_MAX, "vectors")
         true(dev.epoch, "the epoch is 0")
+        equal(dev.get(c.REG_SLOTS), c.SLOTS_MAX, "slots")
     with machine(options=of_2010()) as vm:
         dev = Mailboxes(vm)
         equal(dev.get(c.REG_MAILBOXES), 0, "mailboxes without an arena")
+        equal(dev.get(c.REG_SLOTS), 0, "slots without an arena")
 
 
 def test_contract_1_0():
@@ -35,7 +37,11 @@ def test_contract_1_0():
         dev = Mailboxes(vm)
         equal(dev.get(c.REG_FEATURES), c.F_ARENA | c.F_FUTEX, "features")
         equal(dev.get(c.REG_MAILBOXES), 0, "mailboxes")
+        equal(dev.get(c.REG_VECTORS), 1, "vectors")
+        equal(dev.get(c.REG_SLOTS), 0, "slots with records")
         dev.set(c.REG_DOORBELL, 0)
+        vm.write(dev.regs + c.REG_START, 8, c.SLOT_ARM)
+        equal(dev.state(0), c.SLOT_IS_IDLE, "started without a record")
         dev.attach(obj.name)
         dev.sees(0, b"host", "the object")
         dev.arm(3, 0, 1)

@@ -14,8 +14,8 @@ LATCHES = (c.REG_FLAGS, c.REG_HANDLE, c.REG_OFFSET_LO, c.REG_OFFSET_HI,
            c.REG_LENGTH_LO, c.REG_LENGTH_HI, c.REG_PLACE_LO, c.REG_PLACE_HI,
            c.REG_MODE)
 RESULTS = range(c.REG_RES_HANDLE, c.REG_RES_BLOCKS_HI + 4, 4)
-CONSTANTS = range(c.REG_ID, c.REG_VECTORS + 4, 4)
-UNASSIGNED = [*range(0x68, 0x70, 4), *range(0x74, 0x80, 4),
+CONSTANTS = range(c.REG_ID, c.REG_SLOTS + 4, 4)
+UNASSIGNED = [0x6c, *range(0x74, 0x80, 4),
               *range(0xa4, 0xb0, 4), 0xb8, 0xbc, *range(0xf8, 0x1000, 4)]
 ALL = range(0x40, 0x100, 4)
 # What a host with futex_waitv(2) adds
