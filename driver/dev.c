@@ -45,7 +45,7 @@ static void vmshm_dev_release(struct device *dev)
 	kfree(vdev->mailboxes);
 	vmshm_owners_free(vdev->owners);
 	vmshm_queue_free(vdev->queue);
-	kfree(vdev->slots);
+	kvfree(vdev->slots);
 	vmshm_arena_destroy(vdev->arena);
 	mutex_destroy(&vdev->list_lock);
 	mutex_destroy(&vdev->vnodes_lock);

@@ -24,8 +24,7 @@ static int vmshm_hold_begin(struct vmshm_slots *slots, unsigned int n,
 	u64 control;
 	u32 owner;
 
-	vmshm_slot_start(slots, n, word->place, VMSHM_SLOT_HOLD);
-	control = vmshm_slot_control(slots, n);
+	control = vmshm_slot_hold(slots, n, word->place);
 	if ((u32)control != VMSHM_SLOT_IS_HELD)
 		return -ENOSPC;
 	owner = control >> VMSHM_SLOT_OWNER_SHIFT;

@@ -139,7 +139,8 @@ static bool vmshm_ioctl_may(struct file *file, unsigned int cmd)
 {
 	fmode_t needed = 0;
 
-	if (cmd == VMSHM_IOC_WAIT || cmd == VMSHM_IOC_POLL)
+	if (cmd == VMSHM_IOC_WAIT || cmd == VMSHM_IOC_WAKE_WAIT ||
+	    cmd == VMSHM_IOC_POLL)
 		needed = FMODE_READ;
 	else if (cmd == VMSHM_IOC_HOLD)
 		needed = FMODE_READ | FMODE_WRITE;
@@ -170,6 +171,8 @@ long vmshm_ioctl_dispatch(struct vmshm_word_file *wfile,
 		return vmshm_wait_ioctl(wfile->vdev, vnode, user);
 	case VMSHM_IOC_WAKE:
 		return vmshm_wait_ioctl_wake(wfile->vdev, vnode, user);
+	case VMSHM_IOC_WAKE_WAIT:
+		return vmshm_wait_ioctl_wake_wait(wfile->vdev, vnode, user);
 	case VMSHM_IOC_POLL:
 		return vmshm_ioctl_begin(wfile, vnode, user, vmshm_poll_word);
 	case VMSHM_IOC_HOLD:

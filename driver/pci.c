@@ -163,7 +163,7 @@ static void vmshm_pci_find_slots(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	vdev->queue = vmshm_queue_new(slots);
 	if (!vdev->queue) {
 		vmshm_slots_exit(slots);
-		kfree(slots);
+		kvfree(slots);
 		return;
 	}
 	vdev->slots = slots;

@@ -18,8 +18,7 @@ static int vmshm_poll_set(struct vmshm_word_file *wfile,
 
 	if (!vmshm_slots_enter(slots))
 		return -ENODEV;
-	vmshm_slot_start(slots, wfile->polling, word->place,
-			 VMSHM_SLOT_ARM | expected);
+	vmshm_slot_arm(slots, wfile->polling, word->place, expected, NULL);
 	vmshm_slot_keep(slots, wfile->polling, word->page);
 	vmshm_slots_leave(slots);
 	return 0;

@@ -123,13 +123,14 @@ static void vmshm_queue_park(struct vmshm_queue *queue)
 
 /* Gives the group a slot, or says -ENOSPC or -ENODEV. */
 static int vmshm_queue_arm(struct vmshm_queue *queue,
-			   struct vmshm_queue_group *group, bool spare)
+			   struct vmshm_queue_group *group, bool unshared,
+			   struct vmshm_slot_wake *wake)
 {
 	struct vmshm_slots *slots = queue->slots;
 	enum vmshm_slot_use use;
 	int n;
 
-	use = spare ? VMSHM_SLOT_WAITS_SPARE : VMSHM_SLOT_WAITS;
+	use = unshared ? VMSHM_SLOT_WAITS_UNSHARED : VMSHM_SLOT_WAITS;
 	n = vmshm_slot_get(slots, use, group->word.place, group->user,
 			   &group->signal);
 	if (n < 0)
@@ -138,8 +139,7 @@ static int vmshm_queue_arm(struct vmshm_queue *queue,
 		vmshm_slot_put(slots, n);
 		return -ENODEV;
 	}
-	vmshm_slot_start(slots, n, group->word.place,
-			 VMSHM_SLOT_ARM | group->expected);
+	vmshm_slot_arm(slots, n, group->word.place, group->expected, wake);
 	vmshm_slots_leave(slots);
 	group->slot = n;
 	return 0;
@@ -180,23 +180,23 @@ vmshm_queue_find(struct vmshm_queue_bucket *bucket,
 }
 
 /*
- * The group that the waiter is in from now on: one of its own if there are
- * slots to spare, else one that is there, else one of its own in any case.
+ * The group that the waiter is in from now on: one of its own if few slots are
+ * in use, else one that is there, else one of its own in any case.
  */
 static struct vmshm_queue_group *
 vmshm_queue_join(struct vmshm_queue *queue, struct vmshm_queue_bucket *bucket,
-		 struct vmshm_queue_group **fresh)
+		 struct vmshm_queue_group **fresh, struct vmshm_slot_wake *wake)
 {
 	struct vmshm_queue_group *group = *fresh;
 	struct vmshm_queue_group *other;
 	int err;
 
-	err = vmshm_queue_arm(queue, group, true);
+	err = vmshm_queue_arm(queue, group, true, wake);
 	if (err == -ENOSPC) {
 		other = vmshm_queue_find(bucket, &group->word, group->expected);
 		if (other)
 			return other;
-		err = vmshm_queue_arm(queue, group, false);
+		err = vmshm_queue_arm(queue, group, false, wake);
 	}
 	if (err == -ENOSPC && READ_ONCE(queue->slots->gone))
 		err = -ENODEV;
@@ -276,6 +276,8 @@ static int vmshm_queue_leave(struct vmshm_queue *queue,
  * @word: the word; the caller keeps its page and its vnode
  * @expected: the value that the word has to have
  * @deadline: when to give up
+ * @wake: waiters of others that are woken first, with as few accesses as
+ *	possible; or NULL
  *
  * Context: sleeps; takes no lock that a command takes.
  * Return: 0 if the word was woken, or for no reason; -EAGAIN if the word has
@@ -283,7 +285,8 @@ static int vmshm_queue_leave(struct vmshm_queue *queue,
  * the device is gone.
  */
 int vmshm_queue_wait(struct vmshm_queue *queue, struct vmshm_word *word,
-		     u32 expected, const struct vmshm_queue_deadline *deadline)
+		     u32 expected, const struct vmshm_queue_deadline *deadline,
+		     struct vmshm_slot_wake *wake)
 {
 	struct vmshm_queue_bucket *bucket = vmshm_queue_bucket(queue, word);
 	struct vmshm_queue_waiter waiter = { .task = current };
@@ -297,7 +300,7 @@ int vmshm_queue_wait(struct vmshm_queue *queue, struct vmshm_word *word,
 	if (vmshm_word_read(word) != expected)
 		group = ERR_PTR(-EAGAIN);
 	else
-		group = vmshm_queue_join(queue, bucket, &fresh);
+		group = vmshm_queue_join(queue, bucket, &fresh, wake);
 	if (!IS_ERR(group)) {
 		list_add_tail(&waiter.node, &group->waiters);
 		group->users++;
@@ -305,9 +308,12 @@ int vmshm_queue_wait(struct vmshm_queue *queue, struct vmshm_word *word,
 	mutex_unlock(&bucket->lock);
 	if (fresh)
 		vmshm_queue_group_free(fresh);
+	/* What no slot has done: without records, or in a slot of others */
+	err = wake ? vmshm_queue_wake_others(queue, wake) : 0;
 	if (IS_ERR(group))
 		return PTR_ERR(group);
 
+	/* If the device is gone, the waiter does not sleep. */
 	err = vmshm_queue_wait_event(queue, group, &waiter, deadline);
 	mutex_lock(&bucket->lock);
 	err = vmshm_queue_leave(queue, group, &waiter, err);
@@ -334,17 +340,17 @@ static u32 vmshm_queue_wake_group(struct vmshm_queue_group *group, u32 count)
 }
 
 /**
- * vmshm_queue_wake() - wake waiters of a word, those of this guest first
+ * vmshm_queue_wake_here() - wake waiters of a word that are in this guest
  * @queue: the queue of the device
  * @word: the word; the caller keeps its page and its vnode
- * @count: how many to wake at the most
+ * @count: how many to wake at the most, of others, too
+ * @wake: the wake-up of others that has to follow
  *
  * Context: sleeps; takes no lock that a command takes.
- * Return: how many waiters of this guest were woken, at most INT_MAX, or
- * -ENODEV. How many waiters of others were woken is not known.
+ * Return: how many waiters were woken, at most INT_MAX.
  */
-int vmshm_queue_wake(struct vmshm_queue *queue, struct vmshm_word *word,
-		     u32 count)
+int vmshm_queue_wake_here(struct vmshm_queue *queue, struct vmshm_word *word,
+			  u32 count, struct vmshm_slot_wake *wake)
 {
 	struct vmshm_queue_bucket *bucket = vmshm_queue_bucket(queue, word);
 	struct vmshm_queue_group *group, *next;
@@ -363,14 +369,29 @@ int vmshm_queue_wake(struct vmshm_queue *queue, struct vmshm_word *word,
 	}
 	mutex_unlock(&bucket->lock);
 	/* More than the device can count means all. */
-	count = min_t(u64, U32_MAX, (u64)count - woken + passed_on);
-	if (count) {
-		if (!vmshm_slots_enter(queue->slots))
-			return -ENODEV;
-		vmshm_slot_wake(queue->slots, word->place, count);
-		vmshm_slots_leave(queue->slots);
-	}
+	wake->count = min_t(u64, U32_MAX, (u64)count - woken + passed_on);
+	wake->place = word->place;
 	return min_t(u32, woken, INT_MAX);
+}
+
+/**
+ * vmshm_queue_wake_others() - wake waiters on the host and in other guests
+ * @queue: the queue of the device
+ * @wake: the wake-up; its count is 0 afterwards
+ *
+ * Return: 0 or -ENODEV.
+ */
+int vmshm_queue_wake_others(struct vmshm_queue *queue,
+			    struct vmshm_slot_wake *wake)
+{
+	if (!wake->count)
+		return 0;
+	if (!vmshm_slots_enter(queue->slots))
+		return -ENODEV;
+	vmshm_slot_wake(queue->slots, wake->place, wake->count);
+	vmshm_slots_leave(queue->slots);
+	wake->count = 0;
+	return 0;
 }
 
 /* Under the lock of the bucket. Whether the group is parked still */
@@ -383,7 +404,7 @@ static bool vmshm_queue_unpark(struct vmshm_queue *queue,
 		vmshm_slot_waiter_fire(queue->slots, &group->signal);
 		return false;
 	}
-	return vmshm_queue_arm(queue, group, false) == -ENOSPC;
+	return vmshm_queue_arm(queue, group, false, NULL) == -ENOSPC;
 }
 
 /*

@@ -14,6 +14,7 @@
 #include <linux/types.h>
 
 struct vmshm_queue;
+struct vmshm_slot_wake;
 struct vmshm_slots;
 struct vmshm_word;
 
@@ -33,8 +34,11 @@ struct vmshm_queue *vmshm_queue_new(struct vmshm_slots *slots);
 void vmshm_queue_stop(struct vmshm_queue *queue);
 void vmshm_queue_free(struct vmshm_queue *queue);
 int vmshm_queue_wait(struct vmshm_queue *queue, struct vmshm_word *word,
-		     u32 expected, const struct vmshm_queue_deadline *deadline);
-int vmshm_queue_wake(struct vmshm_queue *queue, struct vmshm_word *word,
-		     u32 count);
+		     u32 expected, const struct vmshm_queue_deadline *deadline,
+		     struct vmshm_slot_wake *wake);
+int vmshm_queue_wake_here(struct vmshm_queue *queue, struct vmshm_word *word,
+			  u32 count, struct vmshm_slot_wake *wake);
+int vmshm_queue_wake_others(struct vmshm_queue *queue,
+			    struct vmshm_slot_wake *wake);
 
 #endif /* VMSHM_QUEUE_H */

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm slots: which of them are in use, and the interrupt that says that some
+ * VMShm slots: which of them are in use, and the interrupts that say that some
  * have fired.
  */
 #include <linux/bitmap.h>
+#include <linux/cpumask.h>
 #include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/mm.h>
@@ -16,13 +17,19 @@
 #include "slot.h"
 
 /*
- * First slots that poll, and first slots that only wait. Slots before hold;
- * they never fire, so that the interrupt need not read their word of FIRED.
+ * First slots that poll; vmshm_slots_wait() are the first that only wait. Slots
+ * before hold; they never fire, so that the interrupt need not read their word
+ * of FIRED.
  */
 #define VMSHM_SLOTS_POLL 32
-#define VMSHM_SLOTS_WAIT 80
-/* Slots that are free for waiters, but not for those that can share one */
-#define VMSHM_SLOTS_SPARE 16
+/* As many waiters have a slot of their own, even if they could share one. */
+#define VMSHM_SLOTS_UNSHARED 48
+
+/* A quarter of all is reserved for waiters. */
+static unsigned int vmshm_slots_wait(struct vmshm_slots *slots)
+{
+	return slots->count - (slots->count - VMSHM_SLOTS_POLL) / 4;
+}
 
 static void __iomem *vmshm_slot_reg(struct vmshm_slots *slots, unsigned int n,
 				    unsigned int reg)
@@ -120,7 +127,7 @@ static irqreturn_t vmshm_slot_irq(int irq, void *data)
 	unsigned int first;
 
 	spin_lock(&slots->lock);
-	for (first = VMSHM_SLOTS_POLL; first < VMSHM_SLOTS; first += 32)
+	for (first = VMSHM_SLOTS_POLL; first < slots->count; first += 32)
 		/* To ask the device takes longer. */
 		if (find_next_bit(slots->used, first + 32, first) < first + 32)
 			vmshm_slot_irq_word(slots, first);
@@ -172,7 +179,7 @@ static bool vmshm_slot_is_over_limit(struct vmshm_slots *slots,
 
 /*
  * A free slot of [@first, @end), rather one that has PLACE already, as that
- * saves a write; or -ENOSPC.
+ * saves a write to registers; or -ENOSPC.
  */
 static int vmshm_slot_find(struct vmshm_slots *slots, unsigned int first,
 			   unsigned int end, u64 place)
@@ -180,6 +187,10 @@ static int vmshm_slot_find(struct vmshm_slots *slots, unsigned int first,
 	int best = -ENOSPC;
 	unsigned int n;
 
+	if (slots->records) {
+		n = find_next_zero_bit(slots->used, end, first);
+		return n < end ? n : -ENOSPC;
+	}
 	for (n = find_next_zero_bit(slots->used, end, first); n < end;
 	     n = find_next_zero_bit(slots->used, end, n + 1)) {
 		if (slots->slot[n].place == place)
@@ -190,45 +201,46 @@ static int vmshm_slot_find(struct vmshm_slots *slots, unsigned int first,
 	return best;
 }
 
-static unsigned int vmshm_slots_free(struct vmshm_slots *slots)
+/* Whether so many slots poll or wait that further waiters share one */
+static bool vmshm_slots_shared(struct vmshm_slots *slots)
 {
-	unsigned int n, count = 0;
+	unsigned int held = bitmap_weight(slots->used, VMSHM_SLOTS_POLL);
 
-	for (n = VMSHM_SLOTS_POLL; n < VMSHM_SLOTS; n++)
-		count += !test_bit(n, slots->used);
-	return count;
+	return bitmap_weight(slots->used, slots->count) - held >=
+	       VMSHM_SLOTS_UNSHARED;
 }
 
 static int vmshm_slot_find_wait(struct vmshm_slots *slots, u64 place,
 				kuid_t user)
 {
+	unsigned int wait = vmshm_slots_wait(slots);
 	int n;
 
-	if (vmshm_slot_is_over_limit(slots, VMSHM_SLOTS_POLL, VMSHM_SLOTS,
+	if (vmshm_slot_is_over_limit(slots, VMSHM_SLOTS_POLL, slots->count,
 				     user))
 		return -ENOSPC;
-	n = vmshm_slot_find(slots, VMSHM_SLOTS_WAIT, VMSHM_SLOTS, place);
-	return n >= 0 ? n :
-			vmshm_slot_find(slots, VMSHM_SLOTS_POLL,
-					VMSHM_SLOTS_WAIT, place);
+	n = vmshm_slot_find(slots, wait, slots->count, place);
+	return n >= 0 ? n : vmshm_slot_find(slots, VMSHM_SLOTS_POLL, wait,
+					    place);
 }
 
 static int vmshm_slot_find_use(struct vmshm_slots *slots,
 			       enum vmshm_slot_use use, u64 place, kuid_t user)
 {
+	unsigned int wait = vmshm_slots_wait(slots);
+
 	switch (use) {
 	case VMSHM_SLOT_HOLDS:
 		if (vmshm_slot_is_over_limit(slots, 0, VMSHM_SLOTS_POLL, user))
 			return -ENOSPC;
 		return vmshm_slot_find(slots, 0, VMSHM_SLOTS_POLL, place);
 	case VMSHM_SLOT_POLLS:
-		if (vmshm_slot_is_over_limit(slots, VMSHM_SLOTS_POLL,
-					     VMSHM_SLOTS_WAIT, user))
+		if (vmshm_slot_is_over_limit(slots, VMSHM_SLOTS_POLL, wait,
+					     user))
 			return -ENOSPC;
-		return vmshm_slot_find(slots, VMSHM_SLOTS_POLL,
-				       VMSHM_SLOTS_WAIT, place);
-	case VMSHM_SLOT_WAITS_SPARE:
-		if (vmshm_slots_free(slots) <= VMSHM_SLOTS_SPARE)
+		return vmshm_slot_find(slots, VMSHM_SLOTS_POLL, wait, place);
+	case VMSHM_SLOT_WAITS_UNSHARED:
+		if (vmshm_slots_shared(slots))
 			return -ENOSPC;
 		fallthrough;
 	default:
@@ -276,15 +288,9 @@ void vmshm_slot_put(struct vmshm_slots *slots, unsigned int n)
 	spin_unlock_irq(&slots->lock);
 }
 
-/**
- * vmshm_slot_start() - begin to wait or to hold
- * @slots: the slots of the device, entered
- * @n: number of the slot
- * @place: of the word; bytes into BAR4
- * @control: VMSHM_SLOT_ARM and the value, or VMSHM_SLOT_HOLD
- */
-void vmshm_slot_start(struct vmshm_slots *slots, unsigned int n, u64 place,
-		      u64 control)
+static void vmshm_slot_start_by_registers(struct vmshm_slots *slots,
+					  unsigned int n, u64 place,
+					  u64 control)
 {
 	struct vmshm_slot *slot = &slots->slot[n];
 
@@ -295,15 +301,82 @@ void vmshm_slot_start(struct vmshm_slots *slots, unsigned int n, u64 place,
 }
 
 /**
- * vmshm_slot_control() - read the state of a slot
+ * vmshm_slot_hold() - begin to hold
  * @slots: the slots of the device, entered
  * @n: number of the slot
+ * @place: of the word; bytes into BAR4
  *
  * Return: VMSHM_SLOT_IS_*, with the owner if it is held.
  */
-u64 vmshm_slot_control(struct vmshm_slots *slots, unsigned int n)
+u64 vmshm_slot_hold(struct vmshm_slots *slots, unsigned int n, u64 place)
 {
+	vmshm_slot_start_by_registers(slots, n, place, VMSHM_SLOT_HOLD);
 	return readq(vmshm_slot_reg(slots, n, VMSHM_SLOT_CONTROL));
+}
+
+static u64 vmshm_slot_wake_value(u64 place, u32 count)
+{
+	u64 most = min_t(u32, count, 0xffff);
+
+	return most << VMSHM_WAKE_COUNT_SHIFT | place / sizeof(u32);
+}
+
+/*
+ * The interrupt arrives at the processor on which the waiter is now, or at one
+ * that shares its vector.
+ */
+static unsigned int vmshm_slot_vector(struct vmshm_slots *slots)
+{
+	return raw_smp_processor_id() % slots->vectors;
+}
+
+static void vmshm_slot_start_by_record(struct vmshm_slots *slots,
+				       unsigned int n, u64 place, u32 expected,
+				       struct vmshm_slot_wake *wake)
+{
+	void __iomem *record =
+		slots->regs + VMSHM_MEM_RECORD + n * VMSHM_RECORD_SIZE;
+	u64 vector = vmshm_slot_vector(slots);
+	u64 first = 0;
+
+	if (wake && wake->count) {
+		first = vmshm_slot_wake_value(wake->place, wake->count);
+		wake->count = 0;
+	}
+	slots->slot[n].place = place;
+	writeq(place, record + VMSHM_RECORD_PLACE);
+	writeq(first, record + VMSHM_RECORD_WAKE);
+	writeq(expected | vector << 32, record + VMSHM_RECORD_EXPECTED);
+	writeq(0, record + VMSHM_RECORD_ZERO);
+	writeq(VMSHM_SLOT_ARM | n, slots->regs + VMSHM_REG_START);
+}
+
+/**
+ * vmshm_slot_arm() - begin to wait
+ * @slots: the slots of the device, entered
+ * @n: number of the slot
+ * @place: of the word; bytes into BAR4
+ * @expected: the value the word has to have
+ * @wake: waiters that are woken before, or NULL; its count is 0 afterwards if
+ *	the device could do both at once
+ */
+void vmshm_slot_arm(struct vmshm_slots *slots, unsigned int n, u64 place,
+		    u32 expected, struct vmshm_slot_wake *wake)
+{
+	if (slots->records)
+		vmshm_slot_start_by_record(slots, n, place, expected, wake);
+	else
+		vmshm_slot_start_by_registers(slots, n, place,
+					      VMSHM_SLOT_ARM | expected);
+}
+
+/* Ends what the slot does. */
+static void vmshm_slot_clear(struct vmshm_slots *slots, unsigned int n)
+{
+	if (n < VMSHM_SLOTS)
+		writeq(0, vmshm_slot_reg(slots, n, VMSHM_SLOT_CONTROL));
+	else
+		writeq(n, slots->regs + VMSHM_REG_START);
 }
 
 /**
@@ -314,9 +387,7 @@ u64 vmshm_slot_control(struct vmshm_slots *slots, unsigned int n)
  */
 void vmshm_slot_wake(struct vmshm_slots *slots, u64 place, u32 count)
 {
-	u64 most = min_t(u32, count, 0xffff);
-
-	writeq(most << VMSHM_WAKE_COUNT_SHIFT | place / sizeof(u32),
+	writeq(vmshm_slot_wake_value(place, count),
 	       slots->regs + VMSHM_REG_WAKE);
 }
 
@@ -328,7 +399,7 @@ static bool vmshm_slot_end_wait(struct vmshm_slots *slots, unsigned int n)
 
 	if (READ_ONCE(waiter->fired))
 		return true;
-	writeq(0, vmshm_slot_reg(slots, n, VMSHM_SLOT_CONTROL));
+	vmshm_slot_clear(slots, n);
 	spin_lock_irq(&slots->lock);
 	/* Either the interrupt came in time, or the bit is set still. */
 	fired = waiter->fired;
@@ -396,7 +467,7 @@ bool vmshm_slot_stop(struct vmshm_slots *slots, unsigned int n, bool pass_on)
 
 	if (vmshm_slots_enter(slots)) {
 		if (n < VMSHM_SLOTS_POLL) {
-			writeq(0, vmshm_slot_reg(slots, n, VMSHM_SLOT_CONTROL));
+			vmshm_slot_clear(slots, n);
 		} else {
 			fired = vmshm_slot_end_wait(slots, n);
 			if (fired && pass_on)
@@ -417,7 +488,7 @@ static void vmshm_slot_end(struct vmshm_slots *slots, unsigned int n)
 	struct vmshm_slot *slot = &slots->slot[n];
 	bool fired;
 
-	writeq(0, vmshm_slot_reg(slots, n, VMSHM_SLOT_CONTROL));
+	vmshm_slot_clear(slots, n);
 	if (n < VMSHM_SLOTS_POLL)
 		return;
 	spin_lock_irq(&slots->lock);
@@ -445,7 +516,7 @@ void vmshm_slots_stop(struct vmshm_slots *slots)
 	WRITE_ONCE(slots->gone, true);
 	up_write(&slots->gone_lock);
 	/* Waiters first: others answer when a holder of a word is gone. */
-	for (n = VMSHM_SLOTS; n--;) {
+	for (n = slots->count; n--;) {
 		vmshm_slot_end(slots, n);
 		vmshm_slot_drop_page(slots, n);
 	}
@@ -459,64 +530,123 @@ void vmshm_slots_forget(struct vmshm_slots *slots)
 {
 	unsigned int n;
 
-	for (n = 0; n < VMSHM_SLOTS; n++)
+	for (n = 0; n < slots->count; n++)
 		slots->slot[n].place = 0;
 }
 
+static void vmshm_slots_free_vectors(struct vmshm_slots *slots,
+				     unsigned int requested)
+{
+	while (requested--)
+		free_irq(pci_irq_vector(slots->pdev, requested), slots);
+	pci_free_irq_vectors(slots->pdev);
+}
+
 /**
- * vmshm_slots_exit() - give back the interrupt
+ * vmshm_slots_exit() - give back the interrupts
  * @slots: the slots of the device, which are stopped
  *
  * The caller frees the memory when no file of the device is open any more.
  */
 void vmshm_slots_exit(struct vmshm_slots *slots)
 {
-	free_irq(pci_irq_vector(slots->pdev, 0), slots);
-	pci_free_irq_vectors(slots->pdev);
+	vmshm_slots_free_vectors(slots, slots->vectors);
 }
 
-static int vmshm_slots_request_irq(struct vmshm_slots *slots)
+/* Vector v is for processor v, and for others if there are more of them. */
+static void vmshm_slots_set_affinity(struct vmshm_slots *slots, unsigned int v)
 {
-	struct pci_dev *pdev = slots->pdev;
+	cpumask_var_t mask;
+	unsigned int cpu;
+
+	/* A failure only costs speed. */
+	if (slots->vectors == 1 || !zalloc_cpumask_var(&mask, GFP_KERNEL))
+		return;
+	for_each_possible_cpu(cpu)
+		if (cpu % slots->vectors == v)
+			cpumask_set_cpu(cpu, mask);
+	irq_set_affinity(pci_irq_vector(slots->pdev, v), mask);
+	free_cpumask_var(mask);
+}
+
+static int vmshm_slots_request_vector(struct vmshm_slots *slots, unsigned int v)
+{
 	int err;
 
-	pci_set_master(pdev);
-	err = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
+	snprintf(slots->vector_name[v], sizeof(slots->vector_name[v]),
+		 "vmshm-%u", v);
+	/* The first one is for commands, too. */
+	err = request_irq(pci_irq_vector(slots->pdev, v), vmshm_slot_irq,
+			  IRQF_SHARED, slots->vector_name[v], slots);
+	if (!err)
+		vmshm_slots_set_affinity(slots, v);
+	return err;
+}
+
+static int vmshm_slots_request_irqs(struct vmshm_slots *slots)
+{
+	unsigned int most = min_t(unsigned int, nr_cpu_ids, VMSHM_VECTORS_MAX);
+	unsigned int v;
+	int err;
+
+	pci_set_master(slots->pdev);
+	/* The device of contract 1.0 has one. */
+	err = pci_alloc_irq_vectors(slots->pdev, 1, slots->records ? most : 1,
+				    PCI_IRQ_MSIX);
 	if (err < 0)
 		return err;
-	err = request_irq(pci_irq_vector(pdev, 0), vmshm_slot_irq, IRQF_SHARED,
-			  "vmshm", slots);
-	if (err)
-		pci_free_irq_vectors(pdev);
-	return err;
+	slots->vectors = err;
+	for (v = 0; v < slots->vectors; v++) {
+		err = vmshm_slots_request_vector(slots, v);
+		if (err) {
+			vmshm_slots_free_vectors(slots, v);
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* How many slots the device has; a wrong number is the device's problem. */
+static unsigned int vmshm_slots_records(void __iomem *regs)
+{
+	u32 count = ioread32(regs + VMSHM_REG_SLOTS);
+
+	if (count < VMSHM_SLOTS || count % 32)
+		return 0;
+	return min_t(u32, count, VMSHM_SLOTS_MAX);
 }
 
 /**
  * vmshm_slots_new() - prepare the slots of a new device
  * @pdev: its PCI function
  * @regs: its BAR0
- * @memory: the bits of FIRED are in memory, too
+ * @memory: the device has command memory
  *
- * Return: the slots, which kfree() frees; or NULL: then waiting is not
+ * Return: the slots, which kvfree() frees; or NULL: then waiting is not
  * supported, but everything else works.
  */
 struct vmshm_slots *vmshm_slots_new(struct pci_dev *pdev, void __iomem *regs,
 				    bool memory)
 {
-	struct vmshm_slots *slots = kzalloc(sizeof(*slots), GFP_KERNEL);
+	unsigned int records = memory ? vmshm_slots_records(regs) : 0;
+	unsigned int count = records ?: VMSHM_SLOTS;
+	struct vmshm_slots *slots;
 	int err;
 
+	slots = kvzalloc(struct_size(slots, slot, count), GFP_KERNEL);
 	if (!slots)
 		return NULL;
 	slots->pdev = pdev;
 	slots->regs = regs;
 	slots->memory = memory;
+	slots->records = records;
+	slots->count = count;
 	init_rwsem(&slots->gone_lock);
 	spin_lock_init(&slots->lock);
-	err = vmshm_slots_request_irq(slots);
+	err = vmshm_slots_request_irqs(slots);
 	if (!err)
 		return slots;
-	kfree(slots);
+	kvfree(slots);
 	dev_warn(&pdev->dev,
 		 "no interrupt (error %d): waiting is not supported\n", err);
 	return NULL;

@@ -48,9 +48,13 @@ struct vmshm_slot {
  * @pdev: for its interrupt
  * @regs: BAR0
  * @memory: the bits of FIRED are in memory, too
+ * @records: slots have records
+ * @vectors: how many interrupts there are
+ * @vector_name: their names
  * @gone_lock: held for reading while the registers of slots are used
  * @gone: the registers are not to be used any more; under @gone_lock
  * @used: slots that are in use
+ * @count: how many there are
  * @slot: by number
  *
  * No lock of commands is taken to wait or to wake.
@@ -59,6 +63,9 @@ struct vmshm_slots {
 	struct pci_dev *pdev;
 	void __iomem *regs;
 	bool memory;
+	bool records;
+	unsigned int vectors;
+	char vector_name[VMSHM_VECTORS_MAX][16];
 	struct rw_semaphore gone_lock;
 	bool gone;
 	/**
@@ -67,8 +74,19 @@ struct vmshm_slots {
 	 * over for the next waiter of the slot
 	 */
 	spinlock_t lock;
-	DECLARE_BITMAP(used, VMSHM_SLOTS);
-	struct vmshm_slot slot[VMSHM_SLOTS];
+	DECLARE_BITMAP(used, VMSHM_SLOTS_MAX);
+	unsigned int count;
+	struct vmshm_slot slot[];
+};
+
+/**
+ * struct vmshm_slot_wake - a wake-up that the device has not been told of yet
+ * @place: of the word; bytes into BAR4
+ * @count: how many waiters to wake at most; 0: none
+ */
+struct vmshm_slot_wake {
+	u64 place;
+	u32 count;
 };
 
 /**
@@ -76,13 +94,14 @@ struct vmshm_slots {
  * @VMSHM_SLOT_HOLDS: kept for as long as a file holds a word
  * @VMSHM_SLOT_POLLS: kept for as long as a file polls a word
  * @VMSHM_SLOT_WAITS: one wait; some slots are reserved for this use
- * @VMSHM_SLOT_WAITS_SPARE: the same, unless few slots are free
+ * @VMSHM_SLOT_WAITS_UNSHARED: the same, unless so many are in use that waiters
+ *	share them
  */
 enum vmshm_slot_use {
 	VMSHM_SLOT_HOLDS,
 	VMSHM_SLOT_POLLS,
 	VMSHM_SLOT_WAITS,
-	VMSHM_SLOT_WAITS_SPARE,
+	VMSHM_SLOT_WAITS_UNSHARED,
 };
 
 void vmshm_slot_waiter_init(struct vmshm_slot_waiter *waiter);
@@ -93,9 +112,9 @@ void vmshm_slots_leave(struct vmshm_slots *slots);
 int vmshm_slot_get(struct vmshm_slots *slots, enum vmshm_slot_use use,
 		   u64 place, kuid_t user, struct vmshm_slot_waiter *waiter);
 void vmshm_slot_put(struct vmshm_slots *slots, unsigned int n);
-void vmshm_slot_start(struct vmshm_slots *slots, unsigned int n, u64 place,
-		      u64 control);
-u64 vmshm_slot_control(struct vmshm_slots *slots, unsigned int n);
+u64 vmshm_slot_hold(struct vmshm_slots *slots, unsigned int n, u64 place);
+void vmshm_slot_arm(struct vmshm_slots *slots, unsigned int n, u64 place,
+		    u32 expected, struct vmshm_slot_wake *wake);
 void vmshm_slot_wake(struct vmshm_slots *slots, u64 place, u32 count);
 bool vmshm_slot_disarm(struct vmshm_slots *slots, unsigned int n);
 void vmshm_slot_keep(struct vmshm_slots *slots, unsigned int n,

@@ -18,6 +18,7 @@
 #include <vmshm/ioctl.h>
 
 #include "queue.h"
+#include "slot.h"
 #include "vmshm.h"
 #include "vnode.h"
 #include "wait.h"
@@ -66,10 +67,12 @@ static bool vmshm_wait_look(struct vmshm_word *word, u32 expected, u64 most)
 
 /*
  * The same, if it has helped the waiters of this object lately, and now and
- * then to see if it does. Two that count at the same time do no harm.
+ * then to see if it does. Two that count at the same time do no harm. The word
+ * changes only after those are awake that are to be woken before.
  */
 static bool vmshm_wait_look_perhaps(struct vmshm_word *word, u32 expected,
-				    const struct vmshm_queue_deadline *deadline)
+				    const struct vmshm_queue_deadline *deadline,
+				    struct vmshm_slot_wake *wake)
 {
 	struct vmshm_vnode *vnode = word->vnode;
 	unsigned int skip = READ_ONCE(vnode->look_skip);
@@ -83,6 +86,8 @@ static bool vmshm_wait_look_perhaps(struct vmshm_word *word, u32 expected,
 	most = vmshm_wait_look_most(deadline);
 	if (!most || !vmshm_wait_may_look(vnode->vdev))
 		return false;
+	if (wake && vmshm_queue_wake_others(vnode->vdev->queue, wake))
+		return false;
 	found = vmshm_wait_look(word, expected, most);
 	skip = found ? 0 :
 		       min_t(unsigned int, VMSHM_WAIT_SKIP_MOST,
@@ -90,6 +95,23 @@ static bool vmshm_wait_look_perhaps(struct vmshm_word *word, u32 expected,
 	WRITE_ONCE(vnode->look_next_skip, skip);
 	WRITE_ONCE(vnode->look_skip, skip);
 	return found;
+}
+
+/* Those in @wake, which may be NULL, are woken first. */
+static int vmshm_wait_on_word(struct vmshm_word *word, u32 expected,
+			      const struct vmshm_queue_deadline *deadline,
+			      struct vmshm_slot_wake *wake)
+{
+	struct vmshm_queue *queue = word->vnode->vdev->queue;
+	int err = -EAGAIN, gone = 0;
+
+	if (vmshm_word_read(word) == expected &&
+	    !vmshm_wait_look_perhaps(word, expected, deadline, wake))
+		err = vmshm_queue_wait(queue, word, expected, deadline, wake);
+	/* If it did not come to a wait */
+	if (wake)
+		gone = vmshm_queue_wake_others(queue, wake);
+	return gone ?: err;
 }
 
 /**
@@ -111,13 +133,15 @@ int vmshm_wait_on(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
 	err = vmshm_word_get(vdev, vnode, offset, &word);
 	if (err)
 		return err;
-	if (vmshm_word_read(&word) != expected ||
-	    vmshm_wait_look_perhaps(&word, expected, deadline))
-		err = -EAGAIN;
-	if (!err)
-		err = vmshm_queue_wait(vdev->queue, &word, expected, deadline);
+	err = vmshm_wait_on_word(&word, expected, deadline, NULL);
 	put_page(word.page);
 	return err;
+}
+
+/* What the device takes for all is all for the queue, too. */
+static u32 vmshm_wait_count(u32 count)
+{
+	return count < 0xffff ? count : U32_MAX;
 }
 
 /**
@@ -127,35 +151,33 @@ int vmshm_wait_on(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
  * @offset: of the word; bytes into the object
  * @count: how many at most; 0xffff and more: all
  *
- * Return: as vmshm_queue_wake(), or another error as <vmshm/ioctl.h> says.
+ * Return: how many waiters of this guest were woken, at most INT_MAX; or an
+ * error as <vmshm/ioctl.h> says. How many others were woken is not known.
  */
 int vmshm_wait_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		    u64 offset, u32 count)
 {
+	struct vmshm_slot_wake wake;
 	struct vmshm_word word;
 	int ret;
 
 	ret = vmshm_word_get(vdev, vnode, offset, &word);
 	if (ret)
 		return ret;
-	/* The device takes this for all, so the queue does, too. */
-	if (count >= 0xffff)
-		count = U32_MAX;
-	ret = vmshm_queue_wake(vdev->queue, &word, count);
+	ret = vmshm_queue_wake_here(vdev->queue, &word, vmshm_wait_count(count),
+				    &wake);
+	ret = vmshm_queue_wake_others(vdev->queue, &wake) ?: ret;
 	put_page(word.page);
 	return ret;
 }
 
-static long vmshm_wait_until(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
-			     u64 offset, u32 expected, s64 deadline)
+static struct vmshm_queue_deadline vmshm_wait_until(s64 deadline)
 {
-	struct vmshm_queue_deadline until = {
+	return (struct vmshm_queue_deadline){
 		.none = deadline < 0,
 		.clock = CLOCK_MONOTONIC,
 		.time = deadline,
 	};
-
-	return vmshm_wait_on(vdev, vnode, offset, expected, &until);
 }
 
 /**
@@ -169,14 +191,57 @@ static long vmshm_wait_until(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 long vmshm_wait_ioctl(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		      void __user *arg)
 {
+	struct vmshm_queue_deadline until;
 	struct vmshm_ioc_wait wait;
 
 	if (copy_from_user(&wait, arg, sizeof(wait)))
 		return -EFAULT;
 	if (wait.reserved)
 		return -EINVAL;
-	return vmshm_wait_until(vdev, vnode, wait.offset, wait.expected,
-				wait.deadline);
+	until = vmshm_wait_until(wait.deadline);
+	return vmshm_wait_on(vdev, vnode, wait.offset, wait.expected, &until);
+}
+
+/* The words are there: wakes, and waits. The pages keep both places. */
+static int vmshm_wait_after_wake(struct vmshm_word *word,
+				 struct vmshm_word *wake_word,
+				 const struct vmshm_ioc_wake_wait *arg)
+{
+	struct vmshm_queue_deadline until = vmshm_wait_until(arg->deadline);
+	struct vmshm_slot_wake wake;
+
+	vmshm_queue_wake_here(word->vnode->vdev->queue, wake_word,
+			      vmshm_wait_count(arg->count), &wake);
+	return vmshm_wait_on_word(word, arg->expected, &until, &wake);
+}
+
+/**
+ * vmshm_wait_ioctl_wake_wait() - VMSHM_IOC_WAKE_WAIT
+ * @vdev: the device
+ * @vnode: the object of the file, or NULL
+ * @arg: struct vmshm_ioc_wake_wait of the user
+ *
+ * Return: 0 or a negative errno.
+ */
+long vmshm_wait_ioctl_wake_wait(struct vmshm_dev *vdev,
+				struct vmshm_vnode *vnode, void __user *arg)
+{
+	struct vmshm_word word, wake_word;
+	struct vmshm_ioc_wake_wait both;
+	int err;
+
+	if (copy_from_user(&both, arg, sizeof(both)))
+		return -EFAULT;
+	err = vmshm_word_get(vdev, vnode, both.offset, &word);
+	if (err)
+		return err;
+	err = vmshm_word_get(vdev, vnode, both.wake, &wake_word);
+	if (!err) {
+		err = vmshm_wait_after_wake(&word, &wake_word, &both);
+		put_page(wake_word.page);
+	}
+	put_page(word.page);
+	return err;
 }
 
 /**

@@ -18,6 +18,8 @@ int vmshm_wait_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		    u64 offset, u32 count);
 long vmshm_wait_ioctl(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		      void __user *arg);
+long vmshm_wait_ioctl_wake_wait(struct vmshm_dev *vdev,
+				struct vmshm_vnode *vnode, void __user *arg);
 long vmshm_wait_ioctl_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 			   void __user *arg);
 

@@ -19,6 +19,8 @@ struct vmshm {
 	/* It is a node, and not a file. */
 	bool node;
 	bool writable;
+	/* The driver cannot wake and wait in one call. */
+	_Atomic bool only_single;
 	/* The process that has opened it; see process.h */
 	uint32_t generation;
 	/* The device was unplugged: an access to the memory is SIGBUS. */

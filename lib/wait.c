@@ -72,6 +72,23 @@ API int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count)
 int wait_after_wake(struct vmshm *shm, uint64_t wake, uint64_t offset,
 		    uint32_t expected, int64_t deadline)
 {
+	struct vmshm_ioc_wake_wait both = {
+		.offset = offset,
+		.deadline = deadline,
+		.expected = expected,
+		.count = UINT32_MAX,
+		.wake = wake,
+	};
+	int err;
+
+	if (shm->guest && !atomic_load(&shm->only_single)) {
+		err = ioctl_result(shm,
+				   ioctl(shm->fd, VMSHM_IOC_WAKE_WAIT, &both));
+		if (err != -ENOTTY)
+			return err;
+		/* A driver of version 0.1 */
+		atomic_store(&shm->only_single, true);
+	}
 	vmshm_wake(shm, wake, UINT32_MAX);
 	return vmshm_wait(shm, offset, expected, deadline);
 }

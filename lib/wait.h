@@ -11,8 +11,8 @@ int wait_is_possible(struct vmshm *shm);
 
 /*
  * Wakes all waiters of the word at @wake, and then waits for the word at
- * @offset, as vmshm_wait(). This is the place for one system call that does
- * both.
+ * @offset, as vmshm_wait(). In a guest this is one system call, which most
+ * often costs one exit from the virtual machine. A host has no such call.
  */
 int wait_after_wake(struct vmshm *shm, uint64_t wake, uint64_t offset,
 		    uint32_t expected, int64_t deadline);

@@ -10,11 +10,15 @@
 
 #include "t.h"
 
+#include <sys/ioctl.h>
+#include <vmshm/ioctl.h>
+
 #include "fs.h"
 
 #define ROUNDS 20
 /* Attempts in which an operation that costs more does so every time */
 #define ATTEMPTS 5
+#define LOOK_US "/sys/module/vmshm/parameters/look_us"
 
 /* The host's name of what the guest calls "/TAIL"; valid until exit */
 static const char *host_name(const char *tail)
@@ -210,6 +214,54 @@ T_TEST(of_create_and_unlink)
 	fs_mount(PREFIX);
 	counts_at_most("create", count_create, 1);
 	counts_at_most("unlink", count_unlink, 1);
+}
+
+static volatile unsigned int *word;
+static long turn;
+static int combined;
+
+/* The host takes the next turn, and then the guest. */
+static void op_round_trip(int round)
+{
+	struct vmshm_ioc_wake_wait both = {
+		.offset = 16,
+		.deadline = -1,
+		.count = 1,
+		.wake = 20,
+	};
+	struct vmshm_ioc_wake wake = { .offset = 20, .count = 1 };
+	struct vmshm_ioc_wait wait = { .offset = 16, .deadline = -1 };
+
+	word[4] = 0;
+	word[3]++;
+	word[5] = 1;
+	if (combined)
+		ioctl(fd, VMSHM_IOC_WAKE_WAIT, &both);
+	else
+		T_EQ(ioctl(fd, VMSHM_IOC_WAKE, &wake), 0);
+	while (!word[4])
+		ioctl(fd, VMSHM_IOC_WAIT, &wait);
+	turn++;
+}
+
+/* Both sides sleep until it is their turn, the host a little: see tokens.c. */
+T_TEST(of_a_round_trip)
+{
+	const char *name = host_name("a");
+
+	with_object();
+	fd = fs_open("/a", O_RDWR);
+	word = (void *)fs_map_at(fd, 0, 4096);
+	/* What is busy-polled for costs nothing. */
+	T_EQ(t_system("echo 0 >" LOOK_US), 0);
+	t_host("spawn tokens %s late 1 2 %d", name, 8 * ROUNDS);
+	at_most("round trip", op_round_trip, 2);
+	combined = 1;
+	at_most("round trip, combined", op_round_trip, 1);
+	T_EQ(turn, 8 * ROUNDS);
+	t_host("reap");
+	T_EQ(t_system("echo 50 >" LOOK_US), 0);
+	shm_unlink("/a");
 }
 
 static int listed;

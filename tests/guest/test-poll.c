@@ -302,27 +302,6 @@ T_TEST(close_while_armed)
 		T_EQ(arm(words_open(name, O_RDWR), 9, 0), 0);
 }
 
-T_TEST(no_more_than_48)
-{
-	const char *name = words_name();
-	int file[POLLS + 1];
-	int i;
-
-	words_map(name);
-	for (i = 0; i <= POLLS; i++)
-		file[i] = words_open(name, O_RDWR);
-	for (i = 0; i < POLLS; i++)
-		T_EQ(arm(file[i], i, 0), 0);
-	T_ERRNO(arm(file[POLLS], 0, 0), ENOSPC);
-	T_EQ(ready(file[POLLS], -1), POLLIN | POLLOUT);
-	/* A file that has a slot keeps it. */
-	T_EQ(arm(file[0], 50, 0), 0);
-	close(file[1]);
-	T_EQ(arm(file[POLLS], 0, 0), 0);
-	/* Others can still wait. */
-	T_ERRNO(wait_word(0, 0, now() + 1000000), ETIMEDOUT);
-}
-
 /*
  * A token is made, and one of its waiters is told. If that waiter closes its
  * file without looking, the other waiter is told.

@@ -2,7 +2,7 @@
 /*
  * The driver with a device of contract 1.0: commands go through registers.
  *
- * qemu: -device vmshm,id=vmshm0,create=on,command-memory=off,prefix=@PREFIX@r-
+ * qemu: registers
  */
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -222,9 +222,11 @@ static void requests_need(int fd, int reads, int writes)
 	struct vmshm_ioc_word word = { .expected = 1 };
 	struct vmshm_ioc_wait wait = { .expected = 1 };
 	struct vmshm_ioc_wake wake = { .count = 1 };
+	struct vmshm_ioc_wake_wait both = { .expected = 1 };
 
 	T_ASSERT(fd >= 0);
 	T_ERRNO(ioctl(fd, VMSHM_IOC_WAIT, &wait), reads ? EAGAIN : EBADF);
+	T_ERRNO(ioctl(fd, VMSHM_IOC_WAKE_WAIT, &both), reads ? EAGAIN : EBADF);
 	T_ERRNO(ioctl(fd, VMSHM_IOC_HOLD, &word),
 		reads && writes ? EAGAIN : EBADF);
 	if (reads)

@@ -15,9 +15,6 @@
 #include "t.h"
 #include "words.h"
 
-/* For waits; others poll and hold */
-#define SLOTS 64
-
 T_TEST(other_value)
 {
 	volatile unsigned int *words = words_map(words_name());
@@ -35,13 +32,6 @@ T_TEST(deadline)
 	T_ERRNO(wait_word(0, 0, start + 20000000), ETIMEDOUT);
 	T_ASSERT(now() - start >= 20000000);
 	T_ERRNO(wait_word(0, 0, 0), ETIMEDOUT);
-}
-
-#define LOOK_US "/sys/module/vmshm/parameters/look_us"
-
-static void look_for(int microseconds)
-{
-	T_EQ(t_system("echo %d >" LOOK_US, microseconds), 0);
 }
 
 static void busy_for(long long nanoseconds)
@@ -165,97 +155,6 @@ T_TEST(wakes_as_many_as_asked)
 		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
 }
 
-T_TEST(as_many_waiters_as_slots)
-{
-	const char *name = words_name();
-	int i, status;
-
-	words_map(name);
-	for (i = 0; i < SLOTS; i++)
-		if (!t_fork())
-			_exit(wait_word(i, 0, -1));
-	for (i = SLOTS - 1; i >= 0; i--)
-		host_wakes(name, i, 1);
-	for (i = 0; i < SLOTS; i++)
-		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
-}
-
-T_TEST(deadline_while_all_slots_wait)
-{
-	pid_t pid[SLOTS];
-	long long end;
-	int i;
-
-	words_map(words_name());
-	for (i = 0; i < SLOTS; i++) {
-		pid[i] = t_fork();
-		if (!pid[i]) {
-			wait_word(i, 0, -1);
-			_exit(0);
-		}
-	}
-	for (i = 0; i < SLOTS; i++)
-		words_asleep(pid[i]);
-	/* For no reason, as often as there is none */
-	end = now() + 20000000;
-	while (!wait_word(0, 0, end))
-		;
-	T_EQ(errno, ETIMEDOUT);
-	T_ASSERT(now() >= end);
-	T_ERRNO(wait_word(0, 0, 0), ETIMEDOUT);
-	for (i = 0; i < SLOTS; i++)
-		kill(pid[i], SIGKILL);
-}
-
-T_TEST(more_waiters_than_slots)
-{
-	const char *name = words_name();
-	volatile unsigned int *words = words_map(name);
-	int i, status;
-
-	for (i = 0; i < SLOTS + 20; i++)
-		if (!t_fork()) {
-			while (!words[i])
-				wait_word(i, 0, -1);
-			_exit(0);
-		}
-	for (i = 0; i < SLOTS + 20; i++) {
-		words[i] = 1;
-		T_EQ(wake_word(i, 1), 0);
-	}
-	for (i = 0; i < SLOTS + 20; i++)
-		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
-}
-
-/*
- * Each waiter wakes the next one only, so all but one sleep. Some of them wait
- * for a slot, and compare the word again when they get it.
- */
-T_TEST(turns_of_more_waiters_than_slots)
-{
-	/* No order in which they came */
-	enum { PARTIES = SLOTS + 32, STEP = 41, ROUNDS = 3 };
-	volatile unsigned int *words = words_map(words_name());
-	int i, round, status;
-
-	for (i = 0; i < PARTIES; i++) {
-		if (t_fork())
-			continue;
-		for (round = 0; round < ROUNDS; round++) {
-			while (!words[i])
-				wait_word(i, 0, -1);
-			words[i] = 0;
-			words[(i + STEP) % PARTIES] = 1;
-			T_EQ(wake_word((i + STEP) % PARTIES, 1), 0);
-		}
-		_exit(0);
-	}
-	words[0] = 1;
-	T_EQ(wake_word(0, 1), 0);
-	for (i = 0; i < PARTIES; i++)
-		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
-}
-
 /*
  * Waiters of one word share slots when there are few. Waiters of many words
  * get one in turn. None is left asleep.
@@ -330,36 +229,109 @@ T_TEST(waiters_that_sleep_make_no_calls)
 		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
 }
 
-/* A user other than root gets half of the slots. The rest works without. */
-T_TEST(one_user_does_not_take_all_slots)
+T_TEST(wakes_and_waits_in_one_call)
 {
-	volatile unsigned int *words = words_map(words_name());
-	int i, status, files[SLOTS];
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	long long soon;
+	pid_t pid[2];
 
-	for (i = 0; i < SLOTS; i++)
-		files[i] = words_open(words_name(), O_RDWR);
-	T_EQ(setresuid(65534, 65534, 0), 0);
-	for (i = 0; i < 24; i++)
-		T_EQ(do_word(files[i], VMSHM_IOC_POLL, 0, 0), 0);
-	T_ERRNO(do_word(files[24], VMSHM_IOC_POLL, 0, 0), ENOSPC);
-	for (i = 0; i < 16; i++)
-		T_EQ(do_word(files[i], VMSHM_IOC_HOLD, 100 + i, 0), 0);
-	T_ERRNO(do_word(files[16], VMSHM_IOC_HOLD, 200, 0), ENOSPC);
-	for (i = 0; i < SLOTS; i++)
-		if (!t_fork()) {
-			while (!words[i])
-				wait_word(i, 0, -1);
-			_exit(0);
-		}
-	T_EQ(setresuid(0, 0, 0), 0);
-	T_EQ(do_word(files[24], VMSHM_IOC_POLL, 0, 0), 0);
-	T_EQ(do_word(files[16], VMSHM_IOC_HOLD, 200, 0), 0);
-	for (i = 0; i < SLOTS; i++) {
-		words[i] = 1;
-		T_EQ(wake_word(i, 1), 0);
+	t_host("wait %s 4 0", name);
+	pid[0] = t_fork();
+	if (!pid[0])
+		_exit(wait_word(1, 0, -1));
+	words_asleep(pid[0]);
+	pid[1] = t_fork();
+	if (!pid[1]) {
+		words[1] = 1;
+		_exit(wake_and_wait(1, 0xffff, 2, 0, -1));
 	}
-	for (i = 0; i < SLOTS; i++)
-		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
+	/* It has woken both, and waits for the other word. */
+	t_wait(pid[0]);
+	while (!atoi(t_host("waited %s", name)))
+		;
+	host_wakes(name, 2, 1);
+	t_wait(pid[1]);
+
+	/* It wakes as many as it is asked to, and itself never. */
+	t_host("wait %s 12 0", name);
+	soon = now() + 10000000;
+	T_ERRNO(wake_and_wait(3, 0, 4, 0, soon), ETIMEDOUT);
+	T_EQ(atoi(t_host("waited %s", name)), 1);
+	soon = now() + 10000000;
+	T_ERRNO(wake_and_wait(4, 0xffff, 4, 0, soon), ETIMEDOUT);
+	/* It wakes also if it does not wait. */
+	T_ERRNO(wake_and_wait(3, 1, 4, 1, -1), EAGAIN);
+	while (atoi(t_host("waited %s", name)) < 2)
+		;
+}
+
+T_TEST(wakes_and_waits_only_for_words_that_exist)
+{
+	const char *name = words_name();
+
+	words_map(name);
+	t_host("wait %s 0 0", name);
+	T_ERRNO(wake_and_wait(0, 1, 2048, 0, -1), EFAULT);
+	T_ERRNO(wake_and_wait(2048, 1, 0, 1, -1), EFAULT);
+	T_ERRNO(wake_and_wait(-1, 1, 0, 1, -1), EFAULT);
+	T_ERRNO(ioctl(fd, VMSHM_IOC_WAKE_WAIT, NULL), EFAULT);
+	T_ERRNO(ioctl(fd, VMSHM_IOC_WAKE_WAIT,
+		      &(struct vmshm_ioc_wake_wait){ .offset = 2 }), EINVAL);
+	T_ERRNO(ioctl(fd, VMSHM_IOC_WAKE_WAIT,
+		      &(struct vmshm_ioc_wake_wait){ .wake = 2 }), EINVAL);
+	T_EQ(atoi(t_host("waited %s", name)), 0);
+	host_wakes(name, 0, 1);
+}
+
+/* Interrupts of the device's vector that the CPU has taken */
+static long interrupts(int vector, int cpu)
+{
+	char line[512], name[16];
+	FILE *file = fopen("/proc/interrupts", "r");
+	long count = -1;
+
+	T_ASSERT(file);
+	snprintf(name, sizeof(name), "vmshm-%d", vector);
+	while (count < 0 && fgets(line, sizeof(line), file))
+		if (strstr(line, name)) {
+			char *at = strchr(line, ':') + 1;
+
+			count = strtol(at, &at, 10);
+			while (cpu--)
+				count = strtol(at, &at, 10);
+		}
+	fclose(file);
+	T_ASSERT(count >= 0);
+	return count;
+}
+
+/* A wake-up interrupts the CPU of the waiter, by the vector of this CPU. */
+T_TEST(each_cpu_has_a_vector)
+{
+	const char *name = words_name();
+	cpu_set_t set;
+	int cpu;
+
+	words_map(name);
+	for (cpu = 0; cpu < 2; cpu++) {
+		long before = interrupts(cpu, cpu);
+		long second = interrupts(1, 0) + interrupts(1, 1);
+		pid_t pid = t_fork();
+
+		if (!pid) {
+			CPU_ZERO(&set);
+			CPU_SET(cpu, &set);
+			T_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+			_exit(wait_word(cpu, 0, -1));
+		}
+		host_wakes(name, cpu, 1);
+		t_wait(pid);
+		T_ASSERT(interrupts(cpu, cpu) > before);
+		/* The first one has those of commands, too. */
+		if (!cpu)
+			T_EQ(interrupts(1, 0) + interrupts(1, 1), second);
+	}
 }
 
 static void on_signal(int number)
@@ -406,16 +378,16 @@ T_TEST(killed_waiters_leave_their_slots)
 
 	words_map(name);
 	for (round = 0; round < 3; round++) {
-		pid_t pid[SLOTS];
+		pid_t pid[64];
 
-		for (i = 0; i < SLOTS; i++) {
+		for (i = 0; i < 64; i++) {
 			pid[i] = t_fork();
 			if (!pid[i]) {
 				wait_word(0, 0, -1);
 				_exit(0);
 			}
 		}
-		for (i = 0; i < SLOTS; i++)
+		for (i = 0; i < 64; i++)
 			kill(pid[i], SIGKILL);
 		while (wait(NULL) > 0)
 			;

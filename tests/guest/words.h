@@ -21,6 +21,11 @@
 
 #define WORDS_SIZE 8192
 
+/* The device of the test */
+#ifndef WORDS_DEVICE
+#define WORDS_DEVICE "vmshm0"
+#endif
+
 /* Of the object that words_map() has mapped */
 static int fd = -1;
 
@@ -56,7 +61,7 @@ static inline volatile unsigned int *words_map(const char *name)
 
 	T_EQ(unshare(CLONE_NEWNS), 0);
 	T_EQ(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	T_EQ(mount("vmshm0", "/dev/shm", "vmshm", 0, NULL), 0);
+	T_EQ(mount(WORDS_DEVICE, "/dev/shm", "vmshm", 0, NULL), 0);
 	t_host("create %s %d", name, WORDS_SIZE);
 	fd = words_open(name, O_RDWR);
 	words = mmap(NULL, WORDS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
@@ -90,6 +95,29 @@ static inline int wake_word(long word, unsigned int count)
 	struct vmshm_ioc_wake wake = { .offset = word * 4, .count = count };
 
 	return ioctl(fd, VMSHM_IOC_WAKE, &wake);
+}
+
+/* Wakes waiters of one word, and waits for another one. */
+static inline int wake_and_wait(long wake, unsigned int count, long word,
+				unsigned int expected, long long deadline)
+{
+	struct vmshm_ioc_wake_wait both = {
+		.offset = word * 4,
+		.deadline = deadline,
+		.expected = expected,
+		.count = count,
+		.wake = wake * 4,
+	};
+
+	return ioctl(fd, VMSHM_IOC_WAKE_WAIT, &both);
+}
+
+#define LOOK_US "/sys/module/vmshm/parameters/look_us"
+
+/* How long the driver busy-polls; 50 is the default. */
+static inline void look_for(int microseconds)
+{
+	T_EQ(t_system("echo %d >" LOOK_US, microseconds), 0);
 }
 
 /* VMSHM_IOC_POLL or VMSHM_IOC_HOLD, of any file */

@@ -10,7 +10,9 @@
  *
  * "atomic" is one step: what a lock protects that all others take, too.
  * tests/model/run.py defines GIVE_UP (the first waiter of the guest may give up
- * at any time) or not, and perhaps one BUG_*, which has to be found.
+ * at any time), COMBINED (the second one hands over to the host by another
+ * word, and wakes and waits in one call; the host then makes a token) or
+ * neither, and perhaps one BUG_*, which has to be found.
  */
 #define GUESTS	2
 #define GROUPS	3
@@ -24,12 +26,21 @@ byte value;		/* tokens; waiters expect 0 */
 chan queue = [2] of { byte };
 bool woken[2];
 
-inline futex_wake(who)
+/* The other word */
+bool handed;
+chan hand_queue = [1] of { byte };
+
+inline futex_wake_in(q, who)
 {
 	if
-	:: queue ? who -> woken[who] = true
-	:: empty(queue)
+	:: q ? who -> woken[who] = true
+	:: empty(q)
 	fi
+}
+
+inline futex_wake(who)
+{
+	futex_wake_in(queue, who)
 }
 
 /* The device: one slot */
@@ -114,15 +125,36 @@ end:
 	goto end
 }
 
-/* The slot is armed for the group, or the group is parked. */
-inline arm(g)
+/* The host gets the rest of a wake-up, unless it has it already. */
+inline wake_others(q, rest)
 {
 	atomic {
 		if
-		:: owner == NONE -> owner = g; state = ARMED; changed = true
+		:: rest -> rest = false; futex_wake_in(q, who)
+		:: else
+		fi;
+		who = 0
+	}
+}
+
+/*
+ * The slot is armed for the group, or the group is parked. The device first
+ * does the rest of a wake-up.
+ */
+inline arm(g, rest)
+{
+	atomic {
+		if
+		:: owner == NONE -> owner = g
 		:: else
 		fi
 	}
+	if
+	:: owner == g ->
+		wake_others(hand_queue, rest);
+		atomic { state = ARMED; changed = true }
+	:: else
+	fi
 }
 
 /* The group ends; was_fired: a wake-up of the host had reached it. */
@@ -174,16 +206,62 @@ inline join(me, g)
 		told[me] = false
 	}
 	if
-	:: owner == NONE && !fired[g] -> arm(g)
+	:: owner == NONE && !fired[g] -> arm(g, rest)
 	:: else
 	fi
 }
 
+/* Wakes the first waiter of a group; passed_on: the host gets one, too. */
+inline wake_local(g, me, n, passed_on)
+{
+	atomic {
+		if
+		:: listed[0] && group[0] == g -> me = 0
+		:: else -> me = 1
+		fi;
+		listed[me] = false;
+		told[me] = true;
+		n = 0;
+		me = 0
+	}
+	if
+	:: !WAITERS(g) -> end_group(g, passed_on)
+	:: else
+	fi;
+#ifdef BUG_NO_PASSING_ON
+	passed_on = false
+#endif
+}
+
+#define CAN_WAKE(g)	(present[g] && !fired[g] && WAITERS(g))
+
+/* rest: what the host has to wake */
+inline wake_here(rest)
+{
+	n = 1;
+	rest = false;
+	lock(locked);
+	if
+	:: CAN_WAKE(0) -> wake_local(0, other, n, rest)
+	:: CAN_WAKE(1) -> wake_local(1, other, n, rest)
+	:: CAN_WAKE(2) -> wake_local(2, other, n, rest)
+	:: else
+	fi;
+	atomic { rest = rest || n; n = 0 }
+	unlock(locked)
+}
+
 proctype guest_waiter(byte me; bool may_give_up)
 {
-	byte g;
-	bool got, gave_up;
+	byte g, who;
+	bool got, gave_up, rest;
 
+#ifdef COMBINED
+	if
+	:: me == 1 -> handed = true; rest = true
+	:: else
+	fi;
+#endif
 again:
 	atomic {
 		if
@@ -198,11 +276,17 @@ again:
 	fi;
 	join(me, g);
 	unlock(locked);
+#if !defined(BUG_WAKE_BY_THE_SLOT_ONLY) && !defined(BUG_WAKE_AFTER_SLEEPING)
+	wake_others(hand_queue, rest);
+#endif
 	gave_up = false;
 	if
 	:: told[me] || fired[g]
 	:: may_give_up -> gave_up = true
 	fi;
+#ifdef BUG_WAKE_AFTER_SLEEPING
+	wake_others(hand_queue, rest);
+#endif
 	lock(locked);
 	got = told[me];
 	if
@@ -225,22 +309,37 @@ again:
 	:: else -> goto again
 	fi;
 done:
+#ifndef BUG_WAKE_BY_THE_SLOT_ONLY
+	wake_others(hand_queue, rest);
+#endif
 	ended[me] = true
 }
 
 proctype host_waiter()
 {
+	byte who;
+
 again:
 	atomic {
 		if
+#ifdef COMBINED
+		:: handed -> goto done
+		:: else -> hand_queue ! HOST
+#else
 		:: value -> value--; goto done
 		:: else -> queue ! HOST
+#endif
 		fi
 	}
 	atomic { woken[HOST] -> woken[HOST] = false }
 	goto again;
 done:
+#ifdef COMBINED
+	value++;
+	atomic { futex_wake(who) }
+#else
 	skip
+#endif
 }
 
 proctype host_waker()
@@ -255,50 +354,15 @@ proctype host_waker()
 #endif
 }
 
-/* Wakes the first waiter of a group; passed_on: the host gets one, too. */
-inline wake_local(g, me, n, passed_on)
-{
-	atomic {
-		if
-		:: listed[0] && group[0] == g -> me = 0
-		:: else -> me = 1
-		fi;
-		listed[me] = false;
-		told[me] = true;
-		n = 0
-	}
-	if
-	:: !WAITERS(g) -> end_group(g, passed_on)
-	:: else
-	fi;
-#ifdef BUG_NO_PASSING_ON
-	passed_on = false
-#endif
-}
-
-#define CAN_WAKE(g)	(present[g] && !fired[g] && WAITERS(g))
-
 proctype guest_waker()
 {
-	byte who, me, n, tokens;
-	bool passed_on;
+	byte who, other, n, tokens;
+	bool rest;
 
 again:
 	value++;
-	n = 1;
-	passed_on = false;
-	lock(locked);
-	if
-	:: CAN_WAKE(0) -> wake_local(0, me, n, passed_on)
-	:: CAN_WAKE(1) -> wake_local(1, me, n, passed_on)
-	:: CAN_WAKE(2) -> wake_local(2, me, n, passed_on)
-	:: else
-	fi;
-	unlock(locked);
-	if
-	:: n || passed_on -> atomic { futex_wake(who) }
-	:: else
-	fi;
+	wake_here(rest);
+	wake_others(queue, rest);
 #ifdef GIVE_UP
 	/* One more only for the waiter that might have given up */
 	tokens++;
@@ -315,7 +379,8 @@ again:
 
 proctype worker()
 {
-	byte g;
+	byte g, who;
+	bool rest;
 
 end:
 #ifndef BUG_NO_PARKING
@@ -331,7 +396,7 @@ end:
 	}
 	if
 	:: value -> fired[g] = true
-	:: else -> arm(g)
+	:: else -> arm(g, rest)
 	fi;
 	atomic { g = 0; locked = false }
 	goto end
@@ -352,7 +417,9 @@ init {
 #endif
 		run guest_waiter(1, false);
 		run host_waiter();
+#ifndef COMBINED
 		run host_waker();
+#endif
 		run guest_waker()
 	}
 }

@@ -31,7 +31,8 @@ DEPTH = 1000000
 SCENES = ("TOKENS", "STRANGER", "TURNS", "DETACH", "UNPLUG")
 RIGHT = [("wait", scene, f"SLOTS={slots}")
          for slots in (1, 2) for scene in SCENES] + [
-             ("local", "STAY"), ("local", "GIVE_UP"), ("event",), ("seats",)]
+             ("local", "STAY"), ("local", "GIVE_UP"), ("local", "COMBINED"),
+             ("event",), ("seats",)]
 
 # What is wrong in each is told by "#ifdef" in the model
 BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
@@ -57,6 +58,8 @@ BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
     ("STAY", "NO_PARKING"),
     ("STAY", "NO_LOCK"),
     ("GIVE_UP", "DROP_RESULT"),
+    ("COMBINED", "WAKE_BY_THE_SLOT_ONLY"),
+    ("COMBINED", "WAKE_AFTER_SLEEPING"),
 )] + [("event", "BUG_" + bug) for bug in (
     "NO_BARRIER",
     "SAME_EVENT",

@@ -4,12 +4,13 @@
  * the host, with futex(2), and in the guest, with the driver's ioctls.
  *
  *	tokens FILE take TAKERS MAKERS TOKENS PARTIES
- *	tokens FILE turns PARTY PARTIES ROUNDS
+ *	tokens FILE turns|late PARTY PARTIES ROUNDS
  *
  * "take": makers make tokens, takers take them or sleep. At the end each taker
  * gets one token too many, by which it knows. "turns": the parties take turns,
- * and each hands over to the next alone. A wake-up that is lost leaves a
- * party asleep for ever; the test has a time limit.
+ * and each hands over to the next alone. "late": and does so a millisecond
+ * later, when the others sleep. A wake-up that is lost leaves a party asleep
+ * for ever; the test has a time limit.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +33,7 @@
 enum { TOKENS, TAKEN, MADE, TURN };
 
 static int fd;
-static int is_guest;
+static int is_guest, is_late;
 static _Atomic unsigned int *word;
 
 static long long now(void)
@@ -79,6 +80,23 @@ static void wake_word(int n, unsigned int count)
 			      NULL, 0);
 	if (ret < 0) {
 		perror("wake");
+		exit(1);
+	}
+}
+
+/* Hands over to one party, and waits for the own turn. */
+static void wake_and_wait(int wake, int n)
+{
+	struct vmshm_ioc_wake_wait both = {
+		.offset = n * 4,
+		.deadline = -1,
+		.count = 1,
+		.wake = wake * 4,
+	};
+
+	if (ioctl(fd, VMSHM_IOC_WAKE_WAIT, &both) && errno != EAGAIN &&
+	    errno != EINTR) {
+		perror("wake and wait");
 		exit(1);
 	}
 }
@@ -140,8 +158,15 @@ static void turns(unsigned int party, unsigned int parties, unsigned int rounds)
 			wait_word(TURN + 1 + party, 0, &seed);
 		atomic_store(&word[TURN + 1 + party], 0);
 		atomic_fetch_add(&word[TURN], 1);
+		if (is_late)
+			usleep(1000);
 		atomic_store(&word[TURN + 1 + (party + 1) % parties], 1);
-		wake_word(TURN + 1 + (party + 1) % parties, 1);
+		/* After the last turn there is nothing to wait for. */
+		if (is_guest && rounds && rand_r(&seed) % 2)
+			wake_and_wait(TURN + 1 + (party + 1) % parties,
+				      TURN + 1 + party);
+		else
+			wake_word(TURN + 1 + (party + 1) % parties, 1);
 	}
 }
 
@@ -161,11 +186,12 @@ int main(int argc, char **argv)
 		perror("mmap");
 		return 1;
 	}
+	is_late = !strcmp(argv[2], "late");
 	is_guest = ioctl(fd, VMSHM_IOC_WAKE, &nobody) == 0;
 	if (!strcmp(argv[2], "take") && argc == 7)
 		take(atoi(argv[3]), atoi(argv[4]), atoi(argv[5]),
 		     atoi(argv[6]));
-	else if (!strcmp(argv[2], "turns") && argc == 6)
+	else if ((!strcmp(argv[2], "turns") || is_late) && argc == 6)
 		turns(atoi(argv[3]), atoi(argv[4]), atoi(argv[5]));
 	else
 		return 2;

@@ -21,6 +21,7 @@ from .host_tool import HostTool
 from .program import HELPERS
 
 SHM = "/dev/shm"
+FUTEX_WAITV = 449       # of Linux on x86-64
 
 
 # Seconds until waiters that do not come are lost
@@ -362,6 +363,21 @@ class Host(HostRpc, HostTool):
         answer = self.vm.qmp(request["execute"],
                              **request.get("arguments", {}))
         return json.dumps(answer)
+
+    def do_sleepers(self):
+        """Slots of the device that wait on the host, and how often the threads
+        of its slots have run."""
+        waiting = runs = 0
+        for task in os.listdir(f"/proc/{self.vm.pid}/task"):
+            folder = f"/proc/{self.vm.pid}/task/{task}/"
+            with open(folder + "status", encoding="ascii") as f:
+                status = dict(line.split(":", 1) for line in f)
+            if status["Name"].strip() == "vmshm-wait":
+                with open(folder + "syscall", encoding="ascii") as f:
+                    waiting += f.read().split()[0] == str(FUTEX_WAITV)
+                runs += sum(int(status[k]) for k in status
+                            if k.endswith("voluntary_ctxt_switches"))
+        return f"{waiting} {runs}"
 
     def do_accesses(self, verb, device="vmshm"):
         """Counts accesses of registers in the trace that QEMU writes; its

@@ -30,6 +30,9 @@ MACHINES = {
                  "-device vmshm,readonly=on", ""),
     "two": ("-device vmshm,id=vmshm0,addr=8 "
             "-device vmshm,id=vmshm1,arena=0,addr=9", ""),
+    # Of contract 1.0, the second one with the names of the host
+    "registers": ("-device vmshm,id=vmshm0,create=on,command-memory=off,"
+                  "prefix=@PREFIX@r- -device vmshm,command-memory=off", ""),
     # The devices have to be as in fs.h
     # A disk for the image of hibernation
     "sleep": (

@@ -185,6 +185,9 @@ const char *t_name(const char *tail);
  *	accesses off			answers their number
  *	wake_up				wakes the guest up once it sleeps; the
  *					next request waits for that
+ *	sleepers			answers how many slots wait in a queue
+ *					of the host, and how often the threads
+ *					of slots have run
  *	hmp COMMAND...			QEMU's monitor; lines are joined by '|'
  *	qmp JSON			answers JSON
  *	ping				nothing
