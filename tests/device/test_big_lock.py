@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""No command holds the big lock while the host lets it wait: QEMU's monitor
+answers, and commands that need nothing of what is locked complete.
+
+A process of the host holds the lock of an object's inode, or of the directory.
+docs/design.md has the exceptions.
+"""
+
+import os
+import subprocess
+import tempfile
+import threading
+
+import contract as c
+from arena import PAGE
+from inode_lock import InodeLock
+from mailbox import Mailboxes
+from vmshm import Skip, equal, machine, true, until
+
+# Commands that wait for the lock of the object, and all their arguments
+OF_THE_OBJECT = {
+    "resize": (c.CMD_RESIZE, "/a", {"length": 2 * PAGE}),
+    "shrink": (c.CMD_RESIZE, "/a", {"length": PAGE // 2}),
+    "grow": (c.CMD_RESIZE, "/a", {"length": 3 * PAGE, "flags": c.RQ_GROW}),
+    "allocate": (c.CMD_ALLOCATE, "/a", {"length": 2 * PAGE}),
+    "allocate a lot": (c.CMD_ALLOCATE, "/a", {"length": 64 * PAGE}),
+    "chmod": (c.CMD_SETATTR, "/a", {"mode": 0o600, "flags": c.RQ_MODE}),
+    "utimes": (c.CMD_SETATTR, "/a", {"mtime": 5, "flags": c.RQ_MTIME}),
+    "link": (c.CMD_LINK, "/a", {"second": "/link"}),
+    "rename": (c.CMD_RENAME, "/a", {"second": "/b"}),
+    "unlink": (c.CMD_UNLINK, "/a", {}),
+}
+# Those that do not
+NOT_OF_THE_OBJECT = {
+    "stat": (c.CMD_STAT, "/a", {}),
+    "attach": (c.CMD_ATTACH, "/a", {}),
+    "attach at most": (c.CMD_ATTACH, "/a", {"length": PAGE, "place": PAGE,
+                                            "flags": c.RQ_LIMIT}),
+    "hold": (c.CMD_HOLD, "/a", {}),
+    "statfs": (c.CMD_STATFS, None, {}),
+    "release": (c.CMD_RELEASE, None, {}),
+}
+# Commands that wait for the lock of the directory
+OF_THE_DIRECTORY = {
+    "create": (c.CMD_CREATE, "/new", {"mode": 0o600}),
+    "create and hold": (c.CMD_CREATE, "/new2", {"mode": 0o600,
+                                                "flags": c.RQ_HOLD}),
+    "unlink": (c.CMD_UNLINK, "/c", {}),
+    "link": (c.CMD_LINK, "/d", {"second": "/link"}),
+    "rename": (c.CMD_RENAME, "/d", {"second": "/e"}),
+    "list": (c.CMD_LIST, None, {}),
+    "stat of an unknown name": (c.CMD_STAT, "/unknown", {}),
+    "attach of an unknown name": (c.CMD_ATTACH, "/unknown2", {}),
+}
+# Those that look up nothing, or a name that the host has looked up before
+NOT_OF_THE_DIRECTORY = {
+    "stat": (c.CMD_STAT, "/b", {}),
+    "attach": (c.CMD_ATTACH, "/b", {}),
+    "resize": (c.CMD_RESIZE, "/b", {"length": 2 * PAGE}),
+    "statfs": (c.CMD_STATFS, None, {}),
+}
+
+
+class File:
+    """For InodeLock"""
+
+    def __init__(self, folder, name):
+        self.path = f"{folder}/{name}"
+        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.ftruncate(self.fd, PAGE)
+
+
+class Tmpfs:
+    """A tmpfs with objects, so that no other program waits for its lock"""
+
+    def __enter__(self):
+        if os.geteuid():
+            raise Skip("mounting needs root")
+        self.folder = tempfile.mkdtemp()
+        done = subprocess.run(["mount", "-t", "tmpfs", "none", self.folder],
+                              check=False, stderr=subprocess.DEVNULL)
+        if done.returncode:
+            os.rmdir(self.folder)
+            raise Skip("a tmpfs cannot be mounted here")
+        self.file = {name: File(self.folder, name) for name in "abcd"}
+        return self
+
+    def __exit__(self, *_):
+        for file in self.file.values():
+            os.close(file.fd)
+        subprocess.run(["umount", "-l", self.folder], check=True)
+        os.rmdir(self.folder)
+
+    def machine(self, options=""):
+        return machine(options=f",dir={self.folder},create=on,arena=4M"
+                       f"{options}")
+
+
+def answers(vm):
+    equal(vm.qmp("query-status")["status"], "prelaunch", "QMP")
+
+
+def waits(dev, commands):
+    """Submits all, each in a mailbox; the tags"""
+    tags = {}
+    for n, (what, (command, name, how)) in enumerate(commands.items()):
+        tags[what] = n, dev.submit(n, command, name, **how)
+        answers(dev.vm)
+        true(not dev.finished(*tags[what]), f"{what} has completed")
+    return tags
+
+
+def complete(dev, commands, first=0):
+    for n, (what, (command, name, how)) in enumerate(commands.items()):
+        equal(dev.post(command, name, n=first + n, **how), c.OK, what)
+
+
+def end(dev, tags):
+    for n, tag in tags.values():
+        dev.wait(n, tag)
+
+
+def of_the_object(options):
+    with Tmpfs() as tmpfs, tmpfs.machine(options) as vm:
+        dev = Mailboxes(vm)
+        for n, (what, one) in enumerate(OF_THE_OBJECT.items()):
+            tmpfs.file["a"] = File(tmpfs.folder, "a")
+            with InodeLock(tmpfs.file["a"]) as lock:
+                tags = waits(dev, {what: one})
+                complete(dev, {k: v for k, v in NOT_OF_THE_OBJECT.items()
+                               if k != "release"}, first=1)
+                answers(vm)
+                lock.release()
+                end(dev, tags)
+            # So that the next one attaches at the same places
+            dev.posts(c.CMD_RELEASE, n=n % 4)
+
+
+def test_of_the_object():
+    of_the_object("")
+
+
+def test_of_the_object_with_limits():
+    of_the_object(",max-bytes=1M,max-objects=100")
+
+
+def test_of_an_attached_object():
+    """By its handle; the object is detached while its lock is held."""
+    with Tmpfs() as tmpfs, tmpfs.machine() as vm:
+        dev = Mailboxes(vm)
+        dev.posts(c.CMD_ATTACH, "/a")
+        handle = dev.res_handle()
+        by_handle = {k: (command, None, {**how, "handle": handle,
+                                         "flags": how.get("flags", 0) |
+                                         c.RQ_HANDLE})
+                     for k, (command, name, how) in OF_THE_OBJECT.items()
+                     if k in ("resize", "grow", "allocate", "chmod")}
+        with InodeLock(tmpfs.file["a"]) as lock:
+            tags = waits(dev, by_handle)
+            dev.posts(c.CMD_STAT, n=10, handle=handle, flags=c.RQ_HANDLE)
+            dev.posts(c.CMD_DETACH, n=11, handle=handle)
+            answers(vm)
+            lock.release()
+            end(dev, tags)
+
+
+def test_reset_and_release():
+    with Tmpfs() as tmpfs, tmpfs.machine() as vm:
+        dev = Mailboxes(vm)
+        dev.posts(c.CMD_ATTACH, "/a")
+        with InodeLock(tmpfs.file["a"]) as lock:
+            waits(dev, {"resize": OF_THE_OBJECT["resize"]})
+            dev.posts(c.CMD_RELEASE, n=5)
+            answers(vm)
+            dev.posts(c.CMD_ATTACH, "/a", n=5)
+            waits(dev, {"resize": OF_THE_OBJECT["resize"]})
+            vm.qmp("system_reset")
+            vm.event("RESET")
+            answers(vm)
+            lock.release()
+
+
+def test_of_the_directory():
+    with Tmpfs() as tmpfs, tmpfs.machine() as vm:
+        dev = Mailboxes(vm)
+        # unlink() waits for the lock of the object with that of the directory
+        with InodeLock(tmpfs.file["a"]) as lock:
+            other = threading.Thread(target=os.unlink,
+                                     args=(tmpfs.file["a"].path,))
+            other.start()
+            until(lambda: dev.vm.qmp("query-status") and
+                  in_unlink(other), "unlink() does not wait")
+            tags = waits(dev, OF_THE_DIRECTORY)
+            complete(dev, NOT_OF_THE_DIRECTORY, first=9)
+            answers(vm)
+            lock.release()
+            other.join()
+            end(dev, tags)
+
+
+def in_unlink(thread):
+    with open(f"/proc/self/task/{thread.native_id}/stat",
+              encoding="ascii") as f:
+        return f.read().rsplit(")", 1)[1].split()[0] == "D"
