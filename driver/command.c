@@ -95,7 +95,8 @@ int vmshm_request_attach(struct vmshm_dev *vdev, const char *name, u32 handle,
 {
 	struct vmshm_request rq = {
 		.command = VMSHM_CMD_ATTACH,
-		.flags = range->readonly ? VMSHM_RQ_READONLY : 0,
+		.flags = (range->readonly ? VMSHM_RQ_READONLY : 0) |
+			 (range->limit ? VMSHM_RQ_LIMIT : 0),
 		.name = name,
 		.handle = handle,
 		.offset = range->offset,

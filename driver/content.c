@@ -366,6 +366,9 @@ static int vmshm_content_first_use(struct vmshm_vnode *vnode, u64 size)
 	struct vmshm_stat st;
 	int err;
 
+	/* It was attached when it was looked up or created. */
+	if (vmshm_vnode_any_handle(vnode))
+		return 0;
 	vnode->readonly = vnode->vdev->features & VMSHM_F_READONLY;
 	vnode->size = size;
 	err = vmshm_content_attach_allowed(vnode);
@@ -421,6 +424,40 @@ void vmshm_content_close(struct vmshm_vnode *vnode)
 	if (refcount_dec_and_test(&vnode->users))
 		vmshm_content_detach(vnode);
 	mutex_unlock(&vnode->lock);
+}
+
+/**
+ * vmshm_content_give() - use an extent for the open that follows
+ * @vnode: a vnode, of the object that the extent shows
+ * @extent: of vmshm_extent_attach_named(); it is the vnode's, or is detached
+ *
+ * If the object is not opened, vmshm_content_detach_unused() has to follow.
+ */
+void vmshm_content_give(struct vmshm_vnode *vnode, struct vmshm_extent *extent)
+{
+	bool taken;
+
+	mutex_lock(&vnode->lock);
+	taken = !vnode->gone && !vmshm_content_used(vnode) &&
+		!vmshm_vnode_any_handle(vnode);
+	if (taken) {
+		vnode->readonly = extent->range.readonly;
+		vnode->size = extent->seen.size;
+	}
+	if (taken && extent->range.length) {
+		extent->inode = vnode->inode;
+		list_add_tail(&extent->node, &vnode->extents);
+		extent = NULL;
+	} else if (taken) {
+		vnode->handle = extent->handle;
+		vnode->seen = extent->seen;
+		vnode->has_seen = true;
+	}
+	mutex_unlock(&vnode->lock);
+	if (!taken)
+		vmshm_extent_detach(extent);
+	else if (extent)
+		vmshm_extent_free(extent);
 }
 
 /**

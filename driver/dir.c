@@ -19,6 +19,7 @@
 #include "compat.h"
 #include "content.h"
 #include "dir.h"
+#include "extent.h"
 #include "file.h"
 #include "inode.h"
 #include "list.h"
@@ -110,35 +111,63 @@ static int vmshm_fs_stat_name(struct super_block *sb, const char *name,
 	return err;
 }
 
-/* Whether the name is to be created, and whether it exists is seen then. */
-static bool vmshm_fs_is_new(struct vmshm_dev *vdev, unsigned int flags)
+/*
+ * Attaches the object for a file that is opened next, and finds its inode by
+ * what the device reports. NULL: it is to be looked up, and opened after that.
+ */
+static struct inode *vmshm_fs_inode_attached(struct super_block *sb,
+					     const char *name)
 {
-	unsigned int all = LOOKUP_OPEN | LOOKUP_CREATE | LOOKUP_EXCL;
+	struct vmshm_dev *vdev = vmshm_fs_sb(sb)->vdev;
+	bool readonly = vdev->features & VMSHM_F_READONLY;
+	struct vmshm_extent *extent;
+	struct inode *inode;
 
-	return (flags & all) == all && vdev->features & VMSHM_F_CREATE;
+	/* The registers do not report all that is needed. */
+	if (!vdev->mailboxes)
+		return NULL;
+	extent = vmshm_extent_attach_named(vdev, name, readonly);
+	if (!readonly &&
+	    (extent == ERR_PTR(-EACCES) || extent == ERR_PTR(-EPERM)))
+		extent = vmshm_extent_attach_named(vdev, name, true);
+	if (IS_ERR(extent))
+		return extent == ERR_PTR(-ENOENT) ? ERR_CAST(extent) : NULL;
+	inode = vmshm_fs_inode_get(sb, name, &extent->seen);
+	if (IS_ERR(inode))
+		vmshm_extent_detach(extent);
+	else
+		vmshm_content_give(vmshm_fs_inode_vnode(inode), extent);
+	return inode;
+}
+
+/* The inode that the name has by now; ERR_PTR(-ENOENT): there is no object */
+static struct inode *vmshm_fs_inode_asked(struct super_block *sb,
+					  const char *name)
+{
+	struct vmshm_stat st;
+	int err = 0;
+
+	if (!vmshm_recent_take(vmshm_fs_sb(sb)->vdev, name, &st))
+		err = vmshm_fs_stat_name(sb, name, &st);
+	return err ? ERR_PTR(err) : vmshm_fs_inode_get(sb, name, &st);
 }
 
 static struct dentry *vmshm_fs_lookup(struct inode *dir, struct dentry *dentry,
 				      unsigned int flags)
 {
-	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
 	char name[NAME_MAX + 2];
-	struct inode *inode = NULL;
-	struct vmshm_stat st;
+	struct inode *inode;
 	int err;
 
 	if (dentry->d_name.len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
 	err = vmshm_fs_dentry_name(dentry, name);
-	if (!err && vmshm_fs_is_new(vdev, flags))
-		err = -ENOENT;
-	if (!err && !vmshm_recent_take(vdev, name, &st))
-		err = vmshm_fs_stat_name(dir->i_sb, name, &st);
-	if (err && err != -ENOENT)
+	if (err)
 		return ERR_PTR(err);
-	if (!err)
-		inode = vmshm_fs_inode_get(dir->i_sb, name, &st);
-	if (!IS_ERR_OR_NULL(inode) && !(flags & LOOKUP_OPEN))
+	inode = vmshm_fs_inode_asked(dir->i_sb, name);
+	if (inode == ERR_PTR(-ENOENT))
+		inode = NULL;
+	if (!IS_ERR_OR_NULL(inode))
 		vmshm_vnode_set_fresh(vmshm_fs_inode_vnode(inode));
 	return d_splice_alias(inode, dentry);
 }
@@ -304,76 +333,96 @@ static int vmshm_fs_create_closed(struct inode *dir, struct dentry *dentry,
 
 VMSHM_CREATE(vmshm_fs_create_closed)
 
-/* What the name is by now; -ENOENT if there is no object. */
-static int vmshm_fs_find(struct inode *dir, struct dentry *dentry)
+/* The inode of a name that is opened next; ERR_PTR(-ENOENT): none */
+static struct inode *vmshm_fs_inode_to_open(struct super_block *sb,
+					    struct dentry *dentry)
 {
 	char name[NAME_MAX + 2];
-	struct vmshm_stat st;
+	struct inode *inode;
 	int err;
 
-	err = vmshm_fs_dentry_name(dentry, name) ?:
-		      vmshm_fs_stat_name(dir->i_sb, name, &st);
-	return err ?: vmshm_fs_instantiate(dir, dentry, name, &st);
+	err = vmshm_fs_dentry_name(dentry, name);
+	if (err)
+		return ERR_PTR(err);
+	inode = vmshm_fs_inode_attached(sb, name);
+	return inode ?: vmshm_fs_inode_asked(sb, name);
 }
 
 /*
- * Creates the object, or finds the one that another process or the host has
- * created since the look-up. The caller of this function checks the rights to
- * an object that was found, and not to one that was created: FMODE_CREATED has
- * to be exact.
+ * Creates the object, or finds one that exists. It is created first, because
+ * O_CREAT is most often for a new object. The caller of this function checks
+ * the rights to an object that was found, and not to one that was created:
+ * FMODE_CREATED has to be exact.
  */
 static int vmshm_fs_create_or_find(struct inode *dir, struct dentry *dentry,
 				   struct file *file, unsigned int flags,
 				   umode_t mode)
 {
+	struct inode *inode;
 	int err;
 
-	do {
+	for (;;) {
 		err = vmshm_fs_create_excl(dir, dentry, mode, true);
 		if (!err)
 			file->f_mode |= FMODE_CREATED;
-		if (err == -EEXIST && !(flags & O_EXCL))
-			err = vmshm_fs_find(dir, dentry);
+		if (!err || flags & O_EXCL)
+			return err;
+		/* What prevents a new object does not concern this one. */
+		inode = vmshm_fs_inode_to_open(dir->i_sb, dentry);
+		if (!IS_ERR(inode)) {
+			d_instantiate(dentry, inode);
+			return 0;
+		}
+		if (inode != ERR_PTR(-ENOENT) || err != -EEXIST)
+			return err == -EEXIST ? PTR_ERR(inode) : err;
 		/* It was removed again. */
-	} while (err == -ENOENT && !signal_pending(current));
-	return err == -ENOENT ? -EINTR : err;
+		if (signal_pending(current))
+			return -EINTR;
+	}
 }
 
-/* What open(2) says of the look-up */
-static unsigned int vmshm_fs_lookup_flags(unsigned int flags)
+/* Finds what is opened, unless it is to be created, if that is possible. */
+static int vmshm_fs_find(struct inode *dir, struct dentry *dentry,
+			 unsigned int flags)
 {
-	return LOOKUP_OPEN | (flags & O_CREAT ? LOOKUP_CREATE : 0) |
-	       (flags & O_EXCL ? LOOKUP_EXCL : 0);
+	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
+	struct inode *inode = NULL;
+	struct dentry *found;
+
+	if (dentry->d_name.len > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!(flags & O_CREAT) || !(vdev->features & VMSHM_F_CREATE))
+		inode = vmshm_fs_inode_to_open(dir->i_sb, dentry);
+	if (inode == ERR_PTR(-ENOENT))
+		inode = NULL;
+	found = d_splice_alias(inode, dentry);
+	if (IS_ERR(found))
+		return PTR_ERR(found);
+	/* Files have no other alias that d_splice_alias() could find */
+	if (WARN_ON_ONCE(found)) {
+		dput(found);
+		return -EIO;
+	}
+	return 0;
 }
 
+/* Each open by a name that is not cached, and each that creates an object. */
 static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 				struct file *file, unsigned int flags,
 				umode_t mode)
 {
 	struct vmshm_vnode *vnode;
-	int err;
+	int err = 0;
 
-	if (d_in_lookup(dentry)) {
-		struct dentry *found;
-
-		found = vmshm_fs_lookup(dir, dentry,
-					vmshm_fs_lookup_flags(flags));
-
-		if (IS_ERR(found))
-			return PTR_ERR(found);
-		/* Files have no other alias that d_splice_alias() could find */
-		if (WARN_ON_ONCE(found)) {
-			dput(found);
-			return -EIO;
-		}
-	}
-	if (!(flags & O_CREAT) || d_really_is_positive(dentry))
-		return finish_no_open(file, NULL);
-	err = vmshm_fs_create_or_find(dir, dentry, file, flags, mode);
+	if (d_in_lookup(dentry))
+		err = vmshm_fs_find(dir, dentry, flags);
+	if (!err && d_really_is_negative(dentry) && flags & O_CREAT)
+		err = vmshm_fs_create_or_find(dir, dentry, file, flags, mode);
 	if (err)
 		return err;
-	if (!(file->f_mode & FMODE_CREATED))
+	if (d_really_is_negative(dentry))
 		return finish_no_open(file, NULL);
+	/* The rights are checked afterwards, unless it was created. */
 	vnode = vmshm_fs_inode_vnode(d_inode(dentry));
 	err = finish_open(file, dentry, NULL);
 	/* The file may not have come to its ->open(). */

@@ -90,8 +90,11 @@ static void vmshm_extent_unmap(struct vmshm_extent *extent)
 				 false);
 }
 
-/* Detaches and frees an extent that is not busy. */
-static void vmshm_extent_detach(struct vmshm_extent *extent)
+/**
+ * vmshm_extent_detach() - detach and free an extent
+ * @extent: an extent in no list, no page of which is in use
+ */
+void vmshm_extent_detach(struct vmshm_extent *extent)
 {
 	struct vmshm_dev *vdev = extent->vdev;
 	int err;
@@ -171,6 +174,54 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 	}
 	*size = reply.st.size;
 	return 0;
+}
+
+/* How much of an object that is not known yet has a place, at most */
+static u64 vmshm_extent_limit(struct vmshm_dev *vdev)
+{
+	return min_t(u64, PMD_SIZE, vmshm_arena_piece(vdev->arena) / 8);
+}
+
+/**
+ * vmshm_extent_attach_named() - attach the beginning of an object by its name
+ * @vdev: a device with command memory
+ * @name: "/" and the name
+ * @readonly: attach for reading only
+ *
+ * Nothing is known of the object before, and what the device reports is in
+ * extent->seen. The rest of an object that is longer is attached by need.
+ *
+ * Return: an extent, which belongs to no inode yet; its length is 0 if the
+ * object is empty; or ERR_PTR(): -ENOSPC no room in the arena, -ENOMEM, or the
+ * error of the device.
+ */
+struct vmshm_extent *vmshm_extent_attach_named(struct vmshm_dev *vdev,
+					       const char *name, bool readonly)
+{
+	u64 limit = vmshm_extent_limit(vdev), length;
+	struct vmshm_extent *extent;
+	struct vmshm_reply reply;
+	int err;
+
+	extent = vmshm_extent_new(vdev, NULL, 0, limit, readonly);
+	if (IS_ERR(extent))
+		return extent;
+	extent->range.limit = true;
+	err = vmshm_request_attach(vdev, name, 0, &extent->range, &reply);
+	if (err) {
+		vmshm_extent_free(extent);
+		return ERR_PTR(err);
+	}
+	extent->range.limit = false;
+	extent->handle = reply.handle;
+	extent->seen = reply.st;
+	extent->has_seen = true;
+	length = min(limit, PAGE_ALIGN(reply.st.size));
+	if (length < limit)
+		vmshm_arena_free(vdev->arena, extent->range.place + length,
+				 limit - length);
+	extent->range.length = length;
+	return extent;
 }
 
 /**

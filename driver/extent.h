@@ -51,6 +51,9 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 			u32 handle, u64 ident, u64 *size);
 int vmshm_extent_attach_again(struct vmshm_extent *extent, const char *name,
 			      u32 handle, u64 ident, u64 *size);
+struct vmshm_extent *vmshm_extent_attach_named(struct vmshm_dev *vdev,
+					       const char *name, bool readonly);
+void vmshm_extent_detach(struct vmshm_extent *extent);
 bool vmshm_extent_try_release(struct vmshm_extent *extent);
 void vmshm_extent_release(struct vmshm_extent *extent);
 bool vmshm_extent_idle(struct vmshm_extent *extent);

@@ -34,12 +34,14 @@ struct vmshm_stat {
  * @length: bytes
  * @place: bytes into BAR4
  * @readonly: attach for reading only
+ * @limit: attach less if the object has less, or nothing
  */
 struct vmshm_range {
 	u64 offset;
 	u64 length;
 	u64 place;
 	bool readonly;
+	bool limit;
 };
 
 /**

@@ -342,6 +342,8 @@ void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle)
 	if (!vnode->gone && !vnode->handle && list_empty(&vnode->extents)) {
 		vnode->handle = handle;
 		vnode->has_seen = false;
+		vnode->readonly = false;
+		vnode->size = 0;
 		handle = 0;
 	}
 	mutex_unlock(&vnode->lock);

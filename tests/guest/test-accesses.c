@@ -137,12 +137,36 @@ static void op_open_close(int round)
 	close(fs_open("/a", O_RDWR));
 }
 
+/* A new mount knows no name. */
+static void op_open_uncached(int round)
+{
+	int file;
+
+	fs_mount_at(PREFIX, "/mnt", NULL);
+	file = open("/mnt/a", round % 2 ? O_RDWR : O_RDONLY);
+	T_ASSERT(file >= 0);
+	T_EQ(close(file), 0);
+	T_EQ(umount("/mnt"), 0);
+}
+
+static void op_open_nothing(int round)
+{
+	T_ERRNO(open("/dev/shm/nothing", O_RDWR), ENOENT);
+}
+
 T_TEST(of_a_name)
 {
 	with_object();
 	at_most("stat", op_stat, 1);
 	at_most("ENOENT", op_stat_nothing, 1);
 	at_most("open and close", op_open_close, 2);
+	at_most("open and close, uncached", op_open_uncached, 2);
+	at_most("open, ENOENT", op_open_nothing, 1);
+	/* Empty, and longer than what is attached at once */
+	t_host("truncate %s 0", host_name("a"));
+	at_most("open and close, empty", op_open_uncached, 2);
+	t_host("truncate %s 5000000", host_name("a"));
+	at_most("open and close, 5 MB", op_open_uncached, 2);
 	shm_unlink("/a");
 }
 
@@ -157,6 +181,7 @@ T_TEST(of_a_file)
 }
 
 static int made[3 * ROUNDS];
+static int create_flags;
 
 static void name_of(int round, char name[16])
 {
@@ -168,7 +193,7 @@ static void op_create(int round)
 	char name[16];
 
 	name_of(round, name);
-	made[round] = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
+	made[round] = shm_open(name, O_RDWR | O_CREAT | create_flags, 0600);
 	T_ASSERT(made[round] >= 0);
 }
 
@@ -212,7 +237,10 @@ static long count_unlink(int rounds)
 T_TEST(of_create_and_unlink)
 {
 	fs_mount(PREFIX);
+	create_flags = O_EXCL;
 	counts_at_most("create", count_create, 1);
+	create_flags = 0;
+	counts_at_most("create without O_EXCL", count_create, 1);
 	counts_at_most("unlink", count_unlink, 1);
 }
 
