@@ -578,8 +578,7 @@ static void vmshm_arena_divide(struct vmshm_arena *arena, u64 ro_size)
  * do that there.
  *
  * Return: the arena; or ERR_PTR(): -E2BIG if the kernel cannot map these
- * addresses, -EOPNOTSUPP if it has no ZONE_DEVICE or other pages than the
- * device, or another errno.
+ * addresses, -EOPNOTSUPP if it has no ZONE_DEVICE, or another errno.
  */
 struct vmshm_arena *vmshm_arena_new(struct device *dev, phys_addr_t base,
 				    u64 rw_size, u64 ro_size)
@@ -589,7 +588,9 @@ struct vmshm_arena *vmshm_arena_new(struct device *dev, phys_addr_t base,
 	size_t count;
 	int err;
 
-	if (!IS_ENABLED(CONFIG_ZONE_DEVICE) || PAGE_SIZE != VMSHM_PAGE_SIZE)
+	static_assert(PAGE_SIZE == VMSHM_PAGE_SIZE);
+
+	if (!IS_ENABLED(CONFIG_ZONE_DEVICE))
 		return ERR_PTR(-EOPNOTSUPP);
 	if (base + rw_size + ro_size > vmshm_compat_direct_map_size())
 		return ERR_PTR(-E2BIG);

@@ -22,6 +22,11 @@
 #error "vmshm needs Linux 6.1 or later"
 #endif
 
+/* The device counts objects and places in pages of this size. */
+#if PAGE_SHIFT != 12
+#error "vmshm needs a kernel with pages of 4 KiB, not of 16 or 64 KiB"
+#endif
+
 #if !defined(CONFIG_PCI) || !defined(CONFIG_MMU)
 #error "vmshm needs a kernel with CONFIG_PCI and CONFIG_MMU"
 #endif

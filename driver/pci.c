@@ -63,7 +63,7 @@ static void vmshm_pci_explain(struct pci_dev *pdev, int err)
 {
 	if (err == -EOPNOTSUPP)
 		dev_warn(&pdev->dev,
-			 "this kernel has no ZONE_DEVICE or no pages of 4 KiB, so there is only the 1 MiB buffer\n");
+			 "this kernel has no ZONE_DEVICE, so there is only the 1 MiB buffer\n");
 	else
 		dev_warn(&pdev->dev,
 			 "no pages for BAR4 (error %d), so there is only the 1 MiB buffer\n",

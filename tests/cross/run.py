@@ -139,6 +139,27 @@ def test_driver_without_zone_device():
             f"OUT={TOP}/build/minimal/driver")
 
 
+def test_driver_with_larger_pages():
+    """The compiler refuses them, and says why."""
+    command(os.path.join(TOP, "scripts", "fetch-kernel"), "6.12")
+    for shift in (14, 16):
+        out = os.path.join(TOP, "build", "minimal", f"pages-{shift}")
+        os.makedirs(out, exist_ok=True)
+        header = os.path.join(out, "pages.h")
+        with open(header, "w", encoding="ascii") as f:
+            f.write("#undef CONFIG_PAGE_SHIFT\n"
+                    f"#define CONFIG_PAGE_SHIFT {shift}\n")
+        done = subprocess.run(
+            ["make", "-C", os.path.join(TOP, "driver"), "KVER=6.12",
+             f"OUT={out}", f"KCFLAGS=-include {header}"], text=True,
+            check=False, timeout=LIMIT, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        if (not done.returncode or "vmshm needs a kernel with pages of 4 KiB"
+                not in done.stdout):
+            return f"pages of {1 << shift} bytes: {done.stdout[-300:]}"
+    return None
+
+
 if __name__ == "__main__":
     tier.main("cross", lambda report: tier.each(
         report, tier.in_module(globals(), "cross")))
