@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 import zlib
 
@@ -68,7 +67,6 @@ class Host(HostRpc, HostTool):
         # The guest ends, and starts again
         self.restarting = False
         self.waiters = {}
-        self.waker = None           # the thread of "wake_up"
         self.trace_at = 0
 
     def close(self):
@@ -87,9 +85,6 @@ class Host(HostRpc, HostTool):
 
     def answer(self, line):
         """The answer to a line, which is what follows "host "."""
-        if self.waker:
-            self.waker.join()
-            self.waker = None
         verb, *words = line.split()
         method = getattr(self, "do_" + verb, None)
         if not method:
@@ -345,14 +340,6 @@ class Host(HostRpc, HostTool):
                     return
             time.sleep(0.01)
         raise Refused(f"{ident} is still there after {GONE} s")
-
-    def do_wake_up(self):
-        self.waker = threading.Thread(target=self._wake_up, daemon=True)
-        self.waker.start()
-
-    def _wake_up(self):
-        self.vm.event("SUSPEND")
-        self.vm.qmp("system_wakeup")
 
     def do_hmp(self, *words):
         lines = self.vm.hmp(" ".join(words)).splitlines()

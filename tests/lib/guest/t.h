@@ -183,8 +183,6 @@ const char *t_name(const char *tail);
  *	accesses on			begins to count register accesses; QEMU
  *					needs "-D @FOLDER@/FILE"
  *	accesses off			answers their number
- *	wake_up				wakes the guest up once it sleeps; the
- *					next request waits for that
  *	sleepers			answers how many slots wait in a queue
  *					of the host, and how often the threads
  *					of slots have run
