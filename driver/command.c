@@ -24,6 +24,7 @@ static bool vmshm_request_changes(u32 command)
 	case VMSHM_CMD_ATTACH:
 	case VMSHM_CMD_HOLD:
 	case VMSHM_CMD_DETACH:
+	case VMSHM_CMD_STATFS:
 		return false;
 	default:
 		return true;
@@ -277,4 +278,54 @@ int vmshm_request_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
 	};
 
 	return vmshm_request_execute_stat(vdev, &rq, st);
+}
+
+/**
+ * vmshm_request_setattr() - change attributes of an object
+ * @vdev: the device
+ * @handle: a handle of the object
+ * @attr: the attributes
+ * @st: what the device reports afterwards
+ *
+ * Return: as vmshm_request_stat(); -EPERM also if the device has no command
+ * memory, which this command needs.
+ */
+int vmshm_request_setattr(struct vmshm_dev *vdev, u32 handle,
+			  const struct vmshm_attr *attr, struct vmshm_stat *st)
+{
+	struct vmshm_request rq = {
+		.command = VMSHM_CMD_SETATTR,
+		.flags = attr->flags,
+		.handle = handle,
+		.mode = attr->mode,
+		.atime = attr->atime,
+		.mtime = attr->mtime,
+	};
+
+	return vdev->mailboxes ? vmshm_request_execute_stat(vdev, &rq, st) :
+				 -EPERM;
+}
+
+/**
+ * vmshm_request_statfs() - ask about the host's file system
+ * @vdev: the device
+ * @total: bytes; 0 if there is no limit
+ * @free: bytes
+ *
+ * Return: as vmshm_request_stat(); -EOPNOTSUPP if the device has no command
+ * memory, which this command needs.
+ */
+int vmshm_request_statfs(struct vmshm_dev *vdev, u64 *total, u64 *free)
+{
+	struct vmshm_request rq = { .command = VMSHM_CMD_STATFS };
+	struct vmshm_reply reply;
+	int err = -EOPNOTSUPP;
+
+	if (vdev->mailboxes)
+		err = vmshm_request_execute(vdev, &rq, &reply);
+	if (!err) {
+		*total = reply.total;
+		*free = reply.free;
+	}
+	return err;
 }

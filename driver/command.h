@@ -31,5 +31,9 @@ int vmshm_request_resize(struct vmshm_dev *vdev, const char *name, u32 handle,
 			 u64 size, struct vmshm_stat *st);
 int vmshm_request_allocate(struct vmshm_dev *vdev, const char *name, u32 handle,
 			   u64 offset, u64 length, struct vmshm_stat *st);
+int vmshm_request_setattr(struct vmshm_dev *vdev, u32 handle,
+			  const struct vmshm_attr *attr,
+			  struct vmshm_stat *st);
+int vmshm_request_statfs(struct vmshm_dev *vdev, u64 *total, u64 *free);
 
 #endif /* VMSHM_COMMAND_H */

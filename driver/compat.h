@@ -95,22 +95,25 @@ vmshm_compat_fillattr(struct mnt_idmap *idmap, u32 mask, struct inode *inode,
 }
 
 static inline void vmshm_compat_inode_set_times(struct inode *inode,
-						struct timespec64 time)
+						struct timespec64 atime,
+						struct timespec64 mtime)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
-	inode->i_atime = time;
-	inode->i_mtime = time;
-	inode->i_ctime = time;
+	inode->i_atime = atime;
+	inode->i_mtime = mtime;
+	inode->i_ctime = mtime;
 #else
-	inode_set_atime_to_ts(inode, time);
-	inode_set_mtime_to_ts(inode, time);
-	inode_set_ctime_to_ts(inode, time);
+	inode_set_atime_to_ts(inode, atime);
+	inode_set_mtime_to_ts(inode, mtime);
+	inode_set_ctime_to_ts(inode, mtime);
 #endif
 }
 
 static inline void vmshm_compat_inode_set_times_now(struct inode *inode)
 {
-	vmshm_compat_inode_set_times(inode, current_time(inode));
+	struct timespec64 now = current_time(inode);
+
+	vmshm_compat_inode_set_times(inode, now, now);
 }
 
 /* d_revalidate() got the directory and the name. */

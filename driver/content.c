@@ -528,6 +528,37 @@ out:
 }
 
 /**
+ * vmshm_content_setattr() - change attributes of an object
+ * @vnode: a vnode
+ * @attr: the attributes
+ * @st: what the device reports afterwards
+ *
+ * Return: as vmshm_content_resize(); -EACCES if QEMU may not open the object.
+ */
+int vmshm_content_setattr(struct vmshm_vnode *vnode,
+			  const struct vmshm_attr *attr, struct vmshm_stat *st)
+{
+	int err;
+
+	mutex_lock(&vnode->lock);
+	/* The right to read is enough for the handle. */
+	if (!vmshm_content_used(vnode))
+		vnode->readonly = true;
+	/* The name could belong to another object by now. */
+	err = vnode->gone ? -ENODEV : vmshm_vnode_get_handle(vnode);
+	if (!err)
+		err = vmshm_request_setattr(vnode->vdev,
+					    vmshm_vnode_any_handle(vnode), attr,
+					    st);
+	if (!err)
+		vnode->size = st->size;
+	if (!vmshm_content_used(vnode))
+		vmshm_content_detach(vnode);
+	mutex_unlock(&vnode->lock);
+	return err;
+}
+
+/**
  * vmshm_content_allocate() - have the host allocate a part of an object
  * @vnode: a vnode with users
  * @offset: bytes into the object

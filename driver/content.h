@@ -8,6 +8,7 @@
 #include <linux/types.h>
 
 struct page;
+struct vmshm_attr;
 struct vmshm_dev;
 struct vmshm_extent;
 struct vmshm_stat;
@@ -19,6 +20,9 @@ void vmshm_content_give(struct vmshm_vnode *vnode, struct vmshm_extent *extent);
 void vmshm_content_detach_unused(struct vmshm_vnode *vnode);
 int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 			 struct vmshm_stat *st);
+int vmshm_content_setattr(struct vmshm_vnode *vnode,
+			  const struct vmshm_attr *attr,
+			  struct vmshm_stat *st);
 int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 			   struct vmshm_stat *st);
 struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,

@@ -23,6 +23,7 @@
 #include "mmap.h"
 #include "poll.h"
 #include "command.h"
+#include "vmshm.h"
 #include "vnode.h"
 
 /* Bytes that the host allocates at once before they are written */
@@ -148,8 +149,11 @@ static ssize_t vmshm_fs_file_read_iter(struct kiocb *iocb,
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	loff_t size;
+	int err;
 
-	vmshm_fs_inode_refresh(inode);
+	err = vmshm_fs_inode_refresh(inode);
+	if (err)
+		return err;
 	size = i_size_read(inode);
 	if (iocb->ki_pos >= size)
 		return 0;
@@ -253,8 +257,9 @@ static ssize_t vmshm_fs_file_write_iter(struct kiocb *iocb,
 
 	inode_lock(inode);
 	inode_lock(host);
-	vmshm_fs_inode_refresh(inode);
-	ret = generic_write_checks(iocb, iter);
+	ret = vmshm_fs_inode_refresh(inode);
+	if (!ret)
+		ret = generic_write_checks(iocb, iter);
 	if (ret > 0)
 		ret = vmshm_fs_write_parts(iocb, iter);
 	inode_unlock(host);
@@ -264,8 +269,12 @@ static ssize_t vmshm_fs_file_write_iter(struct kiocb *iocb,
 
 static loff_t vmshm_fs_file_llseek(struct file *file, loff_t offset, int whence)
 {
-	vmshm_fs_inode_refresh(file_inode(file));
-	return generic_file_llseek(file, offset, whence);
+	int err = 0;
+
+	/* The others do not depend on the size. */
+	if (whence != SEEK_SET && whence != SEEK_CUR)
+		err = vmshm_fs_inode_refresh(file_inode(file));
+	return err ?: generic_file_llseek(file, offset, whence);
 }
 
 static int vmshm_fs_file_mmap(struct file *file, struct vm_area_struct *vma)
@@ -279,13 +288,13 @@ static long vmshm_fs_file_fallocate(struct file *file, int mode, loff_t offset,
 {
 	struct inode *inode = file_inode(file);
 	loff_t end = offset + length;
-	int err = 0;
+	int err;
 
 	if (mode)
 		return -EOPNOTSUPP;
 	inode_lock(inode);
-	vmshm_fs_inode_refresh(inode);
-	if (end > i_size_read(inode))
+	err = vmshm_fs_inode_refresh(inode);
+	if (!err && end > i_size_read(inode))
 		err = inode_newsize_ok(inode, end);
 	while (!err && offset < end) {
 		loff_t part = min_t(loff_t, end - offset, VMSHM_ALLOCATE_MAX);
@@ -317,45 +326,106 @@ static int vmshm_fs_getattr(struct mnt_idmap *idmap, const struct path *path,
 			    struct kstat *stat, u32 mask, unsigned int flags)
 {
 	struct inode *inode = d_inode(path->dentry);
+	int err = 0;
 
 	if ((flags & AT_STATX_FORCE_SYNC) ||
 	    !vmshm_vnode_take_fresh(vmshm_fs_inode_vnode(inode)))
-		vmshm_fs_inode_refresh(inode);
+		err = vmshm_fs_inode_refresh(inode);
+	/* Other errors mean that there is nothing newer. */
+	if (err == -EIO)
+		return err;
 	vmshm_compat_fillattr(idmap, mask, inode, stat);
 	stat->blksize = PAGE_SIZE;
 	return 0;
 }
 
-/* Whether owner, group and mode are what they are already */
-static bool vmshm_fs_same_attr(struct inode *inode, const struct iattr *attr)
+/* Whether owner and group are what they are already */
+static bool vmshm_fs_same_owner(struct inode *inode, const struct iattr *attr)
 {
 	unsigned int valid = attr->ia_valid;
 
-	return !((valid & ATTR_MODE &&
-		  (attr->ia_mode ^ inode->i_mode) & S_IALLUGO) ||
-		 (valid & ATTR_UID && !uid_eq(attr->ia_uid, inode->i_uid)) ||
+	return !((valid & ATTR_UID && !uid_eq(attr->ia_uid, inode->i_uid)) ||
 		 (valid & ATTR_GID && !gid_eq(attr->ia_gid, inode->i_gid)));
 }
 
+/* A time that utimensat(2) sets; without a value the host's time is meant */
+static struct timespec64 vmshm_fs_time(const struct iattr *attr,
+				       unsigned int has_value,
+				       struct timespec64 value)
+{
+	const struct timespec64 now = { .tv_nsec = VMSHM_TIME_NOW };
+
+	return attr->ia_valid & has_value ? value : now;
+}
+
+/* What the host has to change. A new size sets the times as well. */
+static struct vmshm_attr vmshm_fs_host_attr(struct inode *inode,
+					    const struct iattr *attr)
+{
+	unsigned int valid = attr->ia_valid;
+	struct vmshm_attr host = {
+		.atime = vmshm_fs_time(attr, ATTR_ATIME_SET, attr->ia_atime),
+		.mtime = vmshm_fs_time(attr, ATTR_MTIME_SET, attr->ia_mtime),
+	};
+
+	if (valid & ATTR_MODE && (attr->ia_mode ^ inode->i_mode) & S_IALLUGO) {
+		host.flags |= VMSHM_RQ_MODE;
+		host.mode = attr->ia_mode & S_IALLUGO;
+	}
+	if (valid & ATTR_ATIME && !(valid & ATTR_SIZE))
+		host.flags |= VMSHM_RQ_ATIME;
+	if (valid & ATTR_MTIME && !(valid & ATTR_SIZE))
+		host.flags |= VMSHM_RQ_MTIME;
+	return host;
+}
+
 /*
- * The size can be changed. Owner, group and mode are those of the host, or of
- * the mount. Times are those of the host: it sets them when it sees a change.
+ * Permission bits and times are the host's. Without create=on the bits cannot
+ * be changed, and times stay what they are: touch(1) and cp(1) expect success.
  */
+static int vmshm_fs_set_host_attr(struct inode *inode, struct vmshm_attr *attr)
+{
+	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
+	struct vmshm_stat st;
+	int err;
+
+	if (!attr->flags)
+		return 0;
+	if (!(vnode->vdev->features & VMSHM_F_CREATE) ||
+	    !vnode->vdev->mailboxes)
+		return attr->flags & VMSHM_RQ_MODE ? -EPERM : 0;
+	/* The bits that the mount shows are its own. */
+	if (attr->flags & VMSHM_RQ_MODE &&
+	    (vmshm_fs_sb(inode->i_sb)->has_mode || attr->mode & ~0777))
+		return -EPERM;
+	err = vmshm_content_setattr(vnode, attr, &st);
+	if (!err)
+		vmshm_fs_inode_update(inode, &st);
+	return err;
+}
+
+/* Owner and group are those of the host, or of the mount. */
 static int vmshm_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			    struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
+	struct vmshm_attr host;
 	int err;
 
-	vmshm_fs_inode_refresh(inode);
+	/* Rights that are not known to be current are none. */
+	err = vmshm_fs_inode_refresh(inode);
+	if (err)
+		return err;
 	err = setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
-	if (!vmshm_fs_same_attr(inode, attr))
+	if (!vmshm_fs_same_owner(inode, attr))
 		return -EPERM;
-	return attr->ia_valid & ATTR_SIZE ?
-		       vmshm_fs_resize(inode, attr->ia_size) :
-		       0;
+	host = vmshm_fs_host_attr(inode, attr);
+	err = vmshm_fs_set_host_attr(inode, &host);
+	if (!err && attr->ia_valid & ATTR_SIZE)
+		err = vmshm_fs_resize(inode, attr->ia_size);
+	return err;
 }
 
 const struct inode_operations vmshm_fs_file_inode_ops = {

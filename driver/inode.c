@@ -48,7 +48,7 @@ void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
 	inode->i_uid = uid;
 	inode->i_gid = gid;
 	inode->i_blocks = st->blocks;
-	vmshm_compat_inode_set_times(inode, st->mtime);
+	vmshm_compat_inode_set_times(inode, st->atime, st->mtime);
 	i_size_write(inode, st->size);
 	spin_unlock(&inode->i_lock);
 
@@ -61,11 +61,17 @@ void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
 /**
  * vmshm_fs_inode_refresh() - ask the device, and take over what it reports
  * @inode: a file; it stays as it is if the device reports nothing
+ *
+ * Return: as vmshm_vnode_stat(). -EIO must reach the program: the device tells
+ * once that memory of the object was lost.
  */
-void vmshm_fs_inode_refresh(struct inode *inode)
+int vmshm_fs_inode_refresh(struct inode *inode)
 {
 	struct vmshm_stat st;
+	int err;
 
-	if (!vmshm_vnode_stat(vmshm_fs_inode_vnode(inode), &st))
+	err = vmshm_vnode_stat(vmshm_fs_inode_vnode(inode), &st);
+	if (!err)
 		vmshm_fs_inode_update(inode, &st);
+	return err;
 }

@@ -46,6 +46,6 @@ static inline struct vmshm_vnode *vmshm_fs_inode_vnode(struct inode *inode)
 }
 
 void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st);
-void vmshm_fs_inode_refresh(struct inode *inode);
+int vmshm_fs_inode_refresh(struct inode *inode);
 
 #endif /* VMSHM_INODE_H */

@@ -118,6 +118,15 @@ static u32 vmshm_mailbox_next_tag(struct vmshm_mailboxes *boxes, unsigned int n)
 	return boxes->tag[n];
 }
 
+static void vmshm_mailbox_put_times(void __iomem *box,
+				    const struct vmshm_request *rq)
+{
+	writeq(rq->atime.tv_sec, box + VMSHM_MB_ATIME);
+	writeq(rq->mtime.tv_sec, box + VMSHM_MB_MTIME);
+	writeq((u32)rq->atime.tv_nsec | (u64)rq->mtime.tv_nsec << 32,
+	       box + VMSHM_MB_ATIME_NS);
+}
+
 static void vmshm_mailbox_put_request(struct vmshm_dev *vdev, unsigned int n,
 				      const struct vmshm_request *rq)
 {
@@ -134,6 +143,8 @@ static void vmshm_mailbox_put_request(struct vmshm_dev *vdev, unsigned int n,
 	writeq(rq->length, box + VMSHM_MB_LENGTH);
 	writeq(rq->place, box + VMSHM_MB_PLACE);
 	writel(rq->mode, box + VMSHM_MB_MODE);
+	if (rq->command == VMSHM_CMD_SETATTR)
+		vmshm_mailbox_put_times(box, rq);
 }
 
 static bool vmshm_mailbox_done(struct vmshm_dev *vdev, unsigned int n)
@@ -181,17 +192,20 @@ static void vmshm_mailbox_attr(const u8 *attr, struct vmshm_stat *st)
 	const __le64 *wide = (const __le64 *)attr;
 	const __le32 *narrow = (const __le32 *)attr;
 	u64 size = le64_to_cpu(wide[VMSHM_ATTR_BYTES / 8]);
-	u32 nsec = le32_to_cpu(narrow[VMSHM_ATTR_MTIME_NS / 4]);
+	u32 atime_ns = le32_to_cpu(narrow[VMSHM_ATTR_ATIME_NS / 4]);
+	u32 mtime_ns = le32_to_cpu(narrow[VMSHM_ATTR_MTIME_NS / 4]);
 
 	st->ident = le64_to_cpu(wide[VMSHM_ATTR_IDENT / 8]);
 	st->blocks = le64_to_cpu(wide[VMSHM_ATTR_BLOCKS / 8]);
+	st->atime.tv_sec = le64_to_cpu(wide[VMSHM_ATTR_ATIME / 8]);
 	st->mtime.tv_sec = le64_to_cpu(wide[VMSHM_ATTR_MTIME / 8]);
 	st->mode = le32_to_cpu(narrow[VMSHM_ATTR_MODE / 4]);
 	st->uid = le32_to_cpu(narrow[VMSHM_ATTR_UID / 4]);
 	st->gid = le32_to_cpu(narrow[VMSHM_ATTR_GID / 4]);
 	/* From outside: keep what the rest of the kernel relies on. */
 	st->size = min_t(u64, size, MAX_LFS_FILESIZE);
-	st->mtime.tv_nsec = min_t(u32, nsec, NSEC_PER_SEC - 1);
+	st->atime.tv_nsec = min_t(u32, atime_ns, NSEC_PER_SEC - 1);
+	st->mtime.tv_nsec = min_t(u32, mtime_ns, NSEC_PER_SEC - 1);
 }
 
 /**
@@ -227,6 +241,10 @@ int vmshm_mailbox_execute(struct vmshm_dev *vdev,
 		memcpy_fromio(attr, box + VMSHM_MB_RES_ATTR, sizeof(attr));
 		vmshm_mailbox_attr(attr, &reply->st);
 		reply->has_attr = true;
+		if (rq->command == VMSHM_CMD_STATFS) {
+			reply->total = readq(box + VMSHM_MB_RES_TOTAL);
+			reply->free = readq(box + VMSHM_MB_RES_FREE);
+		}
 	}
 	vmshm_mailbox_put(vdev->mailboxes, n);
 	return err;
@@ -308,9 +326,10 @@ static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 int vmshm_mailbox_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 		       void *arg)
 {
-	u8 *data = kmalloc(VMSHM_MAILBOX_SIZE - VMSHM_MB_DATA, GFP_KERNEL);
 	int n, err;
+	u8 *data;
 
+	data = kmalloc(VMSHM_MAILBOX_SIZE - VMSHM_MB_DATA, GFP_KERNEL_ACCOUNT);
 	if (!data)
 		return -ENOMEM;
 	n = vmshm_mailbox_get(vdev);

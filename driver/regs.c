@@ -139,6 +139,7 @@ static void vmshm_regs_result(struct vmshm_dev *vdev, struct vmshm_stat *st)
 	/* From outside: keep what the rest of the kernel relies on. */
 	st->size = min_t(u64, st->size, MAX_LFS_FILESIZE);
 	st->mtime.tv_nsec = min_t(long, st->mtime.tv_nsec, NSEC_PER_SEC - 1);
+	st->atime = st->mtime;
 }
 
 /* ATTACH and HOLD are frequent, so only what is used is read. */
@@ -309,7 +310,7 @@ static int vmshm_regs_list_parts(struct vmshm_dev *vdev, char *names,
 int vmshm_regs_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 		    void *arg)
 {
-	char *names = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL);
+	char *names = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL_ACCOUNT);
 	int err;
 
 	if (!names)

@@ -13,6 +13,7 @@
  * @ident: identity, different after unlink and create
  * @size: bytes, at most MAX_LFS_FILESIZE
  * @blocks: 512-byte blocks of host memory
+ * @atime: time of the last access; registers do not report it
  * @mtime: time of the last change
  * @mode: permission bits
  * @uid: owner on the host
@@ -22,10 +23,25 @@ struct vmshm_stat {
 	u64 ident;
 	u64 size;
 	u64 blocks;
+	struct timespec64 atime;
 	struct timespec64 mtime;
 	u32 mode;
 	u32 uid;
 	u32 gid;
+};
+
+/**
+ * struct vmshm_attr - what SETATTR changes
+ * @flags: VMSHM_RQ_MODE, VMSHM_RQ_ATIME, VMSHM_RQ_MTIME
+ * @mode: permission bits
+ * @atime: time of the last access; VMSHM_TIME_NOW for tv_nsec is the host's
+ * @mtime: time of the last change; the same
+ */
+struct vmshm_attr {
+	u32 flags;
+	u32 mode;
+	struct timespec64 atime;
+	struct timespec64 mtime;
 };
 
 /**
@@ -53,6 +69,8 @@ struct vmshm_range {
  * @offset: bytes into the object
  * @length: bytes
  * @place: bytes into BAR4
+ * @atime: for VMSHM_RQ_ATIME
+ * @mtime: for VMSHM_RQ_MTIME
  * @name: "/" and the name, or NULL
  * @second: the new name of RENAME and LINK, or NULL
  */
@@ -64,6 +82,8 @@ struct vmshm_request {
 	u64 offset;
 	u64 length;
 	u64 place;
+	struct timespec64 atime;
+	struct timespec64 mtime;
 	const char *name;
 	const char *second;
 };
@@ -73,11 +93,15 @@ struct vmshm_request {
  * @handle: the new handle of ATTACH, HOLD, and CREATE with VMSHM_RQ_HOLD
  * @st: the object; ATTACH and HOLD by registers set ident and size only
  * @has_attr: all of @st is valid
+ * @total: of STATFS; bytes
+ * @free: of STATFS; bytes
  */
 struct vmshm_reply {
 	u32 handle;
 	struct vmshm_stat st;
 	bool has_attr;
+	u64 total;
+	u64 free;
 };
 
 /**

@@ -11,6 +11,7 @@
 #include <linux/statfs.h>
 
 #include "arena.h"
+#include "command.h"
 #include "compat.h"
 #include "dev.h"
 #include "dir.h"
@@ -69,25 +70,47 @@ static void vmshm_fs_evict_inode(struct inode *inode)
 		vmshm_vnode_put(inode->i_private);
 }
 
+/* The host's memory for objects, where it is less than @total and @free */
+static int vmshm_fs_limit_to_host(struct vmshm_dev *vdev, u64 *total, u64 *free)
+{
+	u64 host_total, host_free;
+	int err = vmshm_request_statfs(vdev, &host_total, &host_free);
+
+	/* A device of contract 1.0 does not tell, a tmpfs may have no end */
+	if (err == -EOPNOTSUPP || (!err && !host_total))
+		return 0;
+	if (err)
+		return err;
+	*total = min(*total, host_total);
+	*free = min(*free, host_free);
+	return 0;
+}
+
 static int vmshm_fs_statfs(struct dentry *dentry, struct kstatfs *buf)
 {
 	struct vmshm_dev *vdev = vmshm_fs_sb(dentry->d_sb)->vdev;
+	u64 total, free;
 	int err = 0;
 
-	buf->f_type = VMSHM_FS_MAGIC;
-	buf->f_namelen = NAME_MAX;
-	buf->f_bsize = PAGE_SIZE;
 	/* What can be attached at one time. */
 	mutex_lock(&vdev->lock);
 	if (vdev->gone) {
 		err = -ENODEV;
 	} else {
-		buf->f_blocks = vmshm_arena_size(vdev->arena) >> PAGE_SHIFT;
-		buf->f_bfree = vmshm_arena_avail(vdev->arena) >> PAGE_SHIFT;
-		buf->f_bavail = buf->f_bfree;
+		total = vmshm_arena_size(vdev->arena);
+		free = vmshm_arena_avail(vdev->arena);
 	}
 	mutex_unlock(&vdev->lock);
-	return err;
+	err = err ?: vmshm_fs_limit_to_host(vdev, &total, &free);
+	if (err)
+		return err;
+	buf->f_type = VMSHM_FS_MAGIC;
+	buf->f_namelen = NAME_MAX;
+	buf->f_bsize = PAGE_SIZE;
+	buf->f_blocks = total >> PAGE_SHIFT;
+	buf->f_bfree = free >> PAGE_SHIFT;
+	buf->f_bavail = buf->f_bfree;
+	return 0;
 }
 
 static int vmshm_fs_show_options(struct seq_file *m, struct dentry *root)

@@ -31,6 +31,8 @@ enum {
 	PREFIX, /* prefix=, what the host calls in-NAME; create=on */
 	LIMITED, /* max-objects=8,max-bytes=1M */
 	LARGE, /* arena=4G */
+	FULL, /* arena=64M,create=on, and a tmpfs of 8 MiB as dir= */
+	DEVICES, /* how many there are, and the next one */
 };
 
 static inline void fs_mount_at(int n, const char *dir, const char *options)

@@ -125,10 +125,10 @@ test_changes()
 
 test_df_and_mounts()
 {
-	with vmshm7 df
+	with vmshm3 df
 	line=$(df -m $d | tail -n 1)
-	same df "$(echo "$line" | awk '{ print $1, $2 }')" "vmshm7 4096"
-	grep -q "^vmshm7 $d vmshm " /proc/mounts ||
+	same df "$(echo "$line" | awk '{ print $1, $2 }')" "vmshm3 4"
+	grep -q "^vmshm3 $d vmshm " /proc/mounts ||
 		fail "$(grep $d /proc/mounts)"
 	for fs in proc tmpfs; do
 		mkdir -p $d-2
@@ -137,7 +137,7 @@ test_df_and_mounts()
 	done
 	umount $d
 	# The device is a name, or the path of its node.
-	mount -t vmshm /dev/vmshm7 $d
+	mount -t vmshm /dev/vmshm3 $d
 	cmp "$f" "$f"
 }
 

@@ -217,7 +217,7 @@ T_TEST(hot_unplug)
 {
 	const char *name = fs_object("a", 4 * MIB, 4);
 	char *touched, *fresh;
-	int fd, n = LARGE + 1;
+	int fd, n = DEVICES;
 
 	fs_private();
 	mkdir("/mnt", 0755);

@@ -189,7 +189,7 @@ test_info()
 	vmshm info --json >/tmp/out
 	has '"device": "vmshm7", '
 	has '"arena_size": 4294967296'
-	fails 1 'no device vmshm8' vmshm info /dev/vmshm8
+	fails 1 'no device vmshm9' vmshm info /dev/vmshm9
 }
 
 # What the driver tells is what the kernel has in its own books.

@@ -19,6 +19,12 @@ from .program import DEFAULT_QEMU
 # QEMU without root's right to open every file, so that the permissions of
 # objects have an effect
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+# A small tmpfs of QEMU's own on the directory that is the first argument. Where
+# that is not allowed, the directory is a part of a larger file system.
+WITH_SMALL = ("sh", "-c", "if unshare --mount true 2>/dev/null; then "
+              "exec unshare --mount --propagation private sh -c '"
+              "mount -t tmpfs -o size=8M none \"$0\" 2>/dev/null; exec \"$@\"'"
+              " \"$0\" \"$@\"; fi; exec \"$@\"")
 # A hole but for what a test writes
 DISK = 1 << 30
 
@@ -141,6 +147,8 @@ class Guest:
             # QEMU connects during its start, before accept() below
             with open(os.path.join(folder, "disk"), "wb") as disk:
                 disk.truncate(DISK)
+            small = os.path.join(folder, "small")
+            os.mkdir(small)
             qemu_args = self.qemu_args.replace("@FOLDER@", folder)
             qemu_args = qemu_args.replace("@PREFIX@", self.prefix[1:])
             kernel = os.path.join(self.kernel.folder, "vmlinuz")
@@ -172,7 +180,7 @@ class Guest:
                       *shlex.split(qemu_args),
                       machine="q35", accel=None, qtest=False,
                       memory=self.kernel.memory, wrap=() if os.geteuid() else
-                      WITHOUT_OVERRIDE) as vm:
+                      (*WITH_SMALL, small, *WITHOUT_OVERRIDE)) as vm:
                 self.vm = vm
                 channel = listener.accept()[0]
                 channel.settimeout(self.silence)

@@ -184,6 +184,9 @@ class Host(HostRpc, HostTool):
     def do_owner(self, name, uid, gid):
         os.chown(self.path(name), int(uid), int(gid))
 
+    def do_bits(self, name):
+        return format(os.stat(self.path(name)).st_mode & 0o7777, "o")
+
     def do_blocks(self, name):
         return str(os.stat(self.path(name)).st_blocks)
 

@@ -56,6 +56,7 @@ MACHINES = {
         "-device vmshm,id=vmshm5,prefix=@PREFIX@in-,create=on "
         "-device vmshm,id=vmshm6,max-objects=8,max-bytes=1M "
         "-device vmshm,id=vmshm7,arena=4G "
+        "-device vmshm,id=vmshm8,arena=64M,create=on,dir=@FOLDER@/small "
         "-blockdev file,node-name=disk,filename=@FOLDER@/disk,cache.direct=off "
         "-device virtio-blk-pci,drive=disk "
         # For test-accesses.c

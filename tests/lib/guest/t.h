@@ -129,6 +129,7 @@ const char *t_name(const char *tail);
  *	sum NAME OFFSET LENGTH		answers what t_sum() gives, decimal
  *	size NAME			answers the size of the object
  *	mode NAME MODE, owner NAME UID GID
+ *	bits NAME			answers its permission bits, octal
  *	blocks NAME			512-byte blocks of memory it has
  *	hex create|unlink HEX		the same for any name, the prefix
  *					included
