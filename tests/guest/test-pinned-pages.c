@@ -193,3 +193,55 @@ T_TEST(bind_while_a_page_is_in_use)
 	dev_wait(PLAIN, 1);
 	T_EQ(t_system("grep -qx 0 /sys/class/vmshm/vmshm1/arena_size"), 1);
 }
+
+/* The lock that every hot-plug of PCI needs is free: another one ends. */
+static void other_hot_plug(void)
+{
+	t_host("device_add vmshm,id=other,bus=rp1");
+	dev_wait(DEVICES, 1);
+	t_host("device_del other");
+	dev_wait(DEVICES, 0);
+}
+
+/* How often the driver has freed the arena of a device that was gone */
+static int arenas_freed(void)
+{
+	return t_system("exit $(dmesg | grep -c 'no page of BAR4 is in use')");
+}
+
+/* The device is unplugged while a page of an object is in a pipe. */
+T_TEST(hot_unplug_does_not_wait)
+{
+	const char *name = fs_object("held", 4 * MIB, 8);
+	char *p, byte;
+	int pipefd[2], fd, freed = arenas_freed();
+
+	t_host("device_add vmshm,id=hot,bus=rp0");
+	dev_wait(DEVICES, 1);
+	fd = dev_open(DEVICES);
+	T_EQ(ioctl(fd, 0, name), 0);
+	p = dev_map(fd, 0, MIB);
+	T_EQ(p[0], p[0]);
+	T_EQ(pipe(pipefd), 0);
+	T_EQ(vmsplice(pipefd[1], &(struct iovec){ p + PAGE, PAGE }, 1, 0),
+	     PAGE);
+	t_host("device_del hot");
+	dev_wait(DEVICES, 0);
+	T_EQ(fs_mapped(name), 0);
+	T_EQ(t_read_faults(p), 1);
+	/* The log names the process that had the object. */
+	T_EQ(t_system("dmesg | grep -q 'an object that .*\\[%d\\] used'",
+		      getpid()),
+	     0);
+	other_hot_plug();
+	/* The memory is gone; what is read belongs to no other object. */
+	T_EQ(read(pipefd[0], &byte, 1), 1);
+	close(pipefd[0]);
+	close(pipefd[1]);
+	munmap(p, MIB);
+	close(fd);
+	/* The addresses are free again, and the arena with them. */
+	while (arenas_freed() == freed)
+		sched_yield();
+	other_hot_plug();
+}
