@@ -360,11 +360,15 @@ class Host(HostRpc, HostTool):
         waiting = runs = 0
         for task in os.listdir(f"/proc/{self.vm.pid}/task"):
             folder = f"/proc/{self.vm.pid}/task/{task}/"
-            with open(folder + "status", encoding="ascii") as f:
-                status = dict(line.split(":", 1) for line in f)
-            if status["Name"].strip() == "vmshm-wait":
+            try:
+                with open(folder + "status", encoding="ascii") as f:
+                    status = dict(line.split(":", 1) for line in f)
                 with open(folder + "syscall", encoding="ascii") as f:
-                    waiting += f.read().split()[0] == str(FUTEX_WAITV)
+                    call = f.read().split()[0]
+            except (FileNotFoundError, ProcessLookupError):
+                continue        # it has ended
+            if status["Name"].strip() == "vmshm-wait":
+                waiting += call == str(FUTEX_WAITV)
                 runs += sum(int(status[k]) for k in status
                             if k.endswith("voluntary_ctxt_switches"))
         return f"{waiting} {runs}"
