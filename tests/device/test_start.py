@@ -151,7 +151,7 @@ def test_a_wake_up_is_passed_on():
         for turn in range(200):
             dev.start(1000, 0, turn)
             dev.start(1001, 0, turn)
-            equal(dev.end(1000), 0, "nobody woke it")
+            equal(dev.end(1000), 0, "it was woken")
             obj.write(0, struct.pack("<I", turn + 1))
             futex.wake(path(obj.name), 0, 1)
             dev.until_fired(1001)

@@ -142,7 +142,7 @@ T_TEST(only_the_owner_changes)
 	T_EQ(mode_on_host(name), 0666);
 	as_user(USER, owner_changes, fs_path("/tmp/user", name));
 	T_EQ(mode_on_host(name), 0640);
-	/* Root changes the bits, and nobody the owner. */
+	/* Root changes the bits, and no user the owner. */
 	T_EQ(chmod(path, 0600), 0);
 	T_ERRNO(chown(path, USER, -1), EPERM);
 }
@@ -213,7 +213,7 @@ T_TEST(times)
 	T_ASSERT(st.st_mtim.tv_sec > 1000000000);
 }
 
-/* A mode that lets nobody read is for QEMU, too, unless it may override it. */
+/* A mode without a right to read is for QEMU, too, unless it may override it. */
 T_TEST(modes_without_reading)
 {
 	const char *name = fs_new("a", PAGE), *path = in_shm(name);

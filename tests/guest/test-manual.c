@@ -30,7 +30,7 @@ static void cannot_be_opened(const char *path)
 	T_ASSERT(errno == ENOENT || errno == ESTALE);
 }
 
-/* Nobody has it open: only its name tells the host what is meant. */
+/* It is not open: only its name tells the host what is meant. */
 T_TEST(name_removed_elsewhere)
 {
 	const char *name = fs_object("a", PAGE, 1), *path;
