@@ -213,7 +213,7 @@ T_TEST(times)
 	T_ASSERT(st.st_mtim.tv_sec > 1000000000);
 }
 
-/* A mode without a right to read is for QEMU, too, unless it may override it. */
+/* A mode without read permission is for QEMU, too, unless it may override. */
 T_TEST(modes_without_reading)
 {
 	const char *name = fs_new("a", PAGE), *path = in_shm(name);
