@@ -3,14 +3,13 @@
 them at any place, and wakes others before that."""
 
 import struct
-import time
 
 import contract as c
 import futex
 from arena import PAGE
 from shm import Object, path
-from slots import ALL, OPTIONS, SOON, Waits, asleep, host_wakes, nobody_waits
-from vmshm import equal, machine, true
+from slots import ALL, OPTIONS, Waits, asleep, host_wakes, nobody_waits
+from vmshm import equal, machine, until
 
 
 class Records(Waits):
@@ -40,9 +39,7 @@ class Records(Waits):
         return word >> n % 32 & 1
 
     def until_fired(self, n):
-        end = time.monotonic() + SOON
-        while not self.has_fired(n):
-            true(time.monotonic() < end, f"slot {n} has not fired")
+        until(lambda: self.has_fired(n), f"slot {n} has not fired")
 
 
 def test_the_first_and_the_last_slot():
@@ -79,14 +76,15 @@ def test_it_wakes_and_then_waits():
         dev = Records(vm)
         dev.attach(obj.name)
         waiters = [futex.Waiter(path(obj.name), 12, 0) for _ in range(3)]
-        end = time.monotonic() + SOON
-        while not all(w.done for w in waiters):
-            true(time.monotonic() < end, "the host sleeps on")
+
+        def woken():
             dev.start(700, 64, wake=12, count=ALL)
             # One of the word that the slot waits for then does not wake it.
             dev.start(701, 128, wake=128, count=ALL)
             equal(dev.end(700), 0, "the slot that waits")
             equal(dev.end(701), 0, "a slot that wakes its own word")
+            return all(w.done for w in waiters)
+        until(woken, "the host sleeps on")
 
 
 def test_each_of_all_slots_waits():
