@@ -138,7 +138,7 @@ def _fits(number, bits):
 
 
 def _text(text):
-    """A string for the library, for which a NUL is the end"""
+    """A string for the library, in which a NUL would end the string"""
     text = os.fsencode(text)
     if b"\0" in text:
         raise ValueError("embedded null byte")
@@ -174,9 +174,9 @@ def _room(buffer):
 class _Handle:
     """A pointer of the library.
 
-    It is closed once, and not while a call of another thread uses it. No lock
-    is used for that, because an exception of a signal handler, which can occur
-    anywhere, would leave the lock locked.
+    The pointer is closed once, and not while a call of another thread uses it.
+    This needs no lock. An exception of a signal handler, which can occur
+    anywhere, would leave a lock locked.
     """
 
     def __init__(self, pointer, close):
@@ -186,7 +186,7 @@ class _Handle:
 
     def call(self, function, *args):
         """Calls function(POINTER, ARGS...), and repeats it after a signal. The
-        handler runs in between, and may raise."""
+        handler runs in between, and may raise an exception."""
         call = object()
         self.own()
         try:
@@ -200,7 +200,7 @@ class _Handle:
             self._calls.discard(call)
 
     def own(self, lock=None):
-        """The lock, if this process opened the object. A child may have
+        """Returns the lock if this process opened the object. A child may have
         inherited the lock in the locked state, and nothing unlocks it there."""
         if self._process != os.getpid():
             raise ValueError("the object belongs to the parent process")
@@ -260,7 +260,8 @@ class SharedMemory(_Closing):
     """An object of the host, as in multiprocessing.shared_memory, but only
     unlink() removes it.
 
-    create=True creates it, with `size` bytes and the permissions `mode`.
+    create=True creates a new object, with `size` bytes and the permissions
+    `mode`.
     """
 
     _map = _buf = None
@@ -292,14 +293,14 @@ class SharedMemory(_Closing):
         return size.value
 
     def grow(self, size):
-        """Grows the object to at least `size`. `buf` does not change."""
+        """Grows the object to at least `size` bytes. `buf` does not change."""
         self._handle.call(_lib.vmshm_grow, _fits(size, 64))
 
     @property
     def buf(self):
         """A memoryview of the bytes that the object had at the first use.
 
-        It is a mapping of Python, which exists as long as something uses it."""
+        The mapping exists as long as an array or a view uses it."""
         if self._buf is None:
             size = self.size
             if not size:
@@ -314,8 +315,8 @@ class SharedMemory(_Closing):
 
     def wait(self, offset, expected, timeout=None):
         """Waits until the 32-bit word at the offset is woken, on either side.
-        Returns at once if the word is not `expected`. Can return spuriously:
-        check the word again.
+        Returns at once if the word is not `expected`. The call can return
+        spuriously: check the word again.
         """
         try:
             self._handle.call(_lib.vmshm_wait, _fits(offset, 64),
@@ -329,8 +330,9 @@ class SharedMemory(_Closing):
                           _fits(count, 32))
 
     def fileno(self):
-        """A descriptor for select() and the like. It is readable after the word
-        of the last arm() was woken or has changed. Do not read from it."""
+        """A file descriptor for select() and the like. It is readable once the
+        word of the last arm() was woken or is not the expected value. Do not
+        read from it."""
         return self._handle.call(_lib.vmshm_poll_fd)
 
     def arm(self, offset, expected):
@@ -369,7 +371,8 @@ class Channel(_Closing):
     mode: the permissions of a new object; 0: do not create one.
     ring: bytes of each ring buffer of a new object; 0: 1 MiB.
 
-    Any thread may use it; one can send while another one receives.
+    Any thread may use a channel. One thread can send while another thread
+    receives.
     """
 
     def __init__(self, name, ring=0, mode=0o600, where=None):
@@ -393,7 +396,8 @@ class Channel(_Closing):
 
     def _wait(self, call, function, *args):
         """The last argument is a deadline. No signal interrupts the library
-        while it busy-polls, so that it returns regularly for their handlers."""
+        while it busy-polls. Long busy-polling is therefore done in parts,
+        between which Python runs the handlers of signals."""
         *args, deadline = args
         while True:
             end = deadline
@@ -433,9 +437,9 @@ class Channel(_Closing):
                 self._message = bytearray(size)
 
     def sendv(self, messages, timeout=None):
-        """A batch of messages, which are sent with few wake-ups. Returns how
-        many: less only if the time was over or the peer gone, which the next
-        call says."""
+        """Sends a batch of messages with few wake-ups. Returns how many were
+        sent. The result is less than all only if the deadline passed or the
+        peer is gone; the next call raises the error."""
         kept = [_address(data) for data in messages]
         batch = (_Message * len(kept))(*(
             (ctypes.cast(address, c_void_p), size, size)
@@ -456,7 +460,7 @@ class Channel(_Closing):
         return done
 
     def _memory(self, count):
-        """For a batch of so many messages; their addresses and sizes"""
+        """The addresses and sizes of the memory for `count` messages"""
         size = self._batch_size
         if len(self._batch) < count * size:
             self._batch = bytearray(count * size)
@@ -465,8 +469,8 @@ class Channel(_Closing):
             (first + i * size, size, 0) for i in range(count)))
 
     def recvv(self, count, timeout=None):
-        """Up to `count` messages, as a list: the next one, and those that are
-        there by then."""
+        """Returns up to `count` messages, as a list. It waits for the first
+        message only."""
         if count < 1:
             raise ValueError("a batch has at least one message")
         deadline = _deadline(timeout)
@@ -520,8 +524,8 @@ class Channel(_Closing):
                 address, _ = _address(memoryview(data).cast("B")[done:])
 
     def read(self, size, timeout=None):
-        """Reads up to `size` bytes from the stream, at least one; b"" at the
-        end."""
+        """Reads up to `size` bytes from the stream, at least one. The result
+        is b"" at the end."""
         buffer = bytearray(size or 1)
         address, _ = _room(buffer)
         got = self._wait(self._receive, _lib.vmshm_channel_read, address,
@@ -533,7 +537,8 @@ class Channel(_Closing):
         self._wait(self._send, _lib.vmshm_channel_drain, _deadline(timeout))
 
     def shutdown(self):
-        """Ends sending: the peer reads the end. Receiving continues."""
+        """Ends the stream: the peer reads the end. This party can still
+        receive."""
         self._send(_lib.vmshm_channel_shutdown)
 
     def spin(self, seconds):
@@ -546,18 +551,19 @@ class Channel(_Closing):
             self._handle.call(_lib.vmshm_channel_spin, time)
 
     def fileno(self):
-        """A descriptor for select(), after arm(). Do not read from it."""
+        """A file descriptor for select(), after arm(). Do not read from it."""
         return self._receive(_lib.vmshm_channel_fd)
 
     def arm(self):
-        """Call before each select(). fileno() is readable when a message has
-        arrived or the peer is gone. True: this is already the case."""
+        """Has to be called before each select(). The file descriptor is
+        readable when a message has arrived, or when the peer has joined or has
+        left. Returns True if this is already the case."""
         return bool(self._receive(_lib.vmshm_channel_arm))
 
 
 class BroadcastWriter(_Closing):
-    """The single producer, with a ring of `entries` of up to `size` bytes. It
-    never waits: a slow reader loses the oldest entries.
+    """The single producer, with a ring buffer of `entries` of up to `size`
+    bytes. The producer never waits: a slow reader loses the oldest entries.
     """
 
     def __init__(self, name, size, entries, mode=0o600, where=None):
@@ -573,7 +579,7 @@ class BroadcastWriter(_Closing):
 
 
 class BroadcastReader(_Closing):
-    """A reader of the entries from now on, for one thread"""
+    """A reader of the entries from now on, for one thread at a time"""
 
     def __init__(self, name, where=None):
         self._lock = threading.RLock()

@@ -5,13 +5,13 @@
  * slow loses the oldest entries and learns how many. vmshm_broadcast(3) is the
  * manual page.
  *
- * A reader needs no permission to write. A hostile reader that has it can spoil
- * the entries for all: guests that only read should have a device with
- * readonly=on.
+ * A reader needs no permission to write. A hostile reader that has this
+ * permission can spoil the entries for all readers: guests that only read
+ * should have a device with readonly=on.
  *
  * Memory that the caller passes stays the caller's, and no function keeps a
- * pointer to it. What vmshm_broadcast_reserve() and vmshm_broadcast_peek()
- * return belongs to the broadcast.
+ * pointer to it. The memory that vmshm_broadcast_reserve() and
+ * vmshm_broadcast_peek() return belongs to the broadcast.
  *
  * "Safety:" lines have the terms of vmshm.h, and these:
  *
@@ -36,21 +36,23 @@ struct vmshm_broadcast;
 
 /*
  * Become the writer of the broadcast @name. @where is as in vmshm_open(). If
- * there is no object, one is created with the permissions @mode and room for
- * @entries (2 at least) of up to @size bytes each. A broadcast that is there
- * goes on, if it has the same @entries and @size, and its readers see no gap.
+ * the object does not exist, it is created with the permissions @mode and room
+ * for @entries (2 at least) of up to @size bytes each. An existing broadcast is
+ * continued if it has the same @entries and @size; its readers see no gap.
  * An object is used only if it already is a broadcast, or if all its bytes are
  * zero: other contents are never overwritten.
  *
- *	EBUSY	the broadcast has a writer
+ *	EBUSY	the broadcast already has a writer
  *	EINVAL	the object has other contents, is too small, or has other
- *		@entries or another @size; or these are too large
- *	EOPNOTSUPP	the device or the host kernel cannot wait
+ *		@entries or another @size; or these arguments are too large
+ *	ENOSPC	the guest holds 32 words through its device, or a user other
+ *		than root holds 16; each writer holds one word
+ *	EOPNOTSUPP	the device or the host kernel does not support waiting
  *	ENOMEM	no memory, or no thread could be created
  *	others	as vmshm_open(), vmshm_grow(), vmshm_map()
  *
- * A writer, and a reader, has a thread, in which all signals are blocked. The
- * broadcast is *@b, which vmshm_broadcast_close() releases.
+ * Each writer and each reader has a thread, in which all signals are blocked.
+ * The broadcast is *@b, which vmshm_broadcast_close() releases.
  *
  * Safety: thread. A child of fork(2) may call it if it may call malloc(3).
  */
@@ -73,15 +75,16 @@ int vmshm_broadcast_open(struct vmshm_broadcast **b, const char *where,
 			 const char *name);
 
 /*
- * Close it. If it is the writer, the readers see the end. NULL is allowed. In a
- * child of fork(2) the call releases the child's copy, and neither the parent
- * nor the readers are affected.
+ * Close the broadcast. If @b is the writer, the readers get EPIPE when they
+ * have read all entries. NULL is allowed. In a child of fork(2) the call
+ * releases the child's copy, and neither the parent nor the readers are
+ * affected.
  * Safety: single; fork, if the child may call free(3).
  */
 void vmshm_broadcast_close(struct vmshm_broadcast *b);
 
 /*
- * Return the most bytes that an entry can have.
+ * Return the maximum length of an entry.
  * Safety: thread, signal, fork.
  */
 size_t vmshm_broadcast_max(const struct vmshm_broadcast *b);
@@ -97,7 +100,7 @@ size_t vmshm_broadcast_max(const struct vmshm_broadcast *b);
  *	EINVAL	no entry is reserved
  *	EBADF	this is a reader
  *	ENODEV	the device was unplugged
- *	EPERM	the process is a child of the one that has opened it
+ *	EPERM	the process is a child of the process that opened the broadcast
  *
  * Safety: single, EPERM.
  */
@@ -108,8 +111,8 @@ int vmshm_broadcast_send(struct vmshm_broadcast *b, const void *data,
 
 /*
  * Reader: copy the next entry; returns its length. *@lost (@lost may be NULL)
- * is the number of entries before it that were overwritten before they were
- * read.
+ * is the number of entries after the previous one that were overwritten before
+ * this reader had read them.
  *
  *	EAGAIN	there is no new entry, and the deadline is VMSHM_NOW; or the
  *		entry was overwritten 1000 times while the call copied it
@@ -120,7 +123,7 @@ int vmshm_broadcast_send(struct vmshm_broadcast *b, const void *data,
  *	EPROTO	the writer has written invalid data
  *	EINTR, EOPNOTSUPP, ENODEV	as vmshm_wait()
  *	EBADF	this is the writer
- *	EPERM	the process is a child of the one that has opened it
+ *	EPERM	the process is a child of the process that opened the broadcast
  *
  * Safety: single, EPERM.
  */
@@ -132,10 +135,10 @@ ssize_t vmshm_broadcast_recv(struct vmshm_broadcast *b, void *data,
  * writer can overwrite it at any time. The caller may read the memory until the
  * release or the next call. vmshm_broadcast_peek() has the errors of
  * vmshm_broadcast_recv() but EMSGSIZE. vmshm_broadcast_release() does not wait,
- * and has these:
+ * and has these errors:
  *
- *	EOVERFLOW	the writer has overwritten the entry: discard what was
- *		read
+ *	EOVERFLOW	the writer has overwritten the entry: discard the data
+ *		that was read
  *	EINVAL	there is nothing to release
  *	ENODEV, EPERM	as above
  *

@@ -4,21 +4,21 @@
  * other messages, or bytes, through two ring buffers in one object. No other
  * process is involved. vmshm_channel(3) is the manual page.
  *
- * The peer is not trusted. Whatever it writes into the object, it can only
- * spoil the messages that it sends and receives. A process that can make the
- * object smaller can do more: a party that uses the object then gets SIGBUS
- * (in a guest it may see zeros instead), or waits without end. A guest can do
- * so only if its device has create=on.
+ * The peer is not trusted. Whatever the peer writes into the object, it can
+ * only spoil the messages that it sends and receives. A process that can make
+ * the object smaller can do more: a party that uses the object then gets SIGBUS
+ * (in a guest it may see zeros instead), or waits without end. A guest can make
+ * an object smaller only if its device has create=on.
  *
  * Memory that the caller passes stays the caller's, and no function keeps a
- * pointer to it. What vmshm_channel_reserve() and vmshm_channel_peek() return
- * belongs to the channel.
+ * pointer to it. The memory that vmshm_channel_reserve() and
+ * vmshm_channel_peek() return belongs to the channel.
  *
  * "Safety:" lines have the terms of vmshm.h, and these:
  *
  *	sender	one thread at a time may call the functions with this term
- *	receiver	the same for these; the sender and the receiver may be
- *		different threads, which call at the same time
+ *	receiver	one thread at a time may call the functions with this
+ *		term, also while another thread calls a sender
  *	alone	no other thread may use the channel meanwhile
  *	EPERM	in a child of fork(2) the function returns EPERM and changes
  *		nothing; the child may call it even if the parent had threads
@@ -40,24 +40,27 @@ struct vmshm_channel;
 /*
  * Take one of the two seats at the channel @name. The first party prepares the
  * object and may send at once. @where is as in vmshm_open(). If @mode is not 0
- * and there is no object, one is created with these permissions, with ring
- * buffers of @ring bytes (0: 1 MiB; rounded up to a power of 2, 4096 at least,
- * 1 GiB at most). An object that is there is used with the size that it has; an
- * object of 0 bytes is grown if @mode is not 0. An object is used only if it
+ * and the object does not exist, it is created with these permissions, with
+ * ring buffers of @ring bytes (0: 1 MiB; rounded up to a power of 2, 4096 at
+ * least, 1 GiB at most). An existing object is used with the size that it has;
+ * an object of 0 bytes is grown if @mode is not 0. An object is used only if it
  * already is a channel, or if all its bytes are zero: other contents are never
  * overwritten.
  *
- * When both parties have closed the channel or have died, the next two begin
- * with an empty channel.
+ * When both parties have closed the channel or have died, the next two parties
+ * begin with an empty channel.
  *
- *	EBUSY	two parties are connected; or one has left and the other has not
- *		closed yet; or another process opens the channel right now
+ *	EBUSY	two parties are connected; or one party has left and the other
+ *		party has not closed the channel yet; or another process opens
+ *		the channel at this moment
  *	EINVAL	the object has other contents, or a channel of another version
  *		of this library; or @ring is too large
  *	ENODATA	the object is smaller than 12 KiB
- *	EOPNOTSUPP	the device or the host kernel cannot wait
- *	ETIMEDOUT	the first party has not prepared the object for a second
- *	ENOSPC	the guest has 32 channels open through its device; or as
+ *	EOPNOTSUPP	the device or the host kernel does not support waiting
+ *	ETIMEDOUT	the first party did not prepare the object within one
+ *		second
+ *	ENOSPC	the guest holds 32 words through its device, or a user other
+ *		than root holds 16; each open channel holds one word; or as
  *		vmshm_grow()
  *	ENOMEM	no memory, or no thread could be created
  *	others	as vmshm_open(), vmshm_grow(), vmshm_map()
@@ -71,10 +74,10 @@ int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 		       const char *name, size_t ring, mode_t mode);
 
 /*
- * Close the channel. The peer can still receive what was sent, if it has joined
- * already; messages that were sent before a peer joined are lost. NULL is
- * allowed. In a child of fork(2) the call releases the child's copy, and
- * neither the parent nor the peer is affected.
+ * Close the channel. A peer that has joined can still receive the messages that
+ * were sent. If no peer has joined, these messages are lost. NULL is allowed.
+ * In a child of fork(2) the call releases the child's copy, and neither the
+ * parent nor the peer is affected.
  * Safety: alone; fork, if the child may call free(3).
  */
 void vmshm_channel_close(struct vmshm_channel *ch);
@@ -85,25 +88,25 @@ void vmshm_channel_close(struct vmshm_channel *ch);
  *	EAGAIN	the call would block, and its deadline is VMSHM_NOW
  *	ETIMEDOUT	the deadline has passed
  *	EINTR	a signal handler was called while the call slept, not while it
- *		busy-polled; with SA_RESTART the call goes on, on the host only
- *		if it has no deadline
- *	EPIPE	the peer has closed the channel; when receiving: and no message
- *		is left; when sending: or this party has called
+ *		busy-polled; with SA_RESTART the call goes on; on the host it
+ *		does so only if it has no deadline
+ *	EPIPE	the peer has closed the channel; a receiver has this error only
+ *		if no message is left; a sender also has it after
  *		vmshm_channel_shutdown()
  *	ECONNRESET	the same, but the peer, or its VM, has died
  *	EPROTO	the peer has written invalid data; from then on all these
- *		functions but vmshm_channel_peer() return this
+ *		functions but vmshm_channel_peer() return this error
  *	ENODEV	the device was unplugged; an access to the memory at that very
  *		time gets SIGBUS
- *	EPERM	the process is a child of the one that has opened the channel
+ *	EPERM	the process is a child of the process that opened the channel
  *
  * A sender notices invalid data of the peer when the ring is full, a receiver
  * when it is empty.
  */
 
 /*
- * Wait until the peer has joined. It may have left again since. It has the
- * errors EAGAIN, ETIMEDOUT, EINTR, ENODEV and EPERM only.
+ * Wait until the peer has joined. The peer may have left again since then. The
+ * only errors are EAGAIN, ETIMEDOUT, EINTR, ENODEV and EPERM.
  * Safety: receiver, EPERM.
  */
 int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline);
@@ -116,15 +119,15 @@ size_t vmshm_channel_max(const struct vmshm_channel *ch);
 
 /*
  * Send a message, whole or not at all. @data may be NULL if @size is 0.
- * EMSGSIZE: it is longer than vmshm_channel_max().
+ * EMSGSIZE: the message is longer than vmshm_channel_max().
  * Safety: sender, EPERM.
  */
 int vmshm_channel_send(struct vmshm_channel *ch, const void *data, size_t size,
 		       int64_t deadline);
 
 /*
- * Receive the next message, whole; returns its length. EMSGSIZE: it is longer
- * than @size; it stays the next message.
+ * Receive the next message, whole; returns its length. EMSGSIZE: the message is
+ * longer than @size, and stays the next message.
  * Safety: receiver, EPERM.
  */
 ssize_t vmshm_channel_recv(struct vmshm_channel *ch, void *data, size_t size,
@@ -132,11 +135,12 @@ ssize_t vmshm_channel_recv(struct vmshm_channel *ch, void *data, size_t size,
 
 /*
  * Send the request of @length bytes, and receive the next message into @reply,
- * which has @size bytes; returns its length. If the peer sleeps, one system
- * call wakes it and waits, where the driver has such a call. *@sent is whether
- * the request was sent: after an error, vmshm_channel_recv() can still receive
- * the reply then. EMSGSIZE: the request is longer than vmshm_channel_max(), or
- * the reply, which stays the next message, than @size.
+ * which has @size bytes; returns its length. If the peer sleeps, and the driver
+ * supports it, one system call wakes the peer and waits for the reply. *@sent
+ * is not 0 if the request was sent: vmshm_channel_recv() can then still receive
+ * the reply after an error. EMSGSIZE: the request is longer than
+ * vmshm_channel_max(); or the reply is longer than @size, and stays the next
+ * message.
  * Safety: sender and receiver, EPERM.
  */
 ssize_t vmshm_channel_call(struct vmshm_channel *ch, const void *request,
@@ -154,10 +158,11 @@ struct vmshm_message {
 
 /*
  * Send @count messages, in their order; returns how many were sent. The peer
- * sees them in batches, as many as there is room for, with one wake-up each.
- * The result is less than @count only if the deadline or an error came in
- * between; then the next call returns the error. An error means that no message
- * was sent. EMSGSIZE: a message is longer than vmshm_channel_max().
+ * sees them in batches, as many as there is room for, with one wake-up for each
+ * batch. The result is less than @count only if the deadline passed or an error
+ * occurred in between; then the next call returns the error. An error means
+ * that no message was sent. EMSGSIZE: a message is longer than
+ * vmshm_channel_max().
  * Safety: sender, EPERM.
  */
 ssize_t vmshm_channel_sendv(struct vmshm_channel *ch,
@@ -166,8 +171,9 @@ ssize_t vmshm_channel_sendv(struct vmshm_channel *ch,
 
 /*
  * Receive up to @count messages; returns how many, at least 1 if @count is not
- * 0. It waits for the first message only. EMSGSIZE: the first one is longer
- * than the memory for it; a later one that is too long ends the batch.
+ * 0. The call waits for the first message only. EMSGSIZE: the first message is
+ * longer than the memory for it; a later message that is too long ends the
+ * batch.
  * Safety: receiver, EPERM.
  */
 ssize_t vmshm_channel_recvv(struct vmshm_channel *ch,
@@ -181,10 +187,10 @@ ssize_t vmshm_channel_recvv(struct vmshm_channel *ch,
  * or the next call with the term "sender".
  *
  * vmshm_channel_reserve() has the errors of vmshm_channel_send().
- * vmshm_channel_commit() does not wait, and has these:
+ * vmshm_channel_commit() does not wait, and has these errors:
  *
- *	EINVAL	nothing is reserved, or @size is larger than what is reserved,
- *		which then stays reserved
+ *	EINVAL	nothing is reserved; or fewer than @size bytes are reserved, and
+ *		stay reserved
  *	ENODEV	the device was unplugged
  *	EPERM	as above
  *
@@ -196,12 +202,12 @@ int vmshm_channel_commit(struct vmshm_channel *ch, size_t size);
 
 /*
  * Zero-copy receiving: get the address and the length of the next message, and
- * give its memory back to the peer. Until then the peer can change the message:
- * copy data before you validate it. The caller may read the memory until the
- * release or the next call that receives.
+ * give its memory back to the peer. Before that the peer can change the
+ * message: copy data before you validate it. The caller may read the memory
+ * until the release or the next call that receives.
  *
  * vmshm_channel_peek() has the errors of vmshm_channel_recv() but EMSGSIZE.
- * vmshm_channel_release() does not wait, and has these:
+ * vmshm_channel_release() does not wait, and has these errors:
  *
  *	EINVAL	there is nothing to release
  *	ENODEV	the device was unplugged
@@ -214,11 +220,12 @@ int vmshm_channel_peek(struct vmshm_channel *ch, const void **data,
 int vmshm_channel_release(struct vmshm_channel *ch);
 
 /*
- * A stream of bytes, without boundaries; both kinds of calls can be mixed.
- * vmshm_channel_write() writes all @size bytes, and less only if the deadline
- * or an error came in between; then the next call returns the error.
- * vmshm_channel_read() returns at least one byte, up to @size; it returns 0 at
- * the end, where the other functions return EPIPE. Neither has EMSGSIZE.
+ * A stream of bytes, without boundaries. Calls for messages and for streams can
+ * be mixed. vmshm_channel_write() writes all @size bytes, and less only if the
+ * deadline passed or an error occurred in between; then the next call returns
+ * the error. vmshm_channel_read() returns at least one byte, up to @size; it
+ * returns 0 at the end, where the other functions return EPIPE. Neither has
+ * EMSGSIZE.
  * Safety: vmshm_channel_write(): sender, EPERM. vmshm_channel_read(): receiver,
  * EPERM.
  */
@@ -228,15 +235,16 @@ ssize_t vmshm_channel_read(struct vmshm_channel *ch, void *data, size_t size,
 			   int64_t deadline);
 
 /*
- * Send nothing more: the peer reads the end. Receiving goes on. What is
- * reserved is not sent. A second call changes nothing. Errors: ENODEV, EPERM.
+ * End the stream: this party sends nothing more, and the peer reads the end.
+ * This party can still receive. A reserved message is not sent. A second call
+ * changes nothing. Errors: ENODEV, EPERM.
  * Safety: sender, EPERM.
  */
 int vmshm_channel_shutdown(struct vmshm_channel *ch);
 
 /*
- * Wait until the peer has received, and released, all that was sent. It may be
- * called after a shutdown.
+ * Wait until the peer has received, and released, all that was sent. The
+ * function may be called after vmshm_channel_shutdown().
  * Safety: sender, EPERM.
  */
 int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline);
@@ -251,12 +259,12 @@ int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline);
 void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds);
 
 /*
- * For event loops: the file descriptor is readable when a message has come, or
- * when the peer has joined or is gone; so receive with VMSHM_NOW then. It is
- * only for poll(2) and the like, and is never read. It belongs to the channel,
- * which closes it. vmshm_channel_arm() has to be called before each poll(): it
- * returns 0, or 1 if there is no need to poll. Errors as vmshm_poll_fd() and
- * vmshm_poll_arm().
+ * For event loops: the file descriptor is readable when a message has arrived,
+ * or when the peer has joined or has left. Then receive with VMSHM_NOW. The
+ * file descriptor is only for poll(2) and the like; do not read from it. It
+ * belongs to the channel, which closes it. vmshm_channel_arm() has to be called
+ * before each poll(): it returns 0, or 1 if there is no need to poll. Errors as
+ * vmshm_poll_fd() and vmshm_poll_arm().
  * Safety: receiver, EPERM.
  */
 int vmshm_channel_fd(struct vmshm_channel *ch);

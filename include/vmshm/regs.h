@@ -3,8 +3,8 @@
  * VMShm register contract: what the device and its drivers agree on.
  *
  * Only #defines, no types and no includes, so that the same bytes compile in
- * QEMU, in a kernel module and in a bare-metal test. docs/spec.md has the
- * whole text; where the two differ, that is a bug.
+ * QEMU, in a kernel module and in a bare-metal test. docs/spec.md is the whole
+ * contract; a difference between the two is a bug.
  *
  * (read acts)  a read does something, the value is its result
  * (RO)         a read has no side effect, a write is ignored
@@ -140,7 +140,7 @@
 #define VMSHM_SLOT_VECTOR_SHIFT	40	/* with ARM: bits 40 to 47 */
 #define VMSHM_WAKE_COUNT_SHIFT	48	/* 0 wakes none, 0xffff all */
 
-/* The longest LENGTH of one ALLOCATE; bytes. The VM waits for its end. */
+/* The longest LENGTH of one ALLOCATE; bytes */
 #define VMSHM_ALLOCATE_MAX	0x4000000
 
 /* RENAME and LINK take their second name here; bytes into BAR2 */

@@ -50,12 +50,12 @@ int64_t vmshm_deadline(int64_t nanoseconds);
  * which vmshm_close() releases.
  *
  * @where is NULL, or the name of a guest's device ("vmshm1"), or the path of a
- * directory ("/dev/shm"). NULL is the first of these that there is: the
- * directory in the variable VMSHM_DIR, which a set-user-ID program ignores; in
- * a guest the file system vmshm, mounted on /dev/shm or elsewhere; then
- * /dev/vmshm0, which shows the first 1 MiB of an object; then /dev/shm, as on
- * the host. A mount that cannot be reached by its path, and a mount of a single
- * file, are not used.
+ * directory ("/dev/shm"). NULL is the first of these that exists: the directory
+ * in the variable VMSHM_DIR, which a set-user-ID program ignores; in a guest
+ * the file system vmshm, mounted on /dev/shm or elsewhere; then /dev/vmshm0,
+ * which shows the first 1 MiB of an object; then /dev/shm, as on the host. A
+ * mount that cannot be reached by its path, and a mount of a single file, are
+ * not used.
  *
  *	EINVAL	@name, @where, VMSHM_DIR or @flags are invalid, or the name is
  *		that of a FIFO, a directory or the like
@@ -73,9 +73,8 @@ int vmshm_open(struct vmshm **shm, const char *where, const char *name,
 	       int flags, mode_t mode);
 
 /*
- * Release the object, and unmap what vmshm_map() has mapped. NULL is allowed.
- * In a child of fork(2) it releases the child's copy, and the parent's object
- * is not affected.
+ * Release the object and its mapping. NULL is allowed. In a child of fork(2)
+ * the call releases the child's copy, and the parent's object is not affected.
  * Safety: thread, with different objects; fork, if the child may call free(3).
  */
 void vmshm_close(struct vmshm *shm);
@@ -118,11 +117,11 @@ int vmshm_size(struct vmshm *shm, uint64_t *size);
 int vmshm_grow(struct vmshm *shm, uint64_t size);
 
 /*
- * Map the object, writable if it was opened with O_RDWR. The first call fixes
- * how many bytes: the size that the object then has. All later calls return the
- * same mapping, which vmshm_close() unmaps. On the host, vmshm_wait(),
- * vmshm_wake() and vmshm_poll_arm() map the object, too, so an object has to be
- * grown before the first of these calls.
+ * Map the object, writable if it was opened with O_RDWR. The first call maps
+ * the size that the object then has. All later calls return the same mapping,
+ * which vmshm_close() unmaps. On the host, vmshm_wait(), vmshm_wake() and
+ * vmshm_poll_arm() map the object as well, so an object has to be grown before
+ * the first of these calls.
  *
  *	ENODATA	the object has no bytes yet
  *	ENOMEM, EACCES, ...	as mmap(2)
@@ -138,11 +137,11 @@ int vmshm_map(struct vmshm *shm, void **data, size_t *size);
  *
  *	EAGAIN	the word has another value
  *	ETIMEDOUT	the deadline has passed
- *	EINTR	a signal handler was called; with SA_RESTART the wait goes on,
- *		on the host only if it has no deadline
+ *	EINTR	a signal handler was called; with SA_RESTART the wait goes on;
+ *		on the host it does so only if it has no deadline
  *	EINVAL	the offset is not a multiple of 4
  *	EFAULT	the word is not in the object, or not in its mapping
- *	EOPNOTSUPP	the device or the host kernel cannot wait
+ *	EOPNOTSUPP	the device or the host kernel does not support waiting
  *	ENODEV	the device was unplugged
  *
  * Safety: thread, signal, fork.
@@ -154,8 +153,8 @@ int vmshm_wait(struct vmshm *shm, uint64_t offset, uint32_t expected,
  * Wake up to @count waiters of the word at @offset; UINT32_MAX wakes all. The
  * caller changes the word first: a thread that sleeps in vmshm_wait() may enter
  * the queue later, and then sees the change. A wake-up without a change is lost
- * for it. errno does not change. Errors as vmshm_wait(), except EAGAIN, EINTR
- * and ETIMEDOUT.
+ * for such a thread. errno does not change. Errors as vmshm_wait(), except
+ * EAGAIN, EINTR and ETIMEDOUT.
  * Safety: thread, signal, fork.
  */
 int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count);
@@ -163,11 +162,11 @@ int vmshm_wake(struct vmshm *shm, uint64_t offset, uint32_t count);
 /*
  * A word for an event loop: the file descriptor is readable as soon as the word
  * of the last vmshm_poll_arm() has been woken or is not @expected, and stays so
- * until the next vmshm_poll_arm(). It is only for poll(2) and the like, and is
- * never read. An object has one such word. The file descriptor belongs to the
+ * until the next vmshm_poll_arm(). It is only for poll(2) and the like; do not
+ * read from it. An object has one such word. The file descriptor belongs to the
  * library, which closes it in vmshm_close().
  *
- *	EPERM	the process is a child of the one that has opened the object
+ *	EPERM	the process is a child of the process that opened the object
  *	EINVAL, EFAULT, EOPNOTSUPP, ENODEV	as vmshm_wait()
  *	ENOSPC	the device has no free slot
  *	EAGAIN	no thread could be created, on the host
