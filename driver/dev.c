@@ -48,6 +48,7 @@ static void vmshm_dev_release(struct device *dev)
 	kvfree(vdev->slots);
 	vmshm_arena_destroy(vdev->arena);
 	mutex_destroy(&vdev->list_lock);
+	mutex_destroy(&vdev->names_lock);
 	mutex_destroy(&vdev->vnodes_lock);
 	mutex_destroy(&vdev->lock);
 	kfree(vdev);
@@ -88,6 +89,7 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	vdev->inode = inode;
 	mutex_init(&vdev->lock);
 	mutex_init(&vdev->vnodes_lock);
+	mutex_init(&vdev->names_lock);
 	hash_init(vdev->vnodes);
 	mutex_init(&vdev->list_lock);
 	INIT_LIST_HEAD(&vdev->word_files);

@@ -11,6 +11,8 @@
 #include <linux/capability.h>
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/lockdep.h>
+#include <linux/mutex.h>
 #include <linux/namei.h>
 #include <linux/sched/signal.h>
 
@@ -112,6 +114,21 @@ static int vmshm_fs_stat_name(struct super_block *sb, const char *name,
 }
 
 /*
+ * Takes what a listing has brought about the name. That is not current enough
+ * where rights depend on it: to open the file, or to remove or replace a name.
+ */
+static bool vmshm_fs_take_recent(struct dentry *dentry, const char *name,
+				 unsigned int flags, struct vmshm_stat *st)
+{
+	const unsigned int others = LOOKUP_OPEN | LOOKUP_CREATE | LOOKUP_EXCL |
+				    LOOKUP_RENAME_TARGET | LOOKUP_REVAL;
+	struct inode *dir = d_inode(dentry->d_sb->s_root);
+
+	return !(flags & others) && !vmshm_compat_inode_locked_here(dir) &&
+	       vmshm_recent_take(vmshm_fs_sb(dentry->d_sb)->vdev, name, st);
+}
+
+/*
  * Attaches the object for a file that is opened next, and finds its inode by
  * what the device reports. NULL: it is to be looked up, and opened after that.
  */
@@ -141,13 +158,14 @@ static struct inode *vmshm_fs_inode_attached(struct super_block *sb,
 }
 
 /* The inode that the name has by now; ERR_PTR(-ENOENT): there is no object */
-static struct inode *vmshm_fs_inode_asked(struct super_block *sb,
-					  const char *name)
+static struct inode *vmshm_fs_inode_asked(struct dentry *dentry,
+					  const char *name, unsigned int flags)
 {
+	struct super_block *sb = dentry->d_sb;
 	struct vmshm_stat st;
 	int err = 0;
 
-	if (!vmshm_recent_take(vmshm_fs_sb(sb)->vdev, name, &st))
+	if (!vmshm_fs_take_recent(dentry, name, flags, &st))
 		err = vmshm_fs_stat_name(sb, name, &st);
 	return err ? ERR_PTR(err) : vmshm_fs_inode_get(sb, name, &st);
 }
@@ -164,7 +182,7 @@ static struct dentry *vmshm_fs_lookup(struct inode *dir, struct dentry *dentry,
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return ERR_PTR(err);
-	inode = vmshm_fs_inode_asked(dir->i_sb, name);
+	inode = vmshm_fs_inode_asked(dentry, name, flags);
 	if (inode == ERR_PTR(-ENOENT))
 		inode = NULL;
 	if (!IS_ERR_OR_NULL(inode))
@@ -222,7 +240,7 @@ static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 		return 1;
 	if (vmshm_fs_is_removed(dentry, flags))
 		return 1;
-	if (vmshm_recent_take(vnode->vdev, name, &st)) {
+	if (vmshm_fs_take_recent(dentry, name, flags, &st)) {
 		if (st.ident != vnode->ident)
 			return 0;
 	} else if (vmshm_vnode_stat_name(vnode, name, &st)) {
@@ -345,7 +363,7 @@ static struct inode *vmshm_fs_inode_to_open(struct super_block *sb,
 	if (err)
 		return ERR_PTR(err);
 	inode = vmshm_fs_inode_attached(sb, name);
-	return inode ?: vmshm_fs_inode_asked(sb, name);
+	return inode ?: vmshm_fs_inode_asked(dentry, name, LOOKUP_OPEN);
 }
 
 /*
@@ -431,6 +449,24 @@ static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 	return err;
 }
 
+/*
+ * Whether the name is still that of the object whose owner was checked, for
+ * users that may not remove names of others. Other mounts do not wait for the
+ * lock of this directory, but for names_lock. Only the host is not held off.
+ */
+static int vmshm_fs_check_object(struct dentry *dentry, const char *name)
+{
+	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(d_inode(dentry));
+	struct vmshm_stat st;
+	int err;
+
+	lockdep_assert_held(&vnode->vdev->names_lock);
+	if (ns_capable_noaudit(dentry->d_sb->s_user_ns, CAP_FOWNER))
+		return 0;
+	err = vmshm_request_stat(vnode->vdev, name, 0, &st);
+	return err ?: st.ident == vnode->ident ? 0 : -ESTALE;
+}
+
 static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)
 {
 	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
@@ -440,7 +476,10 @@ static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return err;
-	err = vmshm_request_unlink(vdev, name);
+	mutex_lock(&vdev->names_lock);
+	err = vmshm_fs_check_object(dentry, name) ?:
+		      vmshm_request_unlink(vdev, name);
+	mutex_unlock(&vdev->names_lock);
 	if (!err)
 		vmshm_fs_inode_unnamed(d_inode(dentry));
 	return err;
@@ -449,6 +488,7 @@ static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)
 static int vmshm_fs_second_name(struct dentry *from, struct dentry *to,
 				u32 command, u32 flags)
 {
+	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(d_inode(from));
 	char from_name[NAME_MAX + 2], to_name[NAME_MAX + 2];
 	int err;
 
@@ -458,20 +498,31 @@ static int vmshm_fs_second_name(struct dentry *from, struct dentry *to,
 		      vmshm_fs_dentry_name(to, to_name);
 	if (err)
 		return err;
-	return vmshm_vnode_second_name(vmshm_fs_inode_vnode(d_inode(from)),
-				       command, from_name, to_name, flags);
+	mutex_lock(&vnode->vdev->names_lock);
+	err = vmshm_fs_check_object(from, from_name);
+	if (!err && d_inode(to))
+		err = vmshm_fs_check_object(to, to_name);
+	if (!err)
+		err = vmshm_vnode_second_name(vnode, command, from_name,
+					      to_name, flags);
+	mutex_unlock(&vnode->vdev->names_lock);
+	return err;
 }
 
 static int vmshm_fs_rename(struct mnt_idmap *idmap, struct inode *dir,
 			   struct dentry *from, struct inode *to_dir,
 			   struct dentry *to, unsigned int flags)
 {
-	u32 rq = flags & RENAME_NOREPLACE ? VMSHM_RQ_NOREPLACE : 0;
+	/* What did not exist was not checked, and is not replaced. */
+	u32 rq = d_inode(to) ? 0 : VMSHM_RQ_NOREPLACE;
 	int err;
 
 	if (flags & ~RENAME_NOREPLACE)
 		return -EINVAL;
 	err = vmshm_fs_second_name(from, to, VMSHM_CMD_RENAME, rq);
+	/* It exists by now: look again. */
+	if (err == -EEXIST && !(flags & RENAME_NOREPLACE))
+		err = -ESTALE;
 	if (!err && d_inode(to))
 		vmshm_fs_inode_unnamed(d_inode(to));
 	return err;

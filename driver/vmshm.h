@@ -52,10 +52,10 @@ struct vmshm_slots;
  * The structure lives until the last file that was opened through the device
  * is closed, even if the PCI function is removed earlier.
  *
- * Locks are taken in this order: vnode->lock, @vnodes_lock, @lock; @list_lock
- * before @lock. @lock is never held across an access to user memory, because
- * page faults take it. Memory reclaim may take @vnodes_lock, because it evicts
- * inodes.
+ * Locks are taken in this order: @names_lock, vnode->lock, @vnodes_lock, @lock;
+ * @list_lock before @lock. @lock is never held across an access to user memory,
+ * because page faults take it. Memory reclaim may take @vnodes_lock, because it
+ * evicts inodes.
  */
 struct vmshm_dev {
 	struct device dev;
@@ -82,6 +82,9 @@ struct vmshm_dev {
 	struct vmshm_recent *recent;
 	struct delayed_work recent_work;
 	atomic_t changes;
+
+	/** @names_lock: held while names are removed, renamed or replaced */
+	struct mutex names_lock;
 
 	/** @list_lock: serialises the reading of the device's list of names */
 	struct mutex list_lock;

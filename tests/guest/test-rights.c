@@ -428,6 +428,78 @@ T_TEST(create_gives_no_right_to_what_others_created)
 	t_host("unlink %s", name);
 }
 
+/* Users that remove and replace a name, through mounts of their own */
+static void take_names_away(const char *dir, const char *name, int what)
+{
+	const char *path = fs_path(dir, name);
+	char other[200];
+	int fd;
+
+	snprintf(other, sizeof(other), "%s-%d", path, what);
+	become(65534, 65534);
+	for (;;) {
+		switch (what) {
+		case 0:
+			unlink(path);
+			break;
+		case 1:
+			fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+			close(fd);
+			break;
+		case 2:
+			close(open(other, O_CREAT | O_RDWR, 0600));
+			rename(other, path);
+			break;
+		default:
+			rename(path, other);
+		}
+	}
+}
+
+enum { NAME_USERS = 4 };
+
+/* As on tmpfs with the sticky bit, also if there are several mounts */
+T_TEST(names_of_others_stay)
+{
+	const char *name = t_name("sticky"), *path = in_shm(name);
+	pid_t user[NAME_USERS];
+	struct stat mine, st;
+	char dir[16];
+	int i, fd, made = 0;
+
+	fs_mount(CREATE);
+	for (i = 0; i < NAME_USERS; i++) {
+		snprintf(dir, sizeof(dir), "/tmp/user-%d", i);
+		fs_mount_at(CREATE, dir, NULL);
+		user[i] = t_fork();
+		if (user[i] == 0)
+			take_names_away(dir, name, i);
+	}
+	while (made < 400) {
+		fd = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+		if (fd < 0) {
+			/* Root may remove it. */
+			unlink(path);
+			continue;
+		}
+		made++;
+		T_EQ(fstat(fd, &mine), 0);
+		for (i = 0; i < 3; i++) {
+			T_EQ(stat(path, &st), 0);
+			T_EQ(st.st_ino, mine.st_ino);
+			T_EQ(st.st_uid, 0);
+		}
+		T_EQ(unlink(path), 0);
+		close(fd);
+	}
+	for (i = 0; i < NAME_USERS; i++) {
+		kill(user[i], SIGKILL);
+		waitpid(user[i], NULL, 0);
+		t_host("unlink %s-%d", name, i);
+	}
+	t_host("unlink %s", name);
+}
+
 /* Bits and owner are the mount's. */
 T_TEST(mount_options)
 {
