@@ -315,10 +315,13 @@ def maps(vm):
 
 def blocked(vm, thread):
     """Whether a thread of QEMU has SIGBUS blocked."""
-    with open(f"/proc/{vm.pid}/task/{thread}/status",
-              encoding="ascii") as lines:
-        mask = next(int(line.split()[1], 16) for line in lines
-                    if line.startswith("SigBlk:"))
+    try:
+        with open(f"/proc/{vm.pid}/task/{thread}/status",
+                  encoding="ascii") as lines:
+            mask = next(int(line.split()[1], 16) for line in lines
+                        if line.startswith("SigBlk:"))
+    except (FileNotFoundError, ProcessLookupError):
+        return False        # it has ended
     return bool(mask >> signal.SIGBUS - 1 & 1)
 
 
