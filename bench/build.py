@@ -43,6 +43,8 @@ def programs(names, tests):
     """A build of bench/NAME.c, of programs of tests/guest/, and of what the
     harness needs; programs of the host are left in BUILD."""
     run("make", "-s", "-C", os.path.join(ROOT, "lib"))
+    # The helpers of tests, where the host looks for them
+    Build([])
     built, shared = Build(tests, BUILD), archive()
     for name in (*names, *ON_HOST):
         out = os.path.join(BUILD, name)

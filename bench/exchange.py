@@ -13,7 +13,7 @@ TRIPS = (
     ("words", "VMShm wait, wake"), ("words-0", "  asleep at once"),
     ("doorbell", "ivshmem-doorbell"),
     ("doorbell-look", "  busy-polls 50 us"),
-    ("doorbell-flag", "  and rings sleepers only"),
+    ("doorbell-flag", "  and rings for sleepers"),
     ("serial", "virtio-serial"),
     ("tcp-tap", "TCP, tap"), ("tcp-user", "TCP, user mode"),
     ("futex", "host: futex"), ("unix", "host: UNIX socket"))
@@ -24,11 +24,11 @@ HOWS = (("sleep", "one after the other"), ("rest", "now and then"))
 
 def trip_table(table, title, how, peers, **load):
     """Times, and the processor time of a message"""
-    widths = (26, -8, 20, 10, -8, -7)
+    widths = (25, -9, 20, 10, -8, -7)
     yield ""
     yield title
     work = table.find(name="cpu", how=how, peer="channel", **load)
-    yield columns(widths, ("", "/channel"[:7], "median", "p99",
+    yield columns(widths, ("", "/channel", "median", "p99",
                            *(("VM", "host") if work else ())))
     own = table.find(name="trip", how=how, peer="channel", **load)
     for peer, name in peers:

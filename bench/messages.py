@@ -15,6 +15,8 @@ import statistics
 import subprocess
 import sys
 
+from form import digits
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build", "bench")
 # The last commit before the changelog: version 0.1
@@ -96,8 +98,9 @@ def measure(revision=OLD, progress=lambda number: None):
 
 
 def text(values):
-    return (f"{statistics.median(values):.1f} ({min(values):.1f}.."
-            f"{max(values):.1f})")
+    median, least, most = (digits(v) for v in (
+        statistics.median(values), min(values), max(values)))
+    return f"{median} ({least}..{most})"
 
 
 def row(title, *cells):
