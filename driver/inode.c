@@ -19,7 +19,8 @@ static void vmshm_fs_inode_owner(struct inode *inode,
 {
 	struct vmshm_fs_sb *vsb = vmshm_fs_sb(inode->i_sb);
 
-	if (!vmshm_owners_find(vsb->vdev->owners, st->ident, uid, gid)) {
+	if (!vmshm_owners_find(vsb->vdev->owners, st->ident,
+			       vmshm_compat_inode_is_new(inode), uid, gid)) {
 		*uid = make_kuid(&init_user_ns, st->uid);
 		*gid = make_kgid(&init_user_ns, st->gid);
 	}

@@ -8,9 +8,10 @@
  * old name, or in an old inode of the host, never belongs to a former owner.
  *
  * Records of objects that are gone are only memory. When there are too many
- * records, the user with the most of them loses one: of an object that has lost
- * its last known name, or else the one that was used the longest ago. So a user
- * cannot displace the records of another user that has fewer.
+ * records, one of an object that has lost its last known name goes first, of
+ * any user: a user of a user namespace can have many user IDs. If there is none,
+ * the user with the most records loses the one that was used the longest ago.
+ * So a user cannot displace the records of another user that has fewer.
  */
 #include <linux/cred.h>
 #include <linux/hashtable.h>
@@ -45,9 +46,11 @@ struct vmshm_owner {
 /**
  * struct vmshm_owners - the records of a device
  * @creating: held for writing from before an object is created until the record
- *	of its owner is there; a look-up waits for it
+ *	of its owner is there; the first look-up of an object waits for it
  * @table: struct vmshm_owner by identity
  * @users: struct vmshm_owner_user
+ * @idle: struct vmshm_owner of objects that have lost their last known name, the
+ *	first one to lose first
  * @count: of all records
  */
 struct vmshm_owners {
@@ -57,6 +60,7 @@ struct vmshm_owners {
 	spinlock_t lock;
 	DECLARE_HASHTABLE(table, 10);
 	struct list_head users;
+	struct list_head idle;
 	unsigned int count;
 };
 
@@ -75,6 +79,7 @@ struct vmshm_owners *vmshm_owners_new(void)
 	spin_lock_init(&owners->lock);
 	hash_init(owners->table);
 	INIT_LIST_HEAD(&owners->users);
+	INIT_LIST_HEAD(&owners->idle);
 	return owners;
 }
 
@@ -200,13 +205,15 @@ static void vmshm_owner_set_user(struct vmshm_owners *owners,
 static void vmshm_owners_lose_one(struct vmshm_owners *owners)
 {
 	struct vmshm_owner_user *user, *most = NULL;
+	struct list_head *list = &owners->idle;
 
 	list_for_each_entry(user, &owners->users, node)
 		if (!most || user->count > most->count)
 			most = user;
-	vmshm_owner_remove(owners,
-			   list_first_entry(&most->owners, struct vmshm_owner,
-					    order));
+	if (list_empty(list))
+		list = &most->owners;
+	vmshm_owner_remove(owners, list_first_entry(list, struct vmshm_owner,
+						    order));
 }
 
 /**
@@ -234,21 +241,11 @@ void vmshm_owners_add(struct vmshm_owners *owners, struct vmshm_owner *owner,
 	spin_unlock(&owners->lock);
 }
 
-/**
- * vmshm_owners_find() - look up the owner of an object
- * @owners: the records of the device
- * @ident: identity of the object
- * @uid: set to the user
- * @gid: set to the group
- *
- * Return: true; or false: it was not created in this guest.
- */
-bool vmshm_owners_find(struct vmshm_owners *owners, u64 ident, kuid_t *uid,
-		       kgid_t *gid)
+static bool vmshm_owners_look(struct vmshm_owners *owners, u64 ident,
+			      kuid_t *uid, kgid_t *gid)
 {
 	struct vmshm_owner *owner;
 
-	down_read(&owners->creating);
 	spin_lock(&owners->lock);
 	owner = vmshm_owner_find(owners, ident);
 	if (owner) {
@@ -257,8 +254,32 @@ bool vmshm_owners_find(struct vmshm_owners *owners, u64 ident, kuid_t *uid,
 		list_move_tail(&owner->order, &owner->user->owners);
 	}
 	spin_unlock(&owners->lock);
-	up_read(&owners->creating);
 	return owner;
+}
+
+/**
+ * vmshm_owners_find() - look up the owner of an object
+ * @owners: the records of the device
+ * @ident: identity of the object
+ * @fresh: it was not looked up before, so its creation may not have ended: the
+ *	call waits for that. Other calls do not wait, because the device can
+ *	take long to create an object.
+ * @uid: set to the user
+ * @gid: set to the group
+ *
+ * Return: true; or false: it was not created in this guest.
+ */
+bool vmshm_owners_find(struct vmshm_owners *owners, u64 ident, bool fresh,
+		       kuid_t *uid, kgid_t *gid)
+{
+	bool found = vmshm_owners_look(owners, ident, uid, gid);
+
+	if (found || !fresh)
+		return found;
+	down_read(&owners->creating);
+	found = vmshm_owners_look(owners, ident, uid, gid);
+	up_read(&owners->creating);
+	return found;
 }
 
 /**
@@ -276,6 +297,6 @@ void vmshm_owners_set_idle(struct vmshm_owners *owners, u64 ident)
 	spin_lock(&owners->lock);
 	owner = vmshm_owner_find(owners, ident);
 	if (owner)
-		list_move(&owner->order, &owner->user->owners);
+		list_move_tail(&owner->order, &owners->idle);
 	spin_unlock(&owners->lock);
 }

@@ -21,8 +21,8 @@ void vmshm_owners_begin_create(struct vmshm_owners *owners);
 void vmshm_owners_end_create(struct vmshm_owners *owners);
 void vmshm_owners_add(struct vmshm_owners *owners, struct vmshm_owner *owner,
 		      u64 ident);
-bool vmshm_owners_find(struct vmshm_owners *owners, u64 ident, kuid_t *uid,
-		       kgid_t *gid);
+bool vmshm_owners_find(struct vmshm_owners *owners, u64 ident, bool fresh,
+		       kuid_t *uid, kgid_t *gid);
 void vmshm_owners_set_idle(struct vmshm_owners *owners, u64 ident);
 
 #endif /* VMSHM_OWNER_H */
