@@ -426,7 +426,8 @@ int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,
 	/* vnode->name and the names on the host must not cross. */
 	mutex_lock(&vnode->lock);
 	err = vmshm_request_stat(vdev, name, 0, st);
-	if (!err && st->ident != vnode->ident)
+	/* After a sleep of the system another vnode may have to be made. */
+	if (!err && (vnode->gone || st->ident != vnode->ident))
 		err = -ESTALE;
 	if (!err)
 		strscpy(vnode->name, name, sizeof(vnode->name));
