@@ -254,7 +254,7 @@ static void arm(Slot *s, uint32_t expected, unsigned vector)
     if (!word || !is_free(s)) {
         return;
     }
-    VMSHM_TRACE(slot_arm, s - s->futex->slot, s->place, control);
+    VMSHM_TRACE(slot_arm, s - s->futex->slot, s->place, expected);
     if (!s->started) {
         start_thread(s);
     }
