@@ -80,6 +80,8 @@ CHANGES = (
     ("rcu_reader_data", "depth", "rcu_reader_data"),
 )
 IN_CHECK = 4
+# What loads a device, without the device itself
+COMMON = ("load", "mask")
 REFUSAL = r"vmshm\.so: built from the source of QEMU .*, but (.*) is different"
 
 
@@ -137,8 +139,9 @@ class Checks:
 
     def __init__(self, folder):
         self.tree, self.folder = source(), folder
-        self.common = os.path.join(folder, "load.o")
-        compile_one(self.tree, self.common, "load")
+        self.common = [os.path.join(folder, n + ".o") for n in COMMON]
+        for out, name in zip(self.common, COMMON):
+            compile_one(self.tree, out, name)
         self.stub = os.path.join(folder, "stub.c")
         with open(self.stub, "w", encoding="ascii") as f:
             f.write("void vmshm_register_types(void) { }\n")
@@ -158,7 +161,7 @@ class Checks:
                      + os.path.dirname(path)]
         compile_one(self.tree, out + ".o", "layout", *first)
         subprocess.run(["gcc", "-shared", "-fPIC", "-o", out + ".so",
-                        out + ".o", self.common, self.stub], check=True)
+                        out + ".o", *self.common, self.stub], check=True)
         return out + ".so"
 
 
