@@ -26,11 +26,16 @@ def mailboxes(vm, count):
     return [Mailboxes(vm, slot=SLOT + i) for i in range(count)]
 
 
+def two_devices(store):
+    """They have the same objects, and two pages for them."""
+    return machine(options=store.options + CREATE + f",max-bytes={2 * PAGE}",
+                   devices=2)
+
+
 def test_two_devices_with_the_same_objects_change_them_in_turn():
     needs_root()
     with Store([b"/a", b"/b"]) as store, \
-            machine(options=store.options + CREATE +
-                    f",max-bytes={2 * PAGE}", devices=2) as vm:
+            two_devices(store) as vm:
         one, two = mailboxes(vm, 2)
         with InodeLock(store.objects[b"/a"]) as lock:
             tag = one.submit(0, c.CMD_RESIZE, "/a", length=2 * PAGE)
@@ -65,8 +70,7 @@ def test_two_machines_with_the_same_objects():
 def test_a_device_that_goes_leaves_the_turn_to_the_other():
     needs_root()
     with Store([b"/a", b"/b"]) as store, \
-            machine(options=store.options + CREATE +
-                    f",max-bytes={2 * PAGE}", devices=2) as vm:
+            two_devices(store) as vm:
         one, two = mailboxes(vm, 2)
         with InodeLock(store.objects[b"/a"]) as lock:
             waits(one, 0, one.submit(0, c.CMD_RESIZE, "/a", length=PAGE))

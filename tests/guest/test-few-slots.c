@@ -127,14 +127,7 @@ T_TEST(five_hundred_waiters_of_as_many_words)
 				wait_word(i, 0, -1);
 			_exit(0);
 		}
-	for (i = 0; i < WAITERS; i++) {
-		words[i] = 1;
-		/* By turns from here and from the host */
-		if (i % 2)
-			T_EQ(wake_word(i, 0xffff), 0);
-		else
-			t_host("wake %s %d 10000", name, i * 4);
-	}
+	wake_in_turns(name, words, WAITERS);
 	for (i = 0; i < WAITERS; i++)
 		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
 }

@@ -120,14 +120,7 @@ static void all_are_woken(const char *name)
 {
 	int i;
 
-	for (i = 0; i < words_used; i++) {
-		words[i] = 1;
-		/* By turns from here and from the host */
-		if (i % 2)
-			T_EQ(wake_word(i, 0xffff), 0);
-		else
-			t_host("wake %s %d 10000", name, i * 4);
-	}
+	wake_in_turns(name, words, words_used);
 	for (i = 0; i < WAITERS; i++)
 		T_EQ(pthread_join(thread[i], NULL), 0);
 }

@@ -171,14 +171,7 @@ static void many_waiters(int count, int words_used)
 				wait_word(i % words_used, 0, -1);
 			_exit(0);
 		}
-	for (i = 0; i < words_used; i++) {
-		words[i] = 1;
-		/* By turns from here and from the host */
-		if (i % 2)
-			T_EQ(wake_word(i, 0xffff), 0);
-		else
-			t_host("wake %s %d 10000", name, i * 4);
-	}
+	wake_in_turns(name, words, words_used);
 	for (i = 0; i < count; i++)
 		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
 }

@@ -139,6 +139,21 @@ static inline void host_wakes(const char *name, long word, int count)
 		count -= atoi(t_host("wake %s %ld %d", name, word * 4, count));
 }
 
+/* Changes and wakes words, by turns from here and from the host. */
+static inline void wake_in_turns(const char *name,
+				 volatile unsigned int *words, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++) {
+		words[i] = 1;
+		if (i % 2)
+			T_EQ(wake_word(i, 0xffff), 0);
+		else
+			t_host("wake %s %d 10000", name, i * 4);
+	}
+}
+
 /* Returns when the process sleeps in a system call that is an ioctl. */
 static inline void words_asleep(pid_t pid)
 {
