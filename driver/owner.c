@@ -9,9 +9,10 @@
  *
  * Records of objects that are gone are only memory. When there are too many
  * records, one of an object that has lost its last known name goes first, of
- * any user: a user of a user namespace can have many user IDs. If there is none,
- * the user with the most records loses the one that was used the longest ago.
- * So a user cannot displace the records of another user that has fewer.
+ * any user: a user of a user namespace can have many user IDs. If there is no
+ * such record, the user with the most records loses the one that was used the
+ * longest ago. So a user cannot displace the records of another user that has
+ * fewer.
  */
 #include <linux/cred.h>
 #include <linux/hashtable.h>
@@ -49,8 +50,8 @@ struct vmshm_owner {
  *	of its owner is there; the first look-up of an object waits for it
  * @table: struct vmshm_owner by identity
  * @users: struct vmshm_owner_user
- * @idle: struct vmshm_owner of objects that have lost their last known name, the
- *	first one to lose first
+ * @idle: struct vmshm_owner of objects that have lost their last known name;
+ *	the first one is the first to lose
  * @count: of all records
  */
 struct vmshm_owners {
