@@ -48,10 +48,10 @@ PCIRealizeFunction usb_uhci_common_realize;
 PCIConfigWriteFunction pci_bridge_write_config;
 
 static const char *difference;      /* the first one */
-static const char *examined;        /* now, for the case of a crash */
+static const char *examined;        /* the part in progress, for on_signal() */
 static void (*on_crash)(const char *name);
 
-/* Notes the name of a number that is not as it should be. */
+/* Records @name as the first difference if @condition is false. */
 static bool fits(const char *name, bool condition)
 {
     if (!condition && !difference) {
@@ -61,8 +61,9 @@ static bool fits(const char *name, bool condition)
 }
 
 /*
- * QEMU has set the last member of a structure of this size, which can end with
- * padding; it was filled with @filler before.
+ * @space was filled with @filler before QEMU initialized a structure in it. The
+ * last byte that QEMU has written must be in the last member of a structure of
+ * @size bytes, which can end with padding.
  */
 static bool fits_size(const char *name, const Space *space, uint8_t filler,
                       size_t size, size_t alignment)
@@ -122,7 +123,7 @@ static void rcu_called(struct rcu_head *head)
 
 static void examine_threads(void)
 {
-    static Space head;      /* in use until a thread of QEMU comes to it */
+    static Space head;      /* in use until QEMU's RCU thread has handled it */
     Space space;
 
     memset(&space, 0xaa, sizeof(space));
@@ -254,7 +255,7 @@ static void examine_device(Probe *probe)
     listener->realize = probe_realized;
     device_listener_register(listener);
     fits_size("sizeof(DeviceListener)", &space, 0, sizeof(DeviceListener), 8);
-    /* A parent, or QEMU counts it with the machine's own devices. */
+    /* Without a parent, QEMU counts the device among the machine's own. */
     object_property_add_child(object_get_root(), TYPE_PROBE, OBJECT(dev));
     fits("DeviceState", qdev_realize(dev, NULL, &err));
     error_free(err);
@@ -308,7 +309,7 @@ static void examine_sizes(void)
                 sizeof(MemoryRegion));
 }
 
-/* Of a class that QEMU has; its functions are compared only. */
+/* A class of QEMU; its functions are compared, but not called. */
 static PCIDeviceClass *pci_class(const char *name)
 {
     ObjectClass *klass = object_class_by_name(name);
@@ -332,7 +333,7 @@ static void examine_classes(void)
     fits("PCIDeviceClass.realize", uhci->realize == usb_uhci_common_realize);
     fits("PCIDeviceClass.config_write",
          bridge->config_write == pci_bridge_write_config);
-    /* The only function that each of these has, and each its own */
+    /* Each of these two classes has its own exit, which is not its realize. */
     fits("PCIDeviceClass.exit", edu->exit && testdev->exit &&
          edu->exit != testdev->exit &&
          (void *)edu->exit != (void *)edu->realize &&
@@ -352,7 +353,7 @@ static void examine_classes(void)
          strcmp(dc->desc, "PCI Express Root Port") == 0);
 }
 
-/* What a device of VMShm sends in a migration, in small */
+/* A small model of what a device of VMShm sends in a migration */
 typedef struct Sent {
     uint64_t u64;
     uint8_t array8[3];
@@ -402,7 +403,7 @@ static const VMStateDescription inner_vmstate = {
     }
 };
 
-/* The kinds of vmshm_pci_vmstate. The last field is newer than the table. */
+/* The kinds of field in vmshm_pci_vmstate. The last field needs version 3. */
 static const VMStateDescription sent_vmstate = {
     .name = "sent",
     .version_id = 2,
@@ -449,7 +450,7 @@ static bool load(int fd, Sent *sent)
     file = qemu_file_new_input(QIO_CHANNEL(channel));
     ok = vmshm_compat_load(file, &sent_vmstate, sent, 2);
     object_unref(OBJECT(channel));
-    /* It has looked for more, and found the end: that counts as an error. */
+    /* QEMU's read-ahead met the end of the file, which counts as an error. */
     qemu_fclose(file);
     return ok;
 }
@@ -483,7 +484,7 @@ static void examine_migration(void)
     close(fd);
 }
 
-/* Fields of QEMU's own tables: what the numbers are, and not their effect */
+/* Compares the values in QEMU's own tables, and does not test their effect. */
 static void examine_tables(void)
 {
     const VMStateField *f = vmstate_pci_device.fields;
@@ -510,7 +511,7 @@ static void examine_tables(void)
          f[1].field_exists != f[2].field_exists);
 }
 
-/* Whether the last access came with these */
+/* The arguments of the last access, and the number of accesses */
 static hwaddr last_address;
 static unsigned last_size, accesses;
 static uint64_t last_value;
@@ -531,7 +532,7 @@ static void io_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
     accesses++;
 }
 
-/* Accesses of 4 bytes in the order of the other kind of machine */
+/* Only accesses of 4 bytes, in big-endian order */
 static const MemoryRegionOps words_ops = {
     .read = io_read,
     .write = io_write,
@@ -540,7 +541,7 @@ static const MemoryRegionOps words_ops = {
     .impl = { .min_access_size = 4, .max_access_size = 4 },
 };
 
-/* All sizes and addresses are valid, and become such of 2 and 4 bytes. */
+/* All accesses are valid. QEMU turns them into accesses of 2 or 4 bytes. */
 static const MemoryRegionOps parts_ops = {
     .read = io_read,
     .write = io_write,
@@ -596,7 +597,7 @@ static void examine_parts(MemoryRegion *mr, hwaddr base)
          last_address == 6 && last_size == 4);
 }
 
-/* The reader of this thread, within a read section that QEMU has begun */
+/* Checks this thread's RCU reader, in a read section that QEMU has begun. */
 static int in_read_section(RAMBlock *block, void *opaque)
 {
     struct rcu_reader_data *reader = get_ptr_rcu_reader();
@@ -611,7 +612,7 @@ static void examine_section(MemoryRegion *mr, hwaddr base)
     MemoryRegionSection *copies[32];
     struct {
         MemoryRegionSection section;
-        uint8_t more[512];      /* QEMU's may be larger. */
+        uint8_t more[512];      /* QEMU's structure may be larger. */
     } found;
     typeof(found) (*find)(MemoryRegion *, hwaddr, uint64_t) =
         (void *)memory_region_find;
@@ -669,10 +670,10 @@ static void examine_memory(void)
     object_unparent(OBJECT(&ram));
     object_unref(owner);
     fits("AddressSpace.root", address_space_memory.root == get_system_memory());
-    /* Its RAM block goes later, with a thread of QEMU; the page stays. */
+    /* QEMU's RCU thread frees the RAM block later. The page is not freed. */
 }
 
-/* Two processors that are no more than places in QEMU's list */
+/* The two processors are zero memory; only QEMU's list uses them. */
 static void examine_processors(void)
 {
     const size_t size = 1 << 20;
@@ -694,7 +695,7 @@ static void examine_processors(void)
     g_free(first);
 }
 
-/* In an order in which each builds on what was found right */
+/* A part uses only layouts that the parts before it have found right. */
 static const struct {
     const char *name;
     void (*examine)(void);
@@ -738,7 +739,7 @@ const char *vmshm_layout_difference(void (*crashed)(const char *name))
     return difference;
 }
 
-/* Whether the memory that the kernel shows for a processor begins there */
+/* Whether the struct kvm_run of a KVM processor is mapped at @address */
 static bool is_kvm_run(const void *address)
 {
     g_autofree char *maps = NULL;

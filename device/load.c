@@ -85,7 +85,10 @@ static bool fits_this_qemu(void)
 
 #ifdef VMSHM_NEAREST
 
-/* Headers of another point release: QEMU has to have started, to be asked. */
+/*
+ * With headers of another point release, the layouts can be checked only after
+ * QEMU has created its machine.
+ */
 static void refuse_preload(void)
 {
     fprintf(stderr, "vmshm.so: built from the source of QEMU %s; such a device "
@@ -121,9 +124,9 @@ static void confirm_layouts(void)
 #else
 
 /*
- * The last line, should the build have got the wrong headers: QEMU's own table
- * of a PCI device tells where it has fields that come after all the types that
- * are embedded there.
+ * The last check, in case the build has used the wrong headers. QEMU's own
+ * table of a PCI device has the offsets of fields that come after all the types
+ * that are embedded there.
  */
 static bool layouts_fit(void)
 {
@@ -150,7 +153,7 @@ static void __attribute__((constructor)) vmshm_plugin_load(void)
 {
     fits = fits_this_qemu() && layouts_fit();
     if (fits) {
-        /* Runs only if QEMU has yet to come to it, hence under LD_PRELOAD. */
+        /* Runs only under LD_PRELOAD: QEMU has yet to register its types. */
         register_module_init(register_once, MODULE_INIT_QOM);
     }
 }

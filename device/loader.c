@@ -34,7 +34,7 @@ typedef int InstallFunc(uint64_t id, const void *info, int argc, char **argv);
 
 static InstallFunc *device_install;
 
-/* Absent from QEMU's tools and from everything that is not QEMU. */
+/* QEMU's tools, and programs other than QEMU, do not have these symbols. */
 static bool is_qemu_system(void)
 {
     return dlsym(RTLD_DEFAULT, "qmp_query_version") &&
@@ -130,7 +130,7 @@ static const char *base_name(const char *path)
 
 /*
  * Takes this file out of LD_PRELOAD, because children of QEMU have no use for
- * it. Whether it was there; then QEMU's main() has yet to run.
+ * it. True if LD_PRELOAD named this file; then QEMU's main() has not run yet.
  */
 static bool leave_ld_preload(void)
 {
@@ -221,8 +221,9 @@ static bool load_device(void)
 }
 
 /*
- * Without a device, -plugin ends QEMU here: QEMU would first complain of the
- * version, which is the device's. Under LD_PRELOAD QEMU may go on without.
+ * If no device can be loaded for -plugin, QEMU ends here. Otherwise QEMU would
+ * first report a wrong plugin version, because the version is the device's.
+ * Under LD_PRELOAD, QEMU may go on without a device.
  */
 static void __attribute__((constructor)) load(void)
 {
@@ -241,7 +242,7 @@ EXPORT int qemu_plugin_install(uint64_t id, const void *info, int argc,
                                char **argv)
 {
     if (!device_install) {
-        /* LD_PRELOAD and -plugin; the reason was printed. */
+        /* LD_PRELOAD and -plugin name this file; load() gave the reason. */
         exit(1);
     }
     return device_install(id, info, argc, argv);

@@ -2,11 +2,11 @@
  * VMShm: no thread of a stock QEMU blocks SIGBUS
  *
  * qemu_thread_create() blocks SIGBUS in each thread. A fault that raises a
- * blocked SIGBUS ends the process, and a thread of a thread pool, which is
- * there for a moment and runs no code of a device, cannot be asked to unblock
- * it. So the program's reference to pthread_sigmask() is replaced, as the
- * dynamic linker would have done it with LD_PRELOAD. The patch for QEMU changes
- * qemu_thread_create() instead.
+ * blocked SIGBUS ends the process. The device cannot ask a thread of a thread
+ * pool to unblock SIGBUS, because such a thread is short-lived and runs no code
+ * of a device. So the program's reference to pthread_sigmask() is replaced, as
+ * the dynamic linker would have done it with LD_PRELOAD. The patch for QEMU
+ * changes qemu_thread_create() instead.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -15,7 +15,7 @@
 #include "qemu/error-report.h"
 #include "mask.h"
 
-/* QEMU has an elf.h of its own, without it. */
+/* QEMU's own elf.h does not define this constant. */
 #ifndef PT_GNU_RELRO
 #define PT_GNU_RELRO 0x6474e552
 #endif
@@ -88,7 +88,7 @@ static void **find_reference(const Dynamic *d, const char *name)
     return NULL;
 }
 
-/* The program is the first one. Its references may be read-only by now. */
+/* The program comes first. RELRO may have made its references read-only. */
 static int replace(struct dl_phdr_info *info, size_t size, void *opaque)
 {
     bool *replaced = opaque;

@@ -7,8 +7,8 @@
 #define VMSHM_MASK_H
 
 /*
- * From now on the program's pthread_sigmask(3) leaves SIGBUS unblocked. Once,
- * before there are other threads that call it.
+ * From now on the program's pthread_sigmask(3) leaves SIGBUS unblocked. To be
+ * called once, before another thread can call pthread_sigmask(3).
  */
 void vmshm_mask_init(void);
 

@@ -64,7 +64,7 @@ void vmshm_attachments_init(VMShmAttachments *t, VMShmScope *scope,
     vmshm_window_unlock();
 }
 
-/* What could not be detached goes with its window, and costs nothing then. */
+/* An attachment that is left goes with its window, and costs nothing then. */
 static void give_pieces(gpointer key, gpointer value, gpointer opaque)
 {
     VMShmAttachment *a = value;
@@ -176,7 +176,7 @@ typedef struct Sweep {
 static void sweep_gap(Sweep *s, uint64_t end)
 {
     if (s->gap < end) {
-        /* A failure leaves what was there: zero memory, in more pieces. */
+        /* After a failure the gap is still zero memory, in more mappings. */
         vmshm_window_clear(s->window, s->gap, end - s->gap);
     }
 }
@@ -194,9 +194,10 @@ static gboolean sweep_before(gpointer key, gpointer value, gpointer opaque)
 }
 
 /*
- * A guest that writes into unattached memory can bring the kernel to keep each
- * piece of it as a mapping of its own, and the number of those is limited for
- * the whole of QEMU. So now and then each gap is laid anew as one piece.
+ * If a guest writes into unattached memory, the kernel may keep each piece of
+ * that memory as a mapping of its own. The number of mappings is limited for
+ * the whole of QEMU. So each gap is replaced by a single mapping from time to
+ * time.
  */
 static void sweep(VMShmAttachments *t, VMShmWindow *window)
 {
@@ -301,7 +302,7 @@ static int unmap_and_leave(VMShmAttachments *t, VMShmAttachment *a)
         return ret;
     }
     vmshm_window_forget_code(window, a->place, a->length);
-    /* What is left is one piece of zero memory, until the next sweep. */
+    /* Until the next sweep, the range is one mapping of zero memory. */
     vmshm_budget_give_mappings(a->pieces - 1);
     if (++window->cleared >= SWEEP_AFTER) {
         sweep(t, window);
@@ -446,7 +447,7 @@ int vmshm_attachment_drop(VMShmAttachment *a, uint64_t keep)
     if (keep >= a->shown) {
         return 0;
     }
-    /* What it costs once, however often more is dropped */
+    /* The first drop costs one mapping. Later drops cost no more. */
     if (keep && a->shown == a->length) {
         if (!vmshm_budget_take_mappings(1)) {
             return -ENOMEM;

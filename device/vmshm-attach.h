@@ -72,7 +72,7 @@ void vmshm_attachments_init(VMShmAttachments *t, VMShmScope *scope,
                             QEMUBHFunc *loss, void *opaque);
 
 /*
- * Frees the table; vmshm_attachments_remove_all() comes first. Twice is
+ * Frees the table; vmshm_attachments_remove_all() comes first. A second call is
  * harmless.
  */
 void vmshm_attachments_destroy(VMShmAttachments *t);
@@ -136,8 +136,9 @@ VMShmAttachment *vmshm_attachments_at(const void *host, VMShmAttachments **t);
 int vmshm_attachment_drop(VMShmAttachment *a, uint64_t keep);
 
 /*
- * Puts private zero memory over what lies beyond @size bytes of the object of
- * @st, wherever it is attached: before it is cut there. 0 or -errno.
+ * Puts private zero memory over the parts of attachments that lie beyond @size
+ * bytes of the object of @st. To be called before the object is truncated to
+ * @size. 0 or -errno.
  */
 int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,
                           uint64_t size);

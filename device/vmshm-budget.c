@@ -9,7 +9,7 @@
 #include "qemu/cutils.h"
 #include "vmshm-budget.h"
 
-/* The kernel's own default, where /proc does not tell */
+/* The kernel's default, used if /proc does not have the limit */
 #define MAX_MAP_COUNT 65530
 
 /* Descriptors for QEMU itself, or a quarter of a limit that is low */
@@ -21,7 +21,7 @@ static unsigned files;              /* atomic */
 static unsigned files_limit;        /* set whenever a device comes */
 static unsigned objects_wanted;     /* of all devices */
 
-/* One more than @limit, or what is taken already, is refused. */
+/* Refuses what would exceed @limit, which *@taken may exceed already. */
 static bool take(unsigned *taken, unsigned count, unsigned limit)
 {
     unsigned old = qatomic_fetch_add(taken, count);
@@ -58,7 +58,7 @@ static void set_mappings_limit(void)
     g_autofree char *text = NULL;
     unsigned count;
 
-    /* Of text that ends with a newline, hence without looking at the end */
+    /* The text ends with a newline, so the end pointer is not checked. */
     if (!g_file_get_contents("/proc/sys/vm/max_map_count", &text, NULL,
                              NULL) ||
         qemu_strtoui(text, &(const char *){ NULL }, 10, &count) < 0) {

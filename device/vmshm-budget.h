@@ -22,7 +22,7 @@ bool vmshm_budget_take_mappings(unsigned count);
 void vmshm_budget_give_mappings(unsigned count);
 
 /*
- * A device that keeps up to @objects objects open comes, or goes. The soft
+ * Adds or removes a device that keeps up to @objects objects open. The soft
  * limit of open files is raised for the sum, as far as the hard limit allows.
  * Under the big lock.
  */
@@ -30,8 +30,8 @@ void vmshm_budget_add_device(unsigned objects);
 void vmshm_budget_remove_device(unsigned objects);
 
 /*
- * One descriptor that stays open; false if QEMU would have too few left for
- * itself. Thread safe.
+ * Takes or gives back one descriptor that stays open; false if QEMU would have
+ * too few left for itself. Thread safe.
  */
 bool vmshm_budget_take_file(void);
 void vmshm_budget_give_file(void);

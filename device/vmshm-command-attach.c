@@ -25,8 +25,8 @@ int vmshm_command_check_limits(VMShmJob *job, uint64_t length)
 
 /*
  * Whether the object was opened by its name, and has lost it since. With
- * max-bytes= that is an object that was not found: a limit may have been
- * checked meanwhile, and it was not counted.
+ * max-bytes=, such an object counts as not found: a limit may have been checked
+ * meanwhile, and that check did not count the object.
  */
 static bool has_gone(VMShmJob *job)
 {
@@ -73,7 +73,7 @@ void vmshm_command_add_hold(VMShmJob *job, bool readonly)
 
 /*
  * Attaches the object as *@want says: window, place, offset, readonly, and
- * length, where 0 is all there is but not more than @most.
+ * length. A length of 0 stands for the rest of the object, but at most @most.
  */
 static void attach_opened(VMShmJob *job, VMShmAttachment *want, uint64_t most)
 {
@@ -89,7 +89,7 @@ static void attach_opened(VMShmJob *job, VMShmAttachment *want, uint64_t most)
     if (!want->length) {
         want->length = MIN(pages - want->offset, most);
     }
-    /* The kernel maps whole pages, and would map over what lies beside it. */
+    /* The kernel maps whole pages, and would map over what lies beside them. */
     if (want->length > most ||
         !QEMU_IS_ALIGNED(want->place | want->offset | want->length,
                          want->page)) {
@@ -115,7 +115,7 @@ static void buffer_opened(VMShmJob *job)
         return;
     }
     s->open_handle = want.handle;
-    /* Drop what the guest wrote behind it while nothing was open. */
+    /* Drop what the guest wrote beyond the object while none was open. */
     job->ret = vmshm_window_clear(s->buffer_window, want.length,
                                   VMSHM_BUFFER_SIZE - want.length);
     if (job->ret < 0) {
@@ -262,7 +262,7 @@ void vmshm_command_detach(VMShmJob *job)
     }
     job->ret = vmshm_attachments_remove(&s->attachments, a, &job->fd);
     if (job->ret == 0 && vmshm_scope_close_is_long(job->fd)) {
-        /* The object may end now. */
+        /* The close may free the object's memory. */
         vmshm_scope_close_begin(s->scope);
         job->work = close_work;
     }
@@ -272,7 +272,7 @@ int vmshm_release(VMShmState *s)
 {
     int ret, cleared;
 
-    /* First, because the words that are held have to be there at the end. */
+    /* First, because a held word must still be mapped when its hold ends. */
     if (s->futex) {
         vmshm_futex_reset(s->futex);
     }

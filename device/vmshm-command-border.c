@@ -42,7 +42,7 @@ static int take_name(VMShmJob *job, unsigned at, char **name)
     return 0;
 }
 
-/* A C library looks whether its temporary name is free: no refusal. */
+/* A C library checks that its temporary name is free. This is no refusal. */
 static bool is_look_for_temporary(VMShmJob *job, const char *name)
 {
     return job->request.command == VMSHM_CMD_STAT &&
@@ -61,7 +61,7 @@ static int check_name(VMShmJob *job, const char *name, int denied,
                ? denied
                : vmshm_policy_refuse(p, VMSHM_REFUSED_POLICY, name, denied);
     }
-    /* With a prefix it may have become something else. */
+    /* With the prefix, the name may be too long or, for example, "/..". */
     ret = vmshm_host_name_check((uint8_t *)*host_name, strlen(*host_name) + 1);
     if (ret < 0) {
         return vmshm_policy_refuse(p, VMSHM_REFUSED_NAME, name, ret);
@@ -110,7 +110,7 @@ bool vmshm_command_new_name(VMShmJob *job)
                                       job->name)) {
         job->ret = -EEXIST;
     } else {
-        /* NULL if the guest may not know of what is there */
+        /* NULL if the guest may not know of an object with this name */
         job->host_name = vmshm_policy_host_name(p, job->name);
     }
     return job->ret == 0;
@@ -134,7 +134,7 @@ VMShmAttachment *vmshm_command_attachment(VMShmJob *job)
     return vmshm_attachments_find(&s->attachments, handle);
 }
 
-/* Only what the host forbids is worth a record. */
+/* A missing or an existing name is no refusal by the host. */
 void vmshm_command_host_failed(VMShmJob *job, int ret)
 {
     job->ret = ret;

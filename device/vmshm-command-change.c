@@ -24,9 +24,8 @@ static int limit_exceeded(VMShmJob *job, const char *name, int err)
  * Objects that the guest cannot open count, too, and objects that it has
  * unlinked and keeps open.
  *
- * A step without the big lock. The job is exclusive, so nothing that the guest
- * does changes the sum meanwhile; objects that are still being freed are waited
- * for.
+ * A step without the big lock. The job is exclusive, so the guest cannot change
+ * the sum meanwhile. The step waits for objects that are still being freed.
  */
 static int check_store(VMShmJob *job, const char *name, uint64_t objects,
                        uint64_t bytes)
@@ -57,7 +56,7 @@ static int check_store(VMShmJob *job, const char *name, uint64_t objects,
     return 0;
 }
 
-/* For what check_store() needs the big lock */
+/* The part of check_store() that needs the big lock */
 static void prepare_store(VMShmJob *job)
 {
     if (job->s->policy.max_bytes) {
@@ -170,9 +169,9 @@ static void rename_work(VMShmJob *job)
 }
 
 /*
- * An object that is attached and loses its name keeps its memory, which the
- * host cannot find any more. Attached, nameless objects have the limit of
- * max-bytes= together.
+ * If an object that is attached loses its name, it keeps its memory, which the
+ * host cannot find any more. The limit of max-bytes= applies to the sum of all
+ * attached, nameless objects.
  */
 static void check_nameless(VMShmJob *job)
 {
@@ -211,7 +210,7 @@ static bool is_own_name(VMShmJob *job, const struct stat *st)
            own.st_dev == st->st_dev && own.st_ino == st->st_ino;
 }
 
-/* A name that is not there takes nothing away; the next step tells. */
+/* If the name does not exist, no object loses it; the next step reports it. */
 static void stat_victim(VMShmJob *job)
 {
     const char *victim = job->host_second ?: job->host_name;
@@ -280,7 +279,7 @@ void vmshm_command_second_name(VMShmJob *job)
         vmshm_command_name(job, -ENOENT) &&
         vmshm_command_second(job, -EACCES)) {
         if (rename && job->temporary >= 0) {
-            /* No C library does, and it would have to be checked like LINK. */
+            /* No C library does this, and it would need the checks of LINK. */
             job->ret = vmshm_policy_refuse(&job->s->policy,
                                            VMSHM_REFUSED_POLICY, job->name,
                                            -EACCES);
@@ -292,7 +291,7 @@ void vmshm_command_second_name(VMShmJob *job)
     }
 }
 
-/* Parts of attachments that lie beyond the end are not to be touched. */
+/* Replaces the parts of attachments that lie beyond the object's end. */
 static int cut(VMShmJob *job)
 {
     vmshm_futex_settle(job->s->futex);
@@ -303,7 +302,7 @@ static int cut(VMShmJob *job)
 static int set_size(VMShmJob *job, uint64_t size)
 {
     if (job->request.flags & VMSHM_RQ_GROW) {
-        /* Unlike ftruncate() it never shrinks what has grown meanwhile. */
+        /* Unlike ftruncate(), it never shrinks an object that has grown. */
         return fallocate(job->fd, 0, size - 1, 1);
     }
     return ftruncate(job->fd, size);
@@ -325,8 +324,8 @@ static void resize_work(VMShmJob *job)
 static void resized(VMShmJob *job)
 {
     /*
-     * Something may have been attached in between. The object may also have
-     * grown again, and what it has now is not to be cut off.
+     * Another attachment of the object may have been added in between. The
+     * object may also have grown again, so the cut is at its current size.
      */
     if (job->deferred) {
         job->ret = fstat(job->fd, &job->st) < 0 ? -errno : cut(job);
@@ -345,7 +344,7 @@ static void resize(VMShmJob *job)
         return;
     }
     if (!(job->request.flags & VMSHM_RQ_GROW)) {
-        /* Also if it grows: the host may have made it shorter before. */
+        /* Also if the object grows: the host may have truncated it before. */
         vmshm_futex_settle(job->s->futex);
         job->ret = vmshm_attachments_cut(&job->s->attachments, &job->st, size);
     }

@@ -107,7 +107,7 @@ static void list_names(VMShmJob *job)
     }
 }
 
-/* One entry, or false: it does not fit any more. */
+/* Adds one entry; false if the entry does not fit any more. */
 static bool add_entry(GByteArray *data, const char *name,
                       const VMShmAttr *attr)
 {
@@ -162,8 +162,8 @@ static void list_entries_work(VMShmJob *job)
 }
 
 /*
- * job->list is what the guest was told of so far; the caller has put it there
- * and takes it back.
+ * job->list has the names with which the guest's listing has begun, or is NULL.
+ * The caller gives the list to the job and takes it back.
  */
 void vmshm_command_list(VMShmJob *job)
 {

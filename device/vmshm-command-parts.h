@@ -40,9 +40,10 @@ bool vmshm_command_flags(VMShmJob *job, uint32_t allowed, const char *what);
 /*
  * Checks the request's name and sets job->name, and job->temporary if the name
  * is that of a temporary of the guest (vmshm-temporary.h), else job->host_name;
- * fails with @denied if the policy keeps the name from the guest. The name that
- * CREATE is given can also be one of a temporary to be: job->is_temporary. The
- * second name sets job->second and job->host_second, and is no temporary's.
+ * fails with @denied if the policy keeps the name from the guest. CREATE can
+ * also be given the name of a temporary that does not exist yet, which sets
+ * job->is_temporary. The second name sets job->second and job->host_second, and
+ * is no temporary's.
  */
 bool vmshm_command_name(VMShmJob *job, int denied);
 bool vmshm_command_new_name(VMShmJob *job);

@@ -153,7 +153,7 @@ int vmshm_command_register(VMShmState *s, uint32_t command)
     if (command == VMSHM_CMD_LIST) {
         job->list = g_steal_pointer(&s->list);
     } else if (command == VMSHM_CMD_SETATTR || command == VMSHM_CMD_STATFS) {
-        /* The registers have no room for what they take and give. */
+        /* The registers have no fields for these commands. */
         job->request.command = 0;
     }
     ret = vmshm_job_run_now(job);

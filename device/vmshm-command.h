@@ -21,7 +21,7 @@ void vmshm_command_prepare(VMShmJob *job, bool mailbox);
 /* Does @command with the registers as they are latched; 0 or -errno. */
 int vmshm_command_register(VMShmState *s, uint32_t command);
 
-/* Everything is detached and forgotten; 0 or -errno. */
+/* Ends all waits and holds, and detaches all objects; 0 or -errno. */
 int vmshm_release(VMShmState *s);
 
 #endif /* VMSHM_COMMAND_H */

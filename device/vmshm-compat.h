@@ -133,9 +133,9 @@ static inline void vmshm_compat_cond_wait(QemuCond *cond)
 }
 
 /*
- * Whether KVM can raise an interrupt itself when a notifier is set. With the
- * headers of another point release it does not: nothing shows before use
- * whether KVMRouteChange is the same.
+ * Whether KVM can raise an interrupt itself when a notifier is set. False with
+ * the headers of another point release, because the layout of KVMRouteChange
+ * cannot be checked before its use.
  */
 static inline bool vmshm_compat_irqfd_enabled(void)
 {
@@ -147,8 +147,8 @@ static inline bool vmshm_compat_irqfd_enabled(void)
 }
 
 /*
- * Lets it do so from now on; a route for vmshm_compat_irqfd_remove(), or
- * -errno.
+ * Lets KVM do so from now on. Returns a route for vmshm_compat_irqfd_remove(),
+ * or -errno.
  */
 static inline int vmshm_compat_irqfd_add(EventNotifier *n, PCIDevice *pci,
                                          unsigned vector)

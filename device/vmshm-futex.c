@@ -2,12 +2,13 @@
  * VMShm: futex(2) on the host, for waiters in the guest
  *
  * Each slot that waits has a thread, which waits with futex_waitv(2) for two
- * words at a time: the one in shared memory that the guest asked for, and one
- * of its own by which the guest's next request reaches it. The kernel compares
- * the value and begins to wait in one step, and the thread stays in the queue
- * until one of the two is woken, so there is no moment at which a wake-up gets
- * lost. One that arrives when the guest has just given up is passed on to the
- * next in the queue. (A slot that holds a word has another kind of thread.)
+ * words at a time: the word in shared memory that the guest asked for, and a
+ * private word of the slot, by which the guest's next request wakes the thread.
+ * The kernel compares the value and begins to wait in one step, and the thread
+ * stays in the queue until one of the two words is woken. So no wake-up is
+ * lost. A wake-up that arrives when the guest has just given up is passed on to
+ * the next waiter in the queue. (A slot that holds a word has another kind of
+ * thread.)
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -44,7 +45,7 @@ typedef struct Slot {
     uint32_t request;       /* a futex; counts requests */
     bool waiting;           /* the thread may be in the queue of a word */
     bool leaving;           /* and there is a newer request */
-    unsigned departures;    /* how often it has left so */
+    unsigned departures;    /* how often leaving has ended */
     QemuCond left;
 } Slot;
 
@@ -53,12 +54,13 @@ struct VMShmFutex {
     VMShmIrq *irq;
     unsigned refs;                  /* atomic: the device, and threads */
     /*
-     * Atomic; in memory that the guest writes to, too. The bits say what it has
-     * not collected yet, and the device believes them only for that.
+     * Atomic; in memory that the guest can write to as well. A bit says that
+     * the guest has not collected a fired slot yet. The device uses the bits
+     * for nothing else.
      */
     uint32_t *fired;
     const uint8_t *records;         /* the guest writes them; or NULL */
-    unsigned leaving;               /* atomic: slots that are */
+    unsigned leaving;               /* atomic: slots that are leaving */
     unsigned slots;
     Slot slot[];
 };
@@ -67,8 +69,8 @@ static long wait_for_two(uint32_t *request, uint32_t request_value,
                          uint32_t *word, uint32_t word_value)
 {
     /*
-     * If both were woken, the kernel tells of the later one: the word comes
-     * last, because a wake-up of it must not be forgotten.
+     * If both were woken, the kernel returns the index of the later entry. The
+     * word comes last, because its wake-up must not be lost.
      */
     struct futex_waitv waiters[2] = {
         {
@@ -101,7 +103,7 @@ static uint32_t bit_of(unsigned n)
     return cpu_to_le32(1u << n % 32);
 }
 
-/* The slot's lock is held; the interrupt is raised when it is not. */
+/* The slot's lock is held; the interrupt is raised without it. */
 static void fire(Slot *s)
 {
     unsigned n = s - s->futex->slot;
@@ -124,8 +126,8 @@ static void wait_is_over(Slot *s)
 }
 
 /*
- * One wait of an armed slot; its lock is held, but not while it waits. Whether
- * it has fired.
+ * Waits once for an armed slot. The slot's lock is held, but not during the
+ * wait. True if the slot has fired.
  */
 static bool wait_once(Slot *s)
 {
@@ -143,8 +145,9 @@ static bool wait_once(Slot *s)
     qemu_mutex_lock(&s->lock);
     if (s->request == request) {
         /*
-         * Not a new request, hence the word: it was woken, or has another
-         * value, or is no memory any more. The guest looks for itself.
+         * There is no new request, so the word has ended the wait: it was
+         * woken, has another value, or cannot be accessed any more. The guest
+         * checks the word itself.
          */
         fires = ret != 0 && err != EINTR;
         if (fires) {
@@ -152,15 +155,16 @@ static bool wait_once(Slot *s)
         }
         if (ret == 1 && s->readonly) {
             /*
-             * A waiter that cannot write cannot do what it was woken for. It
-             * is told, and the next in the queue gets the wake-up.
+             * A waiter that cannot write cannot do what it was woken for. The
+             * slot fires, and the next waiter in the queue is woken, too.
              */
             wake(word, 1);
         }
     } else if (ret == 1) {
         /*
-         * The wake-up is too late for its waiter. The current user of the
-         * slot may have come after it, so the next in the queue gets it.
+         * The wake-up is too late for its waiter. The current user of the slot
+         * may have come after the wake-up, so the next waiter in the queue gets
+         * it.
          */
         wake(word, 1);
     }
@@ -173,7 +177,7 @@ static void *slot_thread(void *opaque)
     Slot *s = opaque;
     VMShmFutex *w = s->futex;
 
-    /* The interrupt is a write to memory. */
+    /* The interrupt is a write to guest memory, which needs RCU. */
     rcu_register_thread();
     qemu_mutex_lock(&s->lock);
     while (!s->quit) {
@@ -225,7 +229,7 @@ static void request_changed(Slot *s)
     wake_private(&s->request);
 }
 
-/* Where a word can be, or NULL for what the guest made up. */
+/* The host address of the word at @place; NULL if @place is invalid */
 static uint32_t *word_at(VMShmFutex *w, uint64_t place)
 {
     if (place % sizeof(uint32_t) || place >= w->arena->size) {
@@ -263,7 +267,7 @@ static void arm(Slot *s, uint32_t expected, unsigned vector)
     s->expected = expected;
     s->vector = vector;
     if (!s->started) {
-        /* Then the guest looks for itself. */
+        /* Without a thread the slot fires now; the guest checks the word. */
         fire(s);
         vmshm_irq_raise_later(s->futex->irq, s->vector);
         return;
@@ -283,7 +287,7 @@ static void hold(Slot *s)
     s->state = s->hold ? VMSHM_SLOT_IS_HELD : VMSHM_SLOT_IS_IDLE;
 }
 
-/* Ends what there is. What has fired already stays so; the guest can see it. */
+/* Ends a wait or a hold. A slot that has fired keeps that state. */
 static void end(Slot *s)
 {
     if (s->state == VMSHM_SLOT_IS_ARMED) {
@@ -370,7 +374,7 @@ static void wake_request(VMShmFutex *w, uint64_t value)
     uint32_t *word = word_at(w, place);
 
     VMSHM_TRACE(wake, place, count);
-    /* FUTEX_WAKE of none wakes one. */
+    /* FUTEX_WAKE with a count of 0 wakes one waiter. */
     if (word && count) {
         wake(word, count == 0xffff ? INT_MAX : count);
     }
@@ -431,7 +435,7 @@ void vmshm_futex_write(VMShmFutex *w, uint64_t addr, uint64_t value,
 
 bool vmshm_futex_possible(void)
 {
-    /* No waiters are an error, but another one if there is no such call. */
+    /* An empty list gives EINVAL; a missing system call gives another error. */
     return syscall(SYS_futex_waitv, NULL, 0, 0, NULL, 0) >= 0 ||
            errno == EINVAL;
 }
@@ -482,7 +486,7 @@ void vmshm_futex_settle(VMShmFutex *w)
     }
 }
 
-/* The guest's waiters go. A wake-up that they do not know of is the next's. */
+/* Ends the slot. An uncollected wake-up goes to the next waiter. */
 static void drop(Slot *s)
 {
     unsigned n = s - s->futex->slot;

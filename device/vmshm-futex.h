@@ -24,14 +24,14 @@ bool vmshm_futex_possible(void);
 VMShmFutex *vmshm_futex_new(VMShmWindow *arena, uint32_t *fired,
                             const uint8_t *records, VMShmIrq *irq);
 
-/* How many slots have records; NULL has none. */
+/* The number of slots that have records; 0 for NULL */
 unsigned vmshm_futex_records(const VMShmFutex *w);
 
 /*
  * A waiter that has given up may be in a word's queue for a moment longer, and
- * passes on a wake-up that comes then. So this is called before what the guest
- * has at a place is replaced, and returns when none is that was at the call.
- * NULL is fine.
+ * passes on a wake-up that arrives then. So this function is called before the
+ * memory at a place is replaced. It returns when all waiters that were leaving
+ * at the call have left. NULL is fine.
  */
 void vmshm_futex_settle(VMShmFutex *w);
 
@@ -39,9 +39,9 @@ void vmshm_futex_settle(VMShmFutex *w);
 void vmshm_futex_reset(VMShmFutex *w);
 
 /*
- * Ends all waits and holds; no slot begins any more. No thread is in a word's
- * queue then, but some may be about to raise the interrupt: for that they need
- * the big lock, which the caller has.
+ * Ends all waits and holds; no slot can be armed any more. No thread is in a
+ * word's queue then, but some threads may be about to raise the interrupt. For
+ * that they need the big lock, which the caller has.
  */
 void vmshm_futex_stop(VMShmFutex *w);
 
@@ -55,9 +55,9 @@ void vmshm_futex_unref(VMShmFutex *w);
 bool vmshm_futex_fired(VMShmFutex *w);
 
 /*
- * An access of the guest; @addr is relative to VMSHM_REG_SLOT. Thread safe: no
- * lock needs to be held, and none is taken that others hold for longer than a
- * thread needs to begin or to end.
+ * An access of the guest; @addr is relative to VMSHM_REG_SLOT. Thread safe. The
+ * caller needs no lock. The function takes only locks that no thread holds for
+ * longer than it takes to start or to end a thread.
  */
 uint64_t vmshm_futex_read(VMShmFutex *w, uint64_t addr, unsigned size);
 void vmshm_futex_write(VMShmFutex *w, uint64_t addr, uint64_t value,

@@ -56,7 +56,7 @@ uint64_t vmshm_host_page(int fd)
     return VMSHM_PAGE_SIZE;
 }
 
-/* What shows that it is no object; a name is of one component. */
+/* 0 if @mode is an object's; or -errno. A name has one component only. */
 static int check_type(mode_t mode)
 {
     return S_ISREG(mode) ? 0 : S_ISLNK(mode) ? -ELOOP : -EINVAL;
@@ -147,8 +147,8 @@ int vmshm_host_create_nameless(int dir, const char *name, uint32_t mode,
 }
 
 /*
- * 0 if @name is an object; a link or a directory is none of ours. Its names
- * are the directory's, so its own permissions do not matter.
+ * 0 if @name is an object; a link or a directory is not an object. The names
+ * belong to the directory, so the object's permissions do not matter.
  */
 static int object_check(int dir, const char *name)
 {
@@ -232,7 +232,7 @@ static uint64_t identity(uint64_t ino, uint64_t dev, const struct statx *stx)
     uint64_t id = mix(ino) ^ mix(~dev);
 
     /*
-     * Some file systems use an inode number again at once; not in the same
+     * Some file systems reuse an inode number at once, but not within the same
      * nanosecond.
      */
     if (stx && stx->stx_mask & STATX_BTIME) {
@@ -290,7 +290,7 @@ int vmshm_host_space(int dir, uint64_t *total, uint64_t *available)
 
 int vmshm_host_set_attr(int fd, int mode, const struct timespec times[2])
 {
-    /* The calls that take a descriptor refuse one of O_PATH. */
+    /* The calls that take a descriptor do not accept one of O_PATH. */
     g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
 
     if (mode >= 0 && chmod(path, mode) < 0) {

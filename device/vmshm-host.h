@@ -86,12 +86,12 @@ int vmshm_host_create(int dir, const char *name, uint32_t mode,
 int vmshm_host_create_nameless(int dir, const char *name, uint32_t mode,
                                struct stat *st);
 
-/* The name goes, the object stays for those who use it; 0 or -errno. */
+/* Removes the name; the object exists as long as it is in use. 0 or -errno. */
 int vmshm_host_unlink(int dir, const char *name);
 
 /*
- * The same, but only if it is the name of the object @own. (A process of the
- * host that gives the name to another one in this very moment is too fast.)
+ * The same, but only if @name is a name of the object @own. (This check races
+ * with a process of the host that gives the name to another object.)
  */
 void vmshm_host_unlink_own(int dir, const char *name, const struct stat *own);
 
@@ -106,8 +106,8 @@ int vmshm_host_link(int dir, const char *from, const char *to);
 int vmshm_host_link_fd(int dir, int fd, const char *to);
 
 /*
- * A number that is the same for one object as long as it lives, and another
- * for whatever object takes its name after it was unlinked.
+ * A number that does not change as long as the object exists. Another object
+ * that takes over its name has another number.
  */
 uint64_t vmshm_host_identity(int fd, const struct stat *st);
 

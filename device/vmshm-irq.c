@@ -74,7 +74,7 @@ void vmshm_irq_raise(VMShmIrq *irq, unsigned vector)
     Vector *v = vector_of(irq, vector);
 
     if (qatomic_read(&v->direct)) {
-        /* If KVM has it no more by now, the main loop does. */
+        /* If KVM no longer has the notifier, the main loop handles it. */
         event_notifier_set(&v->notifier);
         return;
     }
@@ -94,7 +94,7 @@ void vmshm_irq_notify(VMShmIrq *irq, unsigned vector)
     }
 }
 
-/* What was set before and not looked at yet, KVM looks at when it comes. */
+/* KVM also handles a notifier that was set before and is not cleared yet. */
 static void irq_direct(Vector *v)
 {
     event_notifier_set_handler(&v->notifier, NULL);

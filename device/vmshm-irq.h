@@ -35,7 +35,7 @@ void vmshm_irq_notify(VMShmIrq *irq, unsigned vector);
 /* Configuration space or the vector's mask was written. */
 void vmshm_irq_update(VMShmIrq *irq);
 
-/* At unplug: to raise it has no effect any more. */
+/* At unplug: from now on, to raise an interrupt has no effect. */
 void vmshm_irq_exit(VMShmIrq *irq);
 
 /* After vmshm_irq_exit(), when no thread can raise it any more. */

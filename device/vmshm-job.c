@@ -115,7 +115,7 @@ static void work_call(void *opaque)
         resume(job);
         vmshm_compat_unlock();
     } else {
-        /* If the job is freed by now, this finds no waiter. */
+        /* If the job is freed by now, the wake-up finds no waiter. */
         syscall(SYS_futex, &job->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
     }
 }
@@ -126,7 +126,7 @@ static bool wait_for_work(VMShmJob *job)
     struct timespec left = { .tv_nsec = PATIENCE_NS };
 
     if (job->patient && !job->deferred) {
-        /* Woken, too late, or interrupted: in each case it is not waited on. */
+        /* A wake-up, a timeout or a signal: each of them ends the wait. */
         syscall(SYS_futex, &job->state, FUTEX_WAIT_PRIVATE, JOB_RUNS, &left,
                 NULL, 0);
     }
@@ -197,7 +197,7 @@ static void start(VMShmJob *job)
 
 void vmshm_job_run(VMShmJob *job)
 {
-    /* The state has to be there until the job has ended. */
+    /* The device's state must exist until the job has ended. */
     object_ref(OBJECT(job->s));
     QLIST_INSERT_HEAD(&job->s->jobs.all, job, entry);
     job->s->jobs.count++;

@@ -23,7 +23,7 @@ struct VMShmJob {
 
     /*
      * A step sets the next ones: first @work, without the big lock, which may
-     * use the job alone; then @then, with it. The job ends without either.
+     * use the job alone; then @then, with it. If neither is set, the job ends.
      */
     void (*work)(VMShmJob *job);
     void (*then)(VMShmJob *job);
@@ -38,7 +38,7 @@ struct VMShmJob {
     bool readonly;                  /* how the object is opened */
     char *name;                     /* as the guest calls it */
     char *host_name;                /* NULL for a temporary */
-    int temporary;                  /* what the name is of, if so; or -1 */
+    int temporary;                  /* descriptor of the temporary, or -1 */
     bool is_temporary;              /* CREATE: of a semaphore */
     char *second;
     char *host_second;

@@ -1,8 +1,9 @@
 /*
  * VMShm: attached objects whose memory the host takes away
  *
- * What the handler of a signal calls is here: it uses system calls, atomic
- * operations and the lock of the windows, and calls nothing that allocates.
+ * The functions that signal handlers call are here. They use system calls,
+ * atomic operations and the lock of the windows, and call nothing that
+ * allocates.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,7 +13,7 @@
 #include "vmshm-loss.h"
 #include "vmshm-trace.h"
 
-/* Where the kernel does not have it, such a page counts as lost. */
+/* Without these in the kernel, lose_page() counts each page as lost. */
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
@@ -109,7 +110,7 @@ bool vmshm_loss_bus_error(const void *host)
 
     vmshm_window_lock();
     a = vmshm_attachments_at(host, &t);
-    /* Without an attachment, it was detached since the access: try again. */
+    /* No attachment: it was detached since the access, which is repeated. */
     ours = a ? lose(t, a, host) : vmshm_window_contains(host);
     vmshm_window_unlock();
     return ours;
@@ -127,7 +128,7 @@ bool vmshm_loss_write_fault(const void *host)
         uint64_t at = QEMU_ALIGN_DOWN((const uint8_t *)host -
                                       (a->window->host + a->place), a->page);
 
-        /* Two more mappings until the report, if the budget has them or not */
+        /* Until the report, two more mappings, even beyond the budget */
         ours = vmshm_window_map(a->window, a->place + at, a->page, a->fd,
                                 a->offset + at, false, true) == 0;
         if (ours) {
@@ -167,7 +168,7 @@ uint64_t vmshm_loss_count(void)
     return now;
 }
 
-/* Takes what is unreported; the private copies of pages end here. */
+/* Returns and clears the unreported losses. Private page copies end here. */
 static unsigned take_report(VMShmAttachment *a)
 {
     unsigned lost;

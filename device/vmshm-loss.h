@@ -45,7 +45,7 @@ void vmshm_loss_report(VMShmAttachments *t,
                                       unsigned lost),
                        void *opaque);
 
-/* Whether @a has lost memory since this was asked last. */
+/* Whether @a has lost memory since the last call for @a */
 bool vmshm_loss_tell(VMShmAttachment *a);
 
 #endif /* VMSHM_LOSS_H */

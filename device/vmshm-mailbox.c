@@ -1,8 +1,8 @@
 /*
  * VMShm: the command memory in BAR0
  *
- * The guest can write to this memory at any time. A request is copied once, and
- * what is read from the memory afterwards is used for nothing.
+ * The guest can write to this memory at any time. The device copies a request
+ * once, and uses nothing that it reads from the memory afterwards.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -32,7 +32,7 @@ static uint8_t *mailbox_at(VMShmState *s, unsigned n)
     return vmshm_mailbox_memory(s, VMSHM_MEM_MAILBOX + n * VMSHM_MAILBOX_SIZE);
 }
 
-/* 0, or -EINVAL: something is set that does not exist yet. */
+/* 0, or -EINVAL if a reserved byte is set */
 static int get_request(VMShmMailbox *m, VMShmRequest *rq, const uint8_t *at)
 {
     uint8_t copy[VMSHM_MB_RES_TAG];
@@ -92,7 +92,7 @@ static void complete(VMShmJob *job)
         put_result(&job->result, at);
     }
     stl_le_p(at + VMSHM_MB_RES_STATUS, -job->ret);
-    /* The guest may look for it at any time, and then at the results. */
+    /* The guest may poll the tag at any time, and then read the results. */
     qatomic_store_release((uint32_t *)(at + VMSHM_MB_RES_TAG),
                           cpu_to_le32(m->tag));
     if (job->request.command == VMSHM_CMD_LIST && job->ret == 0 &&

@@ -11,7 +11,7 @@
 /* Whether the guest sees the command memory */
 bool vmshm_mailbox_shown(const VMShmState *s);
 
-/* Where the command memory has what is at @offset of BAR0 */
+/* The host address of the command memory at @offset of BAR0 */
 void *vmshm_mailbox_memory(VMShmState *s, unsigned offset);
 
 /* Executes the request in mailbox @n, unless it is busy or does not exist. */
@@ -23,7 +23,7 @@ void vmshm_mailbox_reset(VMShmState *s);
 /* A saved state was loaded: another epoch. */
 void vmshm_mailbox_loaded(VMShmState *s);
 
-/* What is executed for mailboxes is forgotten; at unplug. */
+/* At unplug: abandons all jobs, and drops the listings of the mailboxes. */
 void vmshm_mailbox_exit(VMShmState *s);
 
 #endif /* VMSHM_MAILBOX_H */

@@ -12,7 +12,10 @@
 #include "vmshm-policy.h"
 #include "vmshm-trace.h"
 
-/* At most this many lines in this many milliseconds; a guest can ask on. */
+/*
+ * At most this many lines in this many milliseconds. A guest can cause refusals
+ * without end.
+ */
 #define LOG_LINES 10
 #define LOG_PERIOD_MS 10000
 
@@ -97,7 +100,7 @@ static bool allows(const char *patterns, const char *name)
     size_t i;
 
     for (i = 0; list[i]; i++) {
-        /* A pattern can be of semaphores only. */
+        /* A pattern that begins with "/sem." is for semaphores only. */
         bool whole = !sem || g_str_has_prefix(list[i], "/" SEM);
 
         if (fnmatch(list[i], whole ? name : short_name, FNM_NOESCAPE) == 0) {
@@ -107,7 +110,7 @@ static bool allows(const char *patterns, const char *name)
     return false;
 }
 
-/* With or without "sem.": a pattern that was for all names stays so. */
+/* Tries the name with and without "sem.": a pattern for all names stays so. */
 static bool denies(const char *patterns, const char *name)
 {
     const char *sem = semaphore(name + 1);

@@ -1,8 +1,9 @@
 /*
  * VMShm: a VM that KVM stopped because of lost memory goes on
  *
- * QEMU does not tell why it stopped. A look at KVM's last exits tells an error
- * of KVM itself, which is none of ours, from a call that failed.
+ * QEMU does not tell why it stopped. The reasons of KVM's last exits
+ * distinguish an error of KVM itself, which is not handled here, from a call
+ * that failed.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -19,9 +20,10 @@
 #define EXIT_MEMORY_FAULT 39
 
 /*
- * An object can be whole again when this comes to look: then there is nothing
- * to repair, and the VM can go on. But if that is wrong, it stops at once, and
- * so often it may do that in so many milliseconds.
+ * An object may have its memory again when resume() runs. Then there is nothing
+ * to repair, and the VM can go on. If the memory is still lost, the VM stops
+ * again at once. So many resumes without a repair are allowed in so many
+ * milliseconds.
  */
 #define VAIN_RESUMES 10
 #define VAIN_PERIOD_MS 10000
@@ -35,7 +37,7 @@ uint64_t vmshm_resume_count(void)
     return resumed;
 }
 
-/* The host's address of the guest's; NULL if there is no RAM. */
+/* The host address of a guest address; NULL if there is no RAM */
 static const void *host_of(uint64_t guest)
 {
     MemoryRegionSection section = memory_region_find(
@@ -86,7 +88,7 @@ static bool repair_exit(CPUState *cpu)
     return true;
 }
 
-/* One more resume without a repair? */
+/* Whether one more resume without a repair is allowed */
 static bool may_try(void)
 {
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
@@ -123,7 +125,7 @@ static void resume(void *opaque)
     if (!attached || !of_memory) {
         return;
     }
-    /* QEMU would let an internal error end with a reset only. */
+    /* QEMU resumes a VM after an internal error only if it was reset. */
     runstate_set(RUN_STATE_PAUSED);
     if (vmshm_loss_count() == losses && !may_try()) {
         warn_report("vmshm: the VM is paused: KVM cannot access memory of the "
@@ -139,7 +141,7 @@ static void resume(void *opaque)
 static void state_changed(void *opaque, bool running, RunState state)
 {
     if (!running && state == RUN_STATE_INTERNAL_ERROR) {
-        /* Not before all have been told that it is stopped */
+        /* Only after all handlers of the state change have run */
         aio_bh_schedule_oneshot(qemu_get_aio_context(), resume, NULL);
     }
 }

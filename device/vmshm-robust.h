@@ -7,17 +7,19 @@
 #define VMSHM_ROBUST_H
 
 /*
- * A thread in whose robust list a word is, and nothing else. However it ends,
- * with QEMU too, the kernel sets the word to FUTEX_OWNER_DIED if the thread's
- * number is in it, and wakes a waiter. QEMU itself never touches the word.
+ * A thread whose robust list has one word as its only entry. However the thread
+ * ends, also if QEMU is killed, the kernel sets the word to FUTEX_OWNER_DIED if
+ * the thread's number is in it, and wakes a waiter. QEMU itself never touches
+ * the word.
  */
 typedef struct VMShmRobust VMShmRobust;
 
 /*
- * Whether the numbers of QEMU's threads are unique among all processes that
- * can share objects: it is in the initial PID namespace. Otherwise a thread of
+ * Whether the numbers of QEMU's threads are unique among all processes that can
+ * share objects: QEMU is in the initial PID namespace. Otherwise a thread of
  * another VM could have the number of a word's owner, and the kernel would
- * report that owner dead when the other thread ends. Says so once if not.
+ * report that owner dead when the other thread ends. The first call warns if
+ * they are not unique.
  */
 bool vmshm_robust_possible(void);
 

@@ -124,7 +124,7 @@ static Close *next_close(void)
     return c;
 }
 
-/* One thread does all of them, so that no command has to wait for a thread. */
+/* One thread closes all objects, so no command has to wait for a thread. */
 static void close_all(void *opaque)
 {
     Close *c;

@@ -26,7 +26,7 @@ typedef struct VMShmScope {
 /* The scope of @key, which it owns from now on. Under the big lock. */
 VMShmScope *vmshm_scope_get(char *key);
 
-/* NULL is fine. Thread safe, like what follows. */
+/* NULL is fine. Thread safe, like the functions below. */
 void vmshm_scope_put(VMShmScope *scope);
 
 /*
@@ -39,13 +39,13 @@ void vmshm_scope_close(VMShmScope *scope, int fd, bool budgeted);
 /* Whether closing @fd could take long */
 bool vmshm_scope_close_is_long(int fd);
 
-/* The same for a caller that closes it: before, and after. */
+/* For a caller that closes such a descriptor itself: before, and after. */
 void vmshm_scope_close_begin(VMShmScope *scope);
 void vmshm_scope_close_end(VMShmScope *scope);
 
 /*
- * Returns when no memory of such objects is left. Until then it is used, but
- * no attachment counts it.
+ * Returns when the memory of all such objects has been freed. Until then the
+ * memory is in use, but no attachment counts it.
  */
 void vmshm_scope_settle(VMShmScope *scope);
 

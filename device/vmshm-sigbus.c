@@ -19,8 +19,8 @@
 static struct sigaction qemu_bus, qemu_segv;
 
 /*
- * A memory error that needs no action now. QEMU takes it in its main loop,
- * where its own code may take locks, hence not in our handler.
+ * A memory error that needs no action now. QEMU's handler gets it in the main
+ * loop, because that handler may take locks.
  */
 static struct {
     siginfo_t info;
@@ -36,7 +36,7 @@ static void pass_on(const struct sigaction *to, int number, siginfo_t *info,
     } else if (to->sa_handler != SIG_DFL && to->sa_handler != SIG_IGN) {
         to->sa_handler(number);
     } else {
-        /* The access is repeated, and ends QEMU as it would without us. */
+        /* The access is repeated, and ends QEMU as without this handler. */
         signal(number, SIG_DFL);
         if (info->si_code <= 0) {
             raise(number);
@@ -118,9 +118,9 @@ static void ask_iothreads(void)
 }
 
 /*
- * Both run what they are asked before anything that the guest asks for: a vCPU
- * before its first instruction, an I/O thread because a device that uses it
- * comes with this call.
+ * A vCPU and an I/O thread unblock SIGBUS before they work for the guest: a
+ * vCPU before its first instruction, an I/O thread because the device that uses
+ * it is realized by this call.
  */
 static void device_realized(DeviceListener *listener, DeviceState *dev)
 {

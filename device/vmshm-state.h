@@ -50,7 +50,7 @@ struct VMShmState {
     uint64_t arena_size;            /* property: bytes of one span, or 0 */
     char *dir_path;                 /* property: where the objects are */
     bool command_memory;            /* property: contract 1.1 */
-    uint64_t sent_arena_size;       /* the same, where a migration is from */
+    uint64_t sent_arena_size;       /* arena_size of a migration's source */
 
     MemoryRegion bar0;              /* with a command memory */
     MemoryRegion regs;              /* BAR0, or the first part of it */

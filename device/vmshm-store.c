@@ -16,7 +16,7 @@ struct VMShmStore {
     int dir;
     const VMShmPolicy *policy;
     GHashTable *entries;        /* a set of names in the directory */
-    bool complete;              /* entries are all that there were */
+    bool complete;              /* entries has every admitted name */
     bool overflow;              /* there are more than are kept */
     int watch;                  /* an inotify descriptor, or -1 */
 };
@@ -76,7 +76,7 @@ static bool add(void *opaque, const char *entry)
     return !s->overflow;
 }
 
-/* What changes while this reads is in the queue, too. */
+/* Changes during this read are in the inotify queue, too. */
 static int read_all(VMShmStore *s)
 {
     int ret;
@@ -145,7 +145,7 @@ int vmshm_store_count(VMShmStore *s, uint64_t *objects, uint64_t *bytes)
     while (g_hash_table_iter_next(&iter, &entry, NULL)) {
         struct stat st;
 
-        /* What is gone by now is in the queue for the next time. */
+        /* If the name is gone, the queue has its removal for the next count. */
         if (vmshm_host_entry(s->dir, entry, &st) == 0) {
             *bytes = vmshm_attachments_sum(*bytes, st.st_size);
         }

@@ -10,10 +10,10 @@
 
 /*
  * The names of a directory's objects that a policy admits. The directory is
- * read once; later changes come from inotify(7), which the kernel queues before
- * the change returns to its process. So the numbers are exact, and other
- * objects in the directory cost nothing. Without inotify the directory is read
- * for each count. Not thread safe.
+ * read once. Later changes come from inotify(7): the kernel queues an event
+ * before the system call that makes the change returns. So the numbers are
+ * exact, and other objects in the directory cost nothing. Without inotify the
+ * directory is read for each count. Not thread safe.
  */
 typedef struct VMShmStore VMShmStore;
 

@@ -20,8 +20,9 @@ VMShmTemporary *vmshm_temporaries_find(VMShmTemporaries *t, const char *name)
 }
 
 /*
- * A process of the guest that was killed leaves its name. So the oldest one
- * goes, and no user of the guest can keep the others from making semaphores.
+ * If a process of the guest is killed, its temporary name is left. So the
+ * oldest name is removed, and no user of the guest can keep others from
+ * creating semaphores.
  */
 static void make_room(VMShmTemporaries *t)
 {

@@ -24,12 +24,12 @@ struct VMShmTemporary {
     QTAILQ_ENTRY(VMShmTemporary) entry;
 };
 
-/* The one of that name, or NULL */
+/* The temporary of that name, or NULL */
 VMShmTemporary *vmshm_temporaries_find(VMShmTemporaries *t, const char *name);
 
 /*
- * Enters a name, which is not there yet, for a duplicate of @fd; 0 or -errno.
- * The oldest name goes if there would be more than VMSHM_TEMPORARIES_MAX.
+ * Enters a name, which must be new, for a duplicate of @fd; 0 or -errno. The
+ * oldest name is removed if there would be more than VMSHM_TEMPORARIES_MAX.
  */
 int vmshm_temporaries_add(VMShmTemporaries *t, VMShmScope *scope,
                           const char *name, int fd);

@@ -7,7 +7,7 @@
 #include "qemu/units.h"
 #include "vmshm-thread.h"
 
-/* They only sleep; with -overcommit mem-lock=on stacks are memory. */
+/* The threads only sleep. -overcommit mem-lock=on would lock whole stacks. */
 #define STACK_SIZE (256 * KiB)
 
 bool vmshm_thread_start(pthread_t *thread, const char *name,
@@ -22,7 +22,7 @@ bool vmshm_thread_start(pthread_t *thread, const char *name,
         return false;
     }
     pthread_attr_setstacksize(&attr, STACK_SIZE);
-    /* Signals are for QEMU's own threads, but for those of an access. */
+    /* QEMU's own threads take all signals but those that a fault raises. */
     sigfillset(&all);
     sigdelset(&all, SIGSEGV);
     sigdelset(&all, SIGBUS);

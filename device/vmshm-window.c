@@ -80,9 +80,9 @@ VMShmWindow *vmshm_window_new(uint64_t size, Error **errp)
 }
 
 /*
- * What QEMU asks for its own RAM, except that idle memory has no use for huge
- * pages: a byte that the guest writes there would cost 2 MiB. A kernel without
- * one of them needs no such advice, so the results are not looked at.
+ * The advice that QEMU gives for its own RAM, except that idle memory has no
+ * use for huge pages: a byte that the guest writes there would cost 2 MiB. A
+ * kernel that does not know an advice does not need it, so errors are ignored.
  */
 static void advise(void *host, size_t length, bool idle)
 {
@@ -97,8 +97,8 @@ static void advise(void *host, size_t length, bool idle)
 }
 
 /*
- * A replacement of a range that fails must change nothing: mmap(MAP_FIXED) can
- * drop what was there and fail then, and a hole in a window ends QEMU. So new
+ * A replacement that fails must not change the range. mmap(MAP_FIXED) can fail
+ * after it has unmapped the range, and a hole in a window ends QEMU. So new
  * memory is mapped aside, and moved over the range by mremap().
  */
 static int move_over(VMShmWindow *w, uint64_t offset, uint64_t length,
@@ -132,7 +132,7 @@ static int clear_by_spare(VMShmWindow *w, uint64_t offset, uint64_t length)
             return -errno;
         }
         if (ftruncate(spare, w->size) < 0) {
-            /* A mapping beyond its end would be SIGBUS without end. */
+            /* Each access beyond the memfd's end would raise SIGBUS again. */
             err = errno;
             close(spare);
             return -err;
@@ -149,7 +149,7 @@ static int clear_by_spare(VMShmWindow *w, uint64_t offset, uint64_t length)
         advise(aside, length, true);
         return move_over(w, offset, length, aside);
     }
-    /* There are no addresses left for it. This does not need any. */
+    /* No address range is left for it. This call does not need one. */
     if (mmap(where, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
              w->spare, offset) == MAP_FAILED) {
         return -errno;
@@ -204,7 +204,7 @@ void vmshm_window_forget_code(VMShmWindow *w, uint64_t offset, uint64_t length)
     RCU_READ_LOCK_GUARD();
     mr = memory_region_from_host(host, &unused);
     if (mr) {
-        /* As after a DMA write to the range; it drops a reference. */
+        /* As after a DMA write to the range. The unmap drops the reference. */
         memory_region_ref(mr);
         address_space_unmap(&address_space_memory, host, length, true, length);
     }

@@ -10,10 +10,11 @@
 #include "qemu/rcu.h"
 
 /*
- * A fixed range of host addresses. What no object is mapped over is private
- * zero memory that costs nothing until it is written. Objects come and go in
- * place, so the addresses that QEMU, KVM or TCG hold stay valid for the whole
- * life of the window, whatever another thread is doing.
+ * A fixed range of host addresses. Where no object is mapped, the window is
+ * private zero memory that costs nothing until it is written. Objects are
+ * mapped and unmapped in place, so the addresses that QEMU, KVM or TCG hold
+ * stay valid for the whole life of the window, whatever another thread is
+ * doing.
  *
  * All offsets and lengths are in bytes and multiples of the page size.
  * Callers hold the big lock, or the lock below.
@@ -24,8 +25,8 @@ typedef struct VMShmWindow {
     uint64_t size;         /* bytes */
     void *reserved;        /* what mmap() gave: host lies within */
     size_t reserved_size;
-    unsigned cleared;      /* pieces cleared since all gaps were laid anew */
-    int spare;             /* a memfd with zero memory, or -1; see zero() */
+    unsigned cleared;      /* ranges cleared since the last sweep */
+    int spare;             /* a memfd, or -1; see clear_by_spare() */
     QLIST_ENTRY(VMShmWindow) next;
 } VMShmWindow;
 

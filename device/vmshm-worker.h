@@ -14,8 +14,9 @@
 bool vmshm_worker_call(void (*run)(void *opaque), void *opaque);
 
 /*
- * There can be so many more threads, or less: one for each call that can be
- * made at the same time, so that no device waits for the calls of another.
+ * Adds @threads, which can be negative, to the limit of threads: one for each
+ * call that can be made at the same time, so that no device waits for the calls
+ * of another.
  */
 void vmshm_worker_add(int threads);
 

@@ -34,7 +34,7 @@
 #include "vmshm-worker.h"
 #include "vmshm.h"
 
-/* One span of the arena must be a power of two from here to there, or 0. */
+/* The size of a span is 0, or a power of two from ARENA_MIN to ARENA_MAX. */
 #define ARENA_MIN (2 * MiB)
 #define ARENA_MAX (1 * TiB)
 
@@ -119,9 +119,9 @@ static void vmshm_pci_exit_futex(VMShmState *s)
 }
 
 /*
- * Waiting and waking, and with it the command memory, is a plus: without MSI-X
- * on this machine, or without futex_waitv(2) on this host, the device is the
- * same but for its feature bits.
+ * Waiting and waking, and with them the command memory, are optional. Without
+ * MSI-X on this machine, or without futex_waitv(2) on this host, the device is
+ * the same but for its feature bits.
  */
 static void vmshm_pci_init_futex(VMShmState *s)
 {
@@ -143,14 +143,14 @@ static void vmshm_pci_init_futex(VMShmState *s)
         return;
     }
     vmshm_pci_init_memory(s);
-    /* Tells the operator now, and not when a guest asks. */
+    /* Warns the operator now, and not at a guest's first hold. */
     vmshm_robust_possible();
     s->futex = vmshm_futex_new(s->arena_window,
                                vmshm_mailbox_memory(s, VMSHM_MEM_FIRED),
                                vmshm_mailbox_shown(s) ?
                                vmshm_mailbox_memory(s, VMSHM_MEM_RECORD) : NULL,
                                s->irq);
-    /* MSI-X is off, so this asks for nothing that could fail. */
+    /* MSI-X is off, so this sets up no vector and cannot fail. */
     msix_set_vector_notifiers(PCI_DEVICE(s), vmshm_pci_unmasked,
                               vmshm_pci_masked, NULL);
     memory_region_init_io(&s->futex_io, OBJECT(s), &vmshm_mmio_futex_ops, s,
@@ -170,7 +170,7 @@ static void vmshm_pci_reset_enter(Object *obj, ResetType type)
     s->status = 0;
 }
 
-/* Not in the first phase: it ends waits of other guests, and frees objects. */
+/* Not in the first phase: this ends waits of other guests and frees objects. */
 static void vmshm_pci_reset_hold(VMSHM_RESET_HOLD)
 {
     VMShmState *s = VMSHM(obj);
@@ -202,7 +202,7 @@ static void vmshm_pci_init_arena(VMShmState *s)
     memory_region_add_subregion(&s->arena, s->arena_size, &s->arena_ro);
 }
 
-/* All that can fail. What there is already is freed with the device. */
+/* All that can fail. Windows that exist by then are freed with the device. */
 static bool vmshm_pci_init_windows(VMShmState *s, Error **errp)
 {
     if (s->arena_size) {
@@ -334,7 +334,7 @@ static void vmshm_pci_exit(PCIDevice *pci)
     VMShmState *s = VMSHM(pci);
 
     vmshm_pci_exit_futex(s);
-    /* A failure is of no account: the windows go with the device. */
+    /* A failure does no harm: the windows are freed with the device. */
     vmshm_release(s);
     if (s->attachments.migration_blocker) {
         vmshm_compat_migration_unblock(&s->attachments.migration_blocker);
@@ -342,7 +342,7 @@ static void vmshm_pci_exit(PCIDevice *pci)
     vmshm_attachments_destroy(&s->attachments);
     vmshm_budget_remove_device(s->policy.max_objects);
     if (s->arena_window) {
-        /* Each holds a reference to the device, which would never end. */
+        /* Each span holds a reference to the device, which would leak. */
         memory_region_del_subregion(&s->arena, &s->arena_rw);
         memory_region_del_subregion(&s->arena, &s->arena_ro);
     }
@@ -361,14 +361,14 @@ static void vmshm_pci_finalize(Object *obj)
 {
     VMShmState *s = VMSHM(obj);
 
-    /* A vCPU that looked up the registers in time may have used them still. */
+    /* Until now a vCPU that had looked up the registers could use the slots. */
     vmshm_futex_unref(s->futex);
     vmshm_window_free(s->buffer_window);
     vmshm_window_free(s->arena_window);
     vmshm_window_free(s->memory_window);
     vmshm_store_free(s->store);
     if (s->scope) {
-        /* Not at exit: jobs can last longer than the device is plugged. */
+        /* Not at exit, because jobs can outlast the unplug of the device. */
         vmshm_worker_add(-(VMSHM_JOBS_MAX + 1));
         vmshm_scope_put(s->scope);
     }
@@ -437,7 +437,7 @@ static int vmshm_pci_pre_save(void *opaque)
 {
     VMShmState *s = opaque;
 
-    /* Of an object, a job can know more than what can be sent. */
+    /* A job can have state of an object that cannot be sent. */
     vmshm_jobs_drain(s);
     s->sent_arena_size = s->arena_size;
     return 0;
