@@ -18,7 +18,7 @@
 #include "b.h"
 
 #define BUDGET 60000.0	/* microseconds for one size */
-#define TURN 4		/* cycles before it is the other's turn */
+#define TURN 4		/* cycles in one turn of a file system */
 #define MOST (250 * TURN)
 
 enum { OPEN, MMAP, TOUCH, MUNMAP, CLOSE, STEPS };
@@ -79,7 +79,7 @@ static void report(const char *key, struct cycles *c, size_t count, int steps)
 			 b_median(c->step[i], count));
 }
 
-/* The two take turns, so that other load of the host affects both. */
+/* The two file systems take turns: other load of the host affects both. */
 static void measure(char paths[PEERS][300], size_t size, const char *touch,
 		    int others)
 {

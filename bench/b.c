@@ -78,7 +78,7 @@ void b_mount(void)
 	if (mkdir(B_VMSHM, 0755))
 		T_EQ(errno, EEXIST);
 	T_EQ(stat(B_VMSHM, &st), 0);
-	/* Only of a file system of the device is the root sticky. */
+	/* Only the root directory of the device's file system is sticky. */
 	if (!(st.st_mode & S_ISVTX))
 		T_EQ(mount("vmshm0", B_VMSHM, "vmshm", 0, NULL), 0);
 }

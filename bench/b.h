@@ -36,8 +36,8 @@ void b_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 double b_ping(void);
 
 /*
- * The host measures the CPU time between the two, for each of @messages, of the
- * VM (with QEMU's devices) and of the programs at the other ends.
+ * Between the two calls, the host measures the CPU time for each of @messages,
+ * of the VM (with QEMU's devices) and of the programs at the other ends.
  */
 void b_cpu_begin(void);
 void b_cpu_end(const char *keys, size_t messages);

@@ -2,8 +2,8 @@
 /*
  * usage: host-only FILE
  *
- * Round trips between two processes of this host, without a VM: the part of its
- * kernel. FILE is for shared memory.
+ * Round trips between two processes of this host, without a VM: the share of
+ * the host's kernel. FILE is for shared memory.
  */
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +24,7 @@ static void print(const char *name, const char *how, const char *peer,
 static void measure(const char *peer, const char *how, char **one,
 		    char **other)
 {
-	/* First, because this side clears the memory. */
+	/* Opened before the other end, because this call clears the memory. */
 	struct link *l = link_open(one, 0);
 	static struct talk_times times;
 	pid_t child = fork();

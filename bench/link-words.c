@@ -135,7 +135,7 @@ static int look(struct words *w)
 	return 0;
 }
 
-/* Less often while it does not help, as a channel does */
+/* Busy-polls less often while that does not help, as a channel does. */
 static int look_perhaps(struct words *w)
 {
 	if (w->skip) {
@@ -152,7 +152,7 @@ static int look_perhaps(struct words *w)
 	return 0;
 }
 
-/* The sender sees either the flag or that the receiver is awake. */
+/* Either the sender sees the flag, or the receiver sees the message. */
 static void wait_flagged(struct words *w)
 {
 	__atomic_store_n(&w->in->sleeps, 1, __ATOMIC_SEQ_CST);

@@ -57,7 +57,7 @@ static void create(const struct peer *peer, int n)
 	close(fd);
 }
 
-/* Its size and content, which are not measured */
+/* Sets a file's size and content, which is not measured. */
 static void fill(const struct peer *peer, int n)
 {
 	T_EQ(truncate(path_of(peer, n), SIZE), 0);

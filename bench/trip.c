@@ -26,7 +26,7 @@ static const struct peer {
 	const char *device;
 	/* Of VMShm: neither the driver nor the channel busy-polls. */
 	bool at_once;
-	/* It has the link of the peer before it, in another mode. */
+	/* The peer uses the link of the entry before it, in another mode. */
 	bool same;
 	enum link_mode mode;
 } sleeping[] = {
@@ -174,8 +174,9 @@ static long count(struct link *l, const struct peer *peer, unsigned int pause,
 }
 
 /*
- * Accesses to registers of the peer's device in a round trip. What a burst
- * costs besides its trips is in both numbers.
+ * Accesses to registers of the peer's device in a round trip. A burst has other
+ * messages than those of its trips. Both counts include them: the accesses and
+ * the messages.
  */
 static void count_exits(struct link *l, const struct peer *peer,
 			const char *how, unsigned int pause)

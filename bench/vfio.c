@@ -25,7 +25,7 @@
 
 #define UNSAFE "/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
 
-/* PCI: where, and to see memory and to send interrupts */
+/* PCI: the command register, and its bits for memory and bus mastering */
 #define COMMAND 4
 #define MEMORY_AND_MASTER 6
 

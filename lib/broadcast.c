@@ -34,7 +34,7 @@
 struct header {
 	_Atomic uint64_t kind;
 	_Atomic uint64_t size;
-	/* Written last: 0: no writer has prepared it yet */
+	/* Written last; 0: no writer has prepared the broadcast yet */
 	_Atomic uint32_t entries;
 	/* 1: the writer has closed the broadcast */
 	_Atomic uint32_t closed;
@@ -60,14 +60,16 @@ struct vmshm_broadcast {
 	struct header *header;
 	struct entry *entry;
 	char *data;
-	/* Bytes that an entry may have, and from one to the next */
+	/* Bytes that an entry may have; bytes from one entry to the next */
 	uint64_t size, step;
 	uint32_t entries;
 	bool writer;
-	/* The process that has opened it; see process.h */
+	/* The process that has opened the broadcast; see process.h */
 	uint32_t generation;
 	struct seat seat;
-	/* The next to write or read, and how many before it were lost */
+	/*
+	 * The next entry to write or read; the number of lost entries before it
+	 */
 	uint64_t next, lost;
 	bool peeked;
 	bool reserved;
@@ -91,7 +93,7 @@ static uint64_t data_at(uint32_t entries)
 			4096);
 }
 
-/* Bytes of an object for it; 0: impossible */
+/* Bytes that the object of a broadcast needs; 0: impossible */
 static uint64_t total(uint64_t size, uint64_t entries)
 {
 	uint64_t data;
@@ -148,7 +150,7 @@ static bool writer_changed(void *arg)
 	if (seat_left(seen))
 		seat_insist(&b->seat, offset_of(b, &b->header->event),
 			    &b->awake);
-	/* Another writer may come and go on. */
+	/* Another writer may come and continue the broadcast. */
 	return true;
 }
 
@@ -185,7 +187,7 @@ static struct vmshm_broadcast *new_broadcast(void)
 	return b;
 }
 
-/* No writer has prepared it yet, or it has the same numbers. */
+/* Whether the broadcast is not prepared yet, or has the same parameters */
 static bool is_same(struct vmshm_broadcast *b, uint64_t size, uint32_t entries)
 {
 	struct header *h = b->header;
@@ -195,7 +197,7 @@ static bool is_same(struct vmshm_broadcast *b, uint64_t size, uint32_t entries)
 	       (prepared == entries && atomic_load(&h->size) == size);
 }
 
-/* An object of zeros becomes a broadcast. One that is there has to match. */
+/* An object of zeros becomes a broadcast. An existing broadcast must match. */
 static int prepare(struct vmshm_broadcast *b, size_t size, uint32_t entries)
 {
 	uint64_t have;
@@ -228,7 +230,7 @@ static int take_writers_seat(struct vmshm_broadcast *b)
 	} while (err == -EAGAIN);
 	if (err)
 		return err;
-	/* Another writer may have been there in the meantime. */
+	/* Another writer may have prepared the broadcast in the meantime. */
 	if (!is_same(b, b->size, b->entries))
 		return -EINVAL;
 	vmshm_wake(b->shm, offset_of(b, &h->seat), UINT32_MAX);
@@ -343,7 +345,7 @@ static char *data_of(struct vmshm_broadcast *b)
 	return b->data + b->next % b->entries * b->step;
 }
 
-/* 0, or why the writer, or a reader, cannot do it */
+/* 0, or -errno if a call of the writer, or of a reader, is not possible */
 static int check(struct vmshm_broadcast *b, bool writer)
 {
 	if (!process_is(b->generation))
@@ -475,7 +477,7 @@ static void set_awake(struct vmshm_broadcast *b, bool awake)
 	pthread_mutex_unlock(&b->seat.lock);
 }
 
-/* The error if there is no time for another try; 0: there is */
+/* The error if the deadline leaves no time for another try; else 0 */
 static int too_late(int64_t deadline)
 {
 	if (deadline == VMSHM_NOW)
@@ -500,7 +502,7 @@ static int wait_for_entry(struct vmshm_broadcast *b, size_t *size,
 			return err;
 		if (waited && waited != -EAGAIN)
 			return waited;
-		/* A hostile writer can prevent that it ever sleeps. */
+		/* A hostile writer can keep this reader from ever sleeping. */
 		err = too_late(deadline);
 		if (err)
 			return err;
@@ -546,7 +548,7 @@ API int vmshm_broadcast_release(struct vmshm_broadcast *b)
 {
 	if (!process_is(b->generation))
 		return -EPERM;
-	/* Of a writer, too: it has peeked at nothing. */
+	/* A writer gets this error, too: it has peeked at nothing. */
 	if (!b->peeked)
 		return -EINVAL;
 	if (atomic_load(&b->shm->gone))

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A channel's object, and a channel as its parts share it.
+ * The layout of a channel's object, and the state that the source files of
+ * channels share.
  *
  *	0	struct channel_header, for both parties
- *	256	struct party, of the first one
- *	512	struct party, of the second one
- *	4096	the ring of what the first one sends, size bytes
- *	then	the ring of what the second one sends, size bytes
+ *	256	struct party, of the first party
+ *	512	struct party, of the second party
+ *	4096	the ring of records that the first party sends, size bytes
+ *	then	the ring of records that the second party sends, size bytes
  *
- * The parts are channel-open.c (opening, closing), channel-wait.c (waiting) and
- * channel.c (sending, receiving). The last one calls the second one.
+ * The source files are channel-open.c (opening, closing), channel-wait.c
+ * (waiting) and channel.c (sending, receiving). channel.c calls channel-wait.c.
  */
 #ifndef VMSHM_LIB_CHANNEL_COMMON_H
 #define VMSHM_LIB_CHANNEL_COMMON_H
@@ -30,35 +31,38 @@
 #define CHANNEL_RINGS 4096u
 #define CHANNEL_LEAST (CHANNEL_RINGS + 2 * RING_LEAST)
 
-/* One cache line for each that is written and read by itself */
+/* A field that is accessed on its own begins a cache line. */
 #define LINE __attribute__((aligned(64)))
 
 struct channel_header {
 	_Atomic uint64_t kind;
-	/* The first one's seat once it has prepared all; a futex */
+	/* The word of the first seat once the channel is prepared; a futex */
 	_Atomic uint32_t ready;
 	/* Bytes of each ring */
 	_Atomic uint32_t ring;
-	/* The number of the pair; the second seat has it while it is free */
+	/* The number of the pair of parties; a free second seat contains it */
 	_Atomic uint32_t round;
 	LINE _Atomic uint32_t seat[2];
 };
 
-/* What belongs to one of the two */
+/* The fields of one of the two parties */
 struct party {
-	/* Bytes that it has sent; and 1: it sends nothing more */
+	/* Bytes that the party has sent. 1: the party sends no more */
 	LINE _Atomic uint32_t sent;
 	_Atomic uint32_t end;
-	/* 1: it has closed the channel */
+	/* 1: the party has closed the channel */
 	_Atomic uint32_t closed;
-	/* Bytes of the other's that it has received */
+	/* Bytes from the peer that the party has received */
 	LINE _Atomic uint32_t received;
-	/* Its event words: for something to receive, and for room */
+	/* The party's event words: for records to receive, and for room */
 	LINE _Atomic uint32_t readable;
 	LINE _Atomic uint32_t writable;
 };
 
-/* Back-off: after busy-polling in vain, not for some waits, then for more */
+/*
+ * Back-off: the next @skip waits do not busy-poll. @next_skip grows each time
+ * that busy-polling was of no use.
+ */
 struct patience {
 	unsigned int skip, next_skip;
 };
@@ -73,7 +77,7 @@ struct vmshm_channel {
 	struct vmshm *shm;
 	struct channel_header *header;
 	struct party *me, *peer;
-	/* The process that has opened it; see process.h */
+	/* The process that has opened the channel; see process.h */
 	uint32_t generation;
 	/* CHANNEL_*; 0: all is well */
 	_Atomic uint32_t state;
@@ -81,13 +85,13 @@ struct vmshm_channel {
 	uint32_t reserved;
 	struct ring out, in;
 	struct seat seat;
-	/* The longest busy-polling, nanoseconds; and whether in each case */
+	/* The longest busy-polling, nanoseconds; true: without back-off */
 	int64_t spin;
 	bool spin_always;
 	struct patience sending, receiving;
 };
 
-/* 0; -EPERM: the process is a child of the one that has opened it. */
+/* 0; -EPERM: this process is a child of the one that opened the channel. */
 static inline int channel_check_process(const struct vmshm_channel *ch)
 {
 	return process_is(ch->generation) ? 0 : -EPERM;
@@ -98,7 +102,7 @@ static inline uint32_t channel_state(const struct vmshm_channel *ch)
 	return atomic_load_explicit(&ch->state, memory_order_relaxed);
 }
 
-/* The offset of something in the object */
+/* The offset of an address in the object */
 static inline uint64_t channel_offset(struct vmshm_channel *ch, void *p)
 {
 	return (char *)p - (char *)ch->header;

@@ -3,14 +3,15 @@
  * Opening a channel, and closing it.
  *
  * The party that takes the first seat prepares the object, and the one that
- * takes the second seat joins. The first seat is taken again when its holder is
- * gone, and is then only kept if the second seat is free: a channel in use is
- * never prepared again.
+ * takes the second seat joins. When the holder of the first seat is gone,
+ * another party can take that seat. It keeps the seat only if the second seat
+ * is free: a channel in use is never prepared again.
  *
  * To join is one step, after which nothing can fail. The free second seat has
- * the number of the round, which the first party increments before it prepares.
- * The second party reads this word, then all the rest, and then takes the seat
- * if its word is still the same: if so, all it has read is of this round.
+ * the number of the round, which the first party increments before it prepares
+ * the channel. The second party reads this word, then all other values, and
+ * then takes the seat if the word is still the same. In this case, all values
+ * that it has read are of this round.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,7 @@
 #define AGAIN 1
 /* Nanoseconds until the next try while the first party prepares */
 #define PREPARING 10000000
-/* Tries in all: a second, if it is never ready */
+/* Tries in all: one second, if the channel is never ready */
 #define TRIES 100
 
 static void move_and_wake(struct vmshm_channel *ch, _Atomic uint32_t *event)
@@ -78,7 +79,10 @@ static int open_object(struct vmshm_channel *ch, const char *where,
 	int err;
 
 	err = vmshm_open(&ch->shm, where, name, O_RDWR, 0);
-	/* Only then: a guest may have the right to open, and not to create. */
+	/*
+	 * O_CREAT only now: a guest may have the right to open, but not to
+	 * create.
+	 */
 	if (err == -ENOENT && mode)
 		err = vmshm_open(&ch->shm, where, name, O_RDWR | O_CREAT, mode);
 	if (!err)
@@ -162,7 +166,10 @@ static int watch_peer(struct vmshm_channel *ch, unsigned int n, uint32_t value)
 			  ch);
 }
 
-/* A party that has read the word before cannot join. @free: the word now */
+/*
+ * Changes the second seat's word, so that a party that has read its old value
+ * cannot join. @free: the new value of the word
+ */
 static int begin_round(struct channel_header *h, uint32_t *free)
 {
 	uint32_t second = atomic_load(&h->seat[1]);
@@ -202,7 +209,7 @@ static int come_first(struct vmshm_channel *ch, uint32_t seen)
 	return 0;
 }
 
-/* Another process has made it larger since it was mapped. */
+/* Another process has enlarged the object since it was mapped. */
 static bool has_grown(struct vmshm_channel *ch)
 {
 	uint64_t size;
@@ -249,14 +256,14 @@ static int wait_for_first(struct vmshm_channel *ch, uint32_t ready)
 static int take_a_seat(struct vmshm_channel *ch)
 {
 	struct channel_header *h = ch->header;
-	/* In this order; see above. */
+	/* The order of these reads matters; see the top of this file. */
 	uint32_t second = atomic_load(&h->seat[1]);
 	uint32_t first = atomic_load(&h->seat[0]);
 	uint32_t ready;
 
 	if (!seat_taken(first))
 		return come_first(ch, first);
-	/* It may still have the value of an earlier pair. */
+	/* The word may still have the value of an earlier pair. */
 	ready = atomic_load(&h->ready);
 	if (ready != first)
 		return wait_for_first(ch, ready);
@@ -331,7 +338,7 @@ API int vmshm_channel_open(struct vmshm_channel **ch, const char *where,
 	while (err == AGAIN && --tries);
 	if (err == AGAIN)
 		return -ETIMEDOUT;
-	/* The first party may wait for it. */
+	/* The first party may be waiting for this party. */
 	if (!err)
 		channel_signal(*ch, &(*ch)->peer->readable);
 	return err;

@@ -7,9 +7,9 @@
 #include "clock.h"
 #include "wait.h"
 
-/* Looks between two looks at the clock, which is slow in some guests */
+/* Polls between two reads of the clock, which is slow in some guests */
 #define LOOKS 32
-/* The most waits without busy-polling until it is tried again */
+/* The most waits in a row that skip busy-polling */
 #define SKIP_MOST 63
 
 static bool peer_gone(struct vmshm_channel *ch)
@@ -122,8 +122,8 @@ static int64_t spin(struct channel_wait *wait, int64_t nanoseconds,
 }
 
 /*
- * Busy-polls as vmshm_channel_spin() says; by default if that has helped
- * lately, with exponential back-off.
+ * Busy-polls as vmshm_channel_spin() says. By default a wait busy-polls only if
+ * this has helped lately, with exponential back-off.
  */
 static int64_t spin_perhaps(struct channel_wait *wait, int64_t deadline)
 {
@@ -195,7 +195,7 @@ static int64_t wait_long(struct channel_wait *wait, int64_t deadline)
 	int err;
 
 	while (found == -EAGAIN) {
-		/* A hostile peer can prevent that it ever sleeps. */
+		/* A hostile peer can keep this party from ever sleeping. */
 		if (clock_passed(deadline))
 			return -ETIMEDOUT;
 		err = sleep_once(wait, deadline, &found);
@@ -262,7 +262,7 @@ API int vmshm_channel_peer(struct vmshm_channel *ch, int64_t deadline)
 		err = -EAGAIN;
 	while (!err && !has_come(ch))
 		err = sleep_for_peer(ch, deadline);
-	/* That looks as if the peer were gone. */
+	/* An unplugged device looks as if the peer were gone. */
 	if (atomic_load(&ch->shm->gone))
 		return -ENODEV;
 	return has_come(ch) ? 0 : err;

@@ -5,7 +5,7 @@
 
 #include "channel-common.h"
 
-/* What is waited for, in one direction of the channel */
+/* A wait in one direction of the channel */
 struct channel_wait {
 	struct vmshm_channel *ch;
 	struct ring *ring;
@@ -17,7 +17,9 @@ struct channel_wait {
 	uint32_t need;
 	/* Receiver: where the record is */
 	const void *data;
-	/* The peer's event word that has changed and is not woken yet */
+	/*
+	 * The peer's event word that has changed; its waiter is not woken yet
+	 */
 	_Atomic uint32_t *wake;
 };
 
@@ -27,8 +29,8 @@ struct channel_wait channel_wait_for_drained(struct vmshm_channel *ch);
 struct channel_wait channel_wait_for_record(struct vmshm_channel *ch);
 
 /*
- * Until the condition holds: what look() returns, or an error. In any case the
- * waiters of @wake are woken.
+ * Waits until the condition holds. Returns the result of look(), or an error.
+ * In any case the waiters of @wake are woken.
  */
 int64_t channel_wait(struct channel_wait *wait, int64_t deadline);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sending and receiving. As long as there is room, or a record, as far as is
- * known, nothing of the peer is read but its event word, and whether it has
- * closed. Everything else is in channel-wait.c.
+ * Sending and receiving. As long as the peer's last known position leaves room,
+ * or a record, only two values of the peer are read: its event word, and
+ * whether it has closed. Everything else is in channel-wait.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,14 +11,14 @@
 #include "channel-common.h"
 #include "channel-wait.h"
 
-/* A stream is cut into records of at most this, and a quarter of the ring */
+/* Stream records have at most this size, and at most a quarter of the ring */
 #define PIECE 65536u
 
 #define likely(condition) __builtin_expect(!!(condition), 1)
 /* Not inlined, so that the usual path need not save registers for it */
 #define RARE __attribute__((noinline, cold))
 
-/* Whether the memory may be accessed, in this process */
+/* Whether this process may access the memory */
 static inline bool is_usable(const struct vmshm_channel *ch)
 {
 	return process_is(ch->generation) &&
@@ -121,7 +121,7 @@ API int vmshm_channel_send(struct vmshm_channel *ch, const void *data,
 	return 0;
 }
 
-/* As many as there is room for, as far as is known */
+/* Sends messages while there is known to be room. Returns their number. */
 static size_t send_some(struct vmshm_channel *ch,
 			const struct vmshm_message *messages, size_t count)
 {
@@ -157,7 +157,7 @@ static inline bool can_recv(const struct vmshm_channel *ch, uint32_t *length,
 		      ring_has_record(&ch->in, length) && *length <= size);
 }
 
-/* Waits for a record: what is left of it, or an error */
+/* Waits for a record. Returns the bytes that are left of it, or an error. */
 static int64_t RARE wait_for_record(struct vmshm_channel *ch, const void **data,
 				    int64_t deadline)
 {
@@ -168,13 +168,13 @@ static int64_t RARE wait_for_record(struct vmshm_channel *ch, const void **data,
 	return left;
 }
 
-/* The sender may wait for the room of what was taken. */
+/* The sender may be waiting for the room that was released. */
 static inline void give_room(struct vmshm_channel *ch)
 {
 	channel_signal(ch, &ch->peer->writable);
 }
 
-/* The first bytes of a record are not needed any more. */
+/* Releases the first bytes of a record. */
 static inline void take(struct vmshm_channel *ch, uint32_t bytes)
 {
 	ring_take(&ch->in, bytes);
@@ -203,7 +203,7 @@ API int vmshm_channel_release(struct vmshm_channel *ch)
 	return 0;
 }
 
-/* What is left of a record that was looked for */
+/* Receives the bytes that are left of a record, which is there. */
 static ssize_t recv_there(struct vmshm_channel *ch, const void *from,
 			  size_t length, void *data, size_t size)
 {
@@ -215,7 +215,7 @@ static ssize_t recv_there(struct vmshm_channel *ch, const void *from,
 	return length;
 }
 
-/* A record that was peeked, or is not there yet, as far as is known */
+/* Receives a record that was peeked, or is not known to be there yet. */
 static ssize_t RARE recv_after_look(struct vmshm_channel *ch, void *data,
 				    size_t size, int64_t deadline)
 {

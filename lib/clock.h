@@ -10,7 +10,7 @@
 
 int64_t clock_now(void);
 
-/* Whether the time of a deadline has come; VMSHM_FOREVER's never does. */
+/* Whether a deadline has passed; VMSHM_FOREVER never passes. */
 bool clock_passed(int64_t deadline);
 
 #endif /* VMSHM_LIB_CLOCK_H */

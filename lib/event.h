@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An event word: a word of the object by which one waiter is woken after a
- * change. Bit 0 says that it waits; each change moves the word on.
+ * change. Bit 0 is set while the waiter waits. A change that finds the bit set
+ * clears it and increments the rest of the word.
  *
- * No wake-up is lost: the waiter sets the bit, checks its condition again, and
+ * No wake-up is lost. The waiter sets the bit, checks its condition again, and
  * then sleeps only if the word is still the same. The other side makes its
  * change first and reads the bit second. Both have a full memory barrier
- * between the two steps, so one of them sees what the other did.
+ * between the two steps, so at least one side sees the first step of the other
+ * side.
  */
 #ifndef VMSHM_LIB_EVENT_H
 #define VMSHM_LIB_EVENT_H
@@ -15,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The waiter announces itself. The value of the word to sleep on */
+/* The waiter announces itself. Returns the value of the word to sleep on. */
 static inline uint32_t event_begin(_Atomic uint32_t *word)
 {
 	return atomic_fetch_or(word, 1) | 1;
@@ -39,8 +41,9 @@ static inline bool event_signal(_Atomic uint32_t *word)
 }
 
 /*
- * The same, but the waiter has to be woken in any case: the other side may have
- * been killed after it has moved the word on and before it could wake.
+ * Like event_signal(), but the waiter has to be woken in any case: the other
+ * side may have been killed after it changed the word and before it woke the
+ * waiter.
  */
 static inline void event_move(_Atomic uint32_t *word)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What an object contains; see kind.h.
+ * The kind of an object; see kind.h.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -97,7 +97,9 @@ int kind_claim(struct vmshm *shm, _Atomic uint64_t *word, uint64_t kind)
 	zero = object_is_zero(shm, word);
 	if (zero < 0)
 		return zero;
-	/* If it is not, another party may just have begun with it. */
+	/*
+	 * If the object has data, another party may have claimed it just now.
+	 */
 	if (!zero)
 		return compare(atomic_load(word), kind);
 	if (atomic_compare_exchange_strong(word, &found, kind))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an object contains. Its first 8 bytes are a magic number and a version.
- * They are written first, in one step, and only into an object of zeros, so
- * that nothing of an object with other contents is ever overwritten.
+ * The kind of an object. The first 8 bytes of an object are a magic number and
+ * a version. These bytes are written first, in one step, and only into an
+ * object of zeros, so that an object with other contents is never overwritten.
  */
 #ifndef VMSHM_LIB_KIND_H
 #define VMSHM_LIB_KIND_H
@@ -14,8 +14,9 @@
 #define KIND(magic, version) ((magic) | (uint64_t)(version) << 32)
 
 /*
- * Makes a mapped object of zeros one of this kind. 0: it is of this kind;
- * -EINVAL: it is something else; others as lseek(2) and pread(2).
+ * Makes a mapped object of zeros one of this kind. 0: the object is of this
+ * kind; -EINVAL: the object has other contents; other errors as for lseek(2)
+ * and pread(2).
  */
 int kind_claim(struct vmshm *shm, _Atomic uint64_t *word, uint64_t kind);
 

@@ -28,8 +28,8 @@ ssize_t mounts_find(struct mount **mounts);
 /*
  * The mount to use for @device, or for any device if NULL: the one on /dev/shm,
  * or else the first. NULL if there is none. @other is NULL, or a mount of
- * another device if @device is NULL and no mount is on /dev/shm: then nothing
- * says which of the devices is meant.
+ * another device if @device is NULL and no mount is on /dev/shm: then the
+ * choice of the device is ambiguous.
  */
 const struct mount *mounts_choose(const struct mount *mounts, size_t count,
 				  const char *device,

@@ -21,7 +21,7 @@
 /* What /dev/vmshmN shows of an object, bytes */
 #define NODE_SIZE (1 << 20)
 
-/* The object behind the file: attached, if it is the node; 0 or -errno */
+/* Attaches the object if the file is the node, or else checks the file. */
 static int check_file(const struct place *place, int fd)
 {
 	struct stat st;

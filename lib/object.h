@@ -16,12 +16,12 @@ struct vmshm {
 	int fd;
 	/* The driver waits and wakes, because this is a guest. */
 	bool guest;
-	/* It is a node, and not a file. */
+	/* The object is reached through a device node, not through a file. */
 	bool node;
 	bool writable;
 	/* The driver cannot wake and wait in one call. */
 	_Atomic bool only_single;
-	/* The process that has opened it; see process.h */
+	/* The process that has opened the object; see process.h */
 	uint32_t generation;
 	/* The device was unplugged: an access to the memory is SIGBUS. */
 	_Atomic bool gone;

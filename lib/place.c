@@ -37,7 +37,7 @@ static int find_folder(const char *where, char path[PATH_MAX], bool *node)
 	int err;
 
 	*node = false;
-	/* A program with more rights than its caller decides for itself. */
+	/* A program with more rights than its caller ignores the variable. */
 	if (!where) {
 		where = secure_getenv("VMSHM_DIR");
 		if (where && !*where)

@@ -44,7 +44,7 @@ API int vmshm_poll_fd(struct vmshm *shm)
 	return err ? err : poller_fd(p);
 }
 
-/* No words are an error, but another one if there is no such call. */
+/* An empty list gives EINVAL; a missing system call gives another error. */
 static bool has_waitv(void)
 {
 	return futex_waitv(NULL, 0) >= 0 || errno == EINVAL;

@@ -33,7 +33,7 @@ struct poller {
 static long wait_for_two(struct poller *p, uint32_t request, const void *word,
 			 uint32_t expected)
 {
-	/* The kernel returns the later one if both were woken. */
+	/* If both words were woken, the kernel returns the higher index. */
 	struct futex_waitv waiters[2] = {
 		{
 			.val = request,
@@ -50,7 +50,7 @@ static long wait_for_two(struct poller *p, uint32_t request, const void *word,
 	return futex_waitv(waiters, word ? 2 : 1);
 }
 
-/* The lock is held, but not while it waits. */
+/* The lock is held, except during the wait. */
 static void poll_once(struct poller *p)
 {
 	uint32_t request = p->request;
@@ -151,7 +151,7 @@ int poller_arm(struct poller *p, void *word, uint32_t expected)
 		err = thread_start(&p->thread, poll_thread, p);
 	if (!err) {
 		p->started = true;
-		/* It is not readable until there is something new. */
+		/* The eventfd is not readable until the next wake-up. */
 		while (read(p->fd, &count, sizeof(count)) > 0)
 			;
 		p->word = word;

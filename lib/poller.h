@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * On the host: a file descriptor that tells that a word was woken.
+ * On the host: a file descriptor that becomes readable when a word is woken.
  */
 #ifndef VMSHM_LIB_POLLER_H
 #define VMSHM_LIB_POLLER_H
@@ -13,12 +13,12 @@ struct poller;
 /* 0 or -errno */
 int poller_new(struct poller **p);
 
-/* NULL is allowed. @ours: its thread is one of this process. */
+/* NULL is allowed. @ours: the poller's thread is a thread of this process. */
 void poller_free(struct poller *p, bool ours);
 
 int poller_fd(struct poller *p);
 
-/* From now on for this word: 0; -EAGAIN: no thread could be made. */
+/* Polls this word from now on. 0; -EAGAIN: no thread could be created. */
 int poller_arm(struct poller *p, void *word, uint32_t expected);
 
 #endif /* VMSHM_LIB_POLLER_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The process that has opened something. A process ID cannot tell, because the
- * kernel uses it again.
+ * The process that has opened an object, a channel or a broadcast. A process ID
+ * does not identify the process, because the kernel reuses process IDs.
  */
 #include <pthread.h>
 

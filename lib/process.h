@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The process that has opened something. The child of a fork() has a copy of
- * the memory, but not the threads that watch and poll.
+ * The process that has opened an object, a channel or a broadcast. The child of
+ * a fork() has a copy of the memory, but not the threads that watch and poll.
  */
 #ifndef VMSHM_LIB_PROCESS_H
 #define VMSHM_LIB_PROCESS_H
@@ -19,7 +19,7 @@ static inline uint32_t process_this(void)
 	return atomic_load_explicit(&process_generation, memory_order_relaxed);
 }
 
-/* Whether the process is still the one in which process_this() gave this */
+/* Whether process_this() has returned @generation in this process */
 static inline bool process_is(uint32_t generation)
 {
 	return generation == process_this();

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One direction of a channel: a ring buffer of records, in memory that is
- * shared with a peer that is not trusted. It never waits and makes no system
- * call.
+ * shared with a peer that is not trusted. This code never waits and makes no
+ * system call.
  *
- * The ring is mapped twice, one after the other, so that each record is in one
- * piece. A record is its length in 8 bytes and its bytes, rounded up to 8.
- * Positions count bytes and wrap at 2^32.
+ * The ring is mapped twice in succession, so that each record is contiguous. A
+ * record is its length in 8 bytes and its bytes, rounded up to 8. Positions
+ * count bytes and wrap at 2^32.
  *
- * Own positions are kept here and only written to the object. The peer's
- * position is read when the one of the last time is used up: the cache line in
- * which it is then moves between processors once for many records. It is read
- * once and checked before it is used.
+ * The own position is kept in struct ring; the object only has a copy of it.
+ * The peer's position is read again only when the last value is used up, so
+ * that its cache line moves between processors once for many records. Each
+ * value is read once and checked before it is used.
  */
 #ifndef VMSHM_LIB_RING_H
 #define VMSHM_LIB_RING_H
@@ -32,7 +32,9 @@ struct ring {
 	uint32_t position;
 	/* The peer's position when it was last read */
 	uint32_t seen;
-	/* Receiver: the record at position, if peeked; and how far read */
+	/*
+	 * Receiver: the record at position, if peeked; its bytes already taken
+	 */
 	bool peeked;
 	uint32_t length;
 	uint32_t taken;
@@ -46,9 +48,9 @@ int ring_update(struct ring *r);
 /* Sender: bytes of the longest record that fits now; -EPROTO; -EAGAIN: none */
 int64_t ring_room(struct ring *r);
 
-/* Receiver: what is left of the next record; -EAGAIN, -EPROTO */
+/* Receiver: bytes that are left of the next record; -EAGAIN, -EPROTO */
 int64_t ring_peek(struct ring *r, const void **data);
-/* The first bytes of what is left, or all of it, are not needed any more. */
+/* Receiver: releases the first @bytes of the bytes that are left. */
 void ring_take(struct ring *r, uint32_t bytes);
 
 /* The bytes of a record in the ring */
@@ -62,7 +64,7 @@ static inline char *ring_at(const struct ring *r)
 	return r->data + (r->position & (r->size - 1));
 }
 
-/* Sender: whether there is room, as far as is known */
+/* Sender: whether there is room, by the peer's last known position */
 static inline bool ring_fits(const struct ring *r, size_t length)
 {
 	uint32_t room = r->size - (r->position - r->seen);
@@ -84,7 +86,7 @@ static inline void ring_add(struct ring *r, char *next, uint32_t length)
 	r->position += ring_record(length);
 }
 
-/* The peer sees the own position. */
+/* Makes the own position visible to the peer. */
 static inline void ring_show(struct ring *r)
 {
 	atomic_store_explicit(r->mine, r->position, memory_order_release);
@@ -96,7 +98,9 @@ static inline void ring_publish(struct ring *r, uint32_t length)
 	ring_show(r);
 }
 
-/* Receiver: whether a record that is not peeked is there, as far as is known */
+/*
+ * Receiver: whether a record, not peeked, is there by the last known position
+ */
 static inline bool ring_has_record(const struct ring *r, uint32_t *length)
 {
 	uint32_t there = r->seen - r->position;
@@ -107,11 +111,11 @@ static inline bool ring_has_record(const struct ring *r, uint32_t *length)
 	head = atomic_load_explicit((_Atomic uint64_t *)ring_at(r),
 				    memory_order_relaxed);
 	*length = head;
-	/* Both are multiples of 8: then the whole record is there. */
+	/* Positions are multiples of 8, so the whole record is there. */
 	return head <= there - RING_HEAD;
 }
 
-/* Receiver: the record of ring_has_record() is not needed any more. */
+/* Receiver: releases the record that ring_has_record() has found. */
 static inline void ring_pass(struct ring *r, uint32_t length)
 {
 	r->position += ring_record(length);

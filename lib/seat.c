@@ -37,7 +37,7 @@ int seat_init(struct seat *seat, struct vmshm *shm)
 	return -err;
 }
 
-/* With the lock held: until the condition, or for a millisecond. */
+/* Waits for the condition variable, or a millisecond. The lock is held. */
 static void wait_told(struct seat *seat)
 {
 	int64_t end = clock_now() + 1000000;
@@ -73,7 +73,7 @@ static bool stopped(struct seat *seat)
 	return stop;
 }
 
-/* A new party after another one: the death of that one is reported first. */
+/* The death of the previous party is reported before a new party. */
 static uint32_t next_value(uint32_t seen, uint32_t value)
 {
 	return value != seen && seat_taken(seen) ? FUTEX_OWNER_DIED : value;
@@ -189,7 +189,10 @@ static int take_on_host(struct seat *seat, uint64_t offset, uint32_t expected)
 	seat->robust.list.next = &seat->entry;
 	if (!atomic_compare_exchange_strong((_Atomic uint32_t *)word, &expected,
 					    seat->number | FUTEX_WAITERS)) {
-		/* In another PID namespace its owner may have our number. */
+		/*
+		 * An owner in another PID namespace may have this thread's
+		 * number.
+		 */
 		seat->robust.list.next = &seat->robust.list;
 		return -EAGAIN;
 	}

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A seat: a word of an object that a party holds. Others see by the word that
- * the party is there, and that it has ended, whatever has ended it. The word is
- * the party's thread number | FUTEX_WAITERS, or after its end FUTEX_OWNER_DIED
- * | FUTEX_WAITERS. A word with neither of these two bits is a seat that no
- * party has taken yet: 0, or SEAT_FREE | any number.
+ * A seat: a word of an object that a party holds. The word shows the other
+ * parties that the party is there, or that it has ended for any reason. The
+ * word is the party's thread number | FUTEX_WAITERS, or after its end
+ * FUTEX_OWNER_DIED | FUTEX_WAITERS. A word with neither of these two bits is a
+ * seat that no party has taken yet: 0, or SEAT_FREE | any number.
  */
 #ifndef VMSHM_LIB_SEAT_H
 #define VMSHM_LIB_SEAT_H
@@ -26,7 +26,9 @@ struct seat {
 	bool watching;
 	bool stop;
 	bool done;
-	/* Of the word that is held on the host: see set_robust_list(2) */
+	/*
+	 * The robust list of the word held on the host; see set_robust_list(2)
+	 */
 	struct robust_list_head robust;
 	struct robust_list entry;
 	uint32_t number;
@@ -34,7 +36,7 @@ struct seat {
 	uint64_t watched;
 	_Atomic uint32_t *word;
 	_Atomic uint32_t seen;
-	/* Other processes watch it, too; set before seat_watch() */
+	/* Other processes watch the word, too; set before seat_watch() */
 	bool shared;
 	bool (*changed)(void *arg);
 	void *arg;
@@ -53,7 +55,7 @@ static inline bool seat_taken(uint32_t value)
 	return !seat_free(value) && value & FUTEX_TID_MASK;
 }
 
-/* A party was there, and is gone. */
+/* A party has held the seat, and is gone. */
 static inline bool seat_left(uint32_t value)
 {
 	return !seat_free(value) && !seat_taken(value);
@@ -61,31 +63,37 @@ static inline bool seat_left(uint32_t value)
 
 int seat_init(struct seat *seat, struct vmshm *shm);
 
-/* Starts its thread, as the next two do if it is not running. 0 or -errno */
+/*
+ * Starts the seat's thread, as seat_take() and seat_watch() do if it is not
+ * running. 0 or -errno
+ */
 int seat_start(struct seat *seat);
 
 /*
- * Take the seat at @offset, whose word is @expected. -EAGAIN: it is not;
- * -EBUSY: this file holds one already; others as VMSHM_IOC_HOLD. Watchers of
- * the word are not woken.
+ * Takes the seat at @offset if its word is @expected. -EAGAIN: the word has
+ * another value; -EBUSY: this file holds a seat already; other errors as for
+ * VMSHM_IOC_HOLD. Watchers of the word are not woken.
  */
 int seat_take(struct seat *seat, uint64_t offset, uint32_t expected);
 
 /*
- * From now on call @changed, in another thread, each time the word at @offset
+ * From now on calls @changed, in another thread, each time the word at @offset
  * has changed from @value or from its last value, until @changed returns false.
- * seat->seen is its value. A new party is reported only after the death of the
- * one before.
+ * seat->seen is the word's value. A new party is reported only after the death
+ * of the previous party.
  */
 int seat_watch(struct seat *seat, uint64_t offset, uint32_t value,
 	       bool (*changed)(void *arg), void *arg);
 
-/* Ends both. The peer cannot tell this from a death. */
+/*
+ * Gives the seat up and ends the watching. For the peer, this is the same as a
+ * death.
+ */
 void seat_leave(struct seat *seat);
 
 /*
- * Wake the waiters of the word until *@done, which the lock protects: for
- * waiters whose condition is not in the word.
+ * Wakes the waiters of the word until *@done is true; the lock protects *@done.
+ * This is for waiters whose condition is not in the word.
  */
 void seat_insist(struct seat *seat, uint64_t offset, bool *done);
 

@@ -97,7 +97,9 @@ bool wait_has_bytes(struct vmshm *shm, uint64_t size)
 {
 	if (size > object_mapped(shm))
 		return false;
-	/* A node shows 1 MiB of everything, but a word has to be there. */
+	/*
+	 * A node always shows 1 MiB, but a word beyond the object gives EFAULT.
+	 */
 	return !shm->node || vmshm_wake(shm, (size - 1) / 4 * 4, 1) != -EFAULT;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What channels and broadcasts ask before they wait; see wait.c. */
+/* Checks and waits that channels and broadcasts share; see wait.c. */
 #ifndef VMSHM_LIB_WAIT_H
 #define VMSHM_LIB_WAIT_H
 
 #include <stdbool.h>
 #include <vmshm/vmshm.h>
 
-/* Whether vmshm_wait() can work; 0 or -errno: -ENODEV: it was unplugged. */
+/* Whether vmshm_wait() can work; 0 or -errno. -ENODEV: device unplugged. */
 int wait_is_possible(struct vmshm *shm);
 
 /*
@@ -17,7 +17,7 @@ int wait_is_possible(struct vmshm *shm);
 int wait_after_wake(struct vmshm *shm, uint64_t wake, uint64_t offset,
 		    uint32_t expected, int64_t deadline);
 
-/* Whether the object has so many bytes, of those that are mapped */
+/* Whether the mapping has @size bytes, and the object of a node as well */
 bool wait_has_bytes(struct vmshm *shm, uint64_t size);
 
 #endif /* VMSHM_LIB_WAIT_H */

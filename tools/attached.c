@@ -50,7 +50,7 @@ static bool removed_name(const struct scan *s, const char *path,
 	const char *slash = strrchr(path, '/');
 	size_t length = strlen(path);
 
-	/* Or of the root of a mount, in another mount namespace */
+	/* In another mount namespace, the path may begin at a mount's root. */
 	if (!slash || (slash != path &&
 		       (strlen(directory) != (size_t)(slash - path) ||
 			strncmp(path, directory, slash - path) != 0)))
@@ -85,7 +85,7 @@ static struct attached *add(struct scan *s)
 	return more;
 }
 
-/* What the current process has of that inode */
+/* The entry of the current process for this inode */
 static struct attached *find(struct scan *s, ino_t ino, const char *path)
 {
 	const struct entry *entry;

@@ -86,7 +86,7 @@ int cmd_cat(const struct options *o, int argc, char **argv)
 	return code;
 }
 
-/* @size: what the object needs; 0 if that is not known */
+/* @size: the size that the object needs; 0: not known */
 static void too_long(const struct place *place, const char *name,
 		     uint64_t size, const char *what)
 {

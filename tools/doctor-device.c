@@ -114,7 +114,10 @@ static void report_unused(const char *device)
 	advice("%srm %s", sudo(), quoted(device));
 }
 
-/* The devices of other QEMU binaries; the others are counted only. */
+/*
+ * The devices of other QEMU binaries: reports each unused device, and only
+ * counts the used ones.
+ */
 static void check_others(const char *devices, const char *id,
 			 const struct vm *vms, size_t count)
 {

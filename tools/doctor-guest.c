@@ -145,7 +145,7 @@ static void check_node(const char *name)
 	advise_udev(name);
 }
 
-/* As QEMU's options take it */
+/* The size in MiB, in the syntax of QEMU's options */
 static const char *reserve_for(uint64_t bytes)
 {
 	static char text[32];

@@ -20,7 +20,7 @@
 #define APPARMOR "/etc/apparmor.d/"
 #define ABSTRACTION "abstractions/libvirt-qemu"
 
-/* Debian's, and Fedora's */
+/* The user of libvirt's QEMU on Debian, or on Fedora */
 static const char *libvirt_user(struct credentials *c)
 {
 	static const char *const users[] = { "libvirt-qemu", "qemu" };
@@ -90,7 +90,7 @@ static void advise_rule(const char *rule)
 	       quoted(rule), sudo());
 }
 
-/* A file there is allowed by libvirt's own rules. */
+/* libvirt's own rules allow files in these directories. */
 static bool is_module_directory(const char *loader)
 {
 	return strncmp(loader, "/usr/lib/", 9) == 0 &&

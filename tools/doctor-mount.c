@@ -19,7 +19,7 @@
 
 #define SHM "/dev/shm"
 
-/* IDs of the guest stay below; those of the host can begin above. */
+/* The guest's thread IDs stay below; the host's can begin above. */
 #define PID_MAX 32768
 
 /* systemd-logind looks at /dev/shm only. */

@@ -22,7 +22,7 @@
 
 #define SHM "/dev/shm"
 
-/* So many objects are named for each device; the others are counted. */
+/* At most this many objects are named for each device; others are counted. */
 #define NAMED 16
 
 /* "VM vm1 (process 123, user libvirt-qemu)" */

@@ -10,8 +10,8 @@
 #include "print.h"
 
 /*
- * A machine can be host and guest. One that is neither will be a host, unless
- * it runs in QEMU and has no QEMU of its own.
+ * A machine can be host and guest. A machine that is neither is examined as a
+ * host, unless it runs in QEMU and has no QEMU of its own.
  */
 static void choose(const struct options *o, bool *host, bool *guest)
 {

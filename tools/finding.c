@@ -22,7 +22,7 @@ static const struct {
 	[BAD] = { "FAIL", "fail", "31" },
 };
 
-/* More than one finding has; further ones are dropped. */
+/* More lines than any finding has; further lines are dropped. */
 #define LINES 64
 
 struct lines {
@@ -34,7 +34,7 @@ static bool json;
 static const char *side;
 static bool begun;
 static unsigned int bad;
-/* Of the finding that was begun; printed when it ends */
+/* The lines of the current finding; printed when the finding ends */
 static struct lines explanations, commands;
 
 static void json_lines(const char *key, const struct lines *lines)

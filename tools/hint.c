@@ -33,12 +33,12 @@ void hint(const char *fmt, ...)
 	fputc('\n', stderr);
 }
 
-/* Bytes that mean nothing to a shell, wherever they stand */
+/* Whether no byte of the word is special to a shell */
 static bool is_plain(const char *word)
 {
 	const char *s = word;
 
-	/* "~" and "=" mean something at the beginning to some shells. */
+	/* Some shells expand "~" and "=" at the beginning of a word. */
 	if (!isalnum((unsigned char)*s) && !strchr("/-_.", *s))
 		return false;
 	while (isalnum((unsigned char)*s) || (*s && strchr("/-_.,:+@%=", *s)))

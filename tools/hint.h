@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Commands that a message or the doctor suggests. A hint is exactly one command
- * line for a shell: explanations belong into the message before it.
+ * line for a shell: explanations belong in the message before it.
  */
 #ifndef VMSHM_TOOL_HINT_H
 #define VMSHM_TOOL_HINT_H
@@ -22,8 +22,8 @@ void hint_again(const char *before, const char *option);
 void hint_command_line(int argc, char **argv, int command);
 
 /*
- * One word as a shell reads it. The buffer is static; the 16th call after it
- * frees it.
+ * One word, quoted for a shell. The buffer is static; the 16th call after this
+ * one frees it.
  */
 const char *quoted(const char *word);
 /* "u:NAME:rw" for setfacl(1), quoted; the same buffer */

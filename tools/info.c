@@ -49,7 +49,7 @@ static void row(const char *what, const char *fmt, ...)
 	free(text);
 }
 
-/* Not wrapped, because it can have blanks and is to be copied */
+/* Not wrapped: a name can contain blanks and is meant to be copied. */
 static void row_name(const char *what, const char *directory, const char *name)
 {
 	printf("%-13s%s%s\n", what, escaped(directory), escaped(name));
@@ -365,7 +365,10 @@ static int info_host(const struct options *o)
 	return EXIT_OK;
 }
 
-/* "/dev/vmshm0" is a device, "/vmshm0" an object, "vmshm0" what exists. */
+/*
+ * "/dev/vmshm0" is a device, "/vmshm0" an object, "vmshm0" a device if it
+ * exists.
+ */
 static const char *device_named(const char *arg)
 {
 	if (strncmp(arg, "/dev/", 5) == 0 && !strchr(arg + 5, '/'))

@@ -19,7 +19,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* A file system of a guest shows what the host tells, which may be anything. */
+/* In a guest, the size comes from the host and can be any number. */
 uint64_t object_size(const struct stat *st)
 {
 	return st->st_size;

@@ -71,7 +71,7 @@ void loader_devices(const char *loader, char path[PATH_MAX])
 {
 	char real[PATH_MAX];
 
-	/* The loader itself asks for the file that was loaded, too. */
+	/* The loader resolves its own path in the same way. */
 	if (!realpath(loader, real) ||
 	    snprintf(path, PATH_MAX, "%s/" DEVICE_DIRECTORY, dirname(real)) >=
 		    PATH_MAX)

@@ -100,7 +100,9 @@ static bool matches(const struct entry *e, const char *pattern)
 	return fnmatch(pattern + (*pattern == '/'), e->name + 1, 0) == 0;
 }
 
-/* Keeps what matches; false after a message about an unused pattern. */
+/*
+ * Keeps the entries that match; false after a message about an unused pattern.
+ */
 static bool filter(struct entry *entries, size_t *count, int argc, char **argv)
 {
 	bool *used = calloc(argc, sizeof(*used));

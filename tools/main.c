@@ -193,7 +193,9 @@ static bool parse_option(int found, struct options *o)
 		o->side = SIDE_GUEST;
 		break;
 	case 'd':
-		/* The mount's source can be either, too. */
+		/*
+		 * As in the source of a mount, the prefix "/dev/" is optional.
+		 */
 		o->device = strncmp(optarg, "/dev/", 5) ? optarg : optarg + 5;
 		if (*o->device && !strchr(o->device, '/'))
 			break;
@@ -234,7 +236,7 @@ static int parse_options(const struct command *c, int argc, char **argv,
 				    NULL)) >= 0) {
 		const char *word = argv[optind - 1];
 
-		/* The value is a word of its own. */
+		/* The option's value is a separate word. */
 		if (optarg == word)
 			word = argv[optind - 2];
 		if (found == 'h') {
@@ -309,7 +311,9 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	code = run_command_line(argc, argv);
-	/* A full disk shows only now. */
+	/*
+	 * The output is flushed here, so a full disk is detected only now.
+	 */
 	if (ferror(stdout) || fclose(stdout)) {
 		error("the output: %s", strerror(errno));
 		return EXIT_FAILED;

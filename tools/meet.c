@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The channel of a name, with a peer at its other end. The two programs may
- * start in any order. The first one that can creates the object, and removes
- * its name when both are connected: a third program then creates another
- * object, and no object is left behind.
+ * start in any order. The first program that has permission to create the
+ * object creates it. That program removes the object's name when both are
+ * connected: a third program then creates another object, and no object is left
+ * behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@
 #include "print.h"
 #include "progress.h"
 
-/* In each direction; both fit into the 1 MiB of the device node. */
+/* Bytes of a ring; both rings fit into the 1 MiB of the device node. */
 #define RING (256 << 10)
 /* With the first page of a channel */
 #define SIZE (4096 + 2 * RING)
@@ -37,7 +38,7 @@ static struct stat made_is;
 static const int ending[] = { SIGHUP, SIGINT, SIGTERM };
 static struct sigaction before[ARRAY_SIZE(ending)];
 
-/* Not an object that another program has created under that name since. */
+/* Keeps an object that another program has created under the name since. */
 static void unlink_made(void)
 {
 	struct stat st;
@@ -119,7 +120,7 @@ static int make(const char *where, const char *name, mode_t mode)
 	return err;
 }
 
-/* In the place of a creator that was killed before it did so */
+/* Sets the size if the creator was killed before it did so. */
 static int give_size(const char *where, const char *name)
 {
 	struct vmshm *shm;
@@ -202,7 +203,7 @@ static struct vmshm_channel *take_seat(const struct options *o,
 	int err, cannot;
 
 	for (;;) {
-		/* Without a mode it does not create the object. */
+		/* With the mode 0, this call does not create the object. */
 		err = vmshm_channel_open(&ch, where, name, RING, 0);
 		if (!err)
 			return ch;

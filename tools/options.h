@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* "vmshm run" has the exit codes of its program besides. */
+/* "vmshm run" also has the exit codes of its program. */
 enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
 enum side { SIDE_AUTO, SIDE_HOST, SIDE_GUEST };
@@ -23,7 +23,7 @@ struct options {
 	mode_t mode;
 	bool sparse;
 	const char *mount_options;
-	/* Seconds between two looks of top; 0: not given */
+	/* Seconds between two updates of top; 0: not given */
 	double interval;
 };
 

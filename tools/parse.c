@@ -12,8 +12,8 @@
 #include "print.h"
 
 /*
- * "frames" is "/frames", as for shm_open(). Other slashes are refused, as the
- * device does.
+ * "frames" is "/frames", as for shm_open(). A name with other slashes is
+ * refused, as the device refuses it.
  */
 bool parse_name(const char *arg, char name[NAME_BYTES])
 {
@@ -87,7 +87,7 @@ bool parse_mode(const char *arg, mode_t *mode)
 	return true;
 }
 
-/* With digits first, as strtod() takes "nan" and "inf", too. */
+/* The first character must be a digit: strtod() accepts "nan" and "inf". */
 bool parse_seconds(const char *arg, double *seconds)
 {
 	char *end = NULL;

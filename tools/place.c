@@ -53,7 +53,7 @@ const char *command_here(const struct options *o)
 	return text;
 }
 
-/* The option, or else the variable; NULL: the usual one */
+/* The directory of the option, or else of the variable; NULL: the default */
 static const char *given_directory(const struct options *o)
 {
 	const char *directory = getenv("VMSHM_DIR");

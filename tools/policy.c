@@ -61,7 +61,7 @@ void policy_parse(const char *argument, struct policy *policy)
 			   strcmp(readonly, "yes") == 0;
 }
 
-/* What glibc puts before the name of a semaphore, behind the '/' */
+/* glibc's prefix for the name of a semaphore, after the '/' */
 #define SEM "sem."
 #define SEM_LENGTH (sizeof(SEM) - 1)
 
@@ -77,7 +77,7 @@ static bool is_semaphore(const char *file)
 	return strncmp(file, SEM, SEM_LENGTH) == 0 && file[SEM_LENGTH];
 }
 
-/* What follows the prefix, or NULL */
+/* The rest of the name after the prefix, or NULL */
 static const char *without(const char *prefix, const char *file)
 {
 	size_t length = strlen(prefix);

@@ -29,7 +29,7 @@ static bool continuation(unsigned char c)
 	return (c & 0xc0) == 0x80;
 }
 
-/* Overlong forms, surrogates and what is beyond U+10FFFF are none. */
+/* Overlong forms, surrogates and values beyond U+10FFFF are not valid. */
 size_t utf8_length(const char *s)
 {
 	const unsigned char *u = (const unsigned char *)s;
@@ -50,9 +50,9 @@ size_t utf8_length(const char *s)
 }
 
 /*
- * Not what moves the cursor (U+0080 to U+009F are control characters, too), and
- * not what changes the order of a line: the marks, embeddings and isolates of
- * bidirectional text.
+ * Two groups of characters are not printable: those that move the cursor
+ * (U+0080 to U+009F are control characters, too), and those that change the
+ * order of a line (the marks, embeddings and isolates of bidirectional text).
  */
 bool printable(const char *s)
 {
@@ -157,7 +157,7 @@ void print_wrapped(FILE *out, const char *first, const char *next,
 		if (blanks && column > indent && column + width > COLUMNS) {
 			fprintf(out, "\n%s", next);
 			column = indent;
-			/* The line break stands for one of them. */
+			/* The line break replaces one of the blanks. */
 			text++;
 			len--;
 			width--;
@@ -173,7 +173,7 @@ static void verror(const char *fmt, va_list args)
 {
 	char *text;
 
-	/* The order in which things happened */
+	/* Keeps the order of the output and the messages. */
 	fflush(stdout);
 	if (vasprintf(&text, fmt, args) < 0)
 		return;

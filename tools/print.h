@@ -28,7 +28,10 @@ void print_wrapped(FILE *out, const char *first, const char *next,
 		   const char *text);
 bool use_colour(FILE *out);
 
-/* These return static buffers, which the eighth call after it reuses. */
+/*
+ * The next functions return static buffers. The eighth call after a call reuses
+ * its buffer.
+ */
 
 /* Control bytes and bytes that are not UTF-8 become \xNN. */
 const char *escaped(const char *bytes);
@@ -40,7 +43,7 @@ const char *local_time(time_t t, bool seconds);
 size_t text_width(const char *text);
 /* Whether a terminal shows the valid UTF-8 character as one */
 bool printable(const char *s);
-/* The length of the UTF-8 character that @s begins with; 0 if it is none. */
+/* The length of the UTF-8 character at @s; 0: not a valid character */
 size_t utf8_length(const char *s);
 
 #endif /* VMSHM_TOOL_PRINT_H */

@@ -13,7 +13,7 @@
 
 struct process {
 	pid_t pid;
-	/* With which the process accesses files */
+	/* The IDs with which the process accesses files */
 	uid_t uid;
 	gid_t gid;
 	/* The kernel's short name of the program; "qemu-system-x86" */

@@ -98,7 +98,7 @@ static void tick(double rate)
 	unsigned int seconds = seconds_since(&start);
 	pid_t foreground = tcgetpgrp(STDERR_FILENO);
 
-	/* Not as a background job, where the user types something else */
+	/* A background job prints nothing: the user may be typing. */
 	if (foreground >= 0 && foreground != getpgrp())
 		return;
 	rewrite("vmshm: %s  %s/s  %u:%02u", amount(), human_size(rate),

@@ -3,8 +3,8 @@
  * vmshm run: a program whose /dev/shm is the host's.
  *
  * The program gets a mount namespace of its own, so that no other process sees
- * the change. A user without the right to mount can still bind an existing
- * mount, in a user namespace; a new vmshm cannot be mounted in one.
+ * the change. In a user namespace, a user without the right to mount can bind
+ * an existing mount, but cannot mount a new vmshm file system.
  */
 #include <errno.h>
 #include <fcntl.h>

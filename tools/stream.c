@@ -4,11 +4,12 @@
  * the standard output of another one, through a channel between guest and host
  * or within one of them.
  *
- * The exit code is 0 only if all data has arrived: the receiver releases a
- * message when it is written, and closes the channel when all are. A program
- * that fails exits without closing, so that the peer fails as well. A pipe
- * cannot wait until its peer closes, which waits, too: it sends an empty
- * message last, which the peer releases when its output is known to be good.
+ * The exit code is 0 only if all data has arrived. The receiver releases each
+ * message after it has written the message, and closes the channel after it has
+ * written all messages. A program that fails exits without closing the channel,
+ * so that the peer fails as well. A pipe cannot wait until its peer closes,
+ * because the peer waits, too. Instead a pipe sends an empty message last, and
+ * the peer releases this message when its own output is known to be good.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -218,7 +219,7 @@ static void receive_output(struct vmshm_channel *ch)
 	end_output();
 }
 
-/* Waits until the other end has closed; it sends nothing before. */
+/* Waits until the peer has closed; the peer sends nothing before. */
 static void *receive_nothing(void *channel)
 {
 	struct vmshm_channel *ch = channel;

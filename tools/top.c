@@ -57,7 +57,7 @@ static void show_json(const struct attached *list, size_t count, size_t hidden)
 	json_end('}');
 }
 
-/* The longest is the last, so that its length moves no other column. */
+/* The longest column is the last, so that its length moves no other one. */
 enum column { SIZE, PID, USER, WHO, MAPPED, ACCESS, OBJECT, COUNT };
 
 static bool is_right(enum column c)
@@ -65,7 +65,7 @@ static bool is_right(enum column c)
 	return c == SIZE || c == PID || c == MAPPED;
 }
 
-/* The cells of a row, each good until the next row */
+/* The cells of a row, each valid until the next row */
 static void cells_of(const struct attached *a, const char *cells[COUNT])
 {
 	static char pid[16], name[1200], who[300];

@@ -11,7 +11,7 @@
 #include "loader.h"
 #include "vms.h"
 
-/* Also of a path that ends in " (deleted)", which is cut off */
+/* Whether the path ends in " (deleted)"; this suffix is cut off */
 static bool is_deleted(char *path)
 {
 	static const char end[] = " (deleted)";
