@@ -94,7 +94,7 @@ static void mask(u32 masked)
 	write32(table + MSIX_CONTROL, masked);
 }
 
-/* The table may be changed while it is masked only. */
+/* The table may only be changed while it is masked. */
 static void set_vector(u32 vector)
 {
 	mask(1);
@@ -104,7 +104,7 @@ static void set_vector(u32 vector)
 	mask(0);
 }
 
-/* The registers of slots want 64 bits at once; MMX can do that. */
+/* The registers of slots need 64-bit writes, which MMX can do. */
 static void write64(u32 addr, u32 low, u32 high)
 {
 	u32 value[2] = { low, high };

@@ -29,7 +29,7 @@ static void put_stat(u32 box, u32 tag, const char *name)
 	write32(box + VMSHM_MB_TAG, tag);
 }
 
-/* The status, or ~0: it does not complete. */
+/* The status of the command, or ~0 if it does not complete. */
 static u32 execute(u32 n, u32 tag)
 {
 	u32 turns = TURNS;
@@ -58,14 +58,14 @@ void test_mailbox(void)
 		put_stat(box_at(n), 2, opt.missing);
 		check(execute(n, 2), ENOENT, "missing");
 	}
-	/* It stays what the guest writes. */
+	/* The command memory keeps the values that the guest writes. */
 	for (u32 at = VMSHM_MB_DATA; at < VMSHM_MAILBOX_SIZE; at += 4)
 		write32(box_at(3) + at, at * 3);
 	for (u32 at = VMSHM_MB_DATA; at < VMSHM_MAILBOX_SIZE; at += 4)
 		check(read32(box_at(3) + at), at * 3, "memory");
 }
 
-/* Each CPU has a mailbox; the answers are its own. */
+/* Each CPU has a mailbox, and gets the answers to its own commands. */
 static volatile u32 wrong[2], done[2];
 
 static void stat_again_and_again(u32 cpu)

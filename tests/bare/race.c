@@ -162,7 +162,7 @@ static void hammer(void)
 	}
 }
 
-/* Until a look that began in this stage is done */
+/* Waits until the second CPU has finished a look that began in this stage. */
 static void wait_answer(u32 what)
 {
 	stage = what;
@@ -177,8 +177,8 @@ static u8 clock_seconds(void)
 }
 
 /*
- * Two CPUs that wait for each other take a time slice a round when the host
- * has less than two to give: then time ends the race.
+ * If the host has fewer than two CPUs to give, each round of the two CPUs takes
+ * a time slice. Then a time limit ends the race.
  */
 static int go_on(u32 round)
 {

@@ -298,7 +298,10 @@ static void use_file(struct caller *c, int file)
 
 	switch (below(c, 12)) {
 	case 0:
-		/* Small, or the host's memory is full of it */
+		/*
+		 * A small size, so that the object does not fill the host's
+		 * memory
+		 */
 		ftruncate(file, below(c, 16) ? below(c, 4 << 20) : size(c));
 		break;
 	case 1:
@@ -401,7 +404,7 @@ T_TEST(of_an_unprivileged_user)
 	uint64_t start = seed();
 	int i, j;
 
-	/* The host's memory is not what this looks for. */
+	/* A host that runs out of memory is not tested here. */
 	fs_private();
 	fs_mount_at(CREATE, "/mnt", "mode=777");
 	fs_mount_at(LIMITED, "/mnt2", "mode=777");

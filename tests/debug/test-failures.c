@@ -2,7 +2,7 @@
 /*
  * Each allocation of a call fails, one after the other: the first, the second,
  * and so on, until the call makes no more. The call fails or succeeds; the next
- * one without a failure succeeds. What is lost, kmemleak tells at the end.
+ * call, without a failure, succeeds. At the end kmemleak reports leaks.
  *
  * qemu: files
  * expect-log: -12$|No memory|out of memory
@@ -36,7 +36,7 @@ static void put(const char *path, const char *text)
 	close(fd);
 }
 
-/* Allocations that may sleep fail, too, and nothing is printed of it. */
+/* Makes allocations that may sleep fail, too, and disables the messages. */
 static void prepare(void)
 {
 	static const char *const kinds[] = { "failslab", "fail_page_alloc" };
@@ -57,7 +57,7 @@ static void prepare(void)
 	put("/sys/kernel/debug/fail_page_alloc/min-order", "0");
 }
 
-/* The n-th allocation of this thread fails; 0: none does. */
+/* Makes the n-th allocation of this thread fail; 0: no allocation fails. */
 static void fail_nth(int fd, int n)
 {
 	char text[16];
@@ -66,7 +66,7 @@ static void fail_nth(int fd, int n)
 	T_EQ(pwrite(fd, text, len, 0), len);
 }
 
-/* How many allocations are left until then; 0: it has failed. */
+/* The number of allocations before the failure; 0: it has happened. */
 static int left(int fd)
 {
 	char text[16] = "";
@@ -76,8 +76,8 @@ static int left(int fd)
 }
 
 /*
- * call() is 0 or an errno, and undo() makes it possible again. Neither the
- * kernel nor a signal may end the test.
+ * call() returns 0 or an errno, and undo() makes the call possible again.
+ * Neither the kernel nor a signal may end the test.
  */
 static void each_fails(const char *what, int (*call)(void), void (*undo)(void))
 {
@@ -177,7 +177,9 @@ static int call_open(void)
 	return result(file);
 }
 
-/* The next open() does not find what the kernel keeps. */
+/*
+ * Drops inodes that the kernel caches, so that the next open() looks them up.
+ */
 static void undo_open(void)
 {
 	if (file >= 0)

@@ -48,7 +48,7 @@ static inline const char *dev_object(const char *tail, size_t size,
 	return name;
 }
 
-/* Open, attach, map all of it */
+/* Opens the device, attaches the object and maps all of the buffer. */
 static inline char *dev_attach(int n, const char *name, int *fd)
 {
 	*fd = dev_open(n);
@@ -57,8 +57,8 @@ static inline char *dev_attach(int n, const char *name, int *fd)
 }
 
 /*
- * A device of 2010 has no arena (BAR4): it shows one object at a time, and
- * another name is EBUSY.
+ * A device of 2010 has no arena (BAR4). It shows one object at a time;
+ * attaching another name fails with EBUSY.
  */
 static inline int dev_has_arena(int n)
 {
@@ -96,7 +96,7 @@ static inline void dev_wait(int n, int present)
 	close(fd);
 }
 
-/* The device's PCI address, as sysfs knows it; lives on until exit */
+/* The device's PCI address in sysfs; valid until exit */
 static inline char *dev_address(int n)
 {
 	char path[64], target[256];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What both sides of the border send each other in the tests of channels:
- * messages whose sizes and bytes follow from a seed.
+ * The messages that host and guests send each other in the tests of channels:
+ * their sizes and bytes follow from a seed.
  */
 #ifndef FLOW_H
 #define FLOW_H
@@ -15,7 +15,7 @@
 struct flow {
 	struct vmshm_channel *ch;
 	uint32_t seed;
-	/* Of all messages together; and what came of it: 0 or -errno */
+	/* The size of all messages together, and the result: 0 or -errno */
 	long bytes;
 	int result;
 };
@@ -28,7 +28,7 @@ static inline uint32_t flow_random(uint32_t *seed)
 	return *seed;
 }
 
-/* 64 bytes to all that goes, as many small ones as large ones */
+/* 64 bytes up to the largest size that fits; all magnitudes equally often */
 static inline size_t flow_size(uint32_t *seed, size_t max)
 {
 	uint32_t r = flow_random(seed);
@@ -43,7 +43,7 @@ static inline uint64_t flow_word(uint32_t seed, size_t i)
 	return (seed + i) * 0x9e3779b97f4a7c15u;
 }
 
-/* Words of 8 bytes: for an emulated processor single ones are too many. */
+/* Words of 8 bytes: an emulated processor is too slow for single bytes. */
 static inline void flow_make(void *data, size_t size, uint32_t seed)
 {
 	unsigned char *bytes = data;
@@ -71,7 +71,10 @@ static inline bool flow_is_made(const void *data, size_t size, uint32_t seed)
 	return true;
 }
 
-/* Threads: all of it out, and the end; all of it in, and the other's end. */
+/*
+ * Threads: one sends all bytes and shuts down; the other receives all bytes and
+ * the peer's end.
+ */
 static inline void *flow_out(void *arg)
 {
 	struct flow *f = arg;

@@ -32,7 +32,7 @@ enum {
 	LIMITED, /* max-objects=8,max-bytes=1M */
 	LARGE, /* arena=4G */
 	FULL, /* arena=64M,create=on, and a tmpfs of 8 MiB as dir= */
-	DEVICES, /* how many there are, and the next one */
+	DEVICES, /* the number of devices; a new device gets it */
 };
 
 static inline void fs_mount_at(int n, const char *dir, const char *options)
@@ -44,7 +44,7 @@ static inline void fs_mount_at(int n, const char *dir, const char *options)
 	T_EQ(mount(source, dir, "vmshm", 0, options), 0);
 }
 
-/* Mounts are this test's own: each test is a process. */
+/* Gives the test, which is a process of its own, private mounts. */
 static inline void fs_private(void)
 {
 	T_EQ(unshare(CLONE_NEWNS), 0);
@@ -68,7 +68,7 @@ static inline const char *fs_new(const char *tail, size_t size)
 	return name;
 }
 
-/* The same, filled with its own numbers */
+/* As fs_new(), filled with the bytes of t_fill() */
 static inline const char *fs_object(const char *tail, size_t size,
 				    uint32_t seed)
 {
@@ -96,7 +96,7 @@ static inline int fs_open(const char *name, int flags)
 	return fd;
 }
 
-/* All of it, and the file closed */
+/* Maps the whole object and closes the file. */
 static inline char *fs_map(const char *name, size_t size)
 {
 	int fd = fs_open(name, O_RDWR);

@@ -9,7 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The number in the first line that fits, with one %ld; -1: in none */
+/*
+ * The number in the first line that matches the format, which has one %ld; -1
+ * if no line matches
+ */
 static inline long kernfile_number(const char *path, const char *format)
 {
 	long number = -1;

@@ -19,10 +19,10 @@
 #define PT_USER		0x04
 #define PT_PWT		0x08
 #define PT_PCD		0x10
-#define PT_HUGE		0x80	/* in what is not the last level */
+#define PT_HUGE		0x80	/* in a level above the last one */
 
 struct pt_entry {
-	uint64_t bits;	/* 0: there is none */
+	uint64_t bits;	/* 0: no entry */
 	int shift;	/* 12: 4 KiB, 21: 2 MiB */
 };
 
@@ -72,9 +72,9 @@ static inline struct pt_entry pt_walk(const volatile void *p)
 }
 
 /*
- * What the calling process, on the first CPU, has for an address that it has
- * touched. While it waits for the answer the CPU may have another's tables,
- * which do not have the address; then it asks again.
+ * The page table entry of the calling process, on the first CPU, for an address
+ * that it has touched. During the query the CPU may have the tables of another
+ * process, which do not map the address; then the query is repeated.
  */
 static inline struct pt_entry pt_entry_of(const volatile void *p)
 {

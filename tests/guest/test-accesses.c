@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How many registers of the device an operation accesses. Under KVM each access
- * is an exit to user space. The numbers are exact: QEMU's own trace has them.
+ * The number of accesses to registers of the device in an operation. Under KVM
+ * each access is an exit to user space. The numbers are exact: they are from
+ * QEMU's own trace.
  *
  * qemu: files
  */
@@ -16,11 +17,13 @@
 #include "fs.h"
 
 #define ROUNDS 20
-/* Attempts in which an operation that costs more does so every time */
+/* An operation that costs too much does so in each of these attempts. */
 #define ATTEMPTS 5
 #define LOOK_US "/sys/module/vmshm/parameters/look_us"
 
-/* The host's name of what the guest calls "/TAIL"; valid until exit */
+/*
+ * The host's name of the object that the guest calls "/TAIL"; valid until exit
+ */
 static const char *host_name(const char *tail)
 {
 	return strdup(t_name(fs_path("in-", tail)));
@@ -37,10 +40,11 @@ static long accesses(void (*operation)(int round), int rounds)
 }
 
 /*
- * A round costs so many accesses at most. What only the first one costs does
- * not count, because it is in both numbers. Sometimes the guest's CPU is away
- * for long between two steps of a system call, and one access more is right.
- * On a host with other load that happens often, but not in each attempt.
+ * A round costs at most so many accesses. The extra accesses of the first round
+ * do not count, because both numbers contain them. If the guest's CPU is
+ * preempted for long between two steps of a system call, one more access is
+ * correct. On a host with other load that happens often, but not in each
+ * attempt.
  */
 static void counts_at_most(const char *what, long (*count)(int rounds),
 			   long most)
@@ -54,7 +58,7 @@ static void counts_at_most(const char *what, long (*count)(int rounds),
 
 		each = (many - few) / (2.0 * ROUNDS);
 		fprintf(stderr, "accesses: %s %.2f\n", what, each);
-		/* What costs nothing was not counted. */
+		/* A total of 0 means that the accesses were not counted. */
 		T_ASSERT(many);
 		if (each <= most + 0.2)
 			return;
@@ -137,7 +141,7 @@ static void op_open_close(int round)
 	close(fs_open("/a", O_RDWR));
 }
 
-/* A new mount knows no name. */
+/* A new mount has no cached names. */
 static void op_open_uncached(int round)
 {
 	int file;
@@ -162,7 +166,7 @@ T_TEST(of_a_name)
 	at_most("open and close", op_open_close, 2);
 	at_most("open and close, uncached", op_open_uncached, 2);
 	at_most("open, ENOENT", op_open_nothing, 1);
-	/* Empty, and longer than what is attached at once */
+	/* An empty object, and one that is longer than an attachment */
 	t_host("truncate %s 0", host_name("a"));
 	at_most("open and close, empty", op_open_uncached, 2);
 	t_host("truncate %s 5000000", host_name("a"));
@@ -272,7 +276,10 @@ static void op_round_trip(int round)
 	turn++;
 }
 
-/* Both sides sleep until it is their turn, the host a little: see tokens.c. */
+/*
+ * Both sides sleep until it is their turn. The host delays its own turn a
+ * little: see tokens.c.
+ */
 T_TEST(of_a_round_trip)
 {
 	const char *name = host_name("a");
@@ -280,7 +287,7 @@ T_TEST(of_a_round_trip)
 	with_object();
 	fd = fs_open("/a", O_RDWR);
 	word = (void *)fs_map_at(fd, 0, 4096);
-	/* What is busy-polled for costs nothing. */
+	/* A wait that ends by busy-polling would cost no access. */
 	T_EQ(t_system("echo 0 >" LOOK_US), 0);
 	t_host("spawn tokens %s late 1 2 %d", name, 8 * ROUNDS);
 	at_most("round trip", op_round_trip, 2);

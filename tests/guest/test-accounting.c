@@ -23,7 +23,7 @@
 #define STEP (64 * MIB)
 /* Bytes for page tables, extents and the rest of the kernel */
 #define SPARE (8 * MIB)
-/* Bytes that the two processors have charged before, and not used yet */
+/* Bytes that the two processors have charged in advance and not used yet */
 #define STOCK (2 * 64 * PAGE)
 
 static long charged(void)
@@ -31,7 +31,7 @@ static long charged(void)
 	return kernfile_number(GROUPS "user/memory.current", "%ld");
 }
 
-/* Objects of one byte, as /dev/vmshmN shows them: 1 MiB each */
+/* Objects of one byte: /dev/vmshmN shows each as 1 MiB. */
 static void touch_tails(const char *name)
 {
 	long before, at;
@@ -68,13 +68,13 @@ T_TEST(zero_pages_are_charged)
 		_exit(0);
 	}
 	t_wait(pid);
-	/* They go with the last file. */
+	/* The zero pages are freed with the last file. */
 	T_ASSERT(charged() < OBJECTS * TAIL / 2);
 	T_EQ(rmdir(GROUPS "user"), 0);
 	T_EQ(umount(GROUPS), 0);
 }
 
-/* 1.6 % of the arena, however large the objects are */
+/* Struct pages take 1.6 % of the arena, however large the objects are. */
 T_TEST(struct_pages_have_a_limit)
 {
 	const char *name = fs_new("sparse", SPARSE);

@@ -43,7 +43,7 @@ T_TEST(larger_than_the_arena)
 	t_fill(mine, 10 * MIB + 5, 2);
 	T_EQ(pwrite(fd, mine, 10 * MIB + 5, 0), 10 * MIB + 5);
 	fs_same(name, mine, 10 * MIB + 5);
-	/* Any part that fits can be mapped, and parts in turn. */
+	/* Any part that fits can be mapped, one part after the other. */
 	for (i = 0; i <= 7; i++) {
 		p = fs_map_at(fd, i * MIB, 3 * MIB);
 		T_ASSERT(!memcmp(p, mine + i * MIB, 3 * MIB));
@@ -51,7 +51,7 @@ T_TEST(larger_than_the_arena)
 		mine[(i + 1) * MIB] ^= 1;
 		T_EQ(munmap(p, 3 * MIB), 0);
 	}
-	/* All of it, of which a part is touched */
+	/* A mapping of the whole object, of which a part is touched */
 	p = fs_map_at(fd, 0, 10 * MIB + 5);
 	T_ASSERT(!memcmp(p + 9 * MIB, mine + 9 * MIB, MIB + 5));
 	T_EQ(p[0], mine[0]);
@@ -61,7 +61,10 @@ T_TEST(larger_than_the_arena)
 	T_EQ(arena_free(), room);
 }
 
-/* Every page is touched: mappings give room to each other and to themselves. */
+/*
+ * Every page is touched: pages of a mapping give way to pages of the same
+ * mapping and of others.
+ */
 T_TEST(mappings_larger_than_the_arena)
 {
 	const char *one = fs_object("one", 10 * MIB, 3);
@@ -91,7 +94,10 @@ T_TEST(mappings_larger_than_the_arena)
 	T_EQ(arena_free(), 4 * MIB);
 }
 
-/* A page in each 2 MiB of a sparse object takes nothing from other users. */
+/*
+ * A user that touches a page in each 2 MiB of a sparse object does not take the
+ * arena from other users.
+ */
 T_TEST(one_user_does_not_take_the_arena)
 {
 	const char *sparse = fs_new("sparse", 64 * MIB);
@@ -110,8 +116,8 @@ T_TEST(one_user_does_not_take_the_arena)
 }
 
 /*
- * An object that grows page by page does not take an attachment for each: a
- * device has 4096.
+ * An object that grows page by page does not need an attachment for each page:
+ * a device has 4096 attachments.
  */
 T_TEST(growing_page_by_page)
 {
@@ -135,7 +141,10 @@ T_TEST(growing_page_by_page)
 	fs_same(other, fs_map(other, PAGE), PAGE);
 }
 
-/* Only what others do not use is given up: files that are merely open. */
+/*
+ * Attachments of files that are open but not in use are detached when others
+ * need the arena.
+ */
 T_TEST(open_files_give_way)
 {
 	enum { N = 6 };
@@ -169,7 +178,7 @@ static double now(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* The least time of some that it takes to open, touch and close one */
+/* The least time, of several attempts, to open, touch and close an object */
 static double cost(const char *name)
 {
 	double best = 1e9;
@@ -209,9 +218,12 @@ T_TEST(a_thousand_at_once)
 		p[i][1] = ~i;
 	}
 	T_EQ(atol(t_host("mapped_all")), N);
-	/* Each takes a page and no more. */
+	/* Each object takes one page of the arena. */
 	T_EQ(room - arena_free(), N * PAGE);
-	/* A search among all would be slow each time, other load is not. */
+	/*
+	 * A linear search would be slow in each attempt; other load slows down
+	 * some.
+	 */
 	for (i = 0; i < 5 && (!i || after > 4 * before); i++)
 		after = cost(last);
 	if (after > 4 * before)
@@ -226,7 +238,7 @@ T_TEST(a_thousand_at_once)
 	T_EQ(arena_free(), room);
 }
 
-/* Other processes, and slabs */
+/* Memory that other processes and slabs may take meanwhile */
 #define NOISE (MIB / 2)
 
 T_TEST(memory_of_the_guest)
@@ -262,7 +274,10 @@ T_TEST(memory_of_the_guest)
 		       (idle - used) / 1024);
 }
 
-/* However many devices, hence guests, attach it */
+/*
+ * An object takes the same memory of the host, however many devices, hence
+ * guests, attach it.
+ */
 T_TEST(memory_of_the_host)
 {
 	const char *name = fs_new("a", 32 * MIB);

@@ -130,7 +130,10 @@ T_TEST(long_names)
 	name[257] = 'x';
 	name[1023] = '\0';
 	refuses(fd, name, ENAMETOOLONG);
-	/* No longer a matter of the device: it does not fit. */
+	/*
+	 * From here on the driver refuses the name: it does not fit into a
+	 * request.
+	 */
 	name[1023] = 'x';
 	name[1024] = '\0';
 	refuses(fd, name, ENAMETOOLONG);
@@ -185,10 +188,10 @@ T_TEST(bad_pointers)
 	T_ERRNO(ioctl(fd, 0, two + PAGE), EFAULT);
 	T_ERRNO(ioctl(fd, 0, -1L), EFAULT);
 	T_ERRNO(ioctl(fd, 0, 0xffff888000000000), EFAULT);
-	/* Runs out of memory before its NUL */
+	/* The readable memory ends before the name's NUL. */
 	memcpy(two + PAGE - len, name, len);
 	T_ERRNO(ioctl(fd, 0, two + PAGE - len), EFAULT);
-	/* Just fits */
+	/* The name and its NUL just fit. */
 	memcpy(two + PAGE - len - 1, name, len + 1);
 	T_EQ(ioctl(fd, 0, two + PAGE - len - 1), 0);
 }
@@ -247,7 +250,7 @@ T_TEST(another_name)
 	T_EQ(dev_mapped(two), 1);
 }
 
-/* On a device of 2010 they would be EBUSY. */
+/* On a device of 2010 the second name would fail with EBUSY. */
 T_TEST(many_names)
 {
 	enum { N = 200 };

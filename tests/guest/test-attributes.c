@@ -70,7 +70,7 @@ T_TEST(chmod_reaches_the_host)
 	T_EQ(mode_on_host(name), 0604);
 	T_EQ(fchmodat(AT_FDCWD, path, 0600, 0), 0);
 	T_EQ(mode_on_host(name), 0600);
-	/* No program gains rights by bits above 777. */
+	/* The bits above 777 (setuid, setgid, sticky) are refused. */
 	T_ERRNO(chmod(path, 04755), EPERM);
 	T_ERRNO(chmod(path, 02755), EPERM);
 	T_ERRNO(chmod(path, 01755), EPERM);
@@ -98,7 +98,7 @@ static void changes_nothing(const char *path)
 	T_ERRNO(truncate(path, 0), EACCES);
 }
 
-/* By a descriptor, and on a file that may be written */
+/* By a descriptor, and on a file that the user may write */
 static void changes_nothing_it_does_not_own(const char *path)
 {
 	struct timespec times[2] = { { 1, 1 }, { 1, 1 } };
@@ -142,12 +142,12 @@ T_TEST(only_the_owner_changes)
 	T_EQ(mode_on_host(name), 0666);
 	as_user(USER, owner_changes, fs_path("/tmp/user", name));
 	T_EQ(mode_on_host(name), 0640);
-	/* Root changes the bits, and no user the owner. */
+	/* Root can change the bits. No user can change the owner. */
 	T_EQ(chmod(path, 0600), 0);
 	T_ERRNO(chown(path, USER, -1), EPERM);
 }
 
-/* Bits that the mount shows cannot be changed. */
+/* Bits that are a mount option cannot be changed. */
 T_TEST(bits_of_the_mount)
 {
 	const char *name = fs_new("a", PAGE), *path = in_shm(name);
@@ -213,7 +213,10 @@ T_TEST(times)
 	T_ASSERT(st.st_mtim.tv_sec > 1000000000);
 }
 
-/* A mode without read permission is for QEMU, too, unless it may override. */
+/*
+ * A mode without read permission also applies to QEMU, unless QEMU has
+ * CAP_DAC_OVERRIDE.
+ */
 T_TEST(modes_without_reading)
 {
 	const char *name = fs_new("a", PAGE), *path = in_shm(name);
@@ -263,7 +266,10 @@ T_TEST(programs_that_set_attributes)
 	as_user(USER, programs, "prog");
 }
 
-/* Nothing that a user without rights writes keeps or gives special bits. */
+/*
+ * A write by a user without privileges clears the special bits, and such a user
+ * cannot set them.
+ */
 T_TEST(no_special_bits)
 {
 	const char *name = fs_new("a", PAGE), *path = in_shm(name);
@@ -284,7 +290,7 @@ T_TEST(no_special_bits)
 	t_wait(pid);
 	T_EQ(chmod(path, 0755), 0);
 	T_EQ(mode_on_host(name), 0755);
-	/* A new file has none either. */
+	/* A new file has no special bits either. */
 	T_EQ(unlink(path), 0);
 	T_EQ(mknod(path, S_IFREG | S_ISUID | 0700, 0), 0);
 	T_EQ(mode_on_host(name), 0700);

@@ -23,11 +23,14 @@
 #include "meet.h"
 
 #define HOLDS 32
-/* Bare nodes: nothing is mounted from them. */
+/* Device nodes of which no file system is mounted */
 #define NODE "vmshm1"
 #define READONLY "vmshm2"
 
-/* What else opens it, through a node or not, finds the same rings. */
+/*
+ * All parties find the same rings, whether they open the object through a node
+ * or not.
+ */
 T_TEST(small_objects_through_the_node)
 {
 	const char *name = new_name("x", 12288);
@@ -42,14 +45,19 @@ T_TEST(small_objects_through_the_node)
 	t_host("reap");
 	name = new_name("small", 8192);
 	T_EQ(vmshm_channel_open(&ch, NODE, name, 0, 0), -ENODATA);
-	/* It does not fit, and must not be written to where nothing is. */
+	/*
+	 * The broadcast is larger than the object: nothing may be written
+	 * behind the object's end.
+	 */
 	name = new_name("broadcast", 12288);
 	T_EQ(vmshm_broadcast_create(&w, NODE, name, 4096, 16, 0), -EINVAL);
 	T_EQ(vmshm_broadcast_create(&w, NODE, name, 64, 16, 0), 0);
 	vmshm_broadcast_close(w);
 }
 
-/* Its end is this, whatever is still to come before. */
+/*
+ * The channel ends with this error, after the messages that were sent before.
+ */
 static void end(struct vmshm_channel *ch, int err)
 {
 	char data[64];
@@ -118,7 +126,7 @@ T_TEST(the_guest_makes_it)
 	t_host("reap");
 }
 
-/* A node cannot make anything, and shows 1 MiB. */
+/* Through a node no object can be created, and at most 1 MiB is accessible. */
 T_TEST(what_a_node_can_not)
 {
 	const char *name = new_name("x", 4096 + 2 * 65536);
@@ -172,7 +180,7 @@ T_TEST(bulk_both_ways_through_the_node)
 	both_ways(NODE, new_name("x", 4096 + 2 * 65536), 10 * MIB);
 }
 
-/* What the host's party does when the guest's one ends, in each call */
+/* The result of each call of the host's party when the guest's party ends */
 static void guest_ends(const char *where, int err, bool killed)
 {
 	static const char *const calls[] = { "recv", "send", "drain" };
@@ -189,7 +197,10 @@ static void guest_ends(const char *where, int err, bool killed)
 			const void *data;
 			size_t size;
 
-			/* Not released: so it is not drained. */
+			/*
+			 * The message is not released, so the peer's drain()
+			 * sleeps.
+			 */
 			T_EQ(vmshm_channel_peek(ch, &data, &size,
 						VMSHM_FOREVER), 0);
 			if (killed)
@@ -226,7 +237,7 @@ static void host_is_killed(const char *where)
 	char data[4000] = "";
 	int err;
 
-	/* Asleep in recv, send, drain */
+	/* The guest's party sleeps in recv, send and drain. */
 	t_host("spawn party %s die", name);
 	ch = join(where, name);
 	T_EQ(vmshm_channel_send(ch, "x", 1, VMSHM_FOREVER), 0);
@@ -312,7 +323,7 @@ T_TEST(as_many_as_the_device_has)
 		ch[i] = join(NULL, name[i]);
 	T_EQ(vmshm_channel_open(&ch[i], NULL, name[i], 0, 0), -ENOSPC);
 	T_ASSERT(!ch[i]);
-	/* All of them can be used. */
+	/* All of the channels can be used. */
 	for (i = 0; i < HOLDS; i++)
 		t_host("spawn party %s echo", name[i]);
 	for (i = 0; i < HOLDS; i++)
@@ -326,7 +337,7 @@ T_TEST(as_many_as_the_device_has)
 		T_ASSERT(n > 0);
 		T_ASSERT(!strcmp(got, name[i]));
 	}
-	/* One that leaves makes room for another. */
+	/* A channel that is closed makes room for another one. */
 	vmshm_channel_close(ch[0]);
 	ch[0] = join(NULL, name[HOLDS]);
 	t_host("spawn party %s echo", name[HOLDS]);
@@ -383,7 +394,7 @@ static void read_numbers(const char *where, const char *name, uint32_t n)
 		expected = got + 1;
 	}
 	T_EQ(size, -EPIPE);
-	/* Or it came after the last. */
+	/* Or the reader opened after the last number. */
 	if (expected)
 		T_EQ(expected, n);
 	vmshm_broadcast_close(r);
@@ -445,7 +456,7 @@ T_TEST(a_broadcast_of_a_killed_guest)
 	broadcast_of_the_guest(ECONNRESET);
 }
 
-/* The driver is taken away while they sleep: recv, peer, poll, broadcast. */
+/* The driver is unbound while parties sleep: recv, peer, poll, broadcast. */
 static void sleep_until_unbound(int how, const char *name, int ready)
 {
 	struct vmshm_channel *ch = NULL;
@@ -463,7 +474,7 @@ static void sleep_until_unbound(int how, const char *name, int ready)
 		return;
 	}
 	ch = join(NODE, name);
-	/* For "peer" there is none. */
+	/* A party that waits for its peer has received nothing. */
 	if (how != 1)
 		T_EQ(vmshm_channel_recv(ch, data, 16, VMSHM_FOREVER), 6);
 	p.fd = vmshm_channel_fd(ch);
@@ -480,7 +491,7 @@ static void sleep_until_unbound(int how, const char *name, int ready)
 	else
 		err = vmshm_channel_peer(ch, VMSHM_FOREVER);
 	T_EQ(err, -ENODEV);
-	/* And it can be closed, without a touch. */
+	/* The channel can be closed without an access to the memory. */
 	T_EQ(vmshm_channel_recv(ch, data, 16, VMSHM_NOW), -ENODEV);
 	T_EQ(vmshm_channel_peer(ch, VMSHM_NOW), -ENODEV);
 	vmshm_channel_close(ch);
@@ -500,7 +511,7 @@ static bool is_asleep(const char *path)
 	return state && state[2] == 'S';
 }
 
-/* All threads: the library's own one looks at the memory, too. */
+/* Waits for all threads: the library's own thread accesses the memory, too. */
 static void all_asleep(pid_t pid)
 {
 	glob_t tasks;

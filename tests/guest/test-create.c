@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * create=on: the guest makes, changes and removes objects of the host.
+ * create=on: the guest creates, changes and removes objects of the host.
  *
  * qemu: files
  * expect-log: vmshm: (uid|mode) cannot change
@@ -79,7 +79,7 @@ T_TEST(writing_lets_it_grow)
 	T_EQ(write(end, "yz", 2), 2);
 	T_EQ(pread(fd, buf, 10, 10 * PAGE), 3);
 	T_ASSERT(!memcmp(buf, "xyz", 3));
-	/* With a mapping, which sees it all */
+	/* A mapping sees all writes. */
 	p = fs_map_at(fd, 0, 20 * PAGE);
 	T_EQ(p[10 * PAGE + 2], 'z');
 	T_EQ(t_read_faults(p + 11 * PAGE), 1);
@@ -102,7 +102,7 @@ static void append_lines(const char *path, char letter)
 	_exit(0);
 }
 
-/* Two mounts, each with its own idea of the size for a moment */
+/* Two mounts whose cached sizes may differ for a moment */
 T_TEST(two_append)
 {
 	const char *name = fs_new("a", 0);
@@ -131,7 +131,7 @@ T_TEST(two_append)
 	T_EQ(st.st_size, 2 * 300 * 64);
 }
 
-/* As on tmpfs */
+/* A failed write behaves as on tmpfs. */
 T_TEST(a_write_that_fails_changes_nothing)
 {
 	const struct rlimit limit = { 3 * PAGE, 3 * PAGE };
@@ -153,7 +153,10 @@ T_TEST(a_write_that_fails_changes_nothing)
 	T_EQ(fs_number("size", name), 3 * PAGE);
 }
 
-/* A hole is allocated before it is written: a full host refuses that. */
+/*
+ * A hole is allocated before it is written, so that a full host fails the
+ * write.
+ */
 T_TEST(write_allocates)
 {
 	const char *name = fs_new("a", 8 * PAGE);
@@ -171,7 +174,7 @@ T_TEST(write_allocates)
 	T_EQ(fs_number("blocks", name), 2 * PAGE / 512);
 }
 
-/* The size that stat() has seen is an old one when the page is needed. */
+/* The size that stat() has cached is out of date when the page is accessed. */
 T_TEST(host_grows_and_cuts)
 {
 	const char *name = fs_object("a", PAGE, 9);
@@ -229,7 +232,7 @@ T_TEST(ftruncate_up_and_down)
 	}
 	T_EQ(ftruncate(fd, 0), 0);
 	T_EQ(t_read_faults(p), 1);
-	/* What comes back is zeros. */
+	/* After the object has grown again its pages are zeros. */
 	T_EQ(ftruncate(fd, 6 * MIB), 0);
 	for (i = 0; i < 6 * MIB; i += PAGE)
 		T_EQ(p[i], 0);
@@ -295,7 +298,7 @@ T_TEST(faults_while_it_is_cut)
 	pthread_join(thread, NULL);
 }
 
-/* Far larger than any arena */
+/* An object that is far larger than any arena */
 T_TEST(largest)
 {
 	const char *name = fs_none("a");
@@ -349,7 +352,7 @@ T_TEST(nothing_is_kept_for_what_is_not_open)
 	for (i = 0; i < FILES; i++)
 		T_EQ(mknod(path[i], S_IFREG | 0600, 0), 0);
 	T_EQ(atol(t_host("descriptors")), before);
-	/* Made known by other calls */
+	/* Calls that look the file up but do not open it */
 	for (i = 0; i < FILES; i++) {
 		T_EQ(truncate(path[i], PAGE), 0);
 		T_ERRNO(open(path[i], O_RDWR | O_DIRECT), EINVAL);
@@ -363,7 +366,7 @@ T_TEST(nothing_is_kept_for_what_is_not_open)
 		T_ERRNO(open(path[i], O_CREAT | O_RDWR | O_DIRECT, 0600),
 			EINVAL);
 	T_EQ(atol(t_host("descriptors")), before);
-	/* A name that is replaced, of what was open */
+	/* A rename replaces the name of an open file. */
 	for (i = 1; i < FILES; i++) {
 		fd = open(path[i], O_RDWR);
 		T_ASSERT(fd >= 0);
@@ -386,7 +389,7 @@ T_TEST(fallocate)
 	T_ASSERT(fs_number("blocks", name) * 512 > 4 * MIB);
 	T_EQ(fallocate(fd, 0, MIB, MIB), 0);
 	T_EQ(fs_number("size", name), 4 * MIB + 1);
-	/* Over the 64 MiB of one command */
+	/* More than the 64 MiB of one command */
 	T_EQ(fallocate(fd, 0, 10 * MIB, 70 * MIB), 0);
 	T_EQ(fs_number("size", name), 80 * MIB);
 	T_ASSERT(fs_number("blocks", name) * 512 >= 74 * MIB);
@@ -418,7 +421,7 @@ T_TEST(unlink_keeps_what_is_in_use)
 	T_EQ(pwrite(fd, "end", 3, 2 * MIB - 3), 3);
 	T_EQ(fstat(fd, &st), 0);
 	T_EQ(st.st_size, 2 * MIB);
-	/* Another object of that name */
+	/* Another object with the same name */
 	fd2 = fs_open(name, O_CREAT | O_EXCL | O_RDWR);
 	T_EQ(fstat(fd2, &st2), 0);
 	T_ASSERT(st.st_ino != st2.st_ino);
@@ -435,7 +438,7 @@ T_TEST(unlink_keeps_what_is_in_use)
 	T_EQ(fs_mapped(name), 1);
 }
 
-/* As tmpfile-like users of shm_open() do */
+/* The order of calls of programs that use shm_open() for an unnamed object */
 T_TEST(unlinked_before_sized)
 {
 	const char *name = fs_none("a");
@@ -481,7 +484,7 @@ T_TEST(rename_and_replace)
 	T_ASSERT(!strcmp(t_host("text %s", two), "one"));
 	T_ASSERT(!t_host_try("size %s", one));
 	T_ERRNO(shm_open(one, O_RDWR, 0), ENOENT);
-	/* Both are what they were. */
+	/* Open files and mappings still refer to the same objects. */
 	T_ASSERT(!strcmp(p, "one"));
 	T_ASSERT(!strcmp(q, "two"));
 	p[0] = 'O';
@@ -491,7 +494,7 @@ T_TEST(rename_and_replace)
 	T_EQ(fs_number("size", two), 2 * PAGE);
 	T_EQ(rename(in_shm(two), in_shm(one)), 0);
 	T_ASSERT(!strcmp(fs_map(one, PAGE), "One"));
-	/* Not to another place */
+	/* A rename to another file system is refused. */
 	T_ERRNO(rename(in_shm(one), "/tmp/x"), EXDEV);
 	T_ERRNO(rename(in_shm(two), in_shm(one)), ENOENT);
 }
@@ -574,7 +577,10 @@ T_TEST(prefix)
 	T_ASSERT(!t_host_try("size %s", host));
 }
 
-/* Two mounts of one device, and a second device, see the same at once. */
+/*
+ * Changes are visible at once in another mount of the device and on another
+ * device.
+ */
 T_TEST(other_mounts)
 {
 	const char *name = fs_none("a");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The device goes while files of it are used and mounts are in place.
+ * The device is removed while its files are used and mounts are in place.
  *
  * qemu: files
  * expect-log: vmshm: no device of that name
@@ -79,7 +79,10 @@ T_TEST(unbind_with_files_and_mounts)
 	T_EQ(umount("/other"), 0);
 	T_ERRNO(umount("/dev/shm"), EBUSY);
 
-	/* It is back; the old ones stay dead, whatever the new ones do. */
+	/*
+	 * The device is bound again. Old files stay dead, whatever happens to
+	 * new ones.
+	 */
 	dev_driver("bind", address);
 	dev_wait(CREATE, 1);
 	is_dead(fd, "/dev/shm", name, touched, fresh);
@@ -102,7 +105,7 @@ T_TEST(unbind_with_files_and_mounts)
 	T_EQ(fs_map(name, PAGE)[0], 3);
 }
 
-/* A mount holds the module, and a file the mount. */
+/* A mount holds the module, and a file holds the mount. */
 T_TEST(rmmod)
 {
 	const char *name = fs_object("a", PAGE, 2);
@@ -201,7 +204,7 @@ T_TEST(unbind_under_load)
 	T_EQ(fs_mapped(name), 0);
 }
 
-/* The node is there a little before the device can be found by its name. */
+/* The node appears a little before the device can be found by its name. */
 static void mount_new(int n, const char *dir)
 {
 	char source[16];
@@ -232,7 +235,7 @@ T_TEST(hot_unplug)
 	dev_wait(n, 0);
 	T_EQ(fs_mapped(name), 0);
 	is_dead(fd, "/mnt", name, touched, fresh);
-	/* Another device comes to the same place. */
+	/* Another device is plugged into the same slot. */
 	t_host("device_add vmshm,id=hot,bus=rp0");
 	dev_wait(n, 1);
 	is_dead(fd, "/mnt", name, touched, fresh);

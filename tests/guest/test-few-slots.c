@@ -53,7 +53,7 @@ T_TEST(deadline_while_all_slots_wait)
 	}
 	for (i = 0; i < SLOTS; i++)
 		words_asleep(pid[i]);
-	/* For no reason, as often as there is none */
+	/* Without a free slot a wait may return 0 without a wake-up. */
 	end = now() + 20000000;
 	while (!wait_word(0, 0, end))
 		;
@@ -90,7 +90,7 @@ T_TEST(more_waiters_than_slots)
  */
 T_TEST(turns_of_more_waiters_than_slots)
 {
-	/* No order in which they came */
+	/* The order of the turns is not that in which the waiters came. */
 	enum { PARTIES = SLOTS + 32, STEP = 41, ROUNDS = 3 };
 	volatile unsigned int *words = words_map(words_name());
 	int i, round, status;
@@ -132,7 +132,7 @@ T_TEST(five_hundred_waiters_of_as_many_words)
 		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
 }
 
-/* Two system calls of the driver in place of one: WAKE, then PLACE and ARM */
+/* The driver needs two commands in place of one: WAKE, then PLACE and ARM. */
 T_TEST(wakes_and_waits_in_one_call)
 {
 	const char *name = words_name();
@@ -156,7 +156,10 @@ T_TEST(one_vector)
 	T_EQ(t_system("grep -q vmshm-1 /proc/interrupts"), 1);
 }
 
-/* A user other than root gets half of the slots. The rest works without. */
+/*
+ * A user other than root gets half of the slots. Other waits of that user work
+ * without a slot.
+ */
 T_TEST(one_user_does_not_take_all_slots)
 {
 	volatile unsigned int *words = words_map(words_name());
@@ -204,6 +207,6 @@ T_TEST(polls_have_a_limit)
 	T_EQ(poll_word(file[0], 50, 0), 0);
 	close(file[1]);
 	T_EQ(poll_word(file[POLLS], 0, 0), 0);
-	/* Others can still wait. */
+	/* Other users can still wait. */
 	T_ERRNO(wait_word(0, 0, now() + 1000000), ETIMEDOUT);
 }

@@ -45,7 +45,7 @@ T_TEST(open_stat_map_close)
 	T_ERRNO(shm_open(t_name("missing"), O_RDWR, 0), ENOENT);
 }
 
-/* The page that a mapping begins with need not be the first one. */
+/* A mapping can begin at any page of the object. */
 T_TEST(a_part)
 {
 	const char *name = fs_object("a", 10 * PAGE, 2);
@@ -60,7 +60,10 @@ T_TEST(a_part)
 	p[PAGE] ^= 1;
 	T_EQ(p[PAGE], all[8 * PAGE]);
 	T_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 100), EINVAL);
-	/* Beyond the end: possible, as for any file, yet not to be accessed */
+	/*
+	 * Pages beyond the end can be mapped, as for any file, but not
+	 * accessed.
+	 */
 	p = fs_map_at(fd, 9 * PAGE, 2 * PAGE);
 	T_EQ(t_read_faults(p + PAGE - 1), 0);
 	T_EQ(t_read_faults(p + PAGE), 1);
@@ -168,7 +171,10 @@ T_TEST(read_write_seek)
 	T_EQ(fs_number("size", name), 3 * PAGE);
 }
 
-/* The object cannot grow here: what fits is written, then EROFS. */
+/*
+ * The object cannot grow here: the part that fits is written, then the write
+ * fails with EROFS.
+ */
 T_TEST(write_at_the_end)
 {
 	const char *name = fs_object("a", PAGE + 10, 4);
@@ -241,7 +247,7 @@ T_TEST(the_host_changes_the_size)
 	p[2 * PAGE] = 'g';
 	T_ASSERT(!strcmp(t_host("read %s %ld 1", name, 2 * PAGE), "67"));
 	T_EQ(munmap(p, 3 * PAGE), 0);
-	/* Down, without a mapping */
+	/* The object is truncated while it is not mapped. */
 	t_host("truncate %s 10", name);
 	T_EQ(stat(fs_path("/dev/shm", name), &st), 0);
 	T_EQ(st.st_size, 10);
@@ -250,7 +256,7 @@ T_TEST(the_host_changes_the_size)
 	T_EQ(pread(fd, &byte, 1, 9), 1);
 }
 
-/* What a look-up has brought is not used for what comes after the call. */
+/* Attributes that a look-up has brought are not used in later system calls. */
 T_TEST(the_host_changes_the_size_between_two_calls)
 {
 	const char *name = fs_object("a", PAGE, 7);
@@ -271,7 +277,7 @@ T_TEST(the_host_changes_the_size_between_two_calls)
 	}
 }
 
-/* A program that lists the directory sees its own changes. */
+/* After a program has listed the directory, it sees its own changes. */
 T_TEST(attributes_after_a_list)
 {
 	const char *name = fs_object("a", PAGE, 7);
@@ -314,7 +320,7 @@ T_TEST(unlinked_and_created_again)
 	fs_same(name, q, 2 * PAGE);
 	T_EQ(fstat(fd, &st2), 0);
 	T_EQ(st2.st_ino, st.st_ino);
-	/* The old one is gone with its last user. */
+	/* The old object is detached with its last user. */
 	T_EQ(fs_mapped(name), 2);
 	close(fd);
 	munmap(p, PAGE);
@@ -373,7 +379,7 @@ T_TEST(long_names)
 	T_ERRNO(stat(fs_path("/dev/shm", name), &st), ENAMETOOLONG);
 }
 
-/* Not every name on the host is a shared memory object. */
+/* Some names on the host are not shared memory objects. */
 T_TEST(what_is_no_object)
 {
 	const char *dir = t_name("dir"), *fifo = t_name("fifo");
@@ -392,7 +398,7 @@ T_TEST(what_is_no_object)
 	T_ASSERT(open(fs_path("/dev/shm", link), O_RDONLY) == -1);
 	T_EQ(fs_listed(name), 1);
 	T_EQ(fs_listed(dir) + fs_listed(fifo) + fs_listed(link), 0);
-	/* The way up is the guest's own. */
+	/* ".." is a directory of the guest. */
 	T_EQ(stat("/dev/shm/..", &st), 0);
 	T_EQ(stat("/dev/shm/../null", &st), 0);
 	T_ASSERT(S_ISCHR(st.st_mode));
@@ -439,7 +445,7 @@ T_TEST(directory)
 	T_ERRNO(open("/dev/shm", O_RDWR), EISDIR);
 }
 
-/* The names of one part of a directory: how often each listN of them */
+/* Reads one part of the directory and counts each listN in it. */
 static int read_some(int dir, char *seen)
 {
 	static char buf[512];
@@ -463,7 +469,7 @@ static void read_rest(int dir, char *seen)
 		;
 }
 
-/* Other readers, and names that come and go, change nothing for a reader. */
+/* Other readers, and names that come and go, do not disturb a reader. */
 T_TEST(directory_read_by_two)
 {
 	char seen[2][300] = {}, tail[16];
@@ -499,7 +505,10 @@ T_TEST(directory_read_by_two)
 		T_EQ(seen[0][i], i % 3 ? 2 : seen[0][i] > 0);
 }
 
-/* A device without create=on: objects can be written, but not changed. */
+/*
+ * A device without create=on: objects can be written; their size and attributes
+ * cannot be changed.
+ */
 T_TEST(nothing_is_made_or_removed)
 {
 	const char *name = fs_object("a", PAGE, 11), *none = t_name("nothing");
@@ -520,7 +529,7 @@ T_TEST(nothing_is_made_or_removed)
 	T_ERRNO(truncate(path, 0), EROFS);
 	T_ERRNO(truncate(path, 2 * PAGE), EROFS);
 	T_ERRNO(open(path, O_RDWR | O_TRUNC), EROFS);
-	/* Those that exist are opened, also with the flag. */
+	/* Existing objects can be opened with O_CREAT. */
 	fd = shm_open(name, O_CREAT | O_RDWR, 0600);
 	T_ASSERT(fd >= 0);
 	T_ERRNO(ftruncate(fd, 100), EROFS);
@@ -530,7 +539,7 @@ T_TEST(nothing_is_made_or_removed)
 	fs_same(name, fs_map_at(fd, 0, PAGE), PAGE);
 }
 
-/* What shared memory objects do not have */
+/* Operations that shared memory objects do not support */
 T_TEST(not_supported)
 {
 	const char *name = fs_object("a", PAGE, 12);
@@ -557,7 +566,10 @@ T_TEST(not_supported)
 		T_ERRNO(syscall(SYS_getxattr, path, "user.x", value, 10),
 			EOPNOTSUPP);
 		T_ERRNO(chown(path, 1, 1), EPERM);
-		/* What changes nothing succeeds, as touch and cp -p expect. */
+		/*
+		 * A call that changes nothing succeeds, as touch and cp -p
+		 * expect.
+		 */
 		T_EQ(stat(path, &st), 0);
 		T_EQ(chmod(path, st.st_mode & 07777), 0);
 		T_EQ(chown(path, st.st_uid, st.st_gid), 0);
@@ -579,7 +591,7 @@ T_TEST(not_supported)
 	T_EQ(fs_number("size", name), PAGE);
 }
 
-/* Nothing of the host can give rights in the guest. */
+/* An object of the host cannot give rights in the guest. */
 T_TEST(setuid_and_exec)
 {
 	const char *name = fs_new("a", 12), *path;
@@ -642,7 +654,7 @@ T_TEST(other_calls)
 	close(in);
 }
 
-/* Each its own object and all one in common, at the same time */
+/* Each process uses an object of its own and a common one, at the same time. */
 T_TEST(many_processes)
 {
 	enum { N = 8, ROUNDS = 30 };
@@ -679,7 +691,10 @@ T_TEST(many_processes)
 	T_EQ(*sum, N * ROUNDS);
 }
 
-/* A mapping holds the file, and that the object: exec and kill end it. */
+/*
+ * A mapping holds the file, and the file holds the object, until exec or a
+ * kill.
+ */
 T_TEST(nothing_stays)
 {
 	const char *name = fs_object("a", 3 * MIB, 14);

@@ -21,7 +21,7 @@
 
 static const char *const paths[] = { "/dev/shm/a", "/dev/shm/b" };
 
-/* The file system, as a user who may not do more than others */
+/* Mounts the file system with objects of a user without privileges. */
 static void with_small(void)
 {
 	struct statvfs s;
@@ -63,7 +63,7 @@ static long bytes_free(void)
 	return s.f_bfree * s.f_frsize;
 }
 
-/* Objects are used again after names and space have become free. */
+/* The device can be used again after names and space have become free. */
 static void the_device_works(void)
 {
 	char text[8] = "";
@@ -94,7 +94,7 @@ T_TEST(statfs_shows_the_lesser)
 	the_device_works();
 }
 
-/* Each call ends with an error, or with the part for which there was memory. */
+/* Each call ends with an error, or with a short write of the part that fits. */
 T_TEST(write_gets_enospc)
 {
 	static char buf[SIZE + MIB];
@@ -109,7 +109,7 @@ T_TEST(write_gets_enospc)
 	T_ERRNO(pwrite(fd, buf, 1, 100 * MIB), ENOSPC);
 	T_EQ(size_of(fd), SIZE);
 	T_EQ(bytes_free(), 0);
-	/* What exists can be written. */
+	/* Pages that exist can be written. */
 	T_EQ(pwrite(fd, buf, 10, SIZE - 10), 10);
 	T_EQ(ftruncate(fd, 5), 0);
 	T_EQ(pwritev(fd, parts, 2, 0), SIZE);

@@ -90,7 +90,7 @@ static void primitive_between(const char *name, const char *kind, int where,
 		t_host("reap");
 }
 
-/* An unmodified program, in all places where it can be */
+/* An unmodified program, in all combinations of host and guest */
 static void primitive(const char *kind, int rounds)
 {
 	const char *name = words_name();
@@ -185,7 +185,7 @@ static void crowd_end(pthread_t *threads)
 		T_EQ(pthread_join(threads[i], NULL), 0);
 }
 
-/* No wake-up is lost, whether it comes from here or from the host. */
+/* No wake-up is lost, whether the guest or the host wakes. */
 T_TEST(a_thousand_threads_on_a_word)
 {
 	static pthread_t threads[CROWD];
@@ -216,7 +216,7 @@ T_TEST(wakes_those_here_first)
 	}
 	for (i = 0; i < 3; i++)
 		futex_asleep(pid[i]);
-	/* Those here are counted. */
+	/* FUTEX_WAKE counts the waiters of this guest. */
 	T_EQ(futex(words, FUTEX_WAKE, 2, NULL, NULL, 0), 2);
 	T_EQ(futex(words, FUTEX_WAKE, 2, NULL, NULL, 0), 1);
 	T_EQ(futex(words, FUTEX_WAKE, 2, NULL, NULL, 0), 0);
@@ -305,7 +305,7 @@ T_TEST(signals)
 	T_EQ(status, 0);
 }
 
-/* What the host's futexes cannot do for a guest is refused. */
+/* Operations that the host's futexes cannot do for a guest are refused. */
 T_TEST(what_is_refused)
 {
 	volatile unsigned int *words = futex_map(words_name());
@@ -335,13 +335,16 @@ T_TEST(what_is_refused)
 	T_ERRNO(futex(words, FUTEX_WAKE_BITSET, 1, NULL, NULL, 1), ENOSYS);
 	T_ERRNO(futex(words, FUTEX_WAIT_BITSET, 0, NULL, NULL, 0), EINVAL);
 	T_ERRNO(syscall(SYS_futex_waitv, &wait, 1, 0, NULL, 0), ENOSYS);
-	/* Private futexes are the guest's own, also in this memory. */
+	/*
+	 * Private futexes stay in the guest's kernel, also in the memory of
+	 * objects.
+	 */
 	T_ERRNO(futex(words, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0), ETIMEDOUT);
 	T_ERRNO(futex((void *)words + 2, FUTEX_WAIT, 0, NULL, NULL, 0),
 		EINVAL);
 }
 
-/* A page that the page tables do not have yet is found by its mapping. */
+/* If the page tables do not have the page yet, the mapping identifies it. */
 T_TEST(a_page_that_was_not_touched)
 {
 	const char *name = words_name();
@@ -365,7 +368,7 @@ static volatile unsigned int *other_memory(void)
 	return words;
 }
 
-/* Memory of others, and private copies, are the kernel's own business. */
+/* Futexes in other memory and in private copies are left to the kernel. */
 T_TEST(other_memory)
 {
 	volatile unsigned int *shared = other_memory();
@@ -415,7 +418,7 @@ static bool unload(void)
 	return !t_system("rmmod vmshm 2>/dev/null");
 }
 
-/* Maps an object, and lets it go. */
+/* Maps an object, and unmaps it. */
 static void map_for_a_moment(const char *name)
 {
 	volatile unsigned int *words = words_map(name);
@@ -427,9 +430,9 @@ static void map_for_a_moment(const char *name)
 }
 
 /*
- * From here on the module is another one. A process that had a mapping
- * waits for other memory, of which there is no page: it does not hold the
- * module.
+ * From here on the module is loaded anew. A process that had a mapping of an
+ * object waits for a word in other memory, whose page was not touched: it does
+ * not hold the module.
  */
 T_TEST(unloaded_while_a_former_user_waits)
 {
@@ -444,7 +447,7 @@ T_TEST(unloaded_while_a_former_user_waits)
 		_exit(futex(shared, FUTEX_WAIT, 0, NULL, NULL, 0));
 	}
 	futex_asleep(pid);
-	/* Mounts of earlier tests end a little later than they do. */
+	/* The mounts of earlier tests end a little later than the tests. */
 	while (!unload())
 		sched_yield();
 	T_EQ(t_system("insmod /vmshm.ko futex=1"), 0);
@@ -453,8 +456,8 @@ T_TEST(unloaded_while_a_former_user_waits)
 }
 
 /*
- * Last: from here on the module is another one. Those that wait for memory of
- * others do not hold it.
+ * The last test: the module is loaded anew. Waiters of words in other memory do
+ * not hold it.
  */
 T_TEST(loaded_and_unloaded_while_others_wait)
 {
@@ -476,7 +479,7 @@ T_TEST(loaded_and_unloaded_while_others_wait)
 		while (!unload())
 			sched_yield();
 		T_EQ(t_system("insmod /vmshm.ko futex=%d", i % 2), 0);
-		/* Woken by this module, or without it */
+		/* The wake-up goes through the new module, or past it. */
 		T_EQ(futex(shared, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
 		t_wait(pid[i]);
 	}

@@ -17,7 +17,7 @@
 #include "kernfile.h"
 
 #define ROUNDS 3
-/* An arena of 1 GiB gets its struct pages for so much at a time. */
+/* The part of an arena of 1 GiB for which struct pages are made at a time */
 #define CHUNK (128 * MIB)
 #define SIZE (6 * CHUNK)
 

@@ -169,7 +169,9 @@ T_TEST(private_copy)
 	T_EQ(q[6], p[6]);
 }
 
-/* Another object needs the whole arena, and the copy is not in the way. */
+/*
+ * Another object needs the whole arena. The private copy does not prevent that.
+ */
 T_TEST(private_copy_when_its_place_is_needed)
 {
 	const long all = 1024 * MIB;
@@ -192,7 +194,7 @@ enum { TOUCHERS = 4, TOUCH_ROUNDS = 200 };
 static char *touched;
 static pthread_barrier_t ready;
 
-/* Each another page, some for writing */
+/* Each thread touches another page; some write. */
 static void *touch(void *number)
 {
 	long n = (long)number, round;
@@ -211,7 +213,9 @@ static void *touch(void *number)
 	return NULL;
 }
 
-/* Threads meet at the first access, while the object gets its place. */
+/*
+ * Several threads access the object for the first time, while it is attached.
+ */
 T_TEST(first_touched_by_several)
 {
 	pthread_t thread[TOUCHERS];
@@ -226,7 +230,7 @@ T_TEST(first_touched_by_several)
 	for (i = 0; i < TOUCH_ROUNDS; i++) {
 		touched = map(name, 4 * MIB, PROT_READ | PROT_WRITE,
 			      MAP_SHARED);
-		/* So that it has no place any more */
+		/* The truncation detaches the object. */
 		T_EQ(ftruncate(fd, 4096), 0);
 		T_EQ(ftruncate(fd, 4 * MIB), 0);
 		pthread_barrier_wait(&ready);

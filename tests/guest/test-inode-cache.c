@@ -14,9 +14,9 @@
 #include "fs.h"
 
 #define NAMES 300
-/* The file system's, and the object's own */
+/* The inode of the file system, and that of the object */
 #define INODES_EACH 2
-/* What other parts of the kernel make or drop at the same time */
+/* Inodes that other parts of the kernel allocate or free at the same time */
 #define NOISE 100
 
 static long inodes(void)
@@ -87,7 +87,10 @@ T_TEST(another_name_of_that_object)
 	for (i = 0; i < 3; i++) {
 		T_EQ(link(fs_path("/dev/shm", one), fs_path("/dev/shm", two)),
 		     0);
-		/* The first name is the host's to remove, behind our back. */
+		/*
+		 * The host removes the first name without the guest's
+		 * knowledge.
+		 */
 		t_host("unlink %s", one);
 		p = fs_map(two, PAGE);
 		fs_same(two, p, PAGE);
@@ -101,7 +104,9 @@ T_TEST(another_name_of_that_object)
 	T_EQ(shm_unlink(one), 0);
 }
 
-/* One removed here, the other one never seen to be made */
+/*
+ * The guest removes one name; the other one was created without its knowledge.
+ */
 T_TEST(two_names_of_the_host)
 {
 	const char *one = fs_object("third", PAGE, 1);

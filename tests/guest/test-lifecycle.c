@@ -23,7 +23,7 @@
 #include "words.h"
 
 #define ROUNDS 3
-/* Rounds until caches have their size */
+/* Rounds until the caches have reached their size */
 #define WARM_UP 2
 /* Bytes that other parts of the kernel may need in these rounds */
 #define NOISE (MIB / 4)
@@ -57,7 +57,7 @@ static void check_counts(const struct counts *before)
 	T_EQ(after.mappings, before->mappings);
 }
 
-/* Ends when an access is a SIGBUS, at the latest. */
+/* Ends at the latest when an access gets SIGBUS. */
 static void touches(const char *name, int ready)
 {
 	int file = words_open(name, O_RDWR);
@@ -103,7 +103,7 @@ static void holds(const char *name, int ready)
 	pause();
 }
 
-/* One round: all kinds of use, then the event, which takes the device away */
+/* One round: all kinds of use, then the event that takes the device away */
 static void use_until(void (*take_away)(void))
 {
 	const char *name = t_name("x");
@@ -127,7 +127,7 @@ static void use_until(void (*take_away)(void))
 		else
 			holds(name, ready[1]);
 	}
-	/* All but the one that waits, which the host sees */
+	/* Three of the processes report; the host sees the fourth one wait. */
 	for (i = 0; i < 3; i++)
 		T_EQ(read(ready[0], &byte, 1), 1);
 	t_host("waiting %s 0 1", name);
@@ -136,7 +136,7 @@ static void use_until(void (*take_away)(void))
 		t_wait(pid[i]);
 	kill(pid[3], SIGKILL);
 	T_EQ(waitpid(pid[3], NULL, 0), pid[3]);
-	/* The holder of word 1 is gone for all others. */
+	/* The word 1 is marked: its holder died. */
 	while (strcmp(t_host("read %s 4 4", name), "000000c0"))
 		;
 	close(ready[0]);
@@ -213,7 +213,7 @@ static void plug(void)
 	t_host("device_add vmshm,id=vmshm0,bus=rp0");
 }
 
-/* Of the function, which is alone on its bus. The driver stays. */
+/* Reset of the function, which is alone on its bus. The driver stays bound. */
 static void reset(void)
 {
 	T_EQ(t_system("echo 1 >/sys/bus/pci/devices/%s/reset", address), 0);

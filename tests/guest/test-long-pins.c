@@ -18,7 +18,7 @@
 
 #include "fs.h"
 
-/* Where the kernel has huge pages for objects, this gets some. */
+/* Large enough for some huge pages, if the kernel has them for objects */
 #define SIZE (4 * MIB)
 #define ENTRIES 4
 
@@ -219,7 +219,9 @@ static void does_not_wait(struct io_uring_sqe sqe)
 	T_EQ(ring_do(&ring, &sqe), sizeof(data));
 }
 
-/* They are accesses to memory, as read(2) is, whatever word is polled. */
+/*
+ * Reads and writes access the memory, as read(2) does, whatever word is polled.
+ */
 T_TEST(a_read_does_not_wait_for_the_word)
 {
 	does_not_wait((struct io_uring_sqe){ .opcode = IORING_OP_READ });
@@ -230,7 +232,7 @@ T_TEST(a_write_does_not_wait_for_the_word)
 	does_not_wait((struct io_uring_sqe){ .opcode = IORING_OP_WRITE });
 }
 
-/* IORING_OP_POLL_ADD is what waits for it. */
+/* Only IORING_OP_POLL_ADD waits for the word. */
 T_TEST(a_poll_waits_for_the_word)
 {
 	const char *name = fs_new("a", PAGE);

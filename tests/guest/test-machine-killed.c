@@ -15,7 +15,7 @@
 
 #define SIZE 12288
 
-/* A party of the host that sleeps in the call now, or nearly so */
+/* A party of the host that sleeps in the call, or is about to */
 static void sleeps(const char *where, const char *name, const char *call)
 {
 	struct vmshm_channel *ch;
@@ -24,7 +24,10 @@ static void sleeps(const char *where, const char *name, const char *call)
 
 	t_host("spawn party %s end %s %d", name, call, ECONNRESET);
 	ch = join(where, name);
-	/* Not released: so it is not drained, and its ring becomes full. */
+	/*
+	 * The message is not released: the peer's drain() sleeps, and its ring
+	 * becomes full.
+	 */
 	T_EQ(vmshm_channel_peek(ch, &data, &size, VMSHM_FOREVER), 0);
 }
 
@@ -44,6 +47,6 @@ T_TEST(the_machine_is_killed)
 	T_EQ(vmshm_broadcast_send(w, &number, 4), 0);
 	t_host("spawn party %s read 1 %d", name, ECONNRESET);
 	t_host("spawn party %s read 1 %d", name, ECONNRESET);
-	/* There is no answer. */
+	/* QEMU is killed before it can answer. */
 	t_host("die");
 }

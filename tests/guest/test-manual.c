@@ -30,7 +30,7 @@ static void cannot_be_opened(const char *path)
 	T_ASSERT(errno == ENOENT || errno == ESTALE);
 }
 
-/* It is not open: only its name tells the host what is meant. */
+/* The file is not open: the device finds the object by its name only. */
 T_TEST(name_removed_elsewhere)
 {
 	const char *name = fs_object("a", PAGE, 1), *path;
@@ -46,14 +46,14 @@ T_TEST(name_removed_elsewhere)
 	t_host("unlink %s", name);
 	cannot_be_opened(path);
 	cannot_be_opened(proc);
-	/* Never another object */
+	/* A new object with that name is not opened in its place. */
 	fs_object("a", PAGE, 2);
 	cannot_be_opened(path);
 	cannot_be_opened(proc);
 	T_EQ(umount(path), 0);
 }
 
-/* As on tmpfs, where a process has it open */
+/* As on tmpfs, while a process has the file open */
 T_TEST(name_removed_while_open)
 {
 	const char *name = fs_object("a", PAGE, 1), *path;

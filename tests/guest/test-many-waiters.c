@@ -14,9 +14,9 @@
 #include "words.h"
 
 #define WAITERS 1000
-/* The word in which waiters that woke up for no reason count that */
+/* The word in which waiters count their spurious wake-ups */
 #define COUNT 1024
-/* Slots that waiters do not share */
+/* The number of slots that are not shared between waiters */
 #define UNSHARED 48
 
 static volatile unsigned int *words;
@@ -63,7 +63,7 @@ static long sum_of_tasks(const char *file, const char *begin)
 	return sum;
 }
 
-/* Until all threads sleep, and so many slots do on the host */
+/* Waits until all threads sleep, and so many slots sleep on the host. */
 static void all_asleep(int slots)
 {
 	int waiting;
@@ -89,8 +89,9 @@ static void threads_wait(int count_of_words)
 }
 
 /*
- * In a time in which each waiter could have looked many times. What waits for
- * something looks each time; the end of an earlier test may still be seen once.
+ * Nothing runs for a time in which each waiter could have polled many times. A
+ * polling waiter would run in each attempt; the end of an earlier test may
+ * still run in one.
  */
 static void nothing_runs(void)
 {
@@ -136,13 +137,13 @@ T_TEST(of_one_word)
 	all_are_woken(name);
 }
 
-/* One user other than root may have as many slots. */
+/* One user other than root may have that many slots. */
 T_TEST(of_as_many_words)
 {
 	const char *name = words_name();
 
 	words = words_map(name);
-	/* Of this thread alone, and of those that it creates */
+	/* Changes the user of this thread and of those that it creates. */
 	T_EQ(syscall(SYS_setresuid, 65534, 65534, 0), 0);
 	threads_wait(WAITERS);
 	T_EQ(syscall(SYS_setresuid, 0, 0, 0), 0);

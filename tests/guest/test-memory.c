@@ -85,15 +85,15 @@ T_TEST(futex_in_any_mapping)
 	wakes(p + 100, dev + 100);
 	wakes(dev + MIB - 8, mount2 + MIB - 8);
 	wakes(dev + 200, dev_map(name) + 200);
-	/* A private one is another futex. */
+	/* A private futex at the address is a different one. */
 	T_EQ(futex(p, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1), 0);
-	/* A mapping for reading only can be waited on, too. */
+	/* A read-only mapping can be waited on, too. */
 	part = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	p[0] = 1;
 	T_ERRNO(futex(part, FUTEX_WAIT, 0), EAGAIN);
 }
 
-/* Another object's futex at the same offset is another one. */
+/* Another object has a different futex at the same offset. */
 T_TEST(futex_of_another_object)
 {
 	const char *one = fs_new("one", PAGE), *two = fs_new("two", PAGE);
@@ -194,7 +194,7 @@ T_TEST(mutex_cond_barrier_rwlock_sem)
 	T_EQ(s->sum, 800);
 }
 
-/* The kernel unlocks what a dead process held. */
+/* The kernel marks a robust mutex whose owner died. */
 T_TEST(robust_mutex)
 {
 	const char *name = fs_new("a", SIZE);
@@ -234,7 +234,7 @@ T_TEST(direct_io)
 	p = fs_map(name, SIZE);
 	mine = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	/* Nothing was touched before, and then all was. */
+	/* First with untouched pages, then with touched ones */
 	T_EQ(pwrite(disk, p, SIZE, 0), SIZE);
 	T_EQ(pread(disk, mine, SIZE, 0), SIZE);
 	fs_same(name, mine, SIZE);
@@ -243,7 +243,7 @@ T_TEST(direct_io)
 	T_EQ(pread(disk, p, SIZE, SIZE), SIZE);
 	T_ASSERT(!memcmp(p, mine, SIZE));
 	fs_same(name, mine, SIZE);
-	/* In parts, and not from the start of a page */
+	/* Parts of the object that do not begin at a page */
 	v[0] = (struct iovec){ p + 3 * MIB + 512, 1024 };
 	v[1] = (struct iovec){ mine, PAGE };
 	v[2] = (struct iovec){ p + MIB, PAGE };
@@ -252,7 +252,7 @@ T_TEST(direct_io)
 	T_EQ(pread(disk, mine, MIB, 2 * SIZE), MIB);
 	T_ASSERT(!memcmp(p + 3 * MIB + 512, mine, 1024));
 	T_ASSERT(!memcmp(p + MIB, mine + 1024 + PAGE, PAGE));
-	/* Not into what can only be read, nor beyond the end */
+	/* Not into a read-only mapping, nor beyond the end */
 	p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fs_open(name, O_RDWR), 0);
 	T_ERRNO(pread(disk, p, PAGE, 0), EFAULT);
 	T_EQ(pwrite(disk, p, PAGE, 0), PAGE);
@@ -333,7 +333,10 @@ T_TEST(splice_tee_vmsplice)
 	tmp = open("/tmp", O_TMPFILE | O_RDWR, 0600);
 	T_EQ(pipe(one), 0);
 	T_EQ(pipe(two), 0);
-	/* The memory itself goes into the pipe: a later change shows. */
+	/*
+	 * vmsplice() puts the pages themselves into the pipe: a later change is
+	 * visible.
+	 */
 	iov = (struct iovec){ p + 2 * MIB - 100, 2 * PAGE };
 	T_EQ(vmsplice(one[1], &iov, 1, 0), 2 * PAGE);
 	p[2 * MIB] = 'v';
@@ -344,7 +347,7 @@ T_TEST(splice_tee_vmsplice)
 	T_EQ(splice(two[0], NULL, tmp, NULL, 2 * PAGE, 0), 2 * PAGE);
 	T_EQ(pread(tmp, buf, 2 * PAGE, 0), 2 * PAGE);
 	T_ASSERT(!memcmp(buf, p + 2 * MIB - 100, 2 * PAGE));
-	/* Into another object, and to one's own memory */
+	/* Into another object, and to private memory */
 	iov = (struct iovec){ p, PAGE };
 	T_EQ(vmsplice(one[1], &iov, 1, SPLICE_F_GIFT), PAGE);
 	T_EQ(splice(one[0], NULL, fd2, NULL, PAGE, SPLICE_F_MOVE), PAGE);
@@ -386,7 +389,7 @@ T_TEST(process_vm)
 	t_fill(mine, SIZE, 7);
 	T_EQ(process_vm_writev(pid, &here, 1, &there, 1, 0), SIZE);
 	fs_same(name, mine, SIZE);
-	/* And the other way round: what is here is an object */
+	/* The other direction: the local memory is an object. */
 	here.iov_base = fs_map(name, SIZE);
 	T_EQ(process_vm_readv(pid, &here, 1, &there, 1, 0), SIZE);
 	kill(pid, SIGKILL);
@@ -440,7 +443,7 @@ T_TEST(private_copies)
 		T_EQ(p[MIB], was);
 		T_EQ(q[MIB], (char)~was);
 		T_EQ(q[MIB + 1], p[MIB + 1]);
-		/* The rest still follows the object. */
+		/* Pages that were not copied still follow the object. */
 		p[3 * MIB] ^= 1;
 		T_EQ(q[3 * MIB], p[3 * MIB]);
 		pid = t_fork();
@@ -539,7 +542,7 @@ T_TEST(locked_memory)
 	T_EQ(t_read_faults(p + PAGE), 1);
 }
 
-/* All that is there and some that is not; none may change the object. */
+/* All kinds of advice, and some invalid ones; none may change the object. */
 T_TEST(advice)
 {
 	const char *name = fs_object("a", SIZE, 12);
@@ -553,12 +556,15 @@ T_TEST(advice)
 		private = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE,
 			       fd, 0);
 		if (round) {
-			/* Touched in part, or all of it */
+			/* A part of the copy is touched, or all of it. */
 			memcpy(private, p, round == 1 ? 3 * PAGE : SIZE);
 			T_EQ(memcmp(private, p, SIZE), 0);
 		}
 		for (kind = 0; kind < 110; kind++) {
-			/* Those are for tests of failing memory. */
+			/*
+			 * MADV_HWPOISON and MADV_SOFT_OFFLINE are for tests of
+			 * memory failures.
+			 */
 			if (kind == 100 || kind == 101)
 				continue;
 			errno = 0;
@@ -580,7 +586,9 @@ T_TEST(advice)
 	}
 }
 
-/* What vmshm(5) says cannot be done; none of it may change the object. */
+/*
+ * Operations that vmshm(5) says are not supported; none may change the object.
+ */
 T_TEST(not_for_such_memory)
 {
 	const char *name = fs_object("a", SIZE, 15);
@@ -618,8 +626,8 @@ T_TEST(not_for_such_memory)
 }
 
 /*
- * Not possible for mixed mappings, unless the kernel has, as Linux 6.1 does, a
- * way of its own for mappings with a function that is called at their end.
+ * A mixed mapping cannot grow in place, unless the kernel allows it for
+ * mappings with a ->close(), as Linux 6.1 does.
  */
 static void grow_in_place(char *p, size_t size, size_t more, const char *all)
 {
@@ -661,7 +669,7 @@ T_TEST(remapped)
 		grow_in_place(p, 3 * MIB + PAGE, SIZE, all);
 		q = mmap(p + 3 * MIB + PAGE, PAGE, PROT_NONE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		/* To the object's end elsewhere, and then beyond it */
+		/* Moved and grown to the object's end, and then beyond it */
 		p = mremap(p, 3 * MIB + PAGE, SIZE, MREMAP_MAYMOVE);
 		T_ASSERT(p != MAP_FAILED);
 		T_ASSERT(!memcmp(p, all, SIZE));
@@ -674,7 +682,7 @@ T_TEST(remapped)
 		T_EQ(t_write_faults(p + SIZE + PAGE), 1);
 		T_EQ(munmap(p, SIZE + 2 * PAGE), 0);
 	}
-	/* A second mapping of the same */
+	/* A second mapping of the same part */
 	p = mremap(all, 0, SIZE, MREMAP_MAYMOVE);
 	T_ASSERT(p != MAP_FAILED && p != all);
 	p[5] ^= 1;
@@ -701,7 +709,7 @@ T_TEST(synced)
 	fs_same(name, p, SIZE);
 }
 
-/* A crash is written down with what was mapped. */
+/* A core dump contains the mapped object. */
 T_TEST(core_dump)
 {
 	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };

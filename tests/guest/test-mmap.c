@@ -154,7 +154,7 @@ T_TEST(protection_by_parts)
 	char was = all[0];
 
 	T_ASSERT(p != MAP_FAILED);
-	/* Read first in one, not in the other */
+	/* A read before the write, and a write without a read */
 	write_is_a_fault(p);
 	T_EQ(p[0], was);
 	write_is_a_fault(p);
@@ -192,8 +192,8 @@ static uint64_t number_after(const char *text, const char *key)
 }
 
 /*
- * The page table entry that the first CPU uses for an address, or 0. Asked of
- * QEMU, because the kernel does not show it.
+ * The page table entry that the first CPU uses for an address, or 0. QEMU is
+ * asked for it, because the kernel does not show it.
  */
 static uint64_t page_table_entry(unsigned long addr)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * An object stays as long as it is in use, and not longer.
+ * An object stays attached as long as it is in use, and not longer.
  *
  * qemu: -device vmshm,id=vmshm0
  * qemu 2010: -device vmshm,id=vmshm0,arena=0
@@ -167,7 +167,7 @@ T_TEST(execve_ends_a_mapping)
 		dev_attach(0, name, &fd)[0] = 1;
 		T_EQ(dup2(pair[1], 0), 0);
 		T_EQ(dup2(pair[1], 1), 1);
-		/* Says what it hears until there is no more */
+		/* cat echoes each byte until the end of file. */
 		execlp("cat", "cat", NULL);
 		_exit(1);
 	}
@@ -218,7 +218,7 @@ T_TEST(thousand_times)
 		char *p = dev_attach(0, i % 2 ? one : two, &fd);
 
 		p[i] ^= 1;
-		/* Each order, and neither */
+		/* The mapping is removed before the close, or after it. */
 		if (i % 3)
 			munmap(p, MIB);
 		close(fd);

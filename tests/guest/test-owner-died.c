@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VMSHM_IOC_HOLD: words that say that their owner lives.
+ * VMSHM_IOC_HOLD: words that are marked when their owner dies.
  *
  * qemu: two
  */
@@ -358,7 +358,7 @@ T_TEST(nonsense)
 	T_EQ(ioctl(fd, VMSHM_IOC_HOLD, &word), 0);
 }
 
-/* Many that come and go at once; nothing is left of any of them. */
+/* Many owners come and go at once; no hold is left over. */
 T_TEST(come_and_go)
 {
 	const char *name = words_name();

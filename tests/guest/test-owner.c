@@ -72,7 +72,7 @@ static void uses(const char *name)
 	p[0]++;
 	munmap(p, PAGE);
 	T_EQ(truncate(in_shm(name), PAGE), 0);
-	/* O_CREAT of another user's file fails in such a directory. */
+	/* O_CREAT of another user's file fails in a sticky directory. */
 	T_ASSERT(open(in_shm(name), O_CREAT | O_RDWR, 0600) >= 0);
 }
 
@@ -134,7 +134,7 @@ T_TEST(the_creator_owns_the_object)
 	as_user(ALICE, creates, name);
 	as_user(ALICE, uses, name);
 	as_user(BOB, is_kept_out, name);
-	/* Nothing depends on inodes that are in memory. */
+	/* The owner is known even if the inode is not in memory any more. */
 	T_EQ(t_system("echo 3 >/proc/sys/vm/drop_caches"), 0);
 	as_user(BOB, is_kept_out, name);
 	as_user(ALICE, uses, name);
@@ -168,7 +168,10 @@ static void cannot_open(const char *name)
 	T_ERRNO(unlink(in_shm(name)), EPERM);
 }
 
-/* What the host makes under the name, and in the inode, is the host's. */
+/*
+ * An object that the host creates under the same name, and with the same inode
+ * number, belongs to the host.
+ */
 T_TEST(a_new_object_of_the_host_is_not_the_former_owners)
 {
 	const char *name = new_name("owned");
@@ -199,7 +202,8 @@ static void creates_again_and_again(const char *path)
 
 /*
  * On the host the group of the object is that of QEMU. A member of that group
- * finds the object on another mount, perhaps before its owner is known here.
+ * may find the object on another mount before the driver has recorded the
+ * owner.
  */
 T_TEST(nobody_is_faster_than_the_owner_is_known)
 {
@@ -233,7 +237,7 @@ T_TEST(nobody_is_faster_than_the_owner_is_known)
 	t_host("unlink %s", name);
 }
 
-/* More objects than there can be records come and go. */
+/* Creates more objects than the driver keeps records of. */
 static void creates_many(const char *name)
 {
 	int i;

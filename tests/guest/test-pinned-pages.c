@@ -18,7 +18,7 @@
 #include "dev.h"
 #include "fs.h"
 
-/* Puts the page at offset into a pipe, then lets go of the object. */
+/* Puts the page at offset into a pipe, then closes and unmaps the object. */
 static void hold(const char *name, size_t size, off_t offset, int *pipefd)
 {
 	char *p = fs_map(name, size);
@@ -41,7 +41,7 @@ static void drain(const int *pipefd, uint32_t seed, off_t offset)
 	free(mine);
 }
 
-/* The driver looks ten times a second. */
+/* The driver checks for pinned pages ten times a second. */
 static void wait_unmapped(const char *name)
 {
 	while (fs_mapped(name))
@@ -80,7 +80,7 @@ T_TEST(two_objects_do_not_leak)
 	}
 }
 
-/* The writer of a pipe sees what becomes of the object, and only of it. */
+/* The reader of a pipe sees changes of this object, and of no other object. */
 T_TEST(held_page_is_still_the_object_s)
 {
 	const char *name = fs_object("held", 4 * PAGE, 1);
@@ -124,7 +124,10 @@ T_TEST(the_object_comes_back)
 	wait_unmapped(name);
 }
 
-/* In a small arena the place is missed, and comes back. */
+/*
+ * In a small arena the place is needed. It is free again once the page is
+ * dropped.
+ */
 T_TEST(no_room_until_it_is_dropped)
 {
 	const char *name = fs_object("held", 4 * MIB, 4);
@@ -146,7 +149,7 @@ T_TEST(no_room_until_it_is_dropped)
 	fs_same(other, p, 4 * MIB);
 }
 
-/* The device goes; the page stays the object's until it is dropped. */
+/* After an unbind the page belongs to the object until it is dropped. */
 T_TEST(unbind_does_not_wait)
 {
 	const char *name = fs_object("held", 4 * MIB, 6);
@@ -171,7 +174,7 @@ T_TEST(unbind_does_not_wait)
 	T_ASSERT(open(fs_path("/mnt", name), O_RDWR) >= 0);
 }
 
-/* While the page is in use there is no arena, and then there is again. */
+/* While the page is in use there is no arena; afterwards there is one again. */
 T_TEST(bind_while_a_page_is_in_use)
 {
 	const char *name = fs_object("held", 4 * MIB, 7);
@@ -194,7 +197,9 @@ T_TEST(bind_while_a_page_is_in_use)
 	T_EQ(t_system("grep -qx 0 /sys/class/vmshm/vmshm1/arena_size"), 1);
 }
 
-/* The lock that every hot-plug of PCI needs is free: another one ends. */
+/*
+ * Another hot-plug completes: the lock that every PCI hot-plug needs is free.
+ */
 static void other_hot_plug(void)
 {
 	t_host("device_add vmshm,id=other,bus=rp1");
@@ -234,13 +239,16 @@ T_TEST(hot_unplug_does_not_wait)
 		      getpid()),
 	     0);
 	other_hot_plug();
-	/* The memory is gone; what is read belongs to no other object. */
+	/*
+	 * The memory is unplugged; the byte that is read is not from another
+	 * object.
+	 */
 	T_EQ(read(pipefd[0], &byte, 1), 1);
 	close(pipefd[0]);
 	close(pipefd[1]);
 	munmap(p, MIB);
 	close(fd);
-	/* The addresses are free again, and the arena with them. */
+	/* The addresses are free again, and so is the arena. */
 	while (arenas_freed() == freed)
 		sched_yield();
 	other_hot_plug();

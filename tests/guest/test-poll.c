@@ -21,7 +21,7 @@ static int arm(int file, long word, unsigned int expected)
 	return do_word(file, VMSHM_IOC_POLL, word, expected);
 }
 
-/* What poll() says of the file; milliseconds, or -1 */
+/* The events that poll() returns; the timeout is in milliseconds, or -1 */
 static int ready(int file, int timeout)
 {
 	struct pollfd p = { .fd = file, .events = POLLIN | POLLOUT };
@@ -61,7 +61,7 @@ T_TEST(host_wakes)
 		T_EQ(ready(fd, 0), 0);
 		host_wakes(name, 1, 1);
 		T_EQ(ready(fd, -1), POLLIN);
-		/* Until it is armed anew */
+		/* The file stays readable until it is armed again. */
 		T_EQ(ready(fd, -1), POLLIN);
 	}
 }
@@ -121,7 +121,10 @@ T_TEST(another_word)
 	for (round = 0; round < 50; round++) {
 		T_EQ(arm(fd, 0, 0), 0);
 		T_EQ(arm(fd, 1, 0), 0);
-		/* It has left the queue, or hands over what it gets there. */
+		/*
+		 * The poll of word 0 has left the queue, or passes on a wake-up
+		 * that it gets.
+		 */
 		while (atoi(t_host("wake %s 0 1", name)))
 			;
 		T_EQ(ready(fd, 0), 0);
@@ -146,7 +149,7 @@ static int many(const char *name, int *file, unsigned int mode)
 	return set;
 }
 
-/* Waits until the set tells of this file, and of no other. */
+/* Waits until the epoll set reports this file, and no other one. */
 static void tells(int set, unsigned int i)
 {
 	struct epoll_event event[FILES];
@@ -189,7 +192,7 @@ T_TEST(epoll_by_edge)
 		tells(set, i);
 		T_EQ(epoll_wait(set, &event, 1, 0), 0);
 		T_EQ(ready(file[i], 0), POLLIN);
-		/* Another value is an edge as well. */
+		/* A changed value is an edge as well. */
 		words[i] = 1;
 		T_EQ(arm(file[i], i, 0), 0);
 		tells(set, i);
@@ -234,7 +237,7 @@ T_TEST(unbind_is_an_error)
 
 			fd = words_open(name, O_RDWR);
 			T_EQ(arm(fd, 10 + i, 0), 0);
-			/* So that the test knows: it is armed. */
+			/* Tells the test that the word is armed. */
 			t_host("write %s %d 01", name, i);
 			if (i)
 				T_EQ(ready(fd, -1), POLLERR | POLLHUP);
@@ -253,7 +256,7 @@ T_TEST(unbind_is_an_error)
 	T_EQ(ready(fd, -1), POLLERR | POLLHUP);
 }
 
-/* They hear of nothing else. */
+/* The unbind is the only event of these pollers. */
 T_TEST(unbind_tells_who_polls_for_nothing)
 {
 	const char *name = words_name();
@@ -303,8 +306,8 @@ T_TEST(close_while_armed)
 }
 
 /*
- * A token is made, and one of its waiters is told. If that waiter closes its
- * file without looking, the other waiter is told.
+ * A wake-up for one token wakes one of two waiters. If that waiter closes its
+ * file without a look at the token, the driver wakes the other waiter.
  */
 T_TEST(close_passes_the_wake_up_on)
 {

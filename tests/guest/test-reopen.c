@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The host changes an object between the look at its name and its use. What a
- * file was opened for without looking at the name again knows nothing of that.
+ * The host changes an object between the look-up of its name and its use. An
+ * open without a new look-up begins with attributes that are out of date.
  *
  * qemu: -device vmshm,id=vmshm0
  */
@@ -12,7 +12,7 @@
 
 #include "fs.h"
 
-/* Looks at the name, and does not use the object yet. */
+/* Looks the name up, without an attachment. */
 static int look(const char *name)
 {
 	int fd = open(fs_path("/dev/shm", name), O_PATH);
@@ -55,7 +55,7 @@ T_TEST(smaller)
 	T_EQ(t_read_faults(p + PAGE), 1);
 }
 
-/* The host lets it grow between the look and the open. */
+/* The host lets the object grow between the look-up and the open. */
 static void grows(const char *name, long size)
 {
 	int looked;
@@ -87,7 +87,7 @@ T_TEST(empty)
 	fd = reopen_sized(looked, 0);
 	p = fs_map_at(fd, 0, PAGE);
 	T_EQ(t_read_faults(p), 1);
-	/* It is still the object that the file was opened for. */
+	/* The file still refers to the same object. */
 	t_host("truncate %s %ld", name, PAGE);
 	t_host("fill %s 0 %ld 5", name, PAGE);
 	T_EQ(t_read_faults(p), 0);
@@ -110,6 +110,6 @@ T_TEST(another_one_by_now)
 	T_EQ(reopen(looked, O_RDWR), -1);
 	fs_object("a", PAGE, 8);
 	T_ERRNO(reopen(looked, O_RDWR), ESTALE);
-	/* Nothing of it is left attached. */
+	/* The failed open leaves no attachment. */
 	T_EQ(fs_mapped(name), 0);
 }

@@ -59,7 +59,7 @@ static void holds(const char *name)
 	pause();
 }
 
-/* All kinds of use, which are under way on return */
+/* Begins all kinds of use; they are under way on return. */
 static void use(const char *name)
 {
 	void (*const uses[])(const char *name) = { touches, reads_and_writes,
@@ -78,7 +78,7 @@ static void use(const char *name)
 		;
 }
 
-/* What QEMU has; the guest has nothing attached. */
+/* QEMU's descriptors and mappings while the guest has nothing attached */
 static const char *counts(void)
 {
 	static char text[64];
@@ -138,7 +138,7 @@ T_TEST(reboot)
 	again_and_again("reboot", reboots);
 }
 
-/* The kernel has no part in it. */
+/* A reset of the machine in which the guest's kernel has no part */
 static void resets(void)
 {
 	t_host("restart system_reset");
@@ -160,7 +160,7 @@ static int copy(const char *disk, const char *path)
 	return file;
 }
 
-/* Another kernel without a reset of the machine */
+/* kexec: another kernel without a reset of the machine */
 static void executes(void)
 {
 	int kernel = copy("/dev/vda", "/tmp/kernel");

@@ -41,7 +41,7 @@ static void write_is_killed(volatile char *p)
 	T_EQ(WTERMSIG(status), SIGSEGV);
 }
 
-/* The ways round a page table, as root */
+/* Root cannot write past the page table's permissions either. */
 static void no_way_to_write(char *p)
 {
 	struct iovec mine = { "x", 1 }, theirs = { p, 1 };
@@ -102,7 +102,7 @@ T_TEST(read_only_files)
 	T_EQ(p[0], 'w');
 }
 
-/* On a file that can only be read, for whatever reason */
+/* A file that cannot be opened for writing, for any of the reasons */
 static void only_reads(const char *name, int open_errno)
 {
 	uint32_t before = atoll(t_host("sum %s 0 %ld", name, 2 * PAGE));
@@ -123,12 +123,12 @@ static void only_reads(const char *name, int open_errno)
 	T_EQ(t_sum(p, 2 * PAGE), before);
 	T_ERRNO(mprotect(p, PAGE, PROT_READ | PROT_WRITE), EACCES);
 	no_way_to_write(p);
-	/* A copy of one's own is another thing. */
+	/* A private copy can be written. */
 	q = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	T_ASSERT(q != MAP_FAILED);
 	q[0] ^= 0xff;
 	T_ASSERT(q[0] != p[0]);
-	/* The host still can. */
+	/* The host can still write. */
 	t_host("write %s 1 77", name);
 	T_EQ(p[1], 0x77);
 	t_host("write %s 1 %02x", name, (unsigned char)buf[1]);
@@ -169,7 +169,7 @@ T_TEST(object_that_qemu_may_not_write)
 	T_ASSERT(p != MAP_FAILED);
 	fs_same(name, p, 2 * PAGE);
 	no_way_to_write(p);
-	/* While it is open it stays what it was. */
+	/* An open file keeps its rights when the mode changes. */
 	t_host("mode %s 644", name);
 	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
 	munmap(p, 2 * PAGE);
@@ -216,7 +216,7 @@ static void become(uid_t uid, gid_t gid)
 	T_EQ(setuid(uid), 0);
 }
 
-/* A request that compares the word with a value reads it. */
+/* A request that compares the word with a value needs read permission. */
 static void requests_need(int fd, int reads, int writes)
 {
 	struct vmshm_ioc_word word = { .expected = 1 };
@@ -253,7 +253,7 @@ T_TEST(requests_on_words)
 	}
 }
 
-/* Bits and owner are the host's. */
+/* Permission bits and owner are those of the host. */
 T_TEST(permission_bits)
 {
 	const char *name = fs_object("a", PAGE, 7);
@@ -287,8 +287,8 @@ T_TEST(permission_bits)
 }
 
 /*
- * The guest knows the object with mode 666, and the host has changed that. An
- * open that does not ask before it attaches has to see the new mode.
+ * The guest has cached the mode 666, which the host has changed. An open that
+ * attaches without a new look-up has to see the new mode.
  */
 T_TEST(mode_that_was_changed_meanwhile)
 {
@@ -361,7 +361,9 @@ T_TEST(mode_that_was_changed_and_several_open)
 		T_EQ(unlink(names[i]), 0);
 }
 
-/* Creates and removes it on another mount, as others do on the host. */
+/*
+ * Creates and removes the object on another mount, as processes of the host do.
+ */
 static void create_again_and_again(const char *path)
 {
 	for (;;) {
@@ -369,14 +371,14 @@ static void create_again_and_again(const char *path)
 
 		if (fd >= 0)
 			close(fd);
-		/* Also what the other process has created */
+		/* Also an object that the other process has created */
 		unlink(path);
 	}
 }
 
 /*
  * open(O_CREAT) finds an object that did not exist a moment before, and checks
- * the rights to it. What it has created itself has another mode.
+ * the permissions. An object that the call itself has created has another mode.
  */
 static void opens_only_its_own(const char *path)
 {
@@ -409,7 +411,10 @@ T_TEST(create_gives_no_right_to_what_others_created)
 
 	fs_mount(CREATE);
 	fs_mount_at(CREATE, "/tmp/other", NULL);
-	/* Several, so that one acts between the user's look-up and create */
+	/*
+	 * Several processes, so that one acts between the user's look-up and
+	 * create
+	 */
 	for (i = 0; i < 6; i++) {
 		creator[i] = t_fork();
 		if (creator[i] == 0)
@@ -458,7 +463,10 @@ static void take_names_away(const char *dir, const char *name, int what)
 
 enum { NAME_USERS = 4 };
 
-/* As on tmpfs with the sticky bit, also if there are several mounts */
+/*
+ * Names are protected as on tmpfs with the sticky bit, also if there are
+ * several mounts.
+ */
 T_TEST(names_of_others_stay)
 {
 	const char *name = t_name("sticky"), *path = in_shm(name);
@@ -500,7 +508,7 @@ T_TEST(names_of_others_stay)
 	t_host("unlink %s", name);
 }
 
-/* Bits and owner are the mount's. */
+/* Permission bits and owner are those of the mount options. */
 T_TEST(mount_options)
 {
 	const char *name = fs_object("a", PAGE, 8);
@@ -548,12 +556,12 @@ T_TEST(mount_options)
 		_exit(0);
 	}
 	t_wait(pid);
-	/* Another test may have made it. */
+	/* Another test may have created the directory. */
 	T_ASSERT(!mkdir("/mnt", 0755) || errno == EEXIST);
 	T_ERRNO(mount("vmshm0", "/mnt", "vmshm", 0, "uid=-1"), EINVAL);
 }
 
-/* A name that is refused is like one that is missing. */
+/* A name that the policy refuses looks like one that does not exist. */
 static void is_hidden(const char *name)
 {
 	struct stat st;
@@ -627,14 +635,14 @@ T_TEST(limits)
 		fd[i] = fs_open(t_name(tail), O_RDWR);
 	}
 	T_ERRNO(shm_open(t_name("l8"), O_RDWR, 0), ENFILE);
-	/* What is open can be opened. */
+	/* An object that is already open can be opened again. */
 	T_ASSERT(fs_open(t_name("l3"), O_RDWR) >= 0);
 	close(fd[7]);
 	T_ASSERT(fs_open(t_name("l8"), O_RDWR) >= 0);
 	T_ERRNO(shm_open(t_name("l7"), O_RDWR, 0), ENFILE);
 }
 
-/* What is open but not in use gives way. */
+/* Objects that are open but not in use are detached for others. */
 T_TEST(limit_of_bytes)
 {
 	const char *one = fs_object("one", MIB - PAGE, 12);

@@ -17,8 +17,9 @@
 #include "kernfile.h"
 
 /*
- * What is left, in kB. The struct pages of 1000 MiB take as much. With less the
- * kernel ends processes, because a part of it is for interrupts only.
+ * The free memory that is left, in kB. The struct pages of 1000 MiB take the
+ * same amount. With less, the OOM killer ends processes, because a part of the
+ * free memory is reserved for interrupts.
  */
 #define LEFT (16 * 1024)
 #define SIZE (1000 * MIB)
@@ -34,7 +35,10 @@ static long free_kilobytes(void)
 	return kernfile_number("/proc/meminfo", "MemFree: %ld");
 }
 
-/* They are taken without an end of other processes. Some kernels have none. */
+/*
+ * Allocates huge pages, for which the kernel ends no process. Some kernels do
+ * not support them.
+ */
 static long take_huge_pages(long count)
 {
 	FILE *file = fopen(HUGE_PAGES, "we");
@@ -46,7 +50,7 @@ static long take_huge_pages(long count)
 	return kernfile_number(HUGE_PAGES, "%ld");
 }
 
-/* In pieces of 2 MiB, and then in what is smaller */
+/* Allocates huge pages of 2 MiB, and then smaller pieces. */
 static long fill_memory(void)
 {
 	long count = 0, more, at;
@@ -63,7 +67,7 @@ static long fill_memory(void)
 	T_ASSERT(small >= 0);
 	for (at = 0; free_kilobytes() > LEFT; at += SMALL)
 		T_EQ(fallocate(small, 0, at, SMALL), 0);
-	/* The driver may have taken some at the same time. */
+	/* The driver may have allocated memory at the same time. */
 	while (at > 0 && free_kilobytes() < LEFT - 512)
 		T_EQ(ftruncate(small, at -= SMALL), 0);
 	while (count > 0 && free_kilobytes() < LEFT - 2048)
@@ -77,7 +81,7 @@ static void give_memory_back(void)
 	T_EQ(take_huge_pages(0), 0);
 }
 
-/* How many steps of a sparse object could be written */
+/* The number of steps of a sparse object that could be written */
 static long touch(const char *name)
 {
 	int fd = open(fs_path("/dev/shm", name), O_RDWR | O_CLOEXEC);
@@ -96,7 +100,7 @@ static long touch(const char *name)
 	return done;
 }
 
-/* A process that the kernel may end */
+/* The write is done in a process that the OOM killer may end. */
 static void touch_in_child(const char *name)
 {
 	int status;
@@ -120,7 +124,7 @@ T_TEST(works_again_with_memory)
 	touch_in_child(name);
 	give_memory_back();
 	t_note("%ld kB were free", left);
-	/* The arena does not grow for a moment after a failure. */
+	/* After a failure the arena does not grow for a moment. */
 	while (touch(name) < SIZE / STEP)
 		sched_yield();
 }

@@ -136,7 +136,10 @@ static void goes_on_after(void (*sleeps)(void))
 	works_again();
 }
 
-/* The first test, because the others would run again before the image does. */
+/*
+ * This test is the first one: tests before it would run again before the image
+ * is restored.
+ */
 T_TEST(hibernation_with_objects)
 {
 	go_back_to_image();
@@ -196,7 +199,7 @@ T_TEST(a_sleep_with_objects)
 	goes_on_after(sleep_in_memory);
 }
 
-/* Whatever is restored, QEMU has no more of it than before. */
+/* QEMU has no more descriptors and mappings after a sleep than before. */
 T_TEST(many_sleeps)
 {
 	const char *text = getenv("T_ROUNDS");
@@ -216,7 +219,10 @@ T_TEST(many_sleeps)
 	}
 }
 
-/* An object without its name, or with another object in its place, is gone. */
+/*
+ * If the name of an object is gone, or is that of another object, the mapping
+ * is dead.
+ */
 T_TEST(another_object_after_a_sleep)
 {
 	const char *name = words_name();
@@ -233,13 +239,13 @@ T_TEST(another_object_after_a_sleep)
 	T_ERRNO(pwrite(fd, &value, sizeof(value), 0), ENODEV);
 	T_ERRNO(wait_word(0, 0, -1), ENODEV);
 	T_EQ(atoi(t_host("mapped %s", name)), 0);
-	/* The other one is what an open finds. */
+	/* An open finds the new object. */
 	fd = words_open(name, O_RDWR);
 	T_EQ(pwrite(fd, &value, sizeof(value), 0), sizeof(value));
 	T_EQ(strcmp(t_host("read %s 0 8", name), "0500000000000000"), 0);
 }
 
-/* The end of the object is another one. */
+/* The host has truncated the object before the sleep. */
 T_TEST(a_shorter_object_after_a_sleep)
 {
 	const char *name = words_name();
@@ -256,7 +262,10 @@ T_TEST(a_shorter_object_after_a_sleep)
 	T_EQ(words[1024], 3);
 }
 
-/* It may have been woken meanwhile. */
+/*
+ * A polled word is reported after a sleep, because it may have been woken
+ * meanwhile.
+ */
 T_TEST(a_polled_word_after_a_sleep)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -275,7 +284,9 @@ T_TEST(a_polled_word_after_a_sleep)
 	T_EQ(poll(&p, 1, -1), 1);
 }
 
-/* A hold cannot be restored: the host marks the word as one whose owner died */
+/*
+ * A hold cannot be restored: the host marks the word as one whose owner died.
+ */
 T_TEST(no_sleep_while_a_word_is_held)
 {
 	volatile unsigned int *words = words_map(words_name());
@@ -290,7 +301,7 @@ T_TEST(no_sleep_while_a_word_is_held)
 	sleep_in_memory();
 }
 
-/* So is an object that only a pipe still has. */
+/* An object of which only a pipe has a page cannot be restored either. */
 T_TEST(no_sleep_while_a_pipe_has_a_page)
 {
 	volatile unsigned int *words = words_map(words_name());

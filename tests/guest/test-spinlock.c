@@ -70,7 +70,7 @@ T_TEST(several_processes)
 	T_EQ(dev_mapped(name), 1);
 }
 
-/* Those of the test before never unmapped. */
+/* The processes of the test before did not unmap. */
 T_TEST(exit_cleaned_up)
 {
 	T_EQ(ioctl(dev_open(0), 0, dev_object("next", PAGE, 1)), 0);

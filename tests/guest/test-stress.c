@@ -77,7 +77,7 @@ static void a_pipe(char *p, size_t size, unsigned int *seed)
 	if (vmsplice(fds[1], &iov, 1, SPLICE_F_NONBLOCK) > 0 &&
 	    rand_r(seed) % 2)
 		T_ASSERT(read(fds[0], buf, sizeof(buf)) > 0);
-	/* Sometimes all of them stay in it till later. */
+	/* Sometimes the pages stay in the pipe until a later round. */
 	if (rand_r(seed) % 8 == 0) {
 		close(fds[0]);
 		close(fds[1]);

@@ -77,7 +77,10 @@ T_TEST(between_machines)
 
 enum call { RECV, SEND, DRAIN, READ, NODE, CALLS };
 
-/* What sleeps here, and what the other one does meanwhile: never that */
+/*
+ * The call in which this VM sleeps, and the call of the other VM meanwhile. The
+ * other VM never does what the sleeper waits for.
+ */
 static const char *const call_name[] = { "recv", "send", "drain", "read",
 					 "node" };
 static const char *const other[] = { "end recv 0", "end drain 0",
@@ -122,7 +125,7 @@ static void call_on(enum call c, const char *name, int ready)
 	size_t size;
 	int ret;
 
-	/* What the other one has sent: it is there. */
+	/* The message of the other VM shows that its party is there. */
 	T_EQ(vmshm_channel_peek(ch, &data, &size, VMSHM_FOREVER), 0);
 	if (c == RECV || c == NODE)
 		T_EQ(vmshm_channel_release(ch), 0);

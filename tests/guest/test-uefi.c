@@ -36,7 +36,7 @@ static void is_write_back(const char *p)
 	T_EQ(e.bits >> (e.shift == 12 ? 7 : 12) & 1, 0);
 }
 
-/* First touched by a read, by a write, by read(2), in any part */
+/* Pages are first touched by a read, by a write, and by read(2). */
 T_TEST(one_memory_type)
 {
 	const char *name;
@@ -64,7 +64,7 @@ T_TEST(one_memory_type)
 	       is_uncached() ? "uncached" : "write-back");
 }
 
-/* The kernel reserves no other type for what is mapped as write-back. */
+/* The kernel has no reservation of another type for a write-back mapping. */
 T_TEST(no_other_type_is_reserved)
 {
 	const char *list = "/sys/kernel/debug/x86/pat_memtype_list";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The device goes while it is used: later accesses are SIGBUS, the file gives
- * ENODEV, and nothing shows what comes after it.
+ * The device is removed while it is used: later accesses get SIGBUS, the file
+ * gives ENODEV, and old mappings never show the memory of a later device.
  *
  * qemu: -device vmshm,id=vmshm0
  * qemu 2010: -device vmshm,id=vmshm0,arena=0
@@ -54,12 +54,12 @@ T_TEST(unbind)
 	munmap(fresh, MIB);
 	close(fd);
 	close(early);
-	/* The end of the old ones is nothing to the new ones. */
+	/* The close of old files does not affect the new ones. */
 	T_EQ(dev_mapped(other), 1);
 	T_EQ(t_sum(p, MIB), atoll(t_host("sum %s 0 %ld", other, MIB)));
 }
 
-/* One node may be older than the device. */
+/* A device node may be older than the device. */
 T_TEST(unbind_and_a_node_of_one_s_own)
 {
 	const char *name = dev_object("o", MIB, 3);
@@ -144,7 +144,7 @@ T_TEST(unbind_under_load)
 		dev_driver("unbind", address);
 		T_EQ(dev_mapped(name), 0);
 		dev_driver("bind", address);
-		/* A process noticed: it had been in use. */
+		/* A process that got an error had used the device. */
 		while (shared[1] + shared[2] + shared[3] == before)
 			if (dev_mapped(name))
 				break;
@@ -195,7 +195,7 @@ T_TEST(hot_unplug)
 	T_EQ(dev_mapped(name), 0);
 	is_dead(fd, touched, fresh, name);
 
-	/* The next device in this slot is not seen through the old mapping. */
+	/* The old mapping does not show the next device in this slot. */
 	plug();
 	p = dev_attach(1, other, &fd2);
 	p[0] = 2;
@@ -206,7 +206,7 @@ T_TEST(hot_unplug)
 	dev_wait(1, 0);
 }
 
-/* What is closed after an unplug was closed by the unplug. */
+/* An attachment that the unplug has detached is not detached again at exit. */
 T_TEST(exit_after_hot_unplug)
 {
 	const char *name = dev_object("o", MIB, 8);
@@ -250,7 +250,10 @@ static volatile uint8_t *bar(const char *address, int n, size_t size)
 	return p;
 }
 
-/* What a kernel that crashed left open is closed when the driver starts. */
+/*
+ * Objects that a crashed kernel left attached are detached when the driver
+ * starts.
+ */
 T_TEST(stale_object)
 {
 	const char *stale = dev_object("stale", MIB, 9);

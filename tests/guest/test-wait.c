@@ -63,7 +63,7 @@ static int changed_and_not_woken(volatile unsigned int *words, int i)
 	return WEXITSTATUS(status);
 }
 
-/* Where that helps, the driver looks for a change for a while. */
+/* Where busy-polling helps, the driver polls for a while before it sleeps. */
 T_TEST(looks_before_it_sleeps)
 {
 	volatile unsigned int *words = words_map(words_name());
@@ -88,7 +88,10 @@ T_TEST(sleeps_without_a_look)
 	if (!pid)
 		_exit(wait_word(0, 0, -1));
 	t_host("waiting %s 0 1", name);
-	/* It does not see this, so it returns 0 and not EAGAIN. */
+	/*
+	 * The sleeping waiter does not see the new value, so it returns 0, not
+	 * EAGAIN.
+	 */
 	words[0] = 1;
 	host_wakes(name, 0, 1);
 	t_wait(pid);
@@ -156,8 +159,8 @@ T_TEST(wakes_as_many_as_asked)
 }
 
 /*
- * Waiters of one word share slots when there are few. Waiters of many words
- * get one in turn. None is left asleep.
+ * Waiters of one word share slots if slots are few. Waiters of many words get a
+ * slot by turns. No waiter is left asleep.
  */
 static void many_waiters(int count, int words_used)
 {
@@ -186,7 +189,7 @@ T_TEST(five_hundred_waiters_of_as_many_words)
 	many_waiters(500, 500);
 }
 
-/* Two words: the waiters of one do not hide those of the other. */
+/* With two words, the waiters of one word do not hide those of the other. */
 T_TEST(five_hundred_waiters_of_two_words)
 {
 	many_waiters(500, 2);
@@ -198,7 +201,7 @@ T_TEST(waiters_that_sleep_make_no_calls)
 	enum { WAITERS = 200, COUNT = 1024 };
 	int i, status;
 
-	/* A waiter that wakes up for no reason counts that. */
+	/* Each waiter counts its spurious wake-ups. */
 	for (i = 0; i < WAITERS; i++) {
 		pid_t pid = t_fork();
 
@@ -211,7 +214,7 @@ T_TEST(waiters_that_sleep_make_no_calls)
 		}
 		words_asleep(pid);
 	}
-	/* The time in which each of them would have looked ten times */
+	/* A time in which each waiter could have polled ten times */
 	T_ERRNO(wait_word(COUNT + 1, 0, now() + 100000000), ETIMEDOUT);
 	T_EQ(words[COUNT], 0);
 	for (i = 0; i < WAITERS; i++) {
@@ -239,21 +242,24 @@ T_TEST(wakes_and_waits_in_one_call)
 		words[1] = 1;
 		_exit(wake_and_wait(1, 0xffff, 2, 0, -1));
 	}
-	/* It has woken both, and waits for the other word. */
+	/* The call has woken both waiters, and waits for the other word. */
 	t_wait(pid[0]);
 	while (!atoi(t_host("waited %s", name)))
 		;
 	host_wakes(name, 2, 1);
 	t_wait(pid[1]);
 
-	/* It wakes as many as it is asked to, and itself never. */
+	/*
+	 * The call wakes at most as many waiters as requested, and never
+	 * itself.
+	 */
 	t_host("wait %s 12 0", name);
 	soon = now() + 10000000;
 	T_ERRNO(wake_and_wait(3, 0, 4, 0, soon), ETIMEDOUT);
 	T_EQ(atoi(t_host("waited %s", name)), 1);
 	soon = now() + 10000000;
 	T_ERRNO(wake_and_wait(4, 0xffff, 4, 0, soon), ETIMEDOUT);
-	/* It wakes also if it does not wait. */
+	/* The call wakes also if it does not wait. */
 	T_ERRNO(wake_and_wait(3, 1, 4, 1, -1), EAGAIN);
 	while (atoi(t_host("waited %s", name)) < 2)
 		;
@@ -299,7 +305,9 @@ static long interrupts(int vector, int cpu)
 	return count;
 }
 
-/* A wake-up interrupts the CPU of the waiter, by the vector of this CPU. */
+/*
+ * A wake-up raises an interrupt on the CPU of the waiter, by that CPU's vector.
+ */
 T_TEST(each_cpu_has_a_vector)
 {
 	const char *name = words_name();
@@ -321,7 +329,9 @@ T_TEST(each_cpu_has_a_vector)
 		host_wakes(name, cpu, 1);
 		t_wait(pid);
 		T_ASSERT(interrupts(cpu, cpu) > before);
-		/* The first one has those of commands, too. */
+		/*
+		 * The first CPU's vector also has the interrupts of commands.
+		 */
 		if (!cpu)
 			T_EQ(interrupts(1, 0) + interrupts(1, 1), second);
 	}
@@ -358,7 +368,10 @@ T_TEST(signals)
 		kill(pid, SIGUSR1);
 	for (i = 0; i < 50; i++)
 		kill(pid, SIGUSR2);
-	/* A wake-up alone could meet a waiter that is on its way back. */
+	/*
+	 * The word is changed, because the waiter may be on its way back to
+	 * sleep when it is woken.
+	 */
 	t_host("write %s 0 01", name);
 	t_host("wake %s 0 1", name);
 	t_wait(pid);
@@ -385,7 +398,7 @@ T_TEST(killed_waiters_leave_their_slots)
 		while (wait(NULL) > 0)
 			;
 	}
-	/* One may still be on its way out of the queue. */
+	/* A waiter may still be on its way out of the queue. */
 	while (atoi(t_host("wake %s 0 1000", name)))
 		;
 	if (!t_fork())
@@ -455,7 +468,7 @@ T_TEST(unbind_ends_it)
 	T_ERRNO(wake_word(0, 1), ENODEV);
 }
 
-/* Both processors wake a word without waiters. Everything else goes on. */
+/* Both processors wake a word without waiters. Other calls are not delayed. */
 T_TEST(waking_in_a_loop_hinders_no_other_call)
 {
 	const char *name = words_name();
@@ -484,8 +497,8 @@ T_TEST(waking_in_a_loop_hinders_no_other_call)
 }
 
 /*
- * A page in a pipe keeps the device from going; until it does, the slots take
- * no wake-up from others, and words that were held are marked.
+ * A page in a pipe delays the removal of the device. Meanwhile the slots take
+ * no wake-up from other waiters, and held words are marked.
  */
 T_TEST(unbind_with_a_page_in_use)
 {
@@ -518,13 +531,13 @@ T_TEST(unbind_with_a_page_in_use)
 	t_wait(unbinder);
 	close(end[0]);
 	close(end[1]);
-	/* Now the arena is there again. */
+	/* The device is bound again, now with an arena. */
 	words_unbind();
 }
 
 /*
- * Tokens: each is taken exactly once, by a taker here or on the host; takers
- * that get none sleep. See tokens.c.
+ * Each token is taken exactly once, by a taker in the guest or on the host.
+ * Takers that get none sleep. See tokens.c.
  */
 T_TEST(every_token_is_taken_once)
 {
@@ -535,7 +548,10 @@ T_TEST(every_token_is_taken_once)
 	t_host("spawn tokens %s take 4 4 5000 2", name);
 	T_EQ(t_system("tokens %s take 4 4 5000 2", words_path(name)), 0);
 	t_host("reap");
-	/* None is left, and 40000 and one for each of 8 takers were taken. */
+	/*
+	 * No token is left; 40000 were taken, and one by each of 8 takers at
+	 * the end.
+	 */
 	snprintf(read, sizeof(read), "%s", t_host("read %s 0 8", name));
 	T_ASSERT(!strcmp(read, "00000000489c0000"));
 }
@@ -546,7 +562,10 @@ T_TEST(turns_across_the_border)
 	volatile unsigned int *words = words_map(name);
 	pid_t pid;
 
-	/* Guest, host, guest, host; it is the first one's turn. */
+	/*
+	 * The turns are guest, host, guest, host. The first turn is that of the
+	 * guest.
+	 */
 	t_host("spawn tokens %s turns 1 4 1500", name);
 	t_host("spawn tokens %s turns 3 4 1500", name);
 	words[4] = 1;

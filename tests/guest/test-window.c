@@ -41,7 +41,7 @@ T_TEST(the_buffer_works)
 	T_ERRNO(mount("vmshm0", "/tmp", "vmshm", 0, NULL), EOPNOTSUPP);
 }
 
-/* Each device has its own reason, and the advice that helps. */
+/* For each device the reason is given, and advice that fits. */
 T_TEST(doctor_tells_the_reasons_apart)
 {
 	need_no_room();

@@ -26,7 +26,7 @@
 #define WORDS_DEVICE "vmshm0"
 #endif
 
-/* Of the object that words_map() has mapped */
+/* A file of the object that words_map() has mapped */
 static int fd = -1;
 
 static inline const char *words_path(const char *name)
@@ -37,7 +37,7 @@ static inline const char *words_path(const char *name)
 	return path;
 }
 
-/* The name of an object of this test alone, which is a process. */
+/* The name of an object of this test, which is a process of its own */
 static inline const char *words_name(void)
 {
 	char tail[32];
@@ -54,7 +54,7 @@ static inline int words_open(const char *name, int flags)
 	return file;
 }
 
-/* The words of a new object of the host, through the file system. */
+/* Creates an object on the host and maps its words through the file system. */
 static inline volatile unsigned int *words_map(const char *name)
 {
 	volatile unsigned int *words;
@@ -120,7 +120,7 @@ static inline void look_for(int microseconds)
 	T_EQ(t_system("echo %d >" LOOK_US, microseconds), 0);
 }
 
-/* VMSHM_IOC_POLL or VMSHM_IOC_HOLD, of any file */
+/* VMSHM_IOC_POLL or VMSHM_IOC_HOLD on any file */
 static inline int do_word(int file, unsigned long request, long word,
 			  unsigned int expected)
 {
@@ -169,7 +169,7 @@ static inline void words_asleep(pid_t pid)
 	} while (strncmp(text, "16 ", 3));
 }
 
-/* As root does; the device comes back at once. */
+/* Unbinds the driver, as root can, and binds it again at once. */
 static inline void words_unbind(void)
 {
 	T_EQ(t_system("cd /sys/bus/pci/drivers/vmshm && "

@@ -51,7 +51,9 @@ static inline void l_mount(void)
 	mounted = true;
 }
 
-/* The name of an object of this test, which is not there yet; never freed */
+/*
+ * The name of a new object of this test, which does not exist yet; never freed
+ */
 static inline const char *l_name(const char *tail)
 {
 	static int count;
@@ -65,7 +67,7 @@ static inline const char *l_name(const char *tail)
 	return name;
 }
 
-/* Its path, for what the library has no call for; never freed */
+/* The object's path, for operations that the library lacks; never freed */
 static inline const char *l_path(const char *name)
 {
 	char *path;
@@ -102,7 +104,7 @@ static inline void *l_map(struct vmshm *shm)
 	return data;
 }
 
-/* The first so many bytes of an object that another process has made */
+/* Maps the first @size bytes of an object that another process has created. */
 static inline void *l_map_at(const char *name, size_t size)
 {
 	int fd = open(l_path(name), O_RDWR | O_CLOEXEC);
@@ -115,7 +117,7 @@ static inline void *l_map_at(const char *name, size_t size)
 	return data;
 }
 
-/* Processes tell each other one byte at a time. */
+/* A pipe by which processes signal each other, one byte at a time */
 struct l_bell {
 	int fds[2];
 };

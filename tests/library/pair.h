@@ -44,7 +44,7 @@ static inline void ch_send(struct vmshm_channel *ch, const char *text)
 	L_OK(vmshm_channel_send(ch, text, strlen(text) + 1, VMSHM_FOREVER));
 }
 
-/* The next message is this one. */
+/* Receives a message and compares it with the text. */
 static inline void ch_recv(struct vmshm_channel *ch, const char *text)
 {
 	char got[256];
@@ -58,7 +58,7 @@ static inline void ch_recv(struct vmshm_channel *ch, const char *text)
 		t_fail("\"%s\", not \"%s\"", got, text);
 }
 
-/* Nothing is left, and this is why. */
+/* The channel is empty and has ended with this error. */
 static inline void ch_end(struct vmshm_channel *ch, int err)
 {
 	char byte;
@@ -67,7 +67,7 @@ static inline void ch_end(struct vmshm_channel *ch, int err)
 	L_ERR(vmshm_channel_recv(ch, &byte, 1, VMSHM_NOW), err);
 }
 
-/* Fills the ring; how many messages of that size. */
+/* Fills the ring and returns the number of messages of that size. */
 static inline int ch_fill(struct vmshm_channel *ch, size_t size)
 {
 	char *data = calloc(1, size + 1);

@@ -12,7 +12,7 @@
 
 #include "library.h"
 
-#define STEP_BYTES 4096 /* that are looked at */
+#define STEP_BYTES 4096 /* of the object that are compared */
 
 struct step {
 	pid_t pid;
@@ -21,7 +21,7 @@ struct step {
 	bool ended;
 };
 
-/* In the child: from here on it is stepped. */
+/* In the child: single-stepping begins here. */
 static inline void step_begin(void)
 {
 	raise(SIGSTOP);
@@ -39,11 +39,17 @@ static inline void step_attach(struct step *s, pid_t pid, const char *object)
 	while (WIFSTOPPED(status) && WSTOPSIG(status) != SIGSTOP);
 	T_ASSERT(WIFSTOPPED(status));
 	memcpy(s->before, object, STEP_BYTES);
-	/* It is stopped for us and for the signal; only ours counts. */
+	/*
+	 * The child is stopped by the tracer and by SIGSTOP; the tracer's stop
+	 * counts.
+	 */
 	T_EQ(kill(pid, SIGCONT), 0);
 }
 
-/* Until it has changed the object; false if it ended first, well. */
+/*
+ * Steps until the child has changed the object; false if it exited first, with
+ * success.
+ */
 static inline bool step_on(struct step *s)
 {
 	int status;
@@ -62,7 +68,10 @@ static inline bool step_on(struct step *s)
 	return true;
 }
 
-/* Until it begins or ends a system call, or gets a signal; what is in RAX */
+/*
+ * Runs until the child enters or leaves a system call, or gets a signal;
+ * returns RAX.
+ */
 static inline long step_syscall(struct step *s)
 {
 	struct user_regs_struct regs;
@@ -87,7 +96,7 @@ static inline void step_kill(struct step *s)
 	while (!WIFSIGNALED(status));
 }
 
-/* Lets it run on; t_wait() is for its end. */
+/* Detaches, so that the child runs on; t_wait() waits for its end. */
 static inline void step_let_go(struct step *s)
 {
 	if (!s->ended)

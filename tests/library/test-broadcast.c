@@ -32,7 +32,7 @@ static void b_send(struct vmshm_broadcast *w, uint32_t number)
 	L_OK(vmshm_broadcast_send(w, &number, sizeof(number)));
 }
 
-/* The next entry is this one, after so many that were lost. */
+/* Receives this entry, after this number of lost ones. */
 static void b_recv(struct vmshm_broadcast *r, uint32_t number, uint64_t lost)
 {
 	uint64_t missed = 99;
@@ -98,7 +98,7 @@ T_TEST(impossible_sizes)
 					     bad[i].entries, 0600),
 		      EINVAL);
 		T_ASSERT(!b);
-		/* Nothing was made. */
+		/* No object was created. */
 		L_ERR(vmshm_unlink(NULL, name), ENOENT);
 	}
 }
@@ -175,7 +175,10 @@ T_TEST(without_copying)
 	T_ASSERT(!strcmp(in, "hello"));
 	L_OK(vmshm_broadcast_release(r));
 	L_ERR(vmshm_broadcast_release(r), EINVAL);
-	/* It is overwritten while it is looked at: by the fourth after it. */
+	/*
+	 * The entry is overwritten while it is peeked at, by the fourth one
+	 * after it.
+	 */
 	b_send(w, 1);
 	L_OK(vmshm_broadcast_peek(r, &in, &size, &lost, VMSHM_NOW));
 	b_send(w, 2);
@@ -225,13 +228,13 @@ T_TEST(late_and_slow_readers)
 		b_send(w, i);
 	late = new_reader(name);
 	b_send(w, 100);
-	/* From now on */
+	/* A new reader gets the entries from now on. */
 	b_recv(late, 100, 0);
-	/* One of the entries is always the writer's. */
+	/* One of the entries is always reserved for the writer. */
 	b_recv(early, 94, 94);
 	for (i = 95; i <= 100; i++)
 		b_recv(early, i, 0);
-	/* Entries and losses add up, in any order. */
+	/* The entries received and lost add up, in any order of calls. */
 	for (i = 101; i < 1000; i++) {
 		b_send(w, i);
 		if (i % 13)
@@ -259,9 +262,9 @@ T_TEST(too_long_for_who_receives)
 	L_ERR(vmshm_broadcast_recv(r, buf, 3, &lost, VMSHM_NOW), EMSGSIZE);
 	T_EQ(lost, 0);
 	L_ERR(vmshm_broadcast_recv(r, buf, 3, NULL, VMSHM_NOW), EMSGSIZE);
-	/* Nothing that was lost is forgotten. */
+	/* A call that fails does not lose the count of lost entries. */
 	b_recv(r, 7, 7);
-	/* Nor if the entry is overwritten meanwhile */
+	/* Nor if the entry is overwritten meanwhile. */
 	L_ERR(vmshm_broadcast_recv(r, buf, 3, &lost, VMSHM_NOW), EMSGSIZE);
 	for (i = 10; i < 20; i++)
 		b_send(w, i);
@@ -306,7 +309,7 @@ T_TEST(objects_that_are_not_one)
 	L_ERR(vmshm_broadcast_open(&b, NULL, name), ENODATA);
 	L_ERR(vmshm_broadcast_create(&b, NULL, name, MIB, 2, 0600), EINVAL);
 	words = l_map(shm);
-	/* It may begin with zeros, too. */
+	/* An object whose first bytes are zeros may be something else, too. */
 	words[1023] = 1;
 	L_ERR(vmshm_broadcast_open(&b, NULL, name), EINVAL);
 	L_ERR(vmshm_broadcast_create(&b, NULL, name, 4, 2, 0600), EINVAL);
@@ -325,7 +328,7 @@ T_TEST(objects_that_are_not_one)
 	vmshm_close(shm);
 }
 
-/* Headers that no writer has made: the words of an object that was one */
+/* Invalid headers, in an object that was a broadcast */
 T_TEST(headers_of_rubbish)
 {
 	static const uint64_t values[] = {
@@ -378,7 +381,7 @@ T_TEST(a_writer_comes_back)
 		      EINVAL);
 		w = new_writer(name, 4, 8);
 		b_send(w, 100 + i);
-		/* No gap */
+		/* No entry was lost. */
 		b_recv(r, 100 + i, 0);
 		b_recv(s, 100 + i, 0);
 		vmshm_broadcast_close(s);
@@ -414,7 +417,10 @@ T_TEST(waiting_for_a_writer_that_came_back)
 		b_end(r, ECONNRESET);
 		_exit(0);
 	}
-	/* After the fork: in a guest a child would keep the writer there. */
+	/*
+	 * The writer is opened after the fork: in a guest the child would keep
+	 * its file open.
+	 */
 	w = new_writer(name, 4, 8);
 	l_ring(there);
 	l_heard(told);
@@ -429,7 +435,7 @@ T_TEST(waiting_for_a_writer_that_came_back)
 	t_wait(pid);
 }
 
-/* A child that reads numbers until the end, and counts what it did not get */
+/* A child that reads numbers until the end, and counts the lost ones */
 static pid_t counting_reader(const char *name, struct l_bell ready, int end,
 			     uint32_t first)
 {
@@ -453,7 +459,7 @@ static pid_t counting_reader(const char *name, struct l_bell ready, int end,
 		expected++;
 	}
 	T_EQ(n, end);
-	/* The last one is never lost. */
+	/* The last entry is never lost. */
 	T_EQ(expected, first + 20000);
 	_exit(0);
 }
@@ -465,7 +471,7 @@ static void write_numbers(struct vmshm_broadcast *w)
 	for (i = 0; i < 20000; i++) {
 		for (j = 0; j < 16; j++)
 			entry[j] = i;
-		/* Its length, too, says which it is. */
+		/* The length of an entry depends on its number, too. */
 		L_OK(vmshm_broadcast_send(w, entry, 4 + i % 16 * 4));
 	}
 }
@@ -557,8 +563,9 @@ T_TEST(readers_are_killed)
 }
 
 /*
- * The writer and some readers are killed in one go: the kernel's one wake-up
- * may be for one of them. The others have to learn of it all the same.
+ * The writer and some readers are killed at the same time: the kernel's one
+ * wake-up may go to one of these readers. The other readers have to notice the
+ * death all the same.
  */
 T_TEST(the_writer_is_killed_with_readers)
 {
@@ -586,7 +593,9 @@ T_TEST(the_writer_is_killed_with_readers)
 			l_heard(ready);
 			l_asleep(lives[i]);
 		}
-		/* A stopped one cannot pass anything on before it dies. */
+		/*
+		 * A stopped reader cannot pass the wake-up on before it dies.
+		 */
 		for (i = 0; i < 3; i++)
 			kill(dies[i], SIGSTOP);
 		l_kill(writer);
@@ -653,7 +662,7 @@ T_TEST(a_signal_ends_waiting)
 	vmshm_broadcast_close(w);
 }
 
-/* What the writer does when the reader begins to write to its buffer */
+/* The writer's actions when the reader begins to copy to its buffer */
 static struct {
 	struct vmshm_broadcast *writer;
 	char *buffer;
@@ -673,7 +682,7 @@ static void on_fault(int sig)
 	T_EQ(mprotect(overtake.buffer, 4096, PROT_READ | PROT_WRITE), 0);
 }
 
-/* The reader is overtaken while it copies, and its deadline passes. */
+/* The writer overtakes the reader while it copies, and the deadline passes. */
 static void recv_overtaken(struct vmshm_broadcast *r, int64_t deadline)
 {
 	uint64_t lost;
@@ -682,14 +691,17 @@ static void recv_overtaken(struct vmshm_broadcast *r, int64_t deadline)
 	b_send(overtake.writer, overtake.next++);
 	overtake.deadline = deadline;
 	T_EQ(vmshm_broadcast_recv(r, overtake.buffer, 4, &lost, deadline), 4);
-	/* The oldest of four, one of which is always the writer's */
+	/*
+	 * The oldest of four entries, one of which is always reserved for the
+	 * writer
+	 */
 	T_EQ(*(uint32_t *)overtake.buffer, overtake.next - 3);
 	T_EQ(lost, 2);
 	b_recv(r, overtake.next - 2, 0);
 	b_recv(r, overtake.next - 1, 0);
 }
 
-/* It is not told that nothing is there. */
+/* An overtaken reader gets an entry, not EAGAIN or ETIMEDOUT. */
 T_TEST(overtaken_while_it_copies)
 {
 	struct sigaction sa = { .sa_handler = on_fault };
@@ -708,7 +720,7 @@ T_TEST(overtaken_while_it_copies)
 	vmshm_broadcast_close(r);
 }
 
-/* A reader that is always overtaken ends nevertheless. */
+/* A call of a reader that is overtaken again and again returns nevertheless. */
 T_TEST(large_entries_and_a_fast_writer)
 {
 	struct l_bell ready = l_bell();
@@ -743,7 +755,7 @@ T_TEST(large_entries_and_a_fast_writer)
 		T_EQ(n, size);
 		for (i = 1; i < size / 4; i++)
 			T_EQ(data[i], data[0]);
-		/* Each is counted, whole or lost. */
+		/* Each entry is either received whole or counted as lost. */
 		if (whole++)
 			T_EQ(data[0], seen + lost + 1);
 		seen = data[0];

@@ -43,7 +43,7 @@ T_TEST(without_copying)
 	for (size = 0; size <= max; size++) {
 		L_OK(vmshm_channel_reserve(p.b, &out, max, VMSHM_NOW));
 		ch_make(out, size, size);
-		/* Nothing is sent without the commit. */
+		/* A message is not sent before the commit. */
 		L_ERR(vmshm_channel_peek(p.a, &in, &got, VMSHM_NOW), EAGAIN);
 		L_OK(vmshm_channel_commit(p.b, size));
 		L_OK(vmshm_channel_peek(p.a, &in, &got, VMSHM_NOW));
@@ -69,7 +69,7 @@ T_TEST(a_commit_is_at_most_what_was_reserved)
 	strcpy(out, "123456789");
 	L_OK(vmshm_channel_commit(p.a, 10));
 	ch_recv(p.b, "123456789");
-	/* One is given up by sending something else, or by the end. */
+	/* A send or a shutdown cancels a reservation. */
 	L_OK(vmshm_channel_reserve(p.a, &out, 10, VMSHM_NOW));
 	ch_send(p.a, "else");
 	L_ERR(vmshm_channel_commit(p.a, 1), EINVAL);
@@ -131,7 +131,7 @@ T_TEST(sizes_of_rings)
 	      EINVAL);
 }
 
-/* What is there already decides by its own size. */
+/* The size of an existing object decides the size of the rings. */
 static size_t ring_in(uint64_t size)
 {
 	struct vmshm_channel *ch;
@@ -164,7 +164,7 @@ T_TEST(objects_that_are_there)
 	T_EQ(ring_in(20479), 4096);
 	T_EQ(ring_in(20480), 8192);
 	T_EQ(ring_in(3 * MIB), MIB);
-	/* An object of no bytes grows, if @mode is not 0. */
+	/* An empty object grows if @mode is not 0. */
 	vmshm_close(l_object(name, 0));
 	ch = ch_open(name, 8192);
 	T_EQ(vmshm_channel_max(ch), 8184);
@@ -179,7 +179,7 @@ T_TEST(the_largest_ring)
 
 	if (l_in_guest())
 		t_skip("more than its memory");
-	/* Nothing of it is used. */
+	/* The object is sparse: its memory is not used. */
 	shm = l_object(name, 0);
 	T_EQ(ftruncate(vmshm_fd(shm), (2l << 30) + 4096), 0);
 	L_OK(vmshm_channel_open(&ch, NULL, name, 0, 0));
@@ -188,7 +188,7 @@ T_TEST(the_largest_ring)
 	vmshm_close(shm);
 }
 
-/* An object that is something else, with these bytes at @offset */
+/* An object that is not a channel, with these bytes at @offset */
 static void not_a_channel_at(size_t offset, const void *data, size_t size)
 {
 	const char *name = l_name("x");
@@ -227,14 +227,17 @@ T_TEST(objects_that_are_something_else)
 
 	not_a_channel("hello", 6);
 	not_a_channel("\1\0\0\0", 4);
-	/* It may begin with zeros, too. */
+	/* An object whose first bytes are zeros may be something else, too. */
 	not_a_channel(zeros, sizeof(zeros));
 	not_a_channel(late, sizeof(late));
-	/* Or have zeros in the whole first page */
+	/* So may an object whose whole first page is zeros. */
 	not_a_channel_at(4096, "x", 1);
 	not_a_channel_at(100000, "hello", 6);
 	not_a_channel_at(MIB - 1, "x", 1);
-	/* Or have only the words that a channel has at its beginning */
+	/*
+	 * So may an object in which only words of a channel's header are not
+	 * zero.
+	 */
 	for (i = 4; i < 72; i++)
 		not_a_channel_at(i, "x", 1);
 	not_a_channel(later, sizeof(later));
@@ -293,7 +296,7 @@ T_TEST(a_deadline_while_spinning)
 	pair_close(&p);
 }
 
-/* How often this thread fell asleep by itself */
+/* The number of voluntary context switches of this thread */
 static long sleeps(void)
 {
 	struct rusage usage;
@@ -314,7 +317,9 @@ static long sleeps_in_waits(struct vmshm_channel *ch, int waits)
 	return sleeps() - before;
 }
 
-/* What was said is done each time, whether it has helped lately or not. */
+/*
+ * A set busy-polling time is used in each wait, whether it has helped or not.
+ */
 T_TEST(spinning_as_told)
 {
 	struct pair p = pair_open(LEAST);
@@ -342,7 +347,7 @@ T_TEST(drained_is_received_and_released)
 	L_ERR(vmshm_channel_drain(p.a, VMSHM_NOW), EAGAIN);
 	L_OK(vmshm_channel_release(p.b));
 	L_OK(vmshm_channel_drain(p.a, VMSHM_NOW));
-	/* Also after a shutdown */
+	/* drain() also works after a shutdown. */
 	ch_send(p.a, "y");
 	L_OK(vmshm_channel_shutdown(p.a));
 	L_ERR(vmshm_channel_drain(p.a, VMSHM_NOW), EAGAIN);
@@ -390,7 +395,7 @@ T_TEST(a_write_that_is_cut_short)
 	L_ERR(vmshm_channel_write(p.a, data, 1000, VMSHM_NOW), EAGAIN);
 	L_ERR(vmshm_channel_write(p.a, data, 1000, vmshm_deadline(MSEC)),
 	      ETIMEDOUT);
-	/* All that is there comes in one. */
+	/* One read returns all bytes that are there. */
 	got = vmshm_channel_read(p.b, in, 100000, VMSHM_FOREVER);
 	T_EQ(got, n);
 	T_ASSERT(ch_is_made(in, n, 1));
@@ -412,20 +417,20 @@ T_TEST(streams_and_messages_mixed)
 	const void *in;
 	size_t size;
 
-	/* Messages read as a stream, over their boundaries */
+	/* Messages are read as a stream, across their boundaries. */
 	ch_send(p.a, "one");
 	L_OK(vmshm_channel_send(p.a, "", 0, VMSHM_NOW));
 	ch_send(p.a, "two");
 	T_EQ(vmshm_channel_read(p.b, buf, 2, VMSHM_NOW), 2);
 	T_EQ(vmshm_channel_read(p.b, buf + 2, 4, VMSHM_NOW), 4);
 	T_ASSERT(!memcmp(buf, "one\0tw", 6));
-	/* The rest of one as a message */
+	/* The rest of a message is received as a message. */
 	L_ERR(vmshm_channel_recv(p.b, buf, 1, VMSHM_NOW), EMSGSIZE);
 	ch_recv(p.b, "o");
-	/* What was written, as messages */
+	/* Data that was written as a stream is received as messages. */
 	T_EQ(vmshm_channel_write(p.a, "three", 6, VMSHM_NOW), 6);
 	ch_recv(p.b, "three");
-	/* The rest of one is peeked at, and released as a whole. */
+	/* The rest of a message is peeked at, and released as a whole. */
 	ch_send(p.a, "four");
 	T_EQ(vmshm_channel_read(p.b, buf, 2, VMSHM_NOW), 2);
 	L_OK(vmshm_channel_peek(p.b, &in, &size, VMSHM_NOW));
@@ -433,7 +438,7 @@ T_TEST(streams_and_messages_mixed)
 	T_ASSERT(!strcmp(in, "ur"));
 	L_OK(vmshm_channel_release(p.b));
 	L_OK(vmshm_channel_drain(p.a, VMSHM_NOW));
-	/* Empty messages are nothing to a stream. */
+	/* A stream skips empty messages. */
 	L_OK(vmshm_channel_send(p.a, "", 0, VMSHM_NOW));
 	L_ERR(vmshm_channel_read(p.b, buf, 1, VMSHM_NOW), EAGAIN);
 	pair_close(&p);
@@ -456,7 +461,7 @@ T_TEST(who_comes_first_may_send)
 	ch_recv(b, "early");
 	ch_send(b, "answer");
 	vmshm_channel_close(b);
-	/* It was there. */
+	/* The peer has been there. */
 	L_OK(vmshm_channel_peer(a, VMSHM_NOW));
 	ch_recv(a, "answer");
 	ch_end(a, EPIPE);
@@ -551,7 +556,7 @@ T_TEST(the_next_two_begin_anew)
 		ch_recv(p.b, "new");
 	}
 	pair_close(&p);
-	/* Also if there was only one */
+	/* Also if only one party was there */
 	p.a = ch_open(p.name, LEAST);
 	ch_send(p.a, "stale");
 	vmshm_channel_close(p.a);
@@ -568,7 +573,9 @@ T_TEST(another_ring_size_the_next_time)
 	struct pair p = pair_open(LEAST);
 
 	pair_close(&p);
-	/* An object that was made larger has larger rings from now on. */
+	/*
+	 * After the object has grown, a new pair of parties has larger rings.
+	 */
 	L_OK(vmshm_open(&shm, NULL, p.name, O_RDWR, 0));
 	L_OK(vmshm_grow(shm, 4096 + 2 * 16384));
 	vmshm_close(shm);
@@ -591,7 +598,7 @@ T_TEST(positions_wrap)
 		((uint32_t *)out)[0] = i;
 		((uint32_t *)out)[size / 4 - 1] = ~i;
 		L_OK(vmshm_channel_commit(p.a, size));
-		/* One is always on its way. */
+		/* One message is always in the ring. */
 		if (!i)
 			continue;
 		L_OK(vmshm_channel_peek(p.b, (const void **)&in, &got,
@@ -644,7 +651,9 @@ T_TEST(anybody_with_the_right_can)
 		vmshm_channel_close(ch);
 		_exit(0);
 	}
-	/* Its threads do not keep a process from changing its user. */
+	/*
+	 * The library's threads do not prevent a change of the process's user.
+	 */
 	T_EQ(setuid(NOBODY), 0);
 	ch_send(ch, "to nobody");
 	ch_recv(ch, "to root");
@@ -711,7 +720,10 @@ T_TEST(batches)
 	ssize_t sent, got;
 	int round, i;
 
-	/* Of all lengths and all counts, so that they wrap and get full */
+	/*
+	 * Batches of all lengths and counts, so that the ring wraps and gets
+	 * full
+	 */
 	for (round = 0; round < 3000; round++) {
 		for (i = 0; i < BATCH; i++) {
 			out[i].length = l_random(&seed) % 301;
@@ -749,19 +761,22 @@ T_TEST(batches_that_end_early)
 	struct pair p = pair_open(LEAST);
 	int i;
 
-	/* A message that is too long; what was before it is sent. */
+	/*
+	 * A message that is too long ends the batch; the messages before it are
+	 * sent.
+	 */
 	for (i = 0; i < BATCH; i++)
 		m[i].length = i == 2 ? LEAST : 8;
 	T_EQ(vmshm_channel_sendv(p.a, m, BATCH, VMSHM_FOREVER), 2);
 	L_ERR(vmshm_channel_sendv(p.a, m + 2, BATCH - 2, VMSHM_FOREVER),
 	      EMSGSIZE);
-	/* No room: the rest is not sent. */
+	/* Messages for which there is no room are not sent. */
 	m[2].length = LEAST - 8 - 3 * 16;
 	T_EQ(vmshm_channel_sendv(p.a, m + 2, 3, VMSHM_NOW), 2);
 	L_ERR(vmshm_channel_sendv(p.a, m + 4, 1, VMSHM_NOW), EAGAIN);
 	L_ERR(vmshm_channel_sendv(p.a, m + 4, 1, vmshm_deadline(MSEC)),
 	      ETIMEDOUT);
-	/* One that is longer than the memory for it ends the batch. */
+	/* A message that is longer than its buffer ends the batch. */
 	m[2].size = 8;
 	T_EQ(vmshm_channel_recvv(p.b, m, BATCH, VMSHM_NOW), 2);
 	L_ERR(vmshm_channel_recvv(p.b, m + 2, 1, VMSHM_NOW), EMSGSIZE);
@@ -776,7 +791,7 @@ T_TEST(batches_that_end_early)
 	free_batch(m);
 }
 
-/* A batch that does not fit at once goes on while the peer receives. */
+/* A batch that does not fit at once continues while the peer receives. */
 T_TEST(batches_that_wait)
 {
 	struct vmshm_message *m = new_batch(1000);
@@ -893,7 +908,7 @@ T_TEST(calls_that_fail)
 	char data[LEAST + 1] = "";
 	int sent = 7;
 
-	/* Not sent */
+	/* The request was not sent. */
 	L_ERR(vmshm_channel_call(p.a, data, LEAST, data, 1, &sent, VMSHM_NOW),
 	      EMSGSIZE);
 	T_EQ(sent, 0);
@@ -904,7 +919,7 @@ T_TEST(calls_that_fail)
 	T_EQ(sent, 0);
 	while (vmshm_channel_recv(p.b, data, LEAST, VMSHM_NOW) >= 0)
 		;
-	/* Sent, and no reply yet */
+	/* The request was sent; there is no reply yet. */
 	L_ERR(vmshm_channel_call(p.a, "one", 4, data, 1, &sent, VMSHM_NOW),
 	      EAGAIN);
 	T_EQ(sent, 1);
@@ -914,7 +929,7 @@ T_TEST(calls_that_fail)
 	ch_recv(p.b, "one");
 	ch_recv(p.b, "two");
 	ch_send(p.b, "reply");
-	/* A reply that is too long stays. */
+	/* A reply that is too long stays in the ring. */
 	L_ERR(vmshm_channel_call(p.a, "three", 6, data, 1, &sent, VMSHM_NOW),
 	      EMSGSIZE);
 	T_EQ(sent, 1);

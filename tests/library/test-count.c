@@ -49,7 +49,7 @@ static void recv_batch(struct vmshm_channel *ch)
 	T_EQ(vmshm_channel_recvv(ch, batch, MESSAGES, VMSHM_NOW), MESSAGES);
 }
 
-/* Where the child is then, and its stack; 0: it has ended */
+/* The child's stack pointer and instruction after a step; 0: it has ended */
 static unsigned long long stack_after_step(pid_t pid, unsigned long long *at)
 {
 	struct user_regs_struct regs;
@@ -80,13 +80,19 @@ static long count(pid_t pid, void *function)
 			return n;
 		if (at != (uintptr_t)function)
 			continue;
-		/* The return address is gone after the last one. */
+		/*
+		 * The call has returned when its return address is off the
+		 * stack.
+		 */
 		for (entry = stack; stack <= entry; n++)
 			stack = stack_after_step(pid, &at);
 	}
 }
 
-/* Of one message: the calls of @function that @run makes, in a child */
+/*
+ * Instructions for a message: the calls of @function that @run makes, in a
+ * child
+ */
 static long each(void *function, void (*run)(struct vmshm_channel *ch),
 		 bool receives)
 {

@@ -34,14 +34,14 @@ static struct vmshm_channel *join(const char *name)
 	return ch;
 }
 
-/* For what takes many steps, one by one and again and again */
+/* Skips tests with very many single steps in an emulated guest. */
 static void not_in_guests(void)
 {
 	if (l_in_guest())
 		t_skip("takes too long in an emulated machine");
 }
 
-/* Two come, nothing is there, and each gets what the other one sends. */
+/* Two new parties find empty rings, and each receives the other's messages. */
 static void new_pair_works(const char *name)
 {
 	struct vmshm_channel *a = join(name), *b = join(name);
@@ -58,7 +58,10 @@ static void new_pair_works(const char *name)
 	vmshm_channel_close(b);
 }
 
-/* A child that does this by steps, with what it has opened before, or NULL */
+/*
+ * A child that does @act in single steps, on a channel that it has opened
+ * before if @opened is true, else on NULL
+ */
 static pid_t stepped(const char *name, bool opened,
 		     void (*act)(struct vmshm_channel *ch, const char *name))
 {
@@ -110,8 +113,9 @@ static void act_sendv(struct vmshm_channel *ch, const char *name)
 }
 
 /*
- * It sends, and is killed before or after it wakes the peer. The deadline is
- * longer than single steps take in an emulated guest on a loaded machine.
+ * The child sends, and is killed before or after it wakes the peer. The
+ * deadline is longer than single steps take in an emulated guest on a loaded
+ * machine.
  */
 static void act_call(struct vmshm_channel *ch, const char *name)
 {
@@ -133,7 +137,7 @@ static void act_recvv(struct vmshm_channel *ch, const char *name)
 	vmshm_channel_recvv(ch, batch, 3, VMSHM_NOW);
 }
 
-/* Steps @n changes on and kills it; whether there were so many */
+/* Steps over @n changes and kills the child; false if it made fewer. */
 static bool killed_after(struct step *s, int n)
 {
 	bool more = true;
@@ -145,8 +149,8 @@ static bool killed_after(struct step *s, int n)
 }
 
 /*
- * Killed after each change of @act, in an object that @prepare has used, if it
- * is not NULL. Those that come next work. The result is the number of changes.
+ * Kills a child after each change of @act, in an object that @prepare has used,
+ * if @prepare is not NULL. Later parties work. Returns the number of changes.
  */
 static int killed_everywhere(void (*prepare)(const char *name),
 			     void (*act)(struct vmshm_channel *ch,
@@ -172,11 +176,11 @@ static int killed_everywhere(void (*prepare)(const char *name),
 
 T_TEST(killed_while_it_opens_first)
 {
-	/* It was not the test that saw nothing. */
+	/* The test has seen changes. */
 	T_ASSERT(killed_everywhere(NULL, act_open, new_pair_works) > 5);
 }
 
-/* A party leaves a message there. */
+/* A party leaves a message in the channel. */
 static void leave_stale(const char *name)
 {
 	struct vmshm_channel *old = join(name);
@@ -185,7 +189,7 @@ static void leave_stale(const char *name)
 	vmshm_channel_close(old);
 }
 
-/* The same in an object that others have used */
+/* The same in an object that other parties have used */
 T_TEST(killed_while_it_opens_a_used_one)
 {
 	T_ASSERT(killed_everywhere(leave_stale, act_open, new_pair_works) > 5);
@@ -205,7 +209,7 @@ T_TEST(killed_while_it_opens_second)
 		first = join(name);
 		step_attach(&s, stepped(name, false, act_open), object);
 		more = killed_after(&s, ++n);
-		/* The one that was there before has to learn of it. */
+		/* The party that was there before has to notice the death. */
 		L_OK(vmshm_channel_peer(first, VMSHM_FOREVER));
 		ch_end(first, ECONNRESET);
 		vmshm_channel_close(first);
@@ -233,7 +237,7 @@ T_TEST(killed_while_it_closes)
 			err = vmshm_channel_recv(peer, &byte, 1, VMSHM_FOREVER);
 		while (err == -EINTR);
 		T_ASSERT(err == -EPIPE || err == -ECONNRESET);
-		/* A death is not known at once. */
+		/* The peer may notice the death only after some messages. */
 		do
 			err = vmshm_channel_send(peer, &byte, 1, VMSHM_FOREVER);
 		while (!err);
@@ -244,7 +248,7 @@ T_TEST(killed_while_it_closes)
 	T_ASSERT(n > 2);
 }
 
-/* Another process that sleeps in a call, and says how that ended */
+/* Another process that sleeps in a call, and checks the result */
 static pid_t sleeper(const char *name, bool full, struct l_bell ready)
 {
 	pid_t pid = t_fork();
@@ -272,7 +276,10 @@ static pid_t sleeper(const char *name, bool full, struct l_bell ready)
 	_exit(0);
 }
 
-/* Killed after each change of @act while its peer sleeps for what it does */
+/*
+ * Kills a child after each change of @act, while its peer sleeps until @act
+ * wakes it.
+ */
 static int killed_beside_a_sleeper(bool full,
 				   void (*act)(struct vmshm_channel *ch,
 					       const char *name))
@@ -288,7 +295,7 @@ static int killed_beside_a_sleeper(bool full,
 
 		name = new_object(&object);
 		actor = stepped(name, true, act);
-		/* Its SIGSTOP says that it has opened. */
+		/* The child has opened the channel when it raises SIGSTOP. */
 		step_attach(&s, actor, object);
 		other = sleeper(name, full, ready);
 		l_heard(ready);
@@ -350,7 +357,7 @@ T_TEST(overtaken_while_it_opens)
 			more = step_on(&s);
 		if (!more)
 			break;
-		/* It has a second to go on, which it does not. */
+		/* The stopped party has a second to continue, and does not. */
 		i = vmshm_channel_open(&late, WHERE, name, 0, 0);
 		if (!i) {
 			char buf[16];
@@ -367,7 +374,9 @@ T_TEST(overtaken_while_it_opens)
 	T_ASSERT(n > 5);
 }
 
-/* Comes to a channel where it sends an answer, if it is not too late. */
+/*
+ * Opens the channel and answers a message, unless the peer has already closed.
+ */
 static pid_t answerer(const char *name)
 {
 	pid_t pid = t_fork();
@@ -389,10 +398,10 @@ static pid_t answerer(const char *name)
 }
 
 /*
- * While a party opens as the second, the first one leaves and a third one takes
- * its seat, before each system call. The second party is then the peer of the
- * third one, or that of the first one. In no case does the third one see the
- * death of a peer that was not killed.
+ * While a party opens as the second, before each of its system calls, the first
+ * party leaves and a third one takes its seat. The second party is then the
+ * peer of the third one, or that of the first one. In no case does the third
+ * party see the death of a peer that was not killed.
  */
 T_TEST(another_first_one_while_it_opens_second)
 {
@@ -420,15 +429,15 @@ T_TEST(another_first_one_while_it_opens_second)
 		}
 		t_wait(pid);
 	}
-	/* It has come before the old one left. */
+	/* The second party has opened before the first one left. */
 	T_EQ(err, -EBUSY);
 	T_ASSERT(n > 5);
 }
 
-/* A party that fails to be the second one leaves no mark of a death. */
+/* A party that fails to open as the second leaves no mark of a death. */
 T_TEST(no_memory_for_the_second_one)
 {
-	/* For the object and one of the rings */
+	/* Enough address space for the object and one of the rings */
 	struct rlimit most = { 5l << 30, 5l << 30 };
 	struct l_bell ready = l_bell();
 	const char *name = l_name("x");
@@ -438,7 +447,7 @@ T_TEST(no_memory_for_the_second_one)
 
 	if (l_in_guest())
 		t_skip("more than its memory");
-	/* Nothing of it is used. */
+	/* The object is sparse: its memory is not used. */
 	shm = l_object(name, 0);
 	T_EQ(ftruncate(vmshm_fd(shm), (2l << 30) + 4096), 0);
 	vmshm_close(shm);
@@ -462,7 +471,7 @@ T_TEST(no_memory_for_the_second_one)
 
 /*
  * The peer comes after the deadline has ended the wait, and before the call
- * says so.
+ * returns.
  */
 T_TEST(a_peer_that_comes_at_the_deadline)
 {
@@ -482,7 +491,9 @@ T_TEST(a_peer_that_comes_at_the_deadline)
 		;
 	memcpy(s.before, object, STEP_BYTES);
 	ch = join(name);
-	/* Its other thread is told, and moves both of its events on. */
+	/*
+	 * The child's other thread is woken, and increments both event words.
+	 */
 	while (!memcmp(s.before + WRITABLE, object + WRITABLE, 4))
 		sched_yield();
 	step_let_go(&s);
@@ -534,7 +545,7 @@ static void act_publish(struct vmshm_channel *ch, const char *name)
 	vmshm_broadcast_close(b);
 }
 
-/* It sleeps; then there is the new entry, or not, and the end. */
+/* The reader sleeps; then it gets the new entry, or not, and the end. */
 static pid_t reader(const char *name, struct l_bell ready)
 {
 	pid_t pid = t_fork();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The variable VMSHM_DIR: the directory of objects, where a program names none.
+ * The variable VMSHM_DIR: the directory of objects if a program names none.
  *
  * qemu: channels
  * host: address

@@ -45,7 +45,7 @@ static int do_call(struct vmshm_channel *ch, enum call call)
 	}
 }
 
-/* Ways to go */
+/* The ways in which a peer ends */
 enum way {
 	CLOSE, SHUTDOWN, KILL, KILL_RESERVED, KILL_PEEKED, EXIT, EXEC, WAYS
 };
@@ -59,7 +59,7 @@ static int expected(enum call call, enum way way)
 	return well ? -EPIPE : -ECONNRESET;
 }
 
-/* The other one: it is there, then it does what it is told, by one byte. */
+/* The peer: it opens the channel, waits for a byte, and ends in this way. */
 static void other(const char *name, struct l_bell ready, struct l_bell go,
 		  enum way way)
 {
@@ -101,7 +101,7 @@ static void one_end(enum call call, enum way way, int64_t spin)
 	vmshm_channel_spin(ch, spin);
 	if (!receives(call))
 		ch_fill(ch, 248);
-	/* It tells the other one when this one sleeps. */
+	/* A helper signals the peer when this process sleeps. */
 	helper = t_fork();
 	if (!helper) {
 		if (!spin)
@@ -115,7 +115,7 @@ static void one_end(enum call call, enum way way, int64_t spin)
 	if (got != expected(call, way))
 		t_fail("call %d, way %d, spin %lld: %d", call, way,
 		       (long long)spin, got);
-	/* And it stays so. */
+	/* The error is permanent. */
 	T_EQ(do_call(ch, call), expected(call, way));
 	vmshm_channel_close(ch);
 	t_wait(helper);
@@ -134,7 +134,7 @@ static void all_ends(int64_t spin)
 
 	for (call = 0; call < CALLS; call++)
 		for (way = 0; way < WAYS; way++)
-			/* A shutdown ends the calls that receive only. */
+			/* A shutdown ends only the calls that receive. */
 			if (way != SHUTDOWN || receives(call))
 				one_end(call, way, spin);
 }
@@ -160,7 +160,7 @@ T_TEST(waiting_for_a_peer_that_comes)
 		ch = ch_open(name, LEAST);
 		l_ring(go);
 		L_OK(vmshm_channel_peer(ch, VMSHM_FOREVER));
-		/* It has gone by now, or will be. */
+		/* The peer has exited without a close, or is about to. */
 		ch_end(ch, ECONNRESET);
 		L_OK(vmshm_channel_peer(ch, VMSHM_NOW));
 		vmshm_channel_close(ch);
@@ -175,7 +175,7 @@ T_TEST(waiting_for_a_peer_that_comes)
 	t_wait(pid);
 }
 
-/* A death is not known at once. */
+/* The first sends after a death may succeed. */
 static int send_until_it_fails(struct vmshm_channel *ch)
 {
 	int err;
@@ -186,7 +186,7 @@ static int send_until_it_fails(struct vmshm_channel *ch)
 	return err;
 }
 
-/* All that was sent before a kill -9 is received. */
+/* All messages that were sent before a kill -9 are received. */
 T_TEST(what_was_sent_before_a_kill_is_received)
 {
 	struct l_bell ready = l_bell();
@@ -230,7 +230,7 @@ T_TEST(killed_after_a_shutdown)
 	l_heard(ready);
 	l_kill(pid);
 	ch_recv(ch, "all");
-	/* It has said that this is all. */
+	/* The peer had shut its side down before it was killed. */
 	ch_end(ch, EPIPE);
 	L_ERR(send_until_it_fails(ch), ECONNRESET);
 	vmshm_channel_close(ch);
@@ -278,7 +278,9 @@ static void nothing(int sig)
 	(void)sig;
 }
 
-/* Signals come until the call has said so: it may not have slept at first. */
+/*
+ * Signals are sent until the call fails with EINTR: it may not sleep at first.
+ */
 static void interrupted(enum call call)
 {
 	struct pair p = pair_open(LEAST);
@@ -344,7 +346,7 @@ T_TEST(signals_do_not_end_opening)
 	uint32_t *words = l_map(shm);
 	pid_t pid;
 
-	/* A channel with a party in its first seat */
+	/* The header of a channel whose first seat is taken */
 	words[0] = 0x48434d56;
 	words[1] = 2;
 	words[16] = 0x80000001;
@@ -401,7 +403,9 @@ T_TEST(nothing_is_lost_to_signals)
 	vmshm_channel_close(ch);
 }
 
-/* A child of a fork() has no part in it, and its end is none. */
+/*
+ * After a fork() the child is no party, and its end does not end the channel.
+ */
 T_TEST(a_child_that_ends)
 {
 	struct pair p = pair_open(LEAST);
@@ -424,7 +428,7 @@ T_TEST(a_child_that_ends)
 	pair_close(&p);
 }
 
-/* Nor does it keep its parent's seat. */
+/* A child does not keep its parent's seat either. */
 T_TEST(a_child_that_stays)
 {
 	struct l_bell ready = l_bell();
@@ -454,7 +458,10 @@ T_TEST(a_child_that_stays)
 			ch_end(ch, EPIPE);
 		}
 		vmshm_channel_close(ch);
-		/* Both seats are free, soon: the end is said before. */
+		/*
+		 * Both seats are free soon: the peer is told of the end before
+		 * they are.
+		 */
 		while (vmshm_channel_open(&ch, NULL, name, 0, 0600) == -EBUSY)
 			sched_yield();
 		vmshm_channel_close(ch);
@@ -515,7 +522,7 @@ T_TEST(nothing_is_left_over)
 	int i, rounds = l_in_guest() ? 100 : 1000;
 
 	name = l_name("x");
-	/* What the C library keeps for later threads */
+	/* The C library keeps some memory for later threads. */
 	for (i = 0; i < 10; i++)
 		open_use_and_close(name);
 	before = count();
@@ -524,7 +531,7 @@ T_TEST(nothing_is_left_over)
 	after = count();
 	T_EQ(after.files, before.files);
 	T_EQ(after.threads, before.threads);
-	/* The address sanitizer keeps some, too. */
+	/* The address sanitizer keeps some memory, too. */
 	if (after.maps > before.maps + rounds / 10)
 		t_fail("%d mappings, and %d before", after.maps, before.maps);
 	if (__lsan_do_leak_check)

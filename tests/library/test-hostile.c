@@ -30,7 +30,7 @@ static _Atomic uint32_t *word(char *object, size_t offset)
 	return (_Atomic uint32_t *)(object + offset);
 }
 
-/* A value that is near to what could matter */
+/* A random value, often one near a limit of the library */
 static uint32_t lie(uint32_t *seed, uint32_t now)
 {
 	static const uint32_t values[] = {
@@ -72,7 +72,7 @@ static void tell_a_lie(char *object, uint32_t *seed, bool header)
 			PARTY(l_random(seed) % 2) + parties[l_random(seed) % 6];
 		break;
 	case 2:
-		/* Of the heads most are at the beginning. */
+		/* Most message heads are at the beginning of a ring. */
 		offset = RINGS + l_random(seed) % 16 * 8;
 		break;
 	default:
@@ -84,7 +84,7 @@ static void tell_a_lie(char *object, uint32_t *seed, bool header)
 
 static volatile char sum;
 
-/* All of it is looked at. */
+/* Reads all of the bytes. */
 static void look_at(const void *data, size_t size)
 {
 	size_t i;
@@ -93,7 +93,7 @@ static void look_at(const void *data, size_t size)
 		sum += ((const char *)data)[i];
 }
 
-/* One call of any kind; its result */
+/* Makes one random call and returns its result. */
 static ssize_t any_call(struct vmshm_channel *ch, uint32_t *seed)
 {
 	int64_t deadline = l_random(seed) % 3 ? VMSHM_NOW :
@@ -149,7 +149,9 @@ static bool is_expected(ssize_t n)
 	return false;
 }
 
-/* Both do: calls, and sometimes a lie. */
+/*
+ * Either party: makes calls, and sometimes writes a random value to the object.
+ */
 static void play(const char *name, uint32_t seed, bool header)
 {
 	char *object = l_map_at(name, CHANNEL_SIZE);
@@ -169,7 +171,7 @@ static void play(const char *name, uint32_t seed, bool header)
 					 err == -ETIMEDOUT);
 			if (err && !header)
 				break;
-			/* That can take a second. */
+			/* That open can take a second. */
 			if (err == -ETIMEDOUT)
 				break;
 			continue;
@@ -237,7 +239,7 @@ static pid_t liar(const char *name, const size_t *offsets, int n)
 	}
 }
 
-/* Event words that change all the time: no call gets to sleep. */
+/* If the event words change all the time, no call gets to sleep. */
 T_TEST(deadlines_hold_without_sleep)
 {
 	static const size_t events[] = {
@@ -300,7 +302,7 @@ T_TEST(opening_ends)
 	vmshm_close(shm);
 }
 
-/* Nonsense is said to be that, and stays so; closing works. */
+/* Invalid words give EPROTO, which is permanent; closing works. */
 T_TEST(nonsense_is_eproto)
 {
 	struct pair p = pair_open(LEAST);
@@ -314,7 +316,7 @@ T_TEST(nonsense_is_eproto)
 	ch_end(p.b, EPROTO);
 	L_ERR(vmshm_channel_read(p.b, buf, 16, VMSHM_FOREVER), EPROTO);
 	T_EQ(vmshm_channel_arm(p.b), 1);
-	/* It is too late to say something better, on the other way, too. */
+	/* A later valid value does not clear the error, in either direction. */
 	atomic_fetch_sub(word(object, PARTY(0) + SENT), 4);
 	ch_end(p.b, EPROTO);
 	T_EQ(vmshm_channel_arm(p.b), 1);
@@ -322,7 +324,10 @@ T_TEST(nonsense_is_eproto)
 	L_ERR(vmshm_channel_drain(p.b, VMSHM_FOREVER), EPROTO);
 	L_OK(vmshm_channel_peer(p.b, VMSHM_FOREVER));
 	atomic_store(word(object, PARTY(1) + RECEIVED), 1u << 31);
-	/* A sender looks when the room that it knows of is used up. */
+	/*
+	 * A sender reads the peer's position when the room that it knows of is
+	 * used up.
+	 */
 	for (i = 0; i < LEAST / 16; i++) {
 		err = vmshm_channel_send(p.a, buf, 1, VMSHM_FOREVER);
 		if (err)
@@ -332,7 +337,7 @@ T_TEST(nonsense_is_eproto)
 	L_ERR(vmshm_channel_send(p.a, buf, 1, VMSHM_FOREVER), EPROTO);
 	L_ERR(vmshm_channel_drain(p.a, VMSHM_FOREVER), EPROTO);
 	pair_close(&p);
-	/* The next two begin anew. */
+	/* The next pair of parties initializes the channel again. */
 	c = ch_open(p.name, LEAST);
 	L_ERR(vmshm_channel_recv(c, buf, 16, VMSHM_NOW), EAGAIN);
 	vmshm_channel_close(c);

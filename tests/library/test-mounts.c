@@ -52,7 +52,7 @@ static uint64_t size_at(const char *where, const char *name)
 	return size;
 }
 
-/* The tool finds the object in this directory. */
+/* The tool uses this directory for the object. */
 static void tool_uses(const char *folder, const char *option, const char *name)
 {
 	T_EQ(t_system("vmshm %s info %s | grep -qF '%s%s'", option, name,
@@ -73,7 +73,7 @@ T_TEST(a_source_with_folders)
 	T_EQ(size_at(NULL, name), SIZE);
 	tool_uses(M "/a", "-d vmshm0", name);
 	tool_uses(M "/a", "", name);
-	/* Another device is another one. */
+	/* With another device the mount is not used. */
 	T_EQ(size_at("vmshm1", name), NODE_BYTES);
 	tool_says("vmshm1 is not mounted", "-d vmshm1");
 }
@@ -102,7 +102,7 @@ T_TEST(a_mount_that_is_hidden)
 	T_EQ(size_at(NULL, name), SIZE);
 	T_EQ(mount("none", "/dev/shm", "tmpfs", 0, NULL), 0);
 	T_EQ(size_at(NULL, name), NODE_BYTES);
-	/* Nothing is made in the file system on top. */
+	/* No object is created in the file system on top. */
 	L_ERR(vmshm_open(&shm, NULL, "/new", O_RDWR | O_CREAT, 0600),
 	      EOPNOTSUPP);
 	T_ASSERT(!shm);
@@ -113,7 +113,7 @@ T_TEST(a_mount_that_is_hidden)
 	tool_uses(M "/a", "", name);
 }
 
-/* By another device, and by a mount on a directory above */
+/* Hidden by a mount of another device, and by one on a directory above */
 T_TEST(hidden_in_other_ways)
 {
 	const char *name = begin();
@@ -145,7 +145,7 @@ T_TEST(two_devices)
 	T_EQ(size_at("vmshm0", name), SIZE);
 	T_EQ(size_at("vmshm1", name), SIZE);
 	tool_uses(M "/c", "-d vmshm1", name);
-	/* The one on /dev/shm is meant, wherever it is in the list. */
+	/* The mount on /dev/shm is used, wherever it is in the list. */
 	on("vmshm1", "/dev/shm");
 	T_EQ(size_at(NULL, name), SIZE);
 	tool_uses("/dev/shm", "", name);
@@ -160,7 +160,7 @@ T_TEST(paths_that_are_escaped)
 	T_EQ(size_at(NULL, name), SIZE);
 }
 
-/* What a host can test: lines that are none of the file system's */
+/* The parser, which a host can test: lines of other file systems */
 T_TEST(other_lines)
 {
 	static const char *const lines[] = {
@@ -183,7 +183,7 @@ T_TEST(other_lines)
 		strcpy(text, lines[i]);
 		T_ASSERT(!parse(text, &mount));
 	}
-	/* And one that is, if /dev were such a mount */
+	/* A line that matches, if /dev were such a mount */
 	T_EQ(stat("/dev", &st), 0);
 	snprintf(text, sizeof(text), "1 2 %u:%u / /\\144ev rw,a shared:1 "
 		 "master:2 - vmshm /x/vmshm7 rw,uid=5\n", major(st.st_dev),

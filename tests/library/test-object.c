@@ -146,7 +146,7 @@ T_TEST(what_is_no_file_of_memory)
 	if (l_in_guest())
 		t_skip("there are only objects");
 	T_EQ(mkfifo(l_path(fifo), 0600), 0);
-	/* It does not wait for a process at the other end. */
+	/* The open does not wait for a process at the other end of the FIFO. */
 	for (i = 0; i < 3; i++)
 		L_ERR(vmshm_open(&shm, NULL, fifo, flags[i], 0600), EINVAL);
 	L_ERR(vmshm_open(&shm, "/", "dev", O_RDONLY, 0), EINVAL);
@@ -205,7 +205,7 @@ T_TEST(no_more_files)
 	for (i = 0; i < 64 && !err; i++)
 		err = vmshm_open(&more[i], "/dev/shm", name, O_RDWR, 0);
 	T_EQ(err, -EMFILE);
-	/* In a guest a word needs none. */
+	/* In a guest a polled word needs no further descriptor. */
 	if (!l_in_guest()) {
 		L_ERR(vmshm_poll_fd(shm), EMFILE);
 		L_ERR(vmshm_poll_arm(shm, 0, 0), EMFILE);
@@ -230,7 +230,7 @@ T_TEST(size_and_growing)
 	T_EQ(size, 10000);
 	T_EQ(fstat(vmshm_fd(shm), &st), 0);
 	T_ASSERT(st.st_blocks * 512 >= 10000);
-	/* Never smaller */
+	/* vmshm_grow() never shrinks the object. */
 	L_OK(vmshm_grow(shm, 1));
 	L_OK(vmshm_size(shm, &size));
 	T_EQ(size, 10000);
@@ -280,7 +280,7 @@ T_TEST(mapping)
 	L_OK(vmshm_map(shm, &data, &size));
 	T_EQ(size, 10000);
 	memset(data, 1, size);
-	/* The same answer each time */
+	/* A second call returns the same mapping. */
 	L_OK(vmshm_grow(shm, 20000));
 	L_OK(vmshm_map(shm, &again, &size));
 	T_ASSERT(again == data);
@@ -371,7 +371,7 @@ T_TEST(waiting_until_a_deadline)
 	vmshm_close(shm);
 }
 
-/* Waits for the word 1 to change, with nothing else to come back for. */
+/* Waits until word 1 changes; other results of the wait are errors. */
 static void wait_for_word(struct vmshm *shm, _Atomic uint32_t *word)
 {
 	int err;
@@ -406,7 +406,7 @@ T_TEST(woken_by_another_process)
 
 #define WAITERS 5
 
-/* Each wakes up once and counts itself. */
+/* Each waiter wakes up once and counts itself. */
 static void waiter(struct vmshm *shm, _Atomic uint32_t *word)
 {
 	L_OK(vmshm_wait(shm, 0, 0, VMSHM_FOREVER));
@@ -493,20 +493,20 @@ T_TEST(a_word_to_poll)
 
 	T_ASSERT(fd >= 0);
 	T_EQ(vmshm_poll_fd(shm), fd);
-	/* Another value */
+	/* The word has another value than the expected one. */
 	L_OK(vmshm_poll_arm(shm, 8, 1));
 	T_ASSERT(readable(fd, -1));
 	T_ASSERT(readable(fd, 0));
-	/* Not woken yet */
+	/* The word was not woken yet. */
 	L_OK(vmshm_poll_arm(shm, 8, 0));
 	T_ASSERT(!readable(fd, 20));
-	/* Another word's waking is none. */
+	/* A wake-up of another word does not count. */
 	L_OK(vmshm_wake(shm, 12, UINT32_MAX));
 	T_ASSERT(!readable(fd, 20));
 	atomic_store(&word[2], 7);
 	L_OK(vmshm_wake(shm, 8, UINT32_MAX));
 	T_ASSERT(readable(fd, -1));
-	/* Until armed again, and for another word, too */
+	/* The file stays readable until it is armed again, for any word. */
 	T_ASSERT(readable(fd, 0));
 	L_OK(vmshm_poll_arm(shm, 12, 0));
 	T_ASSERT(!readable(fd, 20));
@@ -559,7 +559,7 @@ T_TEST(polling_in_turns)
 	t_wait(pid);
 }
 
-/* A poller that is asked for something else gives its wake-up on. */
+/* A poller that is armed for another word passes its wake-up on. */
 T_TEST(a_wake_up_is_not_taken_from_others)
 {
 	struct vmshm *shm = l_object(l_name("x"), PAGE);

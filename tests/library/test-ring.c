@@ -12,7 +12,7 @@
 
 #include "library.h"
 
-/* The other side's words, and a ring in memory between two forbidden pages */
+/* The peer's words, and a ring in memory between two inaccessible pages */
 struct bench {
 	_Atomic uint32_t sent, received;
 	struct ring out, in;
@@ -85,7 +85,7 @@ T_TEST(everything_goes_through)
 			T_EQ(ring_peek(&b.in, &from), length);
 			for (taken = 0; taken < length; taken += 501)
 				T_EQ(((uint8_t *)from)[taken], (uint8_t)i);
-			/* In two pieces */
+			/* The message is taken in two pieces. */
 			taken = length ? l_random(&seed) % length : 0;
 			if (taken) {
 				ring_take(&b.in, taken);
@@ -125,7 +125,7 @@ T_TEST(exactly_full)
 	}
 }
 
-/* All distances of the other side's position that can matter */
+/* All relevant distances of the peer's position */
 static const int64_t distances[] = {
 	-(1ll << 31), -8192, -4104, -4097, -4096, -4095, -4088, -16, -9, -8, -7,
 	-1, 0, 1, 4, 7, 8, 9, 15, 16, 17, 2040, 4080, 4087, 4088, 4089, 4095,
@@ -154,7 +154,7 @@ T_TEST(a_receiver_that_lies)
 				T_EQ(room, -EAGAIN);
 			} else {
 				T_EQ(room, 4088 - used);
-				/* All of it is inside. */
+				/* All of the room is inside of the ring. */
 				memset(ring_next(&b.out), 1, room);
 				ring_publish(&b.out, room);
 			}
@@ -176,7 +176,10 @@ static void look(struct bench *b, uint32_t there, uint64_t head)
 		T_EQ(n, -EPROTO);
 	} else {
 		T_EQ(n, head);
-		/* All of it can be read, and the next one is inside, too. */
+		/*
+		 * All of the message can be read, and the next message is
+		 * inside, too.
+		 */
 		for (i = 0; i < n; i++)
 			sum += ((const char *)from)[i];
 		ring_take(&b->in, n);
@@ -235,12 +238,14 @@ T_TEST(a_sender_that_changes_its_mind)
 	T_EQ(ring_peek(&b.in, &again), 60);
 	ring_take(&b.in, 60);
 	T_EQ(b.in.position, 104);
-	/* It is behind now. */
+	/* The peer's position is now behind that of the ring. */
 	T_EQ(ring_peek(&b.in, &from), -EPROTO);
 	end(&b);
 }
 
-/* Positions and heads of all kinds, for a long time; the same each time. */
+/*
+ * Random positions and heads, in many rounds; the sequence is always the same.
+ */
 T_TEST(random_lies)
 {
 	uint32_t i, seed = 0xabcdef, s;

@@ -69,7 +69,7 @@ static void call_arm(void)
 	L_OK(vmshm_poll_arm(interrupted, 0, 0));
 }
 
-/* Runs so many instructions of the call; false: it has ended before. */
+/* Runs @n instructions of the call; false if it has ended before. */
 static bool run_instructions(pid_t pid, int n)
 {
 	int status;
@@ -79,7 +79,7 @@ static bool run_instructions(pid_t pid, int n)
 		T_EQ(waitpid(pid, &status, __WALL), pid);
 		if (!WIFSTOPPED(status))
 			return false;
-		/* The child's own mark at the end of the call */
+		/* The child raises SIGUSR2 at the end of the call. */
 		if (WSTOPSIG(status) == SIGUSR2)
 			return false;
 	}
@@ -104,7 +104,7 @@ static bool interrupt_after(int n, void (*call)(void), void (*handler)(int))
 		signal(SIGUSR1, handler);
 		signal(SIGUSR2, SIG_IGN);
 		L_OK(vmshm_open(&interrupted, NULL, name, O_RDWR, 0));
-		/* The first time it calls malloc(), which fork() locks. */
+		/* The first call uses malloc(), whose lock fork() takes. */
 		if (again)
 			call();
 		raise(SIGSTOP);
@@ -126,12 +126,12 @@ static bool interrupt_after(int n, void (*call)(void), void (*handler)(int))
 
 static void interrupt_everywhere(void (*call)(void), void (*handler)(int))
 {
-	/* A lock would be held for longer than this. */
+	/* The step is shorter than any time for which a lock would be held. */
 	int step = l_in_guest() ? 37 : 11, n;
 
 	for (n = 1; interrupt_after(n, call, handler); n += step)
 		;
-	/* It was not the test that saw nothing. */
+	/* The test has interrupted the call. */
 	T_ASSERT(n > 30);
 }
 
@@ -155,7 +155,10 @@ T_TEST(forking_in_a_handler_during_an_arm)
 	interrupt_everywhere(call_arm, fork_in_handler);
 }
 
-/* All calls of a channel say so; closing it disturbs nothing. */
+/*
+ * After a fork() all calls of a channel fail in the child; its close does not
+ * disturb the parent.
+ */
 T_TEST(a_channel_in_a_child)
 {
 	struct vmshm_message message = { .data = "x", .size = 1, .length = 1 };
@@ -169,7 +172,7 @@ T_TEST(a_channel_in_a_child)
 	int i, sent;
 
 	ch_send(p.b, "for the parent");
-	/* It has threads, and what was reserved and peeked. */
+	/* The channel has threads, a reserved message and a peeked one. */
 	T_EQ(vmshm_channel_arm(ch), 1);
 	L_OK(vmshm_channel_peek(ch, &in, &size, VMSHM_NOW));
 	L_OK(vmshm_channel_reserve(ch, &out, 1, VMSHM_NOW));
@@ -258,7 +261,7 @@ T_TEST(a_broadcast_in_a_child)
 	vmshm_broadcast_close(r);
 }
 
-/* A child that opens what its parent has open has its own. */
+/* A child that opens the same objects as its parent has handles of its own. */
 T_TEST(a_child_opens_for_itself)
 {
 	const char *name = l_name("x"), *other = l_name("y");

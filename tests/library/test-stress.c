@@ -15,7 +15,7 @@
 
 #define RING 65536
 
-/* One way of one party: sizes and bytes are those of the same seed. */
+/* One direction of a party: sizes and bytes follow from the seed. */
 struct flow {
 	struct vmshm_channel *ch;
 	uint32_t seed;
@@ -112,7 +112,7 @@ static void party(const char *name, int me, int64_t spin, long bytes)
 	vmshm_channel_close(ch);
 }
 
-/* INT64_MIN: as it is */
+/* @spin is INT64_MIN: busy-polling is not set */
 static void both_ways(int64_t spin, long bytes)
 {
 	const char *name = l_name("x");
@@ -188,7 +188,7 @@ T_TEST(a_long_stream)
 	vmshm_channel_close(ch);
 }
 
-/* What newcomers say to each other */
+/* The message that newcomers send each other */
 struct hello {
 	int round;
 	int me;
@@ -196,8 +196,8 @@ struct hello {
 };
 
 /*
- * One of two parties that come at the same moment. It comes again until it has
- * met one that stays.
+ * One of two parties that open at the same moment. The party opens again until
+ * it has met one that stays.
  */
 static void newcomer(const char *name, struct hello mine)
 {
@@ -221,7 +221,7 @@ static void newcomer(const char *name, struct hello mine)
 		if (err == -EPIPE || err == -ECONNRESET)
 			continue;
 		T_EQ(err, sizeof(other));
-		/* Nothing of parties that were here before */
+		/* No message of earlier parties is received. */
 		T_EQ(other.round, mine.round);
 		T_ASSERT(other.me != mine.me);
 		if (other.last)
@@ -281,7 +281,10 @@ T_TEST(newcomers_are_killed)
 	}
 }
 
-/* Two make the object with rings of other sizes: the one or the other holds. */
+/*
+ * Two parties create the object with different ring sizes: one of the sizes is
+ * used.
+ */
 T_TEST(both_make_it_at_once)
 {
 	int round, rounds = l_in_guest() ? 50 : 100;
@@ -352,7 +355,7 @@ T_TEST(an_event_loop_misses_nothing)
 	T_EQ(err, -EPIPE);
 	T_EQ(got, n);
 	T_ASSERT(polls > 0);
-	/* The end is always worth a look. */
+	/* At the end of the channel arm() always returns 1. */
 	T_EQ(vmshm_channel_arm(ch), 1);
 	t_wait(pid);
 	vmshm_channel_close(ch);

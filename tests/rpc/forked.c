@@ -2,9 +2,9 @@
 /*
  * usage: forked busy|gone
  *
- * A child of fork() calls cblas_sgemm(), as its parent has done. busy: when
- * there is input, while another thread of the parent is in a call. gone: when
- * the parent has ended.
+ * A child of fork() calls cblas_sgemm(), as its parent has done. busy: the fork
+ * is made on input, while another thread of the parent is in a call. gone: the
+ * child makes the call after its parent has ended.
  */
 #include <cblas.h>
 #include <pthread.h>
@@ -29,7 +29,7 @@ static void *product(void *unused)
 	return NULL;
 }
 
-/* Not as a program ends: what it has of its parent is no leak. */
+/* _exit(), because the parent's memory in the child is not a leak. */
 static void be_child(void)
 {
 	product(NULL);
@@ -49,7 +49,7 @@ static int busy(void)
 	getchar();
 	pid = fork();
 	if (!pid) {
-		/* One that hangs ends with the test. */
+		/* A child that hangs is killed when the test ends. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		be_child();
 	}

@@ -2,9 +2,10 @@
 /*
  * usage: fuzz COUNT SEED
  *
- * Gives requests to the service's code that are valid, or nearly so. Message
- * and answer have no byte too many, and the cblas_sgemm() here touches all that
- * a BLAS may touch, so that the sanitizers see it.
+ * Gives requests to the service's code that are valid, or nearly so. The
+ * buffers of message and answer have exactly their size, and the cblas_sgemm()
+ * here touches all elements that a BLAS may touch, so that the sanitizers see
+ * accesses outside of the buffers.
  */
 #include <cblas.h>
 #include <limits.h>
@@ -14,7 +15,7 @@
 
 #include "sgemm.h"
 
-/* What a message may have */
+/* The largest message, in bytes */
 #define MOST 8192u
 
 static unsigned int seed;

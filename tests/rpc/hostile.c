@@ -2,10 +2,10 @@
 /*
  * usage: hostile ADDRESS [channel|stream|racing]
  *
- * A client that wants to harm the service. Without a word more: each wrong
- * request gets its error, and a right one after that its answer. "channel" and
- * "stream" break what is below the messages, "racing" changes a request while
- * it is worked on.
+ * A client that tries to harm the service. Without a second argument: each
+ * invalid request gets its error, and a valid request after it gets an answer.
+ * "channel" and "stream" break the transport below the messages, "racing"
+ * changes a request while the service works on it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static struct transport *connected(const char *address)
 
 #define LONGEST (sizeof(struct request) + 4096)
 
-/* The error that a request of that length gets */
+/* Sends a request of that length and returns the error in its answer. */
 static int answer_to(struct transport *t, const struct request *r, size_t size)
 {
 	static char message[LONGEST], result[4096];
@@ -71,7 +71,7 @@ static int answer_to(struct transport *t, const struct request *r, size_t size)
 	return answer.error;
 }
 
-/* Each with what is wrong about 2 x 3 times 3 x 4, of (6 + 12) floats */
+/* Wrong variants of a product of 2 x 3 and 3 x 4, of (6 + 12) floats */
 static const struct {
 	struct request r;
 	size_t size;
@@ -95,7 +95,7 @@ static const struct {
 	{ { .call = CALL_SGEMM }, SIZE, EINVAL },
 	{ { .call = CALL_SGEMM, .m = 18, .n = 0, .k = 1 }, SIZE, EINVAL },
 	{ { .call = CALL_SGEMM, .m = 1, .n = 1, .k = 0 }, 32, EINVAL },
-	/* Products that are small, or right, modulo 2^32 or 2^64 */
+	/* Dimensions whose product modulo 2^32 or 2^64 is small, or right */
 	{ { .call = CALL_SGEMM, .m = 0x80000000, .n = 1, .k = 2 }, SIZE,
 	  EINVAL },
 	{ { .call = CALL_SGEMM, .m = 1, .n = 0xffffffff, .k = 1 }, SIZE,
@@ -130,7 +130,7 @@ static void wrong_requests(const char *address)
 	t->close(t);
 }
 
-/* What the channel's two parties write for each other */
+/* The values that each party of a channel writes for the other one */
 static void break_channel(const char *address)
 {
 	struct transport *t = connected(address);
@@ -171,7 +171,7 @@ static void break_stream(const char *address)
 			fail("it goes on", i);
 		t->close(t);
 	}
-	/* Cut off */
+	/* Messages that are cut off */
 	for (i = 0; i < 16; i++) {
 		int fd = dup(2);
 		struct transport *t;
@@ -202,7 +202,7 @@ static void *change(void *arg)
 	return NULL;
 }
 
-/* All that is asked is that there is an answer each time. */
+/* The test only requires that each request gets an answer. */
 static void race(const char *address)
 {
 	struct transport *t = connected(address);

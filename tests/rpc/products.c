@@ -2,8 +2,8 @@
 /*
  * usage: products COUNT THREADS LARGEST
  *
- * So many random cblas_sgemm() of all kinds, compared with loops. COUNT 0 does
- * not end. Says "ready" after the first ones.
+ * Compares COUNT random calls of cblas_sgemm(), of all kinds, with loops. With
+ * COUNT 0 it does not end. It prints "ready" after the first calls.
  */
 #include <cblas.h>
 #include <math.h>
@@ -32,7 +32,7 @@ struct matrix {
 	size_t size;
 };
 
-/* @rows and @columns are those of what it is used as. */
+/* @rows and @columns are those of the operand, with @trans applied. */
 static struct matrix matrix(unsigned int *seed, int rows, int columns,
 			    bool by_rows, bool trans)
 {
@@ -42,7 +42,9 @@ static struct matrix matrix(unsigned int *seed, int rows, int columns,
 	size_t i;
 
 	m.ld = width + (below(seed, 2) ? below(seed, 4) : 0);
-	/* The memory behind the last one belongs to other code. */
+	/*
+	 * No padding follows the last row: that memory belongs to other code.
+	 */
 	m.size = (size_t)m.ld * (count - 1) + width;
 	m.x = malloc(m.size * sizeof(float));
 	for (i = 0; i < m.size; i++)
@@ -69,7 +71,9 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* What the loops say, in a matrix that is otherwise the same as C was. */
+/*
+ * Computes the product with loops, in a matrix that is otherwise a copy of C.
+ */
 static void expect(float *to, const struct matrix *a, const struct matrix *b,
 		   const struct matrix *c, int m, int n, int k, float alpha,
 		   float beta)
@@ -112,7 +116,9 @@ static void product(unsigned int *seed)
 	float *expected = malloc(c.size * sizeof(float));
 	size_t i;
 
-	/* A C that only is a result may have anything in it. */
+	/*
+	 * If beta is 0, C is only a result: its old contents may be anything.
+	 */
 	if (!beta)
 		*at(&c, m - 1, n - 1) = NAN;
 	expect(expected, &a, &b, &c, m, n, k, alpha, beta);

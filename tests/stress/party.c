@@ -50,15 +50,15 @@
 #define NOWHERE UINT32_MAX
 #define ALL UINT32_MAX
 #define FOREVER 0
-/* Up to so many nanoseconds, at random */
+/* The longest deadline, in nanoseconds; deadlines are random. */
 #define DEADLINES 1000000
 #define BREATH 1000000
-/* One in so many tokens of a side */
+/* A kill is requested for one in so many tokens of a side. */
 #define KILLS 20
 
 enum { TURNS, CROWD, END };
 
-/* What a worker leaves for run.py; its successor goes on with it. */
+/* The state of a worker, for run.py; the worker's successor continues it. */
 struct line {
 	uint32_t waits_on; /* offset of a word of the board, or NOWHERE */
 	uint32_t expected;
@@ -71,7 +71,10 @@ struct line {
 
 /* The object. run.py knows the offsets. */
 struct board {
-	/* Changes in one step: what was taken, and made in the upper half */
+	/*
+	 * Changed by one atomic operation: tokens taken, and in the upper half
+	 * made
+	 */
 	_Atomic uint64_t tokens;
 	_Atomic uint32_t turn[SIDES];
 	_Atomic uint32_t turns;
@@ -92,7 +95,7 @@ static int fd;
 static bool is_guest;
 static int side;
 static struct board *board;
-/* For processes that are no workers */
+/* For processes that are not workers */
 static struct line scrap, *mine = &scrap;
 static unsigned int seed;
 /* From workers to the process that started them */
@@ -213,7 +216,7 @@ static bool change(bool maker, uint64_t tokens)
 					      tokens + one);
 }
 
-/* Asks for a kill; or, when all is done, for no more. */
+/* Asks for a kill; after the end of all work, for the end of the kills. */
 static void ask(void)
 {
 	if (write(requests[1], "", 1) != 1)
@@ -222,7 +225,9 @@ static void ask(void)
 
 static void work(bool maker, bool patient, bool hasty)
 {
-	/* A maker waits for one to be taken, and the other way round. */
+	/*
+	 * A maker waits until a token is taken, and a taker until one is made.
+	 */
 	uint32_t word = maker ? TAKEN : MADE;
 	uint32_t total = board->total;
 	bool looks = true;
@@ -243,7 +248,10 @@ static void work(bool maker, bool patient, bool hasty)
 			if (rand_r(&seed) % KILLS == 0)
 				ask();
 			looks = patient;
-			/* Emulated guests are slower; they shall have theirs */
+			/*
+			 * Emulated guests are slower; the host leaves them a
+			 * share of the tokens.
+			 */
 			if (!is_guest)
 				nap(BREATH);
 			continue;
@@ -253,7 +261,7 @@ static void work(bool maker, bool patient, bool hasty)
 		if (err != EAGAIN)
 			looks = patient || !err;
 	}
-	/* The others have to know, too. */
+	/* The other workers have to notice the end, too. */
 	wake_word(TAKEN, ALL);
 	wake_word(MADE, ALL);
 	ask();
@@ -278,7 +286,7 @@ static pid_t start_worker(int n)
 	_exit(0);
 }
 
-/* Whether it was killed, and did not end by itself. */
+/* True if the process was killed, false if it ended by itself. */
 static bool reap(pid_t pid)
 {
 	int status;
@@ -291,8 +299,8 @@ static bool reap(pid_t pid)
 }
 
 /*
- * Kills one, finds that, wakes one of each kind in its place, and lets another
- * one go on.
+ * Kills a worker, notices the death, wakes one maker and one taker in its
+ * place, and starts a successor.
  */
 static void replace(pid_t *pid, int n)
 {
@@ -305,7 +313,7 @@ static void replace(pid_t *pid, int n)
 
 /*
  * Kills only while workers make progress: the process that notices a death
- * wakes others, which would also wake those that a lost wake-up left asleep.
+ * wakes other workers, which would hide a lost wake-up.
  */
 static void supervise(void)
 {
@@ -353,7 +361,7 @@ static void wait_until_ready(uint32_t sides)
 		wait_word(READY, ready, FOREVER);
 }
 
-/* No worker waits, and nothing has been done. */
+/* Clears the lines: no worker waits, and no work is done. */
 static void forget(struct line *line, int count)
 {
 	while (count--)

@@ -35,7 +35,7 @@ static void check(const char *what, long got, long wanted)
 	exit(1);
 }
 
-/* The other one may not have left it yet, from the last time. */
+/* EBUSY: a party of the last use may not have left the channel yet. */
 static struct vmshm_channel *join(void)
 {
 	struct vmshm_channel *ch;
@@ -83,7 +83,7 @@ static void messages(int n)
 
 	for (i = 0; i < n; i++) {
 		check("send", vmshm_channel_send(ch, &i, 4, VMSHM_FOREVER), 0);
-		/* So that the other one sleeps now and then */
+		/* So that the peer sleeps now and then */
 		if (i % 5 == 0)
 			check("drain", vmshm_channel_drain(ch, VMSHM_FOREVER),
 			      0);
@@ -133,7 +133,7 @@ static void write_numbers(uint32_t n)
 	      0);
 	for (i = 0; i < n; i++) {
 		check("send", vmshm_broadcast_send(w, &i, 4), 0);
-		/* So slowly that readers see some. */
+		/* The writer is slow enough that readers get some entries. */
 		if (i % 8 == 0)
 			sched_yield();
 	}
@@ -153,14 +153,14 @@ static void read_numbers(uint32_t n, int wanted)
 		size = vmshm_broadcast_recv(r, &got, 4, &lost, VMSHM_FOREVER);
 		if (size < 0)
 			break;
-		/* It may have come late. */
+		/* The reader may have opened late. */
 		if (!expected)
 			expected = got - lost;
 		check("number", got, expected + lost);
 		expected = got + 1;
 	}
 	check("read", -size, wanted);
-	/* Or it came after the last. */
+	/* Or the reader opened after the last number. */
 	if (expected)
 		check("last", expected, n);
 	vmshm_broadcast_close(r);

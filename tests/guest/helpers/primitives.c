@@ -120,7 +120,7 @@ static void named_semaphore(void)
 	semaphores(sem[role], sem[!role]);
 }
 
-/* The last one checks what both have done. */
+/* Role 0 waits for the other role and checks the counts of both. */
 static void check_counts(long expected)
 {
 	sem_post(&shared->done);
@@ -196,7 +196,7 @@ static void condition_with_deadline(void)
 		CHECK(!pthread_cond_broadcast(&shared->cond));
 		CHECK(!pthread_mutex_unlock(&shared->mutex));
 	}
-	/* There are no more signals. */
+	/* No more signals are pending. */
 	CHECK(!pthread_mutex_lock(&shared->mutex));
 	clock_gettime(CLOCK_REALTIME, &t);
 	t.tv_nsec += 10000000;
@@ -224,7 +224,7 @@ static void barrier(void)
 	}
 }
 
-/* Role 0 writes, role 1 reads. Both sleep for the other. */
+/* Role 0 writes, role 1 reads. Each role sleeps until the other one unlocks. */
 static void rwlock(void)
 {
 	long i;
@@ -247,8 +247,8 @@ static void rwlock(void)
 }
 
 /*
- * A child of role 1 dies with the mutex, once role 0 waits for it or is about
- * to. Either order has the same result.
+ * A child of role 1 dies with the mutex locked, while role 0 waits for the
+ * mutex or is about to. Either order has the same result.
  */
 static void die_with_mutex(void)
 {

@@ -7,10 +7,10 @@
  *	tokens FILE turns|late PARTY PARTIES ROUNDS
  *
  * "take": makers make tokens, takers take them or sleep. At the end each taker
- * gets one token too many, by which it knows. "turns": the parties take turns,
- * and each hands over to the next alone. "late": and does so a millisecond
- * later, when the others sleep. A wake-up that is lost leaves a party asleep
- * for ever; the test has a time limit.
+ * gets one token too many, which ends it. "turns": the parties take turns, and
+ * each wakes only the next one. "late": the same, but a millisecond later, when
+ * the others sleep. A lost wake-up leaves a party asleep for ever; the test has
+ * a time limit.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -44,7 +44,7 @@ static long long now(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-/* With some deadlines that are so short that they race with the wake-up. */
+/* Some deadlines are so short that they race with the wake-up. */
 static void wait_word(int n, unsigned int expected, unsigned int *seed)
 {
 	int hurry = rand_r(seed) % 4 == 0;
@@ -84,7 +84,7 @@ static void wake_word(int n, unsigned int count)
 	}
 }
 
-/* Hands over to one party, and waits for the own turn. */
+/* Wakes the next party and waits for this party's turn, in one call. */
 static void wake_and_wait(int wake, int n)
 {
 	struct vmshm_ioc_wake_wait both = {
@@ -135,7 +135,9 @@ static void take(int takers, int makers, unsigned int tokens, int parties)
 			take_tokens(total, i + 100 * is_guest + 1);
 		else
 			make_tokens(tokens);
-		/* The last maker of all makes what sends the takers home. */
+		/*
+		 * The last maker of all makes the tokens that end the takers.
+		 */
 		if (i >= takers && atomic_fetch_add(&word[MADE], 1) + 1 ==
 				   (unsigned int)(parties * makers))
 			make_tokens(parties * takers);
@@ -161,7 +163,7 @@ static void turns(unsigned int party, unsigned int parties, unsigned int rounds)
 		if (is_late)
 			usleep(1000);
 		atomic_store(&word[TURN + 1 + (party + 1) % parties], 1);
-		/* After the last turn there is nothing to wait for. */
+		/* After its last turn the party does not wait. */
 		if (is_guest && rounds && rand_r(&seed) % 2)
 			wake_and_wait(TURN + 1 + (party + 1) % parties,
 				      TURN + 1 + party);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Batches of rounds in which a leak has to show every time */
+/* A leak has to show in each of these batches of rounds. */
 #define MEMORY_BATCHES 5
 
 /*
@@ -36,9 +36,9 @@ static inline long memory_free(void)
 }
 
 /*
- * Each batch does the same rounds. The result is 0 if a batch loses at most so
- * many bytes, and otherwise what the last of them lost: a leak takes memory
- * every time, but other parts of the kernel only sometimes.
+ * Each batch does the same rounds. Returns 0 if a batch loses at most @most
+ * bytes, and otherwise the loss of the last batch: a leak takes memory in each
+ * batch, but other parts of the kernel only in some.
  */
 static inline long memory_lost(void (*batch)(void), long most)
 {

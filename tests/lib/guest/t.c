@@ -24,7 +24,7 @@
  */
 static const char *channel = "/dev/ttyS1";
 
-/* Seconds; boot.py says how many in a guest. */
+/* In seconds. In a guest, boot.py sets another limit. */
 #define TIMEOUT 180
 
 enum { NOTHING, RETURNED, FAILED, SKIPPED };
@@ -69,7 +69,7 @@ static void say(const char *fmt, ...)
 
 static void give_verdict(int state, const char *fmt, va_list ap)
 {
-	/* The first word is the one that explains the others */
+	/* The first verdict is the cause of later ones */
 	if (__sync_bool_compare_and_swap(&verdict->state, NOTHING, state))
 		vsnprintf(verdict->why, sizeof(verdict->why), fmt, ap);
 	_exit(1);
@@ -180,7 +180,7 @@ static const char *host_call(const char *fmt, va_list ap)
 	return line;
 }
 
-/* What follows "done" in an answer, or NULL */
+/* The text after "done" in an answer, or NULL */
 static const char *result_of(const char *answer)
 {
 	if (strncmp(answer, "done", 4))

@@ -76,7 +76,7 @@ T_TEST(faults_are_caught)
 
 static int times;
 
-/* Nothing frees the pages of a file in the initramfs before its end. */
+/* The pages of a file in the initramfs stay allocated until it is removed. */
 static void leak(void)
 {
 	static const char zeros[LEAK];
@@ -101,7 +101,7 @@ T_TEST(leak_is_found)
 	T_EQ(unlink("/leak"), 0);
 }
 
-/* Such as memory that a part of the kernel keeps from now on */
+/* Memory that a part of the kernel keeps from now on is not a leak. */
 T_TEST(noise_is_no_leak)
 {
 	T_EQ(memory_lost(leak_twice, LEAK / 2), 0);
