@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm inodes: address spaces of our own for user mappings to hang on.
+ * VMShm inodes: address spaces of the driver, to which user mappings belong.
  *
- * A device node's inode will not do. There may be several nodes for one
- * device, and one node may outlive the device it belonged to.
+ * The inode of a device node is not suitable. There may be several nodes for
+ * one device, and a node may outlive its device.
  */
 #include <linux/err.h>
 #include <linux/fs.h>
@@ -23,7 +23,7 @@ static int vmshm_anon_init_fs_context(struct fs_context *fc)
 	return init_pseudo(fc, VMSHM_FS_MAGIC) ? 0 : -ENOMEM;
 }
 
-/* No .owner: the mount is ours and would keep the module from unloading. */
+/* No .owner: the driver's own mount would keep the module from unloading. */
 static struct file_system_type vmshm_anon_fs = {
 	.name = "vmshm_inode",
 	.init_fs_context = vmshm_anon_init_fs_context,
@@ -69,7 +69,8 @@ void vmshm_anon_exit(void)
  *
  * Mappings of the character device belong to another inode, because a file's
  * mapping must not change when it attaches an object. That inode is the same
- * for all objects; a mapping of another one makes its entries again.
+ * for all objects. The mappings of other objects get their entries again by
+ * page faults.
  */
 void vmshm_anon_unmap(struct vmshm_dev *vdev, struct inode *inode, u64 offset,
 		      u64 length, bool even_cows)

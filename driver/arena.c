@@ -2,10 +2,10 @@
 /*
  * VMShm arena: places in BAR4, and the struct pages behind them.
  *
- * Struct pages make a mapping memory like any other: for a shared futex,
- * O_DIRECT and vmsplice(2). They cost 1.6 % of the memory that they describe.
- * So the arena is divided into chunks, and a chunk gets its pages shortly
- * before it is needed and loses them when it is free.
+ * With struct pages, a mapping of the arena behaves like normal memory: a
+ * shared futex, O_DIRECT and vmsplice(2) work. Struct pages cost 1.6 % of the
+ * memory that they describe. So the arena is divided into chunks. A chunk gets
+ * its struct pages shortly before it is needed and loses them when it is free.
  *
  * memremap_pages() takes locks of memory and processor hot-plug, and waits for
  * tasks that wait for an mmap_lock. It is therefore called without any lock
@@ -34,11 +34,11 @@
 #include "arena.h"
 #include "compat.h"
 
-/* A free chunk keeps its pages for so long, in case it is needed again. */
+/* The time for which a free chunk keeps its pages, in case of a new use */
 #define VMSHM_ARENA_IDLE (10 * HZ)
-/* So many times the memory for struct pages has to be available. */
+/* Minimum of available memory, as a multiple of the size of struct pages */
 #define VMSHM_ARENA_SPARE 8
-/* The same, if it may be in pieces */
+/* Multiple from which on the memory need not be contiguous */
 #define VMSHM_ARENA_PLENTY 64
 /* After a failure for lack of memory: the time until the next attempt */
 #define VMSHM_ARENA_BACK_OFF HZ
@@ -108,7 +108,7 @@ static u64 vmshm_arena_chunk_bytes(const struct vmshm_arena_chunk *chunk)
 	return (u64)chunk->count << PAGE_SHIFT;
 }
 
-/* Whether the kernel has so many bytes in one piece, as it prefers them here */
+/* Whether the kernel has contiguous memory, as memremap_pages() prefers it */
 static bool vmshm_arena_has_piece(size_t bytes)
 {
 	struct page *page;
@@ -121,9 +121,9 @@ static bool vmshm_arena_has_piece(size_t bytes)
 }
 
 /*
- * Whether struct pages can be made without taking the last memory from others.
- * The kernel also writes a stack trace to its log if memremap_pages() finds too
- * little.
+ * Whether struct pages can be allocated without exhausting the memory. If
+ * memremap_pages() runs out of memory, the kernel also writes a stack trace to
+ * its log.
  */
 static bool vmshm_arena_has_memory(const struct vmshm_arena_chunk *chunk)
 {
@@ -136,7 +136,7 @@ static bool vmshm_arena_has_memory(const struct vmshm_arena_chunk *chunk)
 	       vmshm_arena_has_piece(bytes);
 }
 
-/* Struct pages for a chunk; ERR_PTR() if there can be none now. */
+/* Creates struct pages for a chunk; ERR_PTR() on failure. */
 static struct vmshm_arena_pages *
 vmshm_arena_map(struct vmshm_arena *arena,
 		const struct vmshm_arena_chunk *chunk)
@@ -177,8 +177,8 @@ static void vmshm_arena_unmap(struct vmshm_arena_chunk *chunk,
 /*
  * One memory type for all mappings: write-back. Where firmware has set the
  * MTRRs to uncached, the kernel has made its own mapping uncached, too. A
- * processor that obeys MTRRs treats both in the same way, but one that obeys
- * only page tables (AMD under KVM) would see two types.
+ * processor that obeys MTRRs treats both mappings in the same way, but a
+ * processor that obeys only page tables (AMD under KVM) would see two types.
  */
 static void vmshm_arena_set_type(struct vmshm_arena *arena,
 				 struct vmshm_arena_pages *pages)
@@ -263,7 +263,7 @@ int vmshm_arena_grow(struct vmshm_arena *arena, bool readonly)
 	return err;
 }
 
-/* Pages of a span that have struct pages and are free */
+/* Number of free pages of a span that have struct pages */
 static unsigned long vmshm_arena_ready(struct vmshm_arena *arena, bool readonly)
 {
 	unsigned long ready = 0;
@@ -277,7 +277,7 @@ static unsigned long vmshm_arena_ready(struct vmshm_arena *arena, bool readonly)
 	return ready;
 }
 
-/* The pages of a chunk that is free, for which others are free, or NULL */
+/* Takes the pages of a free chunk if enough other pages are free; or NULL. */
 static struct vmshm_arena_pages *
 vmshm_arena_take_idle(struct vmshm_arena *arena,
 		      struct vmshm_arena_chunk *chunk)
@@ -285,7 +285,7 @@ vmshm_arena_take_idle(struct vmshm_arena *arena,
 	struct vmshm_arena_pages *pages = NULL;
 
 	spin_lock(&arena->lock);
-	/* The first one stays. */
+	/* The first chunk keeps its pages. */
 	if (chunk != arena->chunk && chunk->pages &&
 	    chunk->free == chunk->count &&
 	    vmshm_arena_ready(arena, chunk->readonly) >
@@ -312,7 +312,7 @@ static void vmshm_arena_shrink(struct vmshm_arena *arena)
 	mutex_unlock(&arena->grow_lock);
 }
 
-/* Few pages are left: make more before they are needed. */
+/* Whether few pages are free, so that the arena should grow in advance */
 static bool vmshm_arena_is_low(struct vmshm_arena *arena, bool readonly)
 {
 	return vmshm_arena_ready(arena, readonly) <
@@ -335,7 +335,7 @@ static void vmshm_arena_work(struct work_struct *work)
 		vmshm_arena_shrink(arena);
 }
 
-/* The first page of so many free ones; count if there are none. */
+/* The first of @count consecutive free pages; chunk->count or more: none. */
 static unsigned long vmshm_arena_find(struct vmshm_arena_chunk *chunk,
 				      unsigned long count)
 {
@@ -364,9 +364,9 @@ static void vmshm_arena_account(struct vmshm_arena *arena,
  * @readonly: in the span for reading only
  * @place: bytes into BAR4
  *
- * Does not sleep. vmshm_arena_free() gives it back.
+ * Does not sleep. vmshm_arena_free() gives back the place.
  *
- * Return: 0; -ENOSPC if there is none now.
+ * Return: 0; -ENOSPC if there is no such place now.
  */
 int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 		      u64 *place)
@@ -415,7 +415,7 @@ static struct vmshm_arena_chunk *vmshm_arena_chunk_at(struct vmshm_arena *arena,
  * vmshm_arena_free() - give back a place
  * @arena: the arena
  * @place: of vmshm_arena_alloc()
- * @size: the same as there
+ * @size: bytes, as passed to vmshm_arena_alloc()
  */
 void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size)
 {
@@ -432,7 +432,7 @@ void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size)
 }
 
 /**
- * vmshm_arena_owns() - whether a page is of any arena
+ * vmshm_arena_owns() - whether a page belongs to any arena
  * @page: any page
  *
  * Return: true if it is.
@@ -459,8 +459,9 @@ struct page *vmshm_arena_page(struct vmshm_arena *arena, u64 place)
  * vmshm_arena_is_cached() - whether the platform allows write-back
  * @arena: the arena
  *
- * Huge entries have the memory type that the platform tells, entries for single
- * pages are write-back. So huge entries are used only where both are the same.
+ * Huge entries have the memory type that the platform reports. Entries for
+ * single pages are write-back. So huge entries are used only where both types
+ * are the same.
  *
  * Return: true if it does.
  */
@@ -497,7 +498,7 @@ u64 vmshm_arena_avail(struct vmshm_arena *arena)
 }
 
 /**
- * vmshm_arena_piece() - the longest place that there can be
+ * vmshm_arena_piece() - the maximum length of a place
  * @arena: the arena
  *
  * Return: bytes, a power of two.
@@ -508,7 +509,7 @@ u64 vmshm_arena_piece(struct vmshm_arena *arena)
 }
 
 /**
- * vmshm_arena_stop() - take all struct pages away, because the device is gone
+ * vmshm_arena_stop() - remove all struct pages, because the device is gone
  * @arena: an arena; no page and no place of it is in use
  *
  * A page fault that has dropped its locks may still call vmshm_arena_grow().

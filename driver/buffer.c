@@ -4,17 +4,18 @@
  * Only for devices without an arena.
  *
  * No struct pages: memremap_pages() takes multiples of 2 MiB, BAR1 is 1 MiB
- * and the rest of its 2 MiB may be other devices' registers. So these are
- * mappings of raw page frames, with what that costs: a shared futex, O_DIRECT
- * and vmsplice give EFAULT on them. The arena (BAR4) does not have this limit.
+ * and the rest of its 2 MiB may be other devices' registers. So the driver maps
+ * raw page frames. As a consequence, a shared futex, O_DIRECT and vmsplice(2)
+ * fail with EFAULT. The arena (BAR4) does not have this limit.
  *
  * Memory type: write-back. Behind BAR1 is the host's memory. The usual
- * helpers (vmf_insert_pfn, remap_pfn_range) would follow the MTRRs, which call
- * all device space below 4 GiB uncached; where the processor obeys the guest's
- * page tables (AMD, TDX) each access would then be 50 to 80 times slower.
- * These page table entries are therefore made here. The kernel itself has no
- * mapping of BAR1, so no alias of another type exists. Where the MTRRs count
- * they still win, so nothing is cached that the platform forbids.
+ * helpers (vmf_insert_pfn, remap_pfn_range) would follow the MTRRs, which mark
+ * all device space below 4 GiB uncached. If the processor obeys the guest's
+ * page tables (AMD, TDX), each access would then be 50 to 80 times slower.
+ * The driver therefore makes these page table entries itself. The kernel has no
+ * other mapping of BAR1, so no alias of another type exists. If the processor
+ * obeys the MTRRs, they take precedence, so no memory is cached against the
+ * platform's setting.
  * Write-combining is not an option: it lets a store that releases a lock pass
  * the stores that the lock protects.
  */
@@ -54,7 +55,7 @@ static vm_fault_t vmshm_buffer_fault(struct vm_fault *vmf)
 	struct vmshm_buffer_frames frames = {
 		.mm = vma->vm_mm,
 		.pfn = vdev->buffer_pfn + vma->vm_pgoff,
-		/* of the host, hence never encrypted with a guest's key */
+		/* host memory, hence never encrypted with a guest's key */
 		.prot = pgprot_decrypted(vma->vm_page_prot),
 	};
 	unsigned long size = vma->vm_end - vma->vm_start;
@@ -88,7 +89,7 @@ void vmshm_buffer_mmap(struct vmshm_dev *vdev, struct vm_area_struct *vma)
 	vma->vm_ops = &vmshm_buffer_vm_ops;
 }
 
-/* The buffer shows one object: its name again shares it, another is busy. */
+/* The buffer shows one object: the same name shares it, another gets -EBUSY. */
 static struct vmshm_buffer *vmshm_buffer_share(struct vmshm_buffer *buffer,
 					       const char *name)
 {
@@ -126,8 +127,8 @@ static struct vmshm_buffer *vmshm_buffer_show(struct vmshm_dev *vdev,
  * holds a reference to its file. So fork(2), close(2) before munmap(2) and
  * SIGKILL need no code here.
  *
- * Return: the buffer; or ERR_PTR(): -EBUSY if it shows another object, -ENODEV,
- * -ENOMEM, or the error of the device.
+ * Return: the buffer; or ERR_PTR(): -EBUSY if BAR1 shows another object,
+ * -ENODEV, -ENOMEM, or the error of the device.
  */
 struct vmshm_buffer *vmshm_buffer_get(struct vmshm_dev *vdev, const char *name)
 {

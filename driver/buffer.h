@@ -14,8 +14,8 @@ struct vmshm_dev;
 
 /**
  * struct vmshm_buffer - the object that BAR1 shows
- * @users: open files that have attached it
- * @name: its name
+ * @users: open files that have attached the object
+ * @name: name of the object
  */
 struct vmshm_buffer {
 	refcount_t users;

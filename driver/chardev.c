@@ -26,9 +26,9 @@
 /**
  * struct vmshm_chardev_file - an open file of /dev/vmshmN
  * @vdev: the device
- * @wfile: what the file does with words
- * @buffer: what it has attached on a device without an arena, or NULL
- * @vnode: what it has attached on a device with an arena, or NULL
+ * @wfile: the file's use of words
+ * @buffer: the attached buffer, on a device without an arena; or NULL
+ * @vnode: the attached object, on a device with an arena; or NULL
  */
 struct vmshm_chardev_file {
 	struct vmshm_dev *vdev;
@@ -88,7 +88,7 @@ static int vmshm_chardev_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* A file has one object for life: the same name again is fine. */
+/* A file cannot change its object. To attach the same name again succeeds. */
 static int vmshm_chardev_attach_buffer(struct vmshm_chardev_file *vfile,
 				       const char *name)
 {
@@ -105,7 +105,7 @@ static int vmshm_chardev_attach_buffer(struct vmshm_chardev_file *vfile,
 	return 0;
 }
 
-/* An object that cannot be written is refused: the users of 2010 write. */
+/* Refuses a read-only object to a file that is open for writing. */
 static int vmshm_chardev_open_vnode(struct vmshm_vnode *vnode, u64 size,
 				    bool write)
 {
@@ -141,7 +141,7 @@ static int vmshm_chardev_attach_vnode(struct file *file, const char *name)
 		vmshm_vnode_put(vnode);
 		return err;
 	}
-	/* file->f_mapping stays: mmap() may be using it at this moment. */
+	/* file->f_mapping is not changed: mmap() may be using it. */
 	smp_store_release(&vfile->vnode, vnode);
 	return 0;
 }
@@ -202,14 +202,14 @@ static int vmshm_chardev_mmap(struct file *file, struct vm_area_struct *vma)
 	const unsigned long pages = VMSHM_BUFFER_SIZE >> PAGE_SHIFT;
 	struct vmshm_chardev_file *vfile = file->private_data;
 
-	/* What is attached stays so: no lock is needed to look. */
+	/* An attached object is never detached, so no lock is needed here. */
 	struct vmshm_vnode *vnode = smp_load_acquire(&vfile->vnode);
 
 	if (READ_ONCE(vfile->vdev->gone))
 		return -ENODEV;
 	if (!vnode && !READ_ONCE(vfile->buffer))
 		return -ENXIO;
-	/* What is private to a process cannot be shared with the host. */
+	/* A private mapping cannot be shared with the host. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	if (vma->vm_pgoff > pages || vma_pages(vma) > pages - vma->vm_pgoff)

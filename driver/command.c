@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm commands: what the driver asks the device to do.
+ * VMShm commands: the requests of the driver to the device.
  *
  * A device with command memory takes commands of several tasks at the same
- * time, at one register access each. Other devices take them one by one,
+ * time, with one register access each. Other devices take commands one by one,
  * through registers. No lock is held here that another command needs.
  */
 #include <linux/errno.h>
@@ -16,7 +16,7 @@
 #include "regs.h"
 #include "vmshm.h"
 
-/* Whether attributes of objects are others afterwards */
+/* Whether the command changes attributes of objects */
 static bool vmshm_request_changes(u32 command)
 {
 	switch (command) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMShm commands: what the driver asks the device to do.
+ * VMShm commands: the requests of the driver to the device.
  */
 #ifndef VMSHM_COMMAND_H
 #define VMSHM_COMMAND_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Differences between the kernels that this driver supports. The code itself
- * reads as if written for the newest one.
+ * Differences between the kernels that this driver supports. All other code
+ * reads as if written for the newest kernel.
  */
 #ifndef VMSHM_COMPAT_H
 #define VMSHM_COMPAT_H
@@ -52,7 +52,7 @@ static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
 }
 #endif
 
-/* Rights to an inode, not looked at through a mount */
+/* Checks the permission for an inode without regard to a mount's ID mapping. */
 static inline int vmshm_compat_inode_permission(struct inode *inode, int mask)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
@@ -63,8 +63,8 @@ static inline int vmshm_compat_inode_permission(struct inode *inode, int mask)
 }
 
 /*
- * Whether this task has locked the inode for writing. It is asked where a false
- * answer is right, too.
+ * Whether this task has locked the inode for writing. The callers also work if
+ * the result is false although the task has locked the inode.
  */
 static inline bool vmshm_compat_inode_locked_here(struct inode *inode)
 {
@@ -132,7 +132,7 @@ static int vmshm_fs_d_revalidate(struct inode *dir, const struct qstr *name, \
 }
 #endif
 
-/* create() lost "excl". It is set for mknod(2), which is all that calls us. */
+/* create() lost "excl", which is set for mknod(2), the only caller. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
 #define VMSHM_CREATE(fn)						\
 static int vmshm_fs_create(struct mnt_idmap *idmap, struct inode *dir,	\
@@ -170,7 +170,7 @@ static inline bool vmshm_compat_inode_is_new(struct inode *inode)
 #endif
 }
 
-/* Inodes are kept by their names, and not beyond. */
+/* An unused inode without a dentry is not cached. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define vmshm_compat_drop_inode generic_delete_inode
 #else
@@ -196,10 +196,10 @@ static inline void vmshm_compat_page_set_index(struct page *page, pgoff_t index)
 }
 
 /*
- * Huge entries for pages of the arena, which are single pages: newer kernels
- * want one folio of that size behind an entry that get_user_pages() can follow.
- * Older ones take such an entry for a broken one on madvise(MADV_COLD) and
- * MADV_PAGEOUT, and drop it while processors still may use it.
+ * Huge entries for pages of the arena, which are single pages. For an entry
+ * that get_user_pages() can follow, newer kernels require one folio of that
+ * size. Older kernels regard such an entry as broken on madvise(MADV_COLD) and
+ * MADV_PAGEOUT, and drop it while processors may still use it.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0) && \
 	LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0) && \
@@ -226,8 +226,8 @@ static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 #endif
 
 /*
- * A read or a write may be done without a wait. Otherwise io_uring would first
- * wait for poll(2), which is about a word.
+ * Reads and writes do not block. Without this flag io_uring would first wait
+ * for poll(2), which reports the state of a word.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
 #define VMSHM_COMPAT_FOPS .owner = THIS_MODULE
@@ -238,9 +238,9 @@ static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 #endif
 
 /*
- * Bytes of physical address space that the kernel's direct map has room for.
- * Older kernels do not check: with KASLR they would map a BAR that is beyond
- * over something else.
+ * Bytes of physical address space for which the kernel's direct map has room.
+ * Older kernels do not check this limit. With KASLR, they would map a BAR
+ * beyond the limit over another mapping.
  */
 static inline phys_addr_t vmshm_compat_direct_map_size(void)
 {
@@ -318,8 +318,8 @@ static inline void vmshm_compat_ftrace_set_ip(struct ftrace_regs *fregs,
 #endif
 
 /*
- * Makes the kernel's own mapping of device memory write-back, against what the
- * platform told when it was made; 0 or a negative errno.
+ * Makes the kernel's own mapping of device memory write-back, against the type
+ * that the platform reported for the mapping; 0 or a negative errno.
  */
 static inline int vmshm_compat_set_cached(struct page *page, int count)
 {
@@ -330,7 +330,7 @@ static inline int vmshm_compat_set_cached(struct page *page, int count)
 #endif
 }
 
-/* Undoes that: what reserved the memory type expects to find it. */
+/* Undoes vmshm_compat_set_cached(): the reserved memory type is restored. */
 static inline void vmshm_compat_set_uncached(phys_addr_t start, int count)
 {
 #ifdef CONFIG_X86_64
@@ -338,14 +338,14 @@ static inline void vmshm_compat_set_uncached(phys_addr_t start, int count)
 #endif
 }
 
-/* Whether a page fault may drop its lock and be made again */
+/* Whether a page fault may drop its lock and be retried */
 static inline bool vmshm_compat_fault_can_retry(struct vm_fault *vmf)
 {
 	return (vmf->flags & FAULT_FLAG_ALLOW_RETRY) &&
 	       !(vmf->flags & FAULT_FLAG_RETRY_NOWAIT);
 }
 
-/* Drops the lock; VM_FAULT_RETRY has to be returned then. */
+/* Drops the lock; the caller then has to return VM_FAULT_RETRY. */
 static inline void vmshm_compat_fault_unlock(struct vm_fault *vmf)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm content: which parts of an object are attached, its size, its users.
+ * VMShm content: the attached parts of an object, its size and its users.
  */
 #include <linux/err.h>
 #include <linux/fs.h>
@@ -16,7 +16,7 @@
 #include "vmshm.h"
 #include "vnode.h"
 
-/* What the arena or the device has no more of, and reclaim may give back */
+/* Whether the arena or the device lacks a resource that reclaim may free */
 static bool vmshm_content_is_short(int err)
 {
 	return err == -ENOSPC || err == -ENFILE || err == -EDQUOT;
@@ -38,10 +38,11 @@ static void vmshm_content_detach(struct vmshm_vnode *vnode)
 }
 
 /*
- * Detaches extents that are not in use, the oldest first, until so many bytes
- * are free; returns how many are. The device has to know the object afterwards,
- * so the last extent goes only if there is a handle without one. The caller may
- * hold vnodes_lock, which vmshm_extent_release() takes.
+ * Detaches extents that are not in use, the oldest first, until @wanted bytes
+ * are free, and returns the number of freed bytes. The device has to know the
+ * object afterwards, so the last extent is detached only if there is a handle
+ * without an extent. The caller may hold vnodes_lock, so that
+ * vmshm_extent_release(), which takes it, is not called.
  */
 static u64 vmshm_content_reclaim(struct vmshm_vnode *vnode, u64 wanted)
 {
@@ -58,7 +59,7 @@ static u64 vmshm_content_reclaim(struct vmshm_vnode *vnode, u64 wanted)
 		if (list_is_singular(&vnode->extents) &&
 		    vmshm_vnode_get_handle(vnode))
 			break;
-		/* A page can be in use again: get_user_pages_fast(). */
+		/* get_user_pages_fast() may have taken a page meanwhile. */
 		if (vmshm_extent_try_release(extent))
 			freed += length;
 	}
@@ -81,7 +82,7 @@ static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted)
 	hash_for_each(vdev->vnodes, bucket, vnode, node) {
 		if (freed >= wanted)
 			break;
-		/* The order of the locks is wrong, so only try. */
+		/* The lock order is reversed here, hence trylock. */
 		if (vnode == self || list_empty(&vnode->extents) ||
 		    !mutex_trylock(&vnode->lock))
 			continue;
@@ -111,10 +112,10 @@ static void vmshm_content_gap(struct vmshm_vnode *vnode, u64 offset, u64 piece,
 }
 
 /*
- * Takes the extents before [*start, end) that the new extent replaces to the
- * list. An object that grows page by page would otherwise take an attachment
- * for each page. Only extents that are not longer than what they become a part
- * of are replaced, so that a page moves to another place a few times only.
+ * Moves the extents before [*start, end) that the new extent replaces to the
+ * list @merged. An object that grows page by page would otherwise need an
+ * attachment for each page. An extent is replaced only if it is not longer than
+ * the range behind it, so that a page moves to another place only a few times.
  */
 static void vmshm_content_merge(struct vmshm_vnode *vnode, u64 piece,
 				u64 *start, u64 end, struct list_head *merged)
@@ -182,8 +183,9 @@ static int vmshm_content_attach_gap(struct vmshm_vnode *vnode, u64 offset,
 }
 
 /*
- * Attaches the gap at @offset, or if there is no room for all of it, a piece of
- * it, at least the page. With @grow it is -EAGAIN if the arena should grow.
+ * Attaches the gap at @offset. If there is no room for the whole gap, a piece
+ * of it is attached, at least the page. If @grow is true, -EAGAIN is returned
+ * when the arena should grow.
  */
 static int vmshm_content_attach(struct vmshm_vnode *vnode, u64 offset,
 				bool grow)
@@ -207,7 +209,7 @@ static int vmshm_content_attach(struct vmshm_vnode *vnode, u64 offset,
 	}
 }
 
-/* The same for a page that may be beyond the end, as far as that is known. */
+/* Attaches a page that may be beyond the end of the object as last reported. */
 static int vmshm_content_attach_page(struct vmshm_vnode *vnode, u64 offset,
 				     bool grow)
 {
@@ -216,7 +218,7 @@ static int vmshm_content_attach_page(struct vmshm_vnode *vnode, u64 offset,
 
 	if (offset < PAGE_ALIGN(vnode->size))
 		err = vmshm_content_attach(vnode, offset, grow);
-	/* The size was a stale one. */
+	/* The cached size was stale. */
 	if (err == -ENODATA) {
 		err = vmshm_vnode_refresh(vnode, &st);
 		if (err)
@@ -255,7 +257,7 @@ struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
 		if (err)
 			return ERR_PTR(err);
 		extent = vmshm_extent_find(&vnode->extents, offset);
-		/* The object was cut in this moment. */
+		/* The object was truncated during the attachment. */
 		if (!extent)
 			return ERR_PTR(-EFAULT);
 	}
@@ -300,8 +302,8 @@ struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,
  * @vnode: a vnode with users, locked
  * @offset: bytes into the object, a multiple of the page size
  *
- * For mappings of 1 MiB of objects that are shorter. All such mappings of an
- * object share these pages.
+ * Such pages are for mappings of 1 MiB of a shorter object. All such mappings
+ * of an object share these pages.
  *
  * Return: a page that the caller does not put; or ERR_PTR(-ENODEV),
  * ERR_PTR(-ENOMEM).
@@ -329,8 +331,9 @@ struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset)
 }
 
 /*
- * Attaches the beginning, if there is room for it: the rest follows by need.
- * The device has to know the object in any case.
+ * Attaches the beginning of the object, if there is room for it. The rest is
+ * attached on demand. If the beginning is not attached, a handle is needed, so
+ * that the device knows the object.
  */
 static int vmshm_content_attach_first(struct vmshm_vnode *vnode)
 {
@@ -342,13 +345,13 @@ static int vmshm_content_attach_first(struct vmshm_vnode *vnode)
 	if (!vmshm_content_is_short(err))
 		return err;
 	err = vmshm_vnode_get_handle(vnode);
-	/* Attachments are short, not room: one is enough. */
+	/* Attachments are short, not bytes: one detached extent is enough. */
 	if (vmshm_content_is_short(err) && vmshm_content_make_room(vnode, 1))
 		err = vmshm_vnode_get_handle(vnode);
 	return err;
 }
 
-/* The same, for reading only if nothing else is allowed. */
+/* Attaches the beginning; read-only if the host does not allow writing. */
 static int vmshm_content_attach_allowed(struct vmshm_vnode *vnode)
 {
 	int err = vmshm_content_attach_first(vnode);
@@ -360,19 +363,19 @@ static int vmshm_content_attach_allowed(struct vmshm_vnode *vnode)
 	return err;
 }
 
-/* The device was asked a moment ago, so @size is most probably right. */
+/* Attaches the object. @size is recent, but the host may have changed it. */
 static int vmshm_content_first_use(struct vmshm_vnode *vnode, u64 size)
 {
 	struct vmshm_stat st;
 	int err;
 
-	/* It was attached when it was looked up or created. */
+	/* The object was attached by its lookup or creation. */
 	if (vmshm_vnode_any_handle(vnode))
 		return 0;
 	vnode->readonly = vnode->vdev->features & VMSHM_F_READONLY;
 	vnode->size = size;
 	err = vmshm_content_attach_allowed(vnode);
-	/* It is smaller by now. */
+	/* The object is smaller by now. */
 	if (err == -ENODATA)
 		err = vmshm_vnode_refresh(vnode, &st) ?:
 			      vmshm_content_attach_allowed(vnode);
@@ -429,7 +432,8 @@ void vmshm_content_close(struct vmshm_vnode *vnode)
 /**
  * vmshm_content_give() - use an extent for the open that follows
  * @vnode: a vnode, of the object that the extent shows
- * @extent: of vmshm_extent_attach_named(); it is the vnode's, or is detached
+ * @extent: of vmshm_extent_attach_named(); the vnode takes it over, or it is
+ *	detached
  *
  * If the object is not opened, vmshm_content_detach_unused() has to follow.
  */
@@ -473,8 +477,9 @@ void vmshm_content_detach_unused(struct vmshm_vnode *vnode)
 }
 
 /*
- * The object was cut. The device shows other memory beyond the new end, so the
- * extents that reach beyond it are detached; the rest is attached on demand.
+ * The object was truncated. The device shows other memory beyond the new end,
+ * so the extents that reach beyond it are detached. Their remaining parts are
+ * attached again on demand.
  */
 static void vmshm_content_cut(struct vmshm_vnode *vnode)
 {
@@ -488,7 +493,7 @@ static void vmshm_content_cut(struct vmshm_vnode *vnode)
 			continue;
 		vmshm_extent_release(extent);
 	}
-	/* Of private copies only those beyond the end go. */
+	/* Private copies are removed only beyond the new end. */
 	vmshm_anon_unmap(vnode->vdev, vnode->inode, end, 0, true);
 }
 
@@ -541,7 +546,7 @@ int vmshm_content_setattr(struct vmshm_vnode *vnode,
 	int err;
 
 	mutex_lock(&vnode->lock);
-	/* The right to read is enough for the handle. */
+	/* A read-only handle is enough to set attributes. */
 	if (!vmshm_content_used(vnode))
 		vnode->readonly = true;
 	/* The name could belong to another object by now. */
@@ -562,7 +567,7 @@ int vmshm_content_setattr(struct vmshm_vnode *vnode,
  * vmshm_content_allocate() - have the host allocate a part of an object
  * @vnode: a vnode with users
  * @offset: bytes into the object
- * @length: bytes, at most VMSHM_ALLOCATE_MAX; the object grows if it has to
+ * @length: bytes, at most VMSHM_ALLOCATE_MAX; the object grows if necessary
  * @st: what the device reports afterwards
  *
  * Return: 0, or the error of the device.
@@ -597,13 +602,13 @@ static void vmshm_content_take(struct vmshm_dev *vdev, struct list_head *taken)
 		vmshm_vnode_get(vnode);
 	mutex_unlock(&vdev->vnodes_lock);
 
-	/* The list is stable: each vnode has a reference, and gone is set. */
+	/* The table is stable: each vnode has a reference, and gone is set. */
 	hash_for_each_safe(vdev->vnodes, bucket, next, vnode, node) {
 		struct vmshm_extent *extent;
 
 		mutex_lock(&vnode->lock);
 		vnode->gone = true;
-		/* Their pages still name the inode. */
+		/* The pages of the extents still name the inode. */
 		list_for_each_entry(extent, &vnode->extents, node)
 			ihold(extent->inode);
 		list_splice_tail_init(&vnode->extents, taken);
@@ -666,8 +671,9 @@ bool vmshm_content_can_restore(struct vmshm_dev *vdev)
 }
 
 /*
- * Attaches all extents again, the first one by the name. An extent that the
- * object does not have any more goes; a later fault finds out what is there.
+ * Attaches all extents again, the first extent by the name. An extent beyond
+ * the current end of the object is released. A later fault then asks the device
+ * for the size.
  */
 static int vmshm_content_attach_again(struct vmshm_vnode *vnode)
 {
@@ -696,7 +702,7 @@ static int vmshm_content_attach_again(struct vmshm_vnode *vnode)
 	return err;
 }
 
-/* The object is not there any more: all of its users see that. */
+/* The object no longer exists: its users get SIGBUS and ENODEV. */
 static void vmshm_content_lose(struct vmshm_vnode *vnode)
 {
 	struct vmshm_dev *vdev = vnode->vdev;

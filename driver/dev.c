@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm devices: their numbers, and their life from probe to last close.
+ * VMShm devices: their numbers, and their lifetime from probe to last close.
  */
 #include <linux/err.h>
 #include <linux/fs.h>
@@ -30,8 +30,8 @@
 static dev_t vmshm_dev_devt;
 
 /*
- * By number. The class has them too, but only after udev was told of them,
- * whose rules may mount at once.
+ * Devices by number. The class lists them, too, but only after udev was
+ * notified. A udev rule may mount a device at once.
  */
 static DEFINE_IDR(vmshm_dev_idr);
 static DEFINE_MUTEX(vmshm_dev_idr_lock);
@@ -148,7 +148,7 @@ int vmshm_dev_add(struct vmshm_dev *vdev)
  * vmshm_dev_del() - undo vmshm_dev_add()
  * @vdev: the device
  *
- * The number is free at once, so a device that comes back is the same again.
+ * The number is free at once, so a device that is added again gets it back.
  */
 void vmshm_dev_del(struct vmshm_dev *vdev)
 {
@@ -170,7 +170,7 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	WRITE_ONCE(vdev->gone, true);
 	mutex_unlock(&vdev->lock);
 	vmshm_mailboxes_stop(vdev);
-	/* No fault fills a mapping any more. */
+	/* From here on no page fault fills a mapping. */
 	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);
 	if (vdev->slots) {
 		vmshm_slots_stop(vdev->slots);
@@ -179,7 +179,7 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	vmshm_ioctl_gone(vdev);
 	if (vdev->arena)
 		vmshm_content_stop(vdev);
-	/* A page in use still shows the object. */
+	/* A page in use still shows the object, so it stays attached. */
 	if (!list_empty(&vdev->lingering))
 		return;
 	mutex_lock(&vdev->lock);
@@ -188,7 +188,7 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 }
 
 /**
- * vmshm_dev_shutdown() - detach everything because the kernel ends
+ * vmshm_dev_shutdown() - detach everything because the kernel shuts down
  * @vdev: the device
  *
  * Programs that still run see private memory of the device.

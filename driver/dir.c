@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm file system: the one directory, and what the files in it are.
+ * VMShm file system: the only directory, and the lookup of its files.
  *
- * The host makes, removes and replaces objects at any time. So nothing that is
- * known of a name is believed without asking the device again, with one
- * exception: a process that lists the directory gets the attributes with it.
- * The inode of an object that is not in use is only memory of this kernel,
- * which takes it back when it needs it.
+ * The host creates, removes and replaces objects at any time. The driver
+ * therefore asks the device again before it uses cached data about a name, with
+ * one exception: a process that lists the directory gets the attributes with
+ * the names. The inode of an object that is not in use is only a cache, which
+ * this kernel may reclaim.
  */
 #include <linux/capability.h>
 #include <linux/err.h>
@@ -48,11 +48,14 @@ static int vmshm_fs_dentry_name(struct dentry *dentry, char *name)
 	return err;
 }
 
-/* The device has just found it by a name. */
+/* The device has just found the object of the inode by a name. */
 static void vmshm_fs_inode_named(struct inode *inode,
 				 const struct vmshm_stat *st)
 {
-	/* Of those that were removed here, the host has made others. */
+	/*
+	 * The host may have created a name again after the last known name was
+	 * removed in this guest.
+	 */
 	spin_lock(&inode->i_lock);
 	if (!inode->i_nlink)
 		set_nlink(inode, 1);
@@ -114,8 +117,9 @@ static int vmshm_fs_stat_name(struct super_block *sb, const char *name,
 }
 
 /*
- * Takes what a listing has brought about the name. That is not current enough
- * where rights depend on it: to open the file, or to remove or replace a name.
+ * Takes the attributes that a listing has read for the name. They are too old
+ * where a permission check depends on them: for opening the file, and for
+ * removing or replacing a name.
  */
 static bool vmshm_fs_take_recent(struct dentry *dentry, const char *name,
 				 unsigned int flags, struct vmshm_stat *st)
@@ -130,7 +134,8 @@ static bool vmshm_fs_take_recent(struct dentry *dentry, const char *name,
 
 /*
  * Attaches the object for a file that is opened next, and finds its inode by
- * what the device reports. NULL: it is to be looked up, and opened after that.
+ * the identity that the device reports. Returns NULL if the caller has to look
+ * up the name before the file is opened.
  */
 static struct inode *vmshm_fs_inode_attached(struct super_block *sb,
 					     const char *name)
@@ -140,7 +145,7 @@ static struct inode *vmshm_fs_inode_attached(struct super_block *sb,
 	struct vmshm_extent *extent;
 	struct inode *inode;
 
-	/* The registers do not report all that is needed. */
+	/* The registers do not report all attributes of the inode. */
 	if (!vdev->mailboxes)
 		return NULL;
 	extent = vmshm_extent_attach_named(vdev, name, readonly);
@@ -157,7 +162,7 @@ static struct inode *vmshm_fs_inode_attached(struct super_block *sb,
 	return inode;
 }
 
-/* The inode that the name has by now; ERR_PTR(-ENOENT): there is no object */
+/* The current inode of the name; ERR_PTR(-ENOENT): there is no object */
 static struct inode *vmshm_fs_inode_asked(struct dentry *dentry,
 					  const char *name, unsigned int flags)
 {
@@ -191,9 +196,9 @@ static struct dentry *vmshm_fs_lookup(struct inode *dir, struct dentry *dentry,
 }
 
 /*
- * Whether the name is looked up to be opened. That attaches the object by its
- * name, and then the identity shows whether it is still the one that is known
- * here. Without the rights it would not come to that.
+ * Whether the name is looked up for open(2). The open attaches the object by
+ * its name, and the reported identity then shows whether the name still belongs
+ * to the vnode. If the permission check fails, the object is not attached.
  */
 static bool vmshm_fs_is_opened(struct inode *inode, unsigned int flags)
 {
@@ -206,8 +211,9 @@ static bool vmshm_fs_is_opened(struct inode *inode, unsigned int flags)
 }
 
 /*
- * Whether the name is looked up to be removed or renamed, which says whether it
- * still exists. The owner is of importance for users without the capability.
+ * Whether the name is looked up to be removed or renamed. The device then
+ * reports whether the name still exists. The owner has to be current for users
+ * without CAP_FOWNER.
  */
 static bool vmshm_fs_is_removed(struct dentry *dentry, unsigned int flags)
 {
@@ -255,8 +261,9 @@ static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 VMSHM_D_REVALIDATE(vmshm_fs_revalidate)
 
 /*
- * Not worth keeping when it is not in use: a name without an object, and an
- * inode whose names were counted here, because the host changes them, too.
+ * An unused dentry is not cached if it is negative. Nor is it cached if the
+ * link count of its inode was changed in this guest, because the host may
+ * change the number of names, too.
  */
 static int vmshm_fs_dentry_delete(const struct dentry *dentry)
 {
@@ -268,7 +275,7 @@ const struct dentry_operations vmshm_fs_dentry_ops = {
 	.d_delete = vmshm_fs_dentry_delete,
 };
 
-/* A name was removed here. */
+/* A name of the inode was removed in this guest. */
 static void vmshm_fs_inode_unnamed(struct inode *inode)
 {
 	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
@@ -283,7 +290,7 @@ static void vmshm_fs_inode_unnamed(struct inode *inode)
 		vmshm_owners_set_idle(vnode->vdev->owners, vnode->ident);
 }
 
-/* What the host has under that name by now, or just after we made it. */
+/* Gives the dentry the inode of an object that the device has just reported. */
 static int vmshm_fs_instantiate(struct inode *dir, struct dentry *dentry,
 				const char *name, const struct vmshm_stat *st)
 {
@@ -295,7 +302,7 @@ static int vmshm_fs_instantiate(struct inode *dir, struct dentry *dentry,
 	return 0;
 }
 
-/* Has the device make an object that belongs to the user of this task. */
+/* Has the device create an object that belongs to the user of this task. */
 static int vmshm_fs_create_owned(struct vmshm_dev *vdev, const char *name,
 				 umode_t mode, bool opened,
 				 struct vmshm_reply *reply)
@@ -316,8 +323,8 @@ static int vmshm_fs_create_owned(struct vmshm_dev *vdev, const char *name,
 }
 
 /*
- * Makes a new object; -EEXIST if the name is taken. With @opened the caller
- * opens it next, and the vnode keeps a handle for that.
+ * Creates an object; -EEXIST if the name is taken. If @opened is true, the
+ * caller opens the object next, and the vnode keeps a handle for this open.
  */
 static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 				umode_t mode, bool opened)
@@ -367,9 +374,9 @@ static struct inode *vmshm_fs_inode_to_open(struct super_block *sb,
 }
 
 /*
- * Creates the object, or finds one that exists. It is created first, because
- * O_CREAT is most often for a new object. The caller of this function checks
- * the rights to an object that was found, and not to one that was created:
+ * Creates the object, or finds an existing object. Creation is tried first,
+ * because O_CREAT is most often for a new object. The VFS checks the permission
+ * for an object that was found, but not for an object that was created. So
  * FMODE_CREATED has to be exact.
  */
 static int vmshm_fs_create_or_find(struct inode *dir, struct dentry *dentry,
@@ -385,7 +392,7 @@ static int vmshm_fs_create_or_find(struct inode *dir, struct dentry *dentry,
 			file->f_mode |= FMODE_CREATED;
 		if (!err || flags & O_EXCL)
 			return err;
-		/* What prevents a new object does not concern this one. */
+		/* An error of creation does not concern an existing object. */
 		inode = vmshm_fs_inode_to_open(dir->i_sb, dentry);
 		if (!IS_ERR(inode)) {
 			d_instantiate(dentry, inode);
@@ -393,13 +400,13 @@ static int vmshm_fs_create_or_find(struct inode *dir, struct dentry *dentry,
 		}
 		if (inode != ERR_PTR(-ENOENT) || err != -EEXIST)
 			return err == -EEXIST ? PTR_ERR(inode) : err;
-		/* It was removed again. */
+		/* The object was removed between the two commands. */
 		if (signal_pending(current))
 			return -EINTR;
 	}
 }
 
-/* Finds what is opened, unless it is to be created, if that is possible. */
+/* Looks up the object, unless the open may create it. */
 static int vmshm_fs_find(struct inode *dir, struct dentry *dentry,
 			 unsigned int flags)
 {
@@ -424,7 +431,7 @@ static int vmshm_fs_find(struct inode *dir, struct dentry *dentry,
 	return 0;
 }
 
-/* Each open by a name that is not cached, and each that creates an object. */
+/* Called for an open of a name that is not cached, or with O_CREAT. */
 static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 				struct file *file, unsigned int flags,
 				umode_t mode)
@@ -440,19 +447,20 @@ static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 		return err;
 	if (d_really_is_negative(dentry))
 		return finish_no_open(file, NULL);
-	/* The rights are checked afterwards, unless it was created. */
+	/* The VFS checks the permission later, unless FMODE_CREATED is set. */
 	vnode = vmshm_fs_inode_vnode(d_inode(dentry));
 	err = finish_open(file, dentry, NULL);
-	/* The file may not have come to its ->open(). */
+	/* finish_open() may have failed before it called ->open(). */
 	if (err)
 		vmshm_content_detach_unused(vnode);
 	return err;
 }
 
 /*
- * Whether the name is still that of the object whose owner was checked, for
- * users that may not remove names of others. Other mounts do not wait for the
- * lock of this directory, but for names_lock. Only the host is not held off.
+ * Checks that the name still belongs to the object whose owner was checked.
+ * This matters for users without CAP_FOWNER, which may not remove the names of
+ * other users. The lock of this directory does not exclude other mounts, but
+ * names_lock does. No lock excludes the host.
  */
 static int vmshm_fs_check_object(struct dentry *dentry, const char *name)
 {
@@ -513,14 +521,17 @@ static int vmshm_fs_rename(struct mnt_idmap *idmap, struct inode *dir,
 			   struct dentry *from, struct inode *to_dir,
 			   struct dentry *to, unsigned int flags)
 {
-	/* What did not exist was not checked, and is not replaced. */
+	/*
+	 * If the new name did not exist, the owner of an object under it was
+	 * not checked. Such an object is not replaced.
+	 */
 	u32 rq = d_inode(to) ? 0 : VMSHM_RQ_NOREPLACE;
 	int err;
 
 	if (flags & ~RENAME_NOREPLACE)
 		return -EINVAL;
 	err = vmshm_fs_second_name(from, to, VMSHM_CMD_RENAME, rq);
-	/* It exists by now: look again. */
+	/* The new name exists by now. The VFS looks it up again. */
 	if (err == -EEXIST && !(flags & RENAME_NOREPLACE))
 		err = -ESTALE;
 	if (!err && d_inode(to))

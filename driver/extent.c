@@ -2,10 +2,10 @@
 /*
  * VMShm extents: parts of objects that are attached to the arena.
  *
- * A page of an extent can be in use although nothing maps it: in a pipe after
- * vmsplice(2), or as the buffer of a transfer. Its reference count tells. Such
- * an extent lingers: it stays attached until the last page is dropped. Only
- * then its place can become another object's.
+ * A page of an extent can be in use although no process maps it: in a pipe
+ * after vmsplice(2), or as the buffer of a transfer. The reference count of the
+ * page shows such a use. The extent then lingers: it stays attached until the
+ * last page is dropped. Only then can another object get its place.
  */
 #include <linux/delay.h>
 #include <linux/err.h>
@@ -24,7 +24,7 @@
 
 /* The interval at which lingering extents are examined */
 #define VMSHM_EXTENT_LINGER (HZ / 10)
-/* At removal: how long a page can be in use, as by a transfer */
+/* At removal: the time for which the driver waits for pages in use */
 #define VMSHM_EXTENT_GRACE HZ
 
 static struct page *vmshm_extent_nth(struct vmshm_extent *extent,
@@ -66,9 +66,9 @@ void vmshm_extent_free(struct vmshm_extent *extent)
 }
 
 /*
- * Frees an extent after DETACH. A place that the device could not detach stays
- * taken. A device that is gone gives up all its attachments soon, and the
- * places have to be free for that.
+ * Frees an extent after DETACH. If the device could not detach it, its place
+ * stays allocated. A device that is gone soon gives up all its attachments, and
+ * the places have to be free for that.
  */
 static void vmshm_extent_detached(struct vmshm_extent *extent, int err)
 {
@@ -100,7 +100,7 @@ void vmshm_extent_detach(struct vmshm_extent *extent)
 	int err;
 
 	vmshm_extent_forget(extent);
-	/* After a sleep of the system the device may not know it any more. */
+	/* After a system sleep, the device may no longer know the extent. */
 	err = extent->handle ? vmshm_request_detach(vdev, extent->handle) : 0;
 	vmshm_extent_detached(extent, err);
 }
@@ -176,7 +176,7 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 	return 0;
 }
 
-/* How much of an object that is not known yet has a place, at most */
+/* Maximum length of the place for an object whose size is not known yet */
 static u64 vmshm_extent_limit(struct vmshm_dev *vdev)
 {
 	return min_t(u64, PMD_SIZE, vmshm_arena_piece(vdev->arena) / 8);
@@ -188,8 +188,8 @@ static u64 vmshm_extent_limit(struct vmshm_dev *vdev)
  * @name: "/" and the name
  * @readonly: attach for reading only
  *
- * Nothing is known of the object before, and what the device reports is in
- * extent->seen. The rest of an object that is longer is attached by need.
+ * The driver need not know the object before. The report of the device is in
+ * extent->seen. The rest of a longer object is attached on demand.
  *
  * Return: an extent, which belongs to no inode yet; its length is 0 if the
  * object is empty; or ERR_PTR(): -ENOSPC no room in the arena, -ENOMEM, or the
@@ -234,8 +234,8 @@ struct vmshm_extent *vmshm_extent_attach_named(struct vmshm_dev *vdev,
  *
  * The pages stay where they are, and so do their mappings.
  *
- * Return: as vmshm_extent_attach(); after a failure the extent stays, and the
- * device does not know it.
+ * Return: as vmshm_extent_attach(); after a failure the extent is not freed,
+ * and the device does not know it.
  */
 int vmshm_extent_attach_again(struct vmshm_extent *extent, const char *name,
 			      u32 handle, u64 ident, u64 *size)
@@ -262,9 +262,10 @@ int vmshm_extent_attach_again(struct vmshm_extent *extent, const char *name,
  * vmshm_extent_idle() - whether no page of an extent is in use
  * @extent: an extent that may be mapped; the mappings are removed
  *
- * A fault makes them again. Private copies stay, because they are nowhere else.
+ * A page fault restores the mappings. Private copies are not removed, because
+ * they exist nowhere else.
  *
- * Return: true if it can be detached now.
+ * Return: true if the extent can be detached now.
  */
 bool vmshm_extent_idle(struct vmshm_extent *extent)
 {
@@ -301,7 +302,7 @@ void vmshm_extent_release(struct vmshm_extent *extent)
 	if (vmshm_extent_try_release(extent))
 		return;
 	list_del(&extent->node);
-	/* Its pages still name the inode. */
+	/* The pages of the extent still name the inode. */
 	ihold(extent->inode);
 	mutex_lock(&vdev->vnodes_lock);
 	list_add_tail(&extent->node, &vdev->lingering);
@@ -383,7 +384,7 @@ struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset)
 	return vmshm_extent_page(extent, offset);
 }
 
-/* Takes what is free by now off the list of lingering extents. */
+/* Detaches lingering extents whose pages are no longer in use. */
 static void vmshm_extent_linger_work(struct work_struct *work)
 {
 	struct vmshm_dev *vdev = container_of(to_delayed_work(work),
@@ -424,9 +425,10 @@ void vmshm_extent_init(struct vmshm_dev *vdev)
  * vmshm_extent_any_busy() - whether a page is in use
  * @extents: extents whose device is gone; their mappings are removed
  *
- * A fault that was under way may have mapped a page after the first look.
+ * A page fault that was in progress may have mapped a page after the mappings
+ * were removed, so they are removed again.
  *
- * Return: true if one is.
+ * Return: true if a page is in use.
  */
 bool vmshm_extent_any_busy(struct list_head *extents)
 {
@@ -443,7 +445,7 @@ bool vmshm_extent_any_busy(struct list_head *extents)
 }
 
 /**
- * vmshm_extent_free_all() - free extents that no page is in use of
+ * vmshm_extent_free_all() - free extents whose pages are not in use
  * @extents: extents whose device is gone, each with a reference to its inode
  */
 void vmshm_extent_free_all(struct list_head *extents)
@@ -480,7 +482,7 @@ void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken)
 	unsigned long end = jiffies + VMSHM_EXTENT_GRACE;
 	struct vmshm_extent *extent;
 
-	/* No extent begins to linger any more. */
+	/* From here on no further extent begins to linger. */
 	cancel_delayed_work_sync(&vdev->linger_work);
 	mutex_lock(&vdev->vnodes_lock);
 	list_splice_tail_init(&vdev->lingering, taken);

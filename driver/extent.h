@@ -24,10 +24,10 @@ struct vmshm_dev;
  * @handle: names the attachment in commands
  * @seen: the object, as the device reported it when it was attached; valid if
  *	@has_seen
- * @pid: the process that had it attached
- * @comm: its name
- * @touched_first: first page, counted in the extent, that was ever given out
- * @touched_end: the page behind the last one that was ever given out
+ * @pid: the process that attached the extent
+ * @comm: name of that process
+ * @touched_first: index in the extent of the first page that was ever used
+ * @touched_end: index behind the last page that was ever used
  */
 struct vmshm_extent {
 	struct list_head node;

@@ -30,8 +30,8 @@
 #define VMSHM_FS_WRITE_PART SZ_1M
 
 /*
- * The look-up has not asked the device. The attributes and the rights are those
- * of the object that was opened.
+ * The lookup has not asked the device. So the attributes are updated, and the
+ * permission is checked, after the object was attached.
  */
 static int vmshm_fs_file_recheck(struct file *file)
 {
@@ -40,7 +40,7 @@ static int vmshm_fs_file_recheck(struct file *file)
 	struct vmshm_stat st;
 	int mask = 0, err;
 
-	/* Registers report no attributes of what is attached. */
+	/* Registers do not report the attributes of an attached object. */
 	if (!vmshm_vnode_seen(vnode, &st)) {
 		err = vmshm_vnode_stat(vnode, &st);
 		if (err)
@@ -49,7 +49,7 @@ static int vmshm_fs_file_recheck(struct file *file)
 	vmshm_fs_inode_update(inode, &st);
 	if (file->f_mode & FMODE_READ)
 		mask |= MAY_READ;
-	/* open(2) truncates also what it opens for reading only. */
+	/* O_TRUNC truncates even a file that is opened read-only. */
 	if (file->f_mode & FMODE_WRITE || file->f_flags & O_TRUNC)
 		mask |= MAY_WRITE;
 	return file_permission(file, mask);
@@ -74,11 +74,11 @@ static int vmshm_fs_file_open(struct inode *inode, struct file *file)
 	}
 	if (err) {
 		vmshm_ioctl_release(wfile);
-		/* Another object has the name by now, or none: look again. */
+		/* The name belongs to another object or none: look up again. */
 		return err == -ESTALE || err == -ENOENT ? -EOPENSTALE : err;
 	}
 	file->private_data = wfile;
-	/* Memory does not block. */
+	/* Access to memory does not block. */
 	file->f_mode |= VMSHM_COMPAT_FMODE_NOWAIT;
 	return 0;
 }
@@ -96,7 +96,7 @@ static int vmshm_fs_file_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Copies up to the end of one page; bytes, or -errno if there were none. */
+/* Copies up to the end of one page. Returns bytes, or -errno if none. */
 static ssize_t vmshm_fs_copy_page(struct vmshm_vnode *vnode, loff_t pos,
 				  size_t size, struct iov_iter *iter,
 				  bool write)
@@ -110,7 +110,7 @@ static ssize_t vmshm_fs_copy_page(struct vmshm_vnode *vnode, loff_t pos,
 	page = vmshm_content_get_page(vnode, pos & PAGE_MASK, NULL);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
-	/* Not copy_page_to_iter(): that would put the page itself in a pipe. */
+	/* copy_page_to_iter() would put the page itself in a pipe. */
 	addr = kmap_local_page(page) + offset;
 	if (write)
 		copied = copy_from_iter(addr, bytes, iter);
@@ -191,11 +191,12 @@ static bool vmshm_fs_has_holes(struct inode *inode)
 }
 
 /*
- * Has the host allocate what will be written. A host that is full refuses that,
- * while a store to memory that it does not have would end the virtual machine.
- * The object never shrinks by this, so that two programs can append.
+ * Has the host allocate the memory before it is written. If the host is full,
+ * the allocation fails, while a store to memory that the host does not have
+ * would terminate the virtual machine. The allocation never shrinks the object,
+ * so that two programs can append.
  *
- * Returns how many bytes can be written, or -errno.
+ * Returns the number of bytes that can be written, or -errno.
  */
 static ssize_t vmshm_fs_prepare_write(struct inode *inode, loff_t pos,
 				      size_t size)
@@ -212,13 +213,13 @@ static ssize_t vmshm_fs_prepare_write(struct inode *inode, loff_t pos,
 	/* A device without create=on does not allocate. */
 	if (err == -EROFS && pos < end)
 		return min_t(loff_t, size, end - pos);
-	/* There may be room for less. */
+	/* There may be room for a single page. */
 	if (err == -ENOSPC && first < size)
 		err = vmshm_fs_allocate_part(inode, pos, first);
 	return err ?: (ssize_t)first;
 }
 
-/* Writes up to VMSHM_FS_WRITE_PART bytes; bytes, or -errno if there are none */
+/* Writes up to VMSHM_FS_WRITE_PART bytes. Returns bytes, or -errno if none. */
 static ssize_t vmshm_fs_write_part(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -251,7 +252,7 @@ static ssize_t vmshm_fs_file_write_iter(struct kiocb *iocb,
 					struct iov_iter *iter)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	/* This one is the same on all mounts, so that O_APPEND is, too. */
+	/* All mounts share this inode, so its lock makes O_APPEND atomic. */
 	struct inode *host = inode->i_mapping->host;
 	ssize_t ret;
 
@@ -271,7 +272,7 @@ static loff_t vmshm_fs_file_llseek(struct file *file, loff_t offset, int whence)
 {
 	int err = 0;
 
-	/* The others do not depend on the size. */
+	/* SEEK_SET and SEEK_CUR do not depend on the size. */
 	if (whence != SEEK_SET && whence != SEEK_CUR)
 		err = vmshm_fs_inode_refresh(file_inode(file));
 	return err ?: generic_file_llseek(file, offset, whence);
@@ -331,7 +332,7 @@ static int vmshm_fs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	if ((flags & AT_STATX_FORCE_SYNC) ||
 	    !vmshm_vnode_take_fresh(vmshm_fs_inode_vnode(inode)))
 		err = vmshm_fs_inode_refresh(inode);
-	/* Other errors mean that there is nothing newer. */
+	/* After other errors the cached attributes are used. */
 	if (err == -EIO)
 		return err;
 	vmshm_compat_fillattr(idmap, mask, inode, stat);
@@ -339,7 +340,7 @@ static int vmshm_fs_getattr(struct mnt_idmap *idmap, const struct path *path,
 	return 0;
 }
 
-/* Whether owner and group are what they are already */
+/* Whether the request leaves owner and group unchanged */
 static bool vmshm_fs_same_owner(struct inode *inode, const struct iattr *attr)
 {
 	unsigned int valid = attr->ia_valid;
@@ -348,7 +349,7 @@ static bool vmshm_fs_same_owner(struct inode *inode, const struct iattr *attr)
 		 (valid & ATTR_GID && !gid_eq(attr->ia_gid, inode->i_gid)));
 }
 
-/* A time that utimensat(2) sets; without a value the host's time is meant */
+/* A time that utimensat(2) sets; without a value, the host's current time */
 static struct timespec64 vmshm_fs_time(const struct iattr *attr,
 				       unsigned int has_value,
 				       struct timespec64 value)
@@ -358,7 +359,7 @@ static struct timespec64 vmshm_fs_time(const struct iattr *attr,
 	return attr->ia_valid & has_value ? value : now;
 }
 
-/* What the host has to change. A new size sets the times as well. */
+/* Attributes that the host has to change. A new size also sets the times. */
 static struct vmshm_attr vmshm_fs_host_attr(struct inode *inode,
 					    const struct iattr *attr)
 {
@@ -380,8 +381,9 @@ static struct vmshm_attr vmshm_fs_host_attr(struct inode *inode,
 }
 
 /*
- * Permission bits and times are the host's. Without create=on the bits cannot
- * be changed, and times stay what they are: touch(1) and cp(1) expect success.
+ * Permission bits and times are those of the host. Without create=on, the bits
+ * cannot be changed. The times are then not changed, either, but the call
+ * succeeds, because touch(1) and cp(1) expect success.
  */
 static int vmshm_fs_set_host_attr(struct inode *inode, struct vmshm_attr *attr)
 {
@@ -394,7 +396,7 @@ static int vmshm_fs_set_host_attr(struct inode *inode, struct vmshm_attr *attr)
 	if (!(vnode->vdev->features & VMSHM_F_CREATE) ||
 	    !vnode->vdev->mailboxes)
 		return attr->flags & VMSHM_RQ_MODE ? -EPERM : 0;
-	/* The bits that the mount shows are its own. */
+	/* The permission bits come from the mount option. */
 	if (attr->flags & VMSHM_RQ_MODE &&
 	    (vmshm_fs_sb(inode->i_sb)->has_mode || attr->mode & ~0777))
 		return -EPERM;
@@ -412,7 +414,7 @@ static int vmshm_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	struct vmshm_attr host;
 	int err;
 
-	/* Rights that are not known to be current are none. */
+	/* Permission is not granted on the basis of old attributes. */
 	err = vmshm_fs_inode_refresh(inode);
 	if (err)
 		return err;
@@ -447,7 +449,7 @@ const struct file_operations vmshm_fs_file_ops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.poll = vmshm_fs_file_poll,
 	.mmap = vmshm_fs_file_mmap,
-	/* Addresses that huge entries can be used for */
+	/* Chooses addresses for which huge entries can be used */
 	.get_unmapped_area = thp_get_unmapped_area,
 	.fallocate = vmshm_fs_file_fallocate,
 	.fsync = noop_fsync,

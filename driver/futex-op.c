@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm futexes: the functions that stand in for the kernel's.
+ * VMShm futexes: the functions that replace those of the kernel.
  *
- * Each looks at the mappings of the task, because the page tables may have had
- * no page, and calls the kernel's function if no word is in one of ours.
+ * Each function examines the mappings of the task, because the page tables may
+ * have had no page. It calls the kernel's function if no word is in a mapping
+ * of VMShm.
  */
 #include <linux/compat.h>
 #include <linux/errno.h>
@@ -28,12 +29,12 @@
 /* futex_wait_restart() of the kernel */
 static long (*vmshm_futex_restart)(struct restart_block *restart);
 
-/* Calls that are in functions of ours */
+/* Number of calls that are in functions of this file */
 static atomic_t vmshm_futex_calls = ATOMIC_INIT(0);
 
 /*
- * Whether the call may sleep. It may not once the module is being unloaded:
- * then no mapping of ours is left.
+ * Whether the call may sleep. A call may not sleep once the module is being
+ * unloaded; then no mapping of VMShm is left.
  */
 static bool vmshm_futex_enter(void)
 {
@@ -49,7 +50,7 @@ static void vmshm_futex_leave(bool entered)
 		wake_up_var(&vmshm_futex_calls);
 }
 
-/* Whether the address is in a shared mapping of ours */
+/* Whether the address is in a shared mapping of VMShm */
 static bool vmshm_futex_is_ours(unsigned long addr, unsigned long flags)
 {
 	struct vmshm_mmap_word where;
@@ -61,13 +62,13 @@ static bool vmshm_futex_is_ours(unsigned long addr, unsigned long flags)
 	return true;
 }
 
-/* glibc ends the process at an error that it does not expect. */
+/* glibc aborts the process on an unexpected error. */
 static int vmshm_futex_errno(int err)
 {
 	return err == -ENODEV || err == -ENXIO ? -EFAULT : err;
 }
 
-/* A call with a time-out that a signal has interrupted; see futex_wait() */
+/* Restarts a call with a time-out after a signal; see futex_wait(). */
 static int vmshm_futex_set_restart(u32 __user *uaddr, unsigned int flags,
 				   u32 val, ktime_t time, u32 bitset)
 {
@@ -106,7 +107,7 @@ static int vmshm_futex_wait_at(struct vmshm_mmap_word *where, u32 __user *uaddr,
 	return vmshm_futex_errno(err);
 }
 
-/* The kernel's function, which has the type of ours */
+/* The kernel's function; it has the same type as its replacement. */
 static void *vmshm_futex_kernel(enum vmshm_futex_function number)
 {
 	return (void *)vmshm_futex_hook[number].kernel;
@@ -141,7 +142,7 @@ static int vmshm_futex_wake_at(struct vmshm_mmap_word *where, int nr_wake,
 		return -EINVAL;
 	if (bitset != FUTEX_BITSET_MATCH_ANY)
 		return -ENOSYS;
-	/* The kernel's function wakes one where it is asked for none. */
+	/* The kernel's function wakes one waiter even if nr_wake is 0. */
 	return vmshm_futex_errno(vmshm_wait_wake(where->vnode->vdev,
 						 where->vnode, where->offset,
 						 max(nr_wake, 1)));
@@ -166,8 +167,9 @@ static int vmshm_futex_wake(u32 __user *uaddr, unsigned int flags, int nr_wake,
 }
 
 /*
- * The host's futexes cannot do everything. Return: 0, or the error of the call,
- * which then does not reach the kernel's function.
+ * An operation that host futexes do not support fails for a word of VMShm.
+ * Returns 0; or the error of the call, if the kernel's function must not be
+ * called.
  */
 static long vmshm_futex_refusal(bool entered, bool ours)
 {
@@ -176,7 +178,7 @@ static long vmshm_futex_refusal(bool entered, bool ours)
 	return entered ? 0 : -EAGAIN;
 }
 
-/* The same at the begin of a call with one word, or two that may be ours */
+/* Begins a call with one word or two; returns as vmshm_futex_refusal(). */
 static long vmshm_futex_begin(bool *entered, ulong addr1, ulong flags1,
 			      ulong addr2, ulong flags2)
 {
@@ -292,7 +294,7 @@ static bool vmshm_futex_any_ours(const struct futex_waitv __user *words,
 	return false;
 }
 
-/* All calls come here, because the words are in the memory of the user. */
+/* All calls are diverted here, because the words are in user memory. */
 static long vmshm_futex_waitv(const struct pt_regs *regs)
 {
 	bool entered = vmshm_futex_enter();
@@ -389,8 +391,8 @@ void vmshm_futex_op_init(unsigned long restart)
 /**
  * vmshm_futex_op_drain() - wait until no call is in one of the functions
  *
- * No handler leads to them any more. A call can be about to enter one, or to
- * return from it: it does so without sleeping.
+ * No handler diverts calls to the functions any more. A call can still be about
+ * to enter a function, or to return from it. Such a call does not sleep.
  */
 void vmshm_futex_op_drain(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMShm futexes: the functions that stand in for the kernel's.
+ * VMShm futexes: the functions that replace those of the kernel.
  */
 #ifndef VMSHM_FUTEX_OP_H
 #define VMSHM_FUTEX_OP_H
@@ -22,9 +22,9 @@ struct vmshm_futex_arg {
 /**
  * struct vmshm_futex_hook - a function of the kernel that is diverted
  * @name: of the kernel's function
- * @ours: where calls go that concern our mappings
- * @arg: the words; if there is none, all calls go there
- * @optional: some kernels do not have the function; then nothing calls it
+ * @ours: the function to which calls that concern VMShm mappings are diverted
+ * @arg: the words; if there is none, all calls are diverted
+ * @optional: some kernels do not have the function; then no code calls it
  * @kernel: the address of the kernel's function, or 0
  */
 struct vmshm_futex_hook {

@@ -5,10 +5,11 @@
  *
  * The kernel has no hook for that, so the driver diverts the functions behind
  * futex(2), as livepatch does: an ftrace handler at their first instruction
- * sends calls that concern a mapping of ours to a function of ours. It looks
- * at the page of the word in the page tables, which takes no lock, so that no
- * other call passes through code of this module. Where there is no page, the
- * diverted function looks at the mappings, and may still call the kernel's.
+ * diverts calls that concern a mapping of VMShm to a function of this module.
+ * The handler looks up the page of the word in the page tables, which takes no
+ * lock, so that other calls need not be diverted. If there is no page, the call
+ * is diverted, and the function examines the mappings. It calls the kernel's
+ * function if the word is in no mapping of VMShm.
  */
 #include <linux/errno.h>
 #include <linux/ftrace.h>
@@ -25,10 +26,10 @@
 
 #ifdef VMSHM_HAS_FUTEX
 
-/* ftrace's instruction begins so many bytes into a function, at most. */
+/* Maximum offset of ftrace's instruction in a function, in bytes */
 #define VMSHM_FUTEX_ENTRY 8
 
-/* What the page tables say: 1: a page of ours, 0: another one, or -ENOENT */
+/* 1: the page tables have a page of VMShm; 0: another page; -ENOENT: none */
 static int vmshm_futex_page(unsigned long addr)
 {
 	struct page *page;
@@ -81,7 +82,7 @@ static void notrace vmshm_futex_divert(unsigned long ip,
 	struct vmshm_futex_hook *hook;
 	int bit;
 
-	/* A function of ours calls the kernel's. */
+	/* A call that a function of this module makes is not diverted. */
 	if (within_module(parent_ip, THIS_MODULE) || !current->mm ||
 	    !vmshm_mmap_may_be_in(current->mm))
 		return;

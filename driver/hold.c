@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm holds: words that say that their owner lives. A slot stands for the
- * file on the host; when it ends, the host's kernel marks the word.
+ * VMShm holds: words that show that their owner lives. A slot represents the
+ * file on the host. When the hold of the slot ends, the host kernel marks the
+ * word.
  */
 #include <linux/cred.h>
 #include <linux/fs.h>
@@ -15,8 +16,9 @@
 #include "word.h"
 
 /*
- * The slot holds the word before the word says so, and the device does not go
- * between the two: the word would never be marked.
+ * The slot holds the word before the word names the owner. The caller has
+ * entered the slots, so the device cannot go between the two steps. Otherwise
+ * the word would never be marked.
  */
 static int vmshm_hold_begin(struct vmshm_slots *slots, unsigned int n,
 			    struct vmshm_word *word, u32 expected)
@@ -53,7 +55,7 @@ int vmshm_hold_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 
 	if (wfile->holding >= 0)
 		return -EBUSY;
-	/* Most often so; it saves asking the device. */
+	/* A wrong value is mostly found here, without a register access. */
 	if (vmshm_word_read(word) != expected)
 		return -EAGAIN;
 	n = vmshm_slot_get(slots, VMSHM_SLOT_HOLDS, word->place,

@@ -12,7 +12,7 @@
 #include "vmshm.h"
 #include "vnode.h"
 
-/* Owner and group: of the mount, or the creator here, or the host's. */
+/* Owner and group: of the mount, else the creator's, else those of the host. */
 static void vmshm_fs_inode_owner(struct inode *inode,
 				 const struct vmshm_stat *st, kuid_t *uid,
 				 kgid_t *gid)
@@ -31,7 +31,7 @@ static void vmshm_fs_inode_owner(struct inode *inode,
 }
 
 /**
- * vmshm_fs_inode_update() - take over what the device reports
+ * vmshm_fs_inode_update() - take over the attributes that the device reports
  * @inode: a file
  * @st: the report
  */
@@ -44,7 +44,7 @@ void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
 
 	vmshm_fs_inode_owner(inode, st, &uid, &gid);
 	spin_lock(&inode->i_lock);
-	/* The host's programs with other rights are not this system's. */
+	/* Set-user-ID and similar bits of the host do not apply here. */
 	inode->i_mode = S_IFREG | (vsb->has_mode ? vsb->mode : st->mode & 0777);
 	inode->i_uid = uid;
 	inode->i_gid = gid;
@@ -53,18 +53,18 @@ void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
 	i_size_write(inode, st->size);
 	spin_unlock(&inode->i_lock);
 
-	/* The kernel's helpers ask the inode of the mapping for the size. */
+	/* Helpers of the kernel read the size from the inode of the mapping. */
 	spin_lock(&host->i_lock);
 	i_size_write(host, st->size);
 	spin_unlock(&host->i_lock);
 }
 
 /**
- * vmshm_fs_inode_refresh() - ask the device, and take over what it reports
- * @inode: a file; it stays as it is if the device reports nothing
+ * vmshm_fs_inode_refresh() - update the attributes from the device
+ * @inode: a file; it is not changed if the command fails
  *
- * Return: as vmshm_vnode_stat(). -EIO must reach the program: the device tells
- * once that memory of the object was lost.
+ * Return: as vmshm_vnode_stat(). -EIO must reach the program: the device
+ * reports only once that memory of the object was lost.
  */
 int vmshm_fs_inode_refresh(struct inode *inode)
 {

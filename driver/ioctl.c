@@ -18,10 +18,10 @@
 #include "word.h"
 
 /**
- * vmshm_ioctl_open() - for a file that is opened
+ * vmshm_ioctl_open() - make the state of words for a file that is opened
  * @vdev: the device
  *
- * Return: what vmshm_ioctl_release() frees, or NULL.
+ * Return: the state, which vmshm_ioctl_release() frees; or NULL.
  */
 struct vmshm_word_file *vmshm_ioctl_open(struct vmshm_dev *vdev)
 {
@@ -59,7 +59,7 @@ void vmshm_ioctl_gone(struct vmshm_dev *vdev)
  * vmshm_ioctl_any_hold() - whether a file holds a word
  * @vdev: the device
  *
- * Return: true if one does.
+ * Return: true if a file does.
  */
 bool vmshm_ioctl_any_hold(struct vmshm_dev *vdev)
 {
@@ -74,10 +74,10 @@ bool vmshm_ioctl_any_hold(struct vmshm_dev *vdev)
 }
 
 /**
- * vmshm_ioctl_restore() - tell all files that poll: the device was reset
+ * vmshm_ioctl_restore() - wake all files that poll: the device was reset
  * @vdev: the device
  *
- * Their words may have been woken meanwhile.
+ * The words of these files may have been woken meanwhile.
  */
 void vmshm_ioctl_restore(struct vmshm_dev *vdev)
 {
@@ -91,7 +91,7 @@ void vmshm_ioctl_restore(struct vmshm_dev *vdev)
 }
 
 /**
- * vmshm_ioctl_release() - for a file that is closed
+ * vmshm_ioctl_release() - free the state of words of a file that is closed
  * @wfile: of vmshm_ioctl_open()
  */
 void vmshm_ioctl_release(struct vmshm_word_file *wfile)
@@ -132,8 +132,8 @@ static long vmshm_ioctl_begin(struct vmshm_word_file *wfile,
 }
 
 /*
- * Whether a file has the rights that a request needs. A call that compares the
- * word with a value of the caller tells what the word is, as a read does.
+ * Whether a file is open for what a request needs. A call that compares the
+ * word with a value of the caller discloses the word, as a read does.
  */
 static bool vmshm_ioctl_may(struct file *file, unsigned int cmd)
 {

@@ -14,19 +14,19 @@
 #include "recent.h"
 #include "vmshm.h"
 
-/* What came from the device at once: names, each with its NUL */
+/* The names of one reply of the device, each with its NUL */
 struct vmshm_fs_list_part {
 	struct list_head node;
 	unsigned int count;
 	char names[];
 };
 
-/* What an open directory has got: all names, as they were at one time */
+/* The names that an open directory has read, all at the same time */
 struct vmshm_fs_list {
 	struct list_head parts;
 	/* While it is read: attributes of the names, or NULL */
 	struct vmshm_recent *recent;
-	/* Some may have none. */
+	/* The names were read; a directory may have none. */
 	bool read;
 };
 
@@ -40,7 +40,7 @@ static void vmshm_fs_list_forget(struct vmshm_fs_list *list)
 	list->read = false;
 }
 
-/* Bytes of so many names in a buffer of @room bytes; 0: it is nonsense. */
+/* Bytes of @count names in a buffer of @room bytes; 0 if a name is invalid. */
 static size_t vmshm_fs_names_size(const char *names, size_t room,
 				  unsigned int count)
 {
@@ -103,7 +103,7 @@ static int vmshm_fs_list_read(struct vmshm_dev *vdev,
 	return err;
 }
 
-/* Hands out the names of one answer; false when the reader has no more room. */
+/* Emits the names of one reply; false when the reader has no more room. */
 static bool vmshm_fs_emit(struct dir_context *ctx,
 			  struct vmshm_fs_list_part *part, u64 number)
 {
@@ -113,7 +113,7 @@ static bool vmshm_fs_emit(struct dir_context *ctx,
 	for (i = 0; i < part->count; i++, number++) {
 		size_t size = strlen(name);
 
-		/* The identity would cost a command for each name. */
+		/* As d_ino, the identity would need a command per name. */
 		if (number == ctx->pos - 2) {
 			if (!dir_emit(ctx, name + 1, size - 1,
 				      full_name_hash(NULL, name + 1, size - 1) |

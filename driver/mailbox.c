@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm mailboxes: commands through memory, of devices that have that.
+ * VMShm mailboxes: commands through memory, on devices with command memory.
  *
  * A request is written into the memory of a mailbox, and one register access
  * executes it. If the device defers the completion, an interrupt follows.
@@ -28,17 +28,17 @@
 /* A lost interrupt delays a completion by no more than this. */
 #define VMSHM_MAILBOX_LOOK HZ
 
-/* Far more objects than there can be; no device fills the memory. */
+/* Limit of entries in a list, so that no device can exhaust the memory */
 #define VMSHM_MAILBOX_ENTRIES_MAX 0x100000
 
 /**
  * struct vmshm_mailboxes - all mailboxes of a device
- * @count: how many there are
- * @used: those that have a user
+ * @count: number of mailboxes
+ * @used: bitmap of the mailboxes that are in use
  * @room: where tasks wait for a free mailbox
- * @tag: of the last request of each
- * @done: where tasks wait for the completion of each
- * @irq: the interrupt, or 0: then tasks look at each tick
+ * @tag: tag of the last request of each mailbox
+ * @done: where tasks wait for the completion of each mailbox
+ * @irq: the interrupt, or 0: then tasks poll at each tick
  */
 struct vmshm_mailboxes {
 	unsigned int count;
@@ -54,7 +54,7 @@ static void __iomem *vmshm_mailbox_at(struct vmshm_dev *vdev, unsigned int n)
 	return vdev->regs + VMSHM_MEM_MAILBOX + n * VMSHM_MAILBOX_SIZE;
 }
 
-/* A free mailbox of its own, or -1 */
+/* Reserves a free mailbox; or returns -1. */
 static int vmshm_mailbox_try(struct vmshm_mailboxes *boxes)
 {
 	unsigned int n;
@@ -74,14 +74,14 @@ static void vmshm_mailbox_put(struct vmshm_mailboxes *boxes, unsigned int n)
 		wake_up(&boxes->room);
 }
 
-/* A mailbox of a device that is there, or -ENODEV */
+/* Waits for a free mailbox; -ENODEV if the device is gone. */
 static int vmshm_mailbox_get(struct vmshm_dev *vdev)
 {
 	struct vmshm_mailboxes *boxes = vdev->mailboxes;
 	int n;
 
 	wait_event(boxes->room, (n = vmshm_mailbox_try(boxes)) >= 0);
-	/* vmshm_mailboxes_stop() sets gone first, and then looks at used. */
+	/* vmshm_mailboxes_stop() checks used after gone was set. */
 	if (!READ_ONCE(vdev->gone))
 		return n;
 	vmshm_mailbox_put(boxes, n);
@@ -93,7 +93,7 @@ static void vmshm_mailbox_put_name(void __iomem *at, const char *name)
 	memcpy_toio(at, name, strlen(name) + 1);
 }
 
-/* The name of an empty request is "", which is none. */
+/* Without a name, or with a handle, the empty string is written. */
 static int vmshm_mailbox_put_names(void __iomem *box,
 				   const struct vmshm_request *rq)
 {
@@ -111,7 +111,7 @@ static int vmshm_mailbox_put_names(void __iomem *box,
 
 static u32 vmshm_mailbox_next_tag(struct vmshm_mailboxes *boxes, unsigned int n)
 {
-	/* 0 is what the memory has after a reset. */
+	/* The tag is never 0, which the memory has after a reset. */
 	do
 		boxes->tag[n]++;
 	while (!boxes->tag[n]);
@@ -136,7 +136,7 @@ static void vmshm_mailbox_put_request(struct vmshm_dev *vdev, unsigned int n,
 					 0);
 	u32 tag = vmshm_mailbox_next_tag(vdev->mailboxes, n);
 
-	/* As few accesses as possible: not each machine caches this memory. */
+	/* Few accesses: this memory is not cached on every machine. */
 	writeq(tag | (u64)rq->command << 32, box + VMSHM_MB_TAG);
 	writeq(flags | (u64)rq->handle << 32, box + VMSHM_MB_FLAGS);
 	writeq(rq->offset, box + VMSHM_MB_OFFSET);
@@ -202,7 +202,7 @@ static void vmshm_mailbox_attr(const u8 *attr, struct vmshm_stat *st)
 	st->mode = le32_to_cpu(narrow[VMSHM_ATTR_MODE / 4]);
 	st->uid = le32_to_cpu(narrow[VMSHM_ATTR_UID / 4]);
 	st->gid = le32_to_cpu(narrow[VMSHM_ATTR_GID / 4]);
-	/* From outside: keep what the rest of the kernel relies on. */
+	/* Not trusted: keep the invariants of the rest of the kernel. */
 	st->size = min_t(u64, size, MAX_LFS_FILESIZE);
 	st->atime.tv_nsec = min_t(u32, atime_ns, NSEC_PER_SEC - 1);
 	st->mtime.tv_nsec = min_t(u32, mtime_ns, NSEC_PER_SEC - 1);
@@ -250,7 +250,7 @@ int vmshm_mailbox_execute(struct vmshm_dev *vdev,
 	return err;
 }
 
-/* Hands out the entries in @data; 0 or a negative errno. */
+/* Passes the entries in @data to @ops; 0 or a negative errno. */
 static int vmshm_mailbox_entries(const u8 *data, size_t size, u32 count,
 				 const struct vmshm_list_ops *ops, void *arg)
 {
@@ -279,7 +279,7 @@ static int vmshm_mailbox_entries(const u8 *data, size_t size, u32 count,
 	return err;
 }
 
-/* All parts of a list, in the mailbox that the list belongs to */
+/* Reads all parts of a list through the mailbox to which the list belongs. */
 static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 				    u8 *data, const struct vmshm_list_ops *ops,
 				    void *arg)
@@ -342,7 +342,7 @@ int vmshm_mailbox_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 	return err;
 }
 
-/* Each task looks itself whether it is its command that has completed. */
+/* Each task checks itself whether its command has completed. */
 static irqreturn_t vmshm_mailbox_irq(int irq, void *data)
 {
 	struct vmshm_mailboxes *boxes = data;
@@ -358,7 +358,8 @@ static irqreturn_t vmshm_mailbox_irq(int irq, void *data)
  * @vdev: the device, with its features
  * @pdev: its PCI function
  *
- * Without mailboxes commands go through registers. The device frees them.
+ * Without mailboxes, commands go through registers. The mailboxes are freed
+ * with @vdev.
  */
 void vmshm_mailboxes_new(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
@@ -381,7 +382,7 @@ void vmshm_mailboxes_new(struct vmshm_dev *vdev, struct pci_dev *pdev)
 		return;
 	}
 	vdev->mailboxes = boxes;
-	/* What another driver has left there is not the next answer. */
+	/* A reply that another driver has left is not the next reply. */
 	for (n = 0; n < boxes->count; n++)
 		boxes->tag[n] =
 			readl(vmshm_mailbox_at(vdev, n) + VMSHM_MB_RES_TAG);
@@ -418,7 +419,7 @@ void vmshm_mailboxes_stop(struct vmshm_dev *vdev)
 
 	if (!boxes)
 		return;
-	/* Pairs with that of test_and_set_bit() in vmshm_mailbox_try(). */
+	/* Pairs with the barrier of test_and_set_bit() in _mailbox_try(). */
 	smp_mb();
 	for (n = 0; n < boxes->count; n++)
 		wake_up(&boxes->done[n]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMShm mailboxes: commands through memory, of devices that have that.
+ * VMShm mailboxes: commands through memory, on devices with command memory.
  */
 #ifndef VMSHM_MAILBOX_H
 #define VMSHM_MAILBOX_H

@@ -18,7 +18,7 @@
 #include "vmshm.h"
 #include "vnode.h"
 
-/* One fault maps the naturally aligned pages around it as well; bytes. */
+/* Size and alignment of the range that one fault maps (fault-around), bytes */
 #define VMSHM_MMAP_AROUND SZ_64K
 
 static vm_fault_t vmshm_mmap_errno(long err)
@@ -27,8 +27,8 @@ static vm_fault_t vmshm_mmap_errno(long err)
 }
 
 /*
- * Maps the neighbours of the page at vmf->address that are attached. A fault
- * costs much more than an entry. What is mapped already stays as it is.
+ * Maps the attached neighbours of the page at vmf->address. A fault costs much
+ * more than an entry. Existing entries are not changed.
  */
 static void vmshm_mmap_around(struct vmshm_vnode *vnode, struct vm_fault *vmf)
 {
@@ -57,7 +57,7 @@ static void vmshm_mmap_around(struct vmshm_vnode *vnode, struct vm_fault *vmf)
 	}
 }
 
-/* A private copy is to be made, or userfaultfd has left a marker. */
+/* Whether the fault makes a private copy, or userfaultfd has left a marker */
 static bool vmshm_mmap_is_special(struct vm_fault *vmf)
 {
 	if ((vmf->flags & FAULT_FLAG_WRITE) &&
@@ -69,8 +69,9 @@ static bool vmshm_mmap_is_special(struct vm_fault *vmf)
 
 /*
  * Maps @page, or reports an error, and takes over the reference to the page.
- * The lock of the object is held: a truncation, which takes pages out of all
- * mappings, must not miss one. Special faults are left to the kernel.
+ * The lock of the object is held, because a truncation, which removes pages
+ * from all mappings, must not miss this page. Special faults are left to the
+ * kernel.
  */
 static vm_fault_t vmshm_mmap_finish(struct vm_fault *vmf, struct page *page)
 {
@@ -94,7 +95,7 @@ static vm_fault_t vmshm_mmap_finish(struct vm_fault *vmf, struct page *page)
 
 /*
  * Lets the arena grow without the lock of the address space, and has the fault
- * made again. The file keeps the vnode meanwhile.
+ * retried. The reference to the file keeps the vnode meanwhile.
  */
 static vm_fault_t vmshm_mmap_grow(struct vm_fault *vmf,
 				  struct vmshm_vnode *vnode)
@@ -109,9 +110,10 @@ static vm_fault_t vmshm_mmap_grow(struct vm_fault *vmf,
 
 #ifdef VMSHM_HAS_PMD
 /*
- * The page to begin a huge entry with that maps the object at vmf->address, or
- * NULL if there can be none: all of it has to be in the mapping, in the object
- * and in one extent, equally aligned. The extent has been told.
+ * The first page of a huge entry that maps the object at vmf->address, or NULL
+ * if no huge entry is possible. The whole range has to be in the mapping, in
+ * the object and in one extent, with the same alignment. The extent has
+ * recorded the use of the pages.
  */
 static struct page *vmshm_mmap_huge_page(struct vmshm_vnode *vnode,
 					 struct vm_fault *vmf)
@@ -121,7 +123,7 @@ static struct page *vmshm_mmap_huge_page(struct vmshm_vnode *vnode,
 	struct vmshm_extent *extent;
 	u64 offset;
 
-	/* Single ones may have been made during the wait for the lock. */
+	/* Single entries may have been made during the wait for the lock. */
 	if (!pmd_none(*vmf->pmd) && !vmshm_compat_pmd_is_huge(*vmf->pmd))
 		return NULL;
 	if (vnode->gone || !vmshm_arena_is_cached(vnode->vdev->arena) ||
@@ -137,7 +139,7 @@ static struct page *vmshm_mmap_huge_page(struct vmshm_vnode *vnode,
 	return vmshm_extent_huge_page(extent, offset);
 }
 
-/* A huge entry, or VM_FAULT_FALLBACK; the vnode is locked. */
+/* Makes a huge entry; else VM_FAULT_FALLBACK. The vnode is locked. */
 static vm_fault_t vmshm_mmap_huge(struct vmshm_vnode *vnode,
 				  struct vm_fault *vmf)
 {
@@ -171,8 +173,8 @@ static vm_fault_t vmshm_mmap_huge(struct vmshm_vnode *vnode,
 #endif
 
 /*
- * A huge entry is tried here, too: whether the kernel calls ->huge_fault() is
- * up to its setting of transparent huge pages, which is about its own memory.
+ * A huge entry is tried here, too: the kernel calls ->huge_fault() depending on
+ * its setting of transparent huge pages, which is meant for its own memory.
  */
 static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 {
@@ -196,9 +198,9 @@ static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 }
 
 /*
- * How many mappings of objects there are in the address spaces whose address
- * has the same hash. The kernel does not merge VM_MIXEDMAP mappings, so it does
- * not matter that it merges none with ->close().
+ * Number of mappings of objects in the address spaces whose mm_struct has the
+ * same hash. The kernel does not merge VM_MIXEDMAP mappings, so ->close(),
+ * which also prevents a merge, has no further cost.
  */
 #define VMSHM_MMAP_MM_BITS 14
 static atomic_t vmshm_mmap_mms[1 << VMSHM_MMAP_MM_BITS];
@@ -223,7 +225,8 @@ static void vmshm_mmap_close(struct vm_area_struct *vma)
  * @mm: the address space
  *
  * Context: any.
- * Return: false if it has none; true if it has, or another one of that hash.
+ * Return: false if it has none; true if it, or another address space with the
+ * same hash, has mappings.
  */
 bool vmshm_mmap_may_be_in(struct mm_struct *mm)
 {
@@ -240,8 +243,8 @@ static const struct vm_operations_struct vmshm_mmap_vm_ops = {
 };
 
 /*
- * For the contract of 2010: behind the object there is zero memory up to 1 MiB,
- * the same for all such mappings of the object.
+ * For the contract of 2010: behind the object there is zero memory up to 1 MiB.
+ * All such mappings of the object share this memory.
  */
 static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 {
@@ -276,8 +279,8 @@ static const struct vm_operations_struct vmshm_mmap_buffer_vm_ops = {
  * @vnode: of the file that is mapped
  * @vma: the mapping
  *
- * The mapping holds its file, which holds the vnode. VM_MIXEDMAP: these are
- * pages, but not of a kind that the kernel may lock, merge or migrate.
+ * The mapping holds its file, which holds the vnode. VM_MIXEDMAP: the mapping
+ * has struct pages that the kernel must not lock, merge or migrate.
  */
 void vmshm_mmap_vnode(struct vmshm_vnode *vnode, struct vm_area_struct *vma)
 {
@@ -310,7 +313,7 @@ static bool vmshm_mmap_is_ours(struct vm_area_struct *vma)
 }
 
 /**
- * vmshm_mmap_find() - find the object that an address of this task leads to
+ * vmshm_mmap_find() - find the object that an address of this task maps
  * @addr: the address
  * @word: is filled in
  *
@@ -339,7 +342,7 @@ bool vmshm_mmap_find(unsigned long addr, struct vmshm_mmap_word *word)
 
 /**
  * vmshm_mmap_put() - give back what vmshm_mmap_find() found
- * @word: what it filled in
+ * @word: the result of vmshm_mmap_find()
  */
 void vmshm_mmap_put(struct vmshm_mmap_word *word)
 {

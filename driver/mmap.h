@@ -13,7 +13,7 @@ struct vm_area_struct;
 struct vmshm_vnode;
 
 /**
- * struct vmshm_mmap_word - where an address of a user leads to
+ * struct vmshm_mmap_word - the object and offset that a user address maps
  * @file: the file that is mapped; its reference keeps @vnode
  * @vnode: the object
  * @offset: bytes into the object

@@ -3,10 +3,10 @@
  * VMShm orphans: arenas whose device is gone while a page is in use.
  *
  * A page in a pipe, or in a transfer, cannot be taken back. The removal of a
- * PCI function must not wait for it, because it holds the lock that every PCI
- * hot-plug needs. The struct pages therefore outlive the function, and a worker
- * frees them when the last page is dropped. Until then no other device must get
- * these addresses: the worker reserves them.
+ * PCI function must not wait for such a page, because the removal holds the
+ * lock that every PCI hot-plug needs. The struct pages therefore outlive the
+ * function, and a worker frees them when the last page is dropped. Until then
+ * no other device must get these addresses: the worker reserves them.
  */
 #include <linux/ioport.h>
 #include <linux/jiffies.h>
@@ -38,8 +38,8 @@
  * @size: bytes of BAR4
  * @examined: the removal that made the orphan has ended
  * @reserved: the addresses are reserved
- * @extents: those with a page in use, and others
- * @work: examines them
+ * @extents: all extents of the arena; some have a page in use
+ * @work: examines @extents
  */
 struct vmshm_orphan {
 	struct list_head node;
@@ -54,14 +54,15 @@ struct vmshm_orphan {
 };
 
 static LIST_HEAD(vmshm_orphans);
-/* Protects vmshm_orphans; a condition that is waited for takes it */
+/* Protects vmshm_orphans; a spinlock, because a wait condition takes it */
 static DEFINE_SPINLOCK(vmshm_orphan_lock);
 static DECLARE_WAIT_QUEUE_HEAD(vmshm_orphan_queue);
 static struct workqueue_struct *vmshm_orphan_wq;
 
 /*
- * When the function is not only unbound but removed, its BARs go as well. This
- * waits for the removal, and comes before any later assignment of addresses.
+ * If the function is not only unbound but removed, its BARs are released, too.
+ * The lock makes this function wait for the removal, and precede any later
+ * assignment of addresses.
  */
 static void vmshm_orphan_reserve(struct vmshm_orphan *orphan)
 {
@@ -78,7 +79,7 @@ static void vmshm_orphan_reserve(struct vmshm_orphan *orphan)
 	pci_unlock_rescan_remove();
 }
 
-/* A function that was only unbound still shows the objects to the pages. */
+/* Detaches the objects of a PCI function that was only unbound. */
 static void vmshm_orphan_detach(struct vmshm_orphan *orphan)
 {
 	struct vmshm_dev *vdev = orphan->vdev;
@@ -107,7 +108,7 @@ static void vmshm_orphan_free(struct vmshm_orphan *orphan)
 	spin_lock(&vmshm_orphan_lock);
 	list_del(&orphan->node);
 	spin_unlock(&vmshm_orphan_lock);
-	/* A driver may be bound from here on. */
+	/* From here on the driver may be bound again. */
 	wake_up_all(&vmshm_orphan_queue);
 	vmshm_orphan_detach(orphan);
 	pci_iounmap(orphan->pdev, vdev->name);
@@ -172,11 +173,13 @@ static bool vmshm_orphan_has(phys_addr_t start, u64 size)
 }
 
 /**
- * vmshm_orphan_wait_for() - wait a moment until no orphan has these addresses
+ * vmshm_orphan_wait_for() - wait for a short time until no orphan has these
+ *	addresses
  * @start: physical address
  * @size: bytes
  *
- * Return: true if none has; else there can be no struct pages for them now.
+ * Return: true if no orphan has them; else there can be no struct pages for
+ * these addresses now.
  */
 bool vmshm_orphan_wait_for(phys_addr_t start, u64 size)
 {
@@ -206,7 +209,7 @@ int vmshm_orphan_init(void)
 }
 
 /**
- * vmshm_orphan_exit() - wait until there are none, before the module goes
+ * vmshm_orphan_exit() - wait until there are no orphans, before the module goes
  */
 void vmshm_orphan_exit(void)
 {

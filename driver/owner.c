@@ -7,12 +7,12 @@
  * identity of the object, which no later object has, so a new object under an
  * old name, or in an old inode of the host, never belongs to a former owner.
  *
- * Records of objects that are gone are only memory. When there are too many
- * records, one of an object that has lost its last known name goes first, of
- * any user: a user of a user namespace can have many user IDs. If there is no
- * such record, the user with the most records loses the one that was used the
- * longest ago. So a user cannot displace the records of another user that has
- * fewer.
+ * Records of objects that are gone only take memory. When there are too many
+ * records, the driver first drops the record of an object that has lost its
+ * last known name, whatever its user: a user of a user namespace can have many
+ * user IDs. If there is no such record, the user with the most records loses
+ * its least recently used record. So a user cannot displace the records of
+ * another user that has fewer.
  */
 #include <linux/cred.h>
 #include <linux/hashtable.h>
@@ -23,13 +23,13 @@
 
 #include "owner.h"
 
-/* As many as the names that a device can have */
+/* The maximum number of names that a device can have */
 #define VMSHM_OWNERS_MAX 16384
 
 /* A user with at least one record */
 struct vmshm_owner_user {
 	struct list_head node;
-	/* The next one to lose first */
+	/* struct vmshm_owner, the least recently used first */
 	struct list_head owners;
 	unsigned int count;
 	kuid_t uid;
@@ -38,7 +38,7 @@ struct vmshm_owner_user {
 struct vmshm_owner {
 	struct hlist_node node;
 	struct list_head order;
-	/* Before the record is added: for the case that the user has none */
+	/* Until the record is added: a new entry, used if the user has none */
 	struct vmshm_owner_user *user;
 	kgid_t gid;
 	u64 ident;
@@ -47,11 +47,11 @@ struct vmshm_owner {
 /**
  * struct vmshm_owners - the records of a device
  * @creating: held for writing from before an object is created until the record
- *	of its owner is there; the first look-up of an object waits for it
+ *	of its owner is added; the first lookup of an object waits for it
  * @table: struct vmshm_owner by identity
  * @users: struct vmshm_owner_user
  * @idle: struct vmshm_owner of objects that have lost their last known name;
- *	the first one is the first to lose
+ *	the first entry is dropped first
  * @count: of all records
  */
 struct vmshm_owners {
@@ -156,8 +156,8 @@ void vmshm_owner_free(struct vmshm_owner *owner)
  * vmshm_owners_begin_create() - begin to create an object
  * @owners: the records of the device
  *
- * Until vmshm_owners_end_create(), no call gets the owner of an object: the new
- * one exists before its identity is known here.
+ * Until vmshm_owners_end_create(), the first lookup of an object waits: the new
+ * object exists before the driver knows its identity.
  */
 void vmshm_owners_begin_create(struct vmshm_owners *owners)
 {
@@ -184,7 +184,7 @@ static struct vmshm_owner *vmshm_owner_find(struct vmshm_owners *owners,
 	return NULL;
 }
 
-/* The user's entry that there is, or the record's own becomes it. */
+/* Uses the existing entry of the user, or else the record's own entry. */
 static void vmshm_owner_set_user(struct vmshm_owners *owners,
 				 struct vmshm_owner *owner)
 {
@@ -230,7 +230,7 @@ void vmshm_owners_add(struct vmshm_owners *owners, struct vmshm_owner *owner,
 
 	owner->ident = ident;
 	spin_lock(&owners->lock);
-	/* A host without times of birth may use an inode again. */
+	/* Without birth times on the host, an identity may be used again. */
 	old = vmshm_owner_find(owners, ident);
 	if (old)
 		vmshm_owner_remove(owners, old);
@@ -262,13 +262,13 @@ static bool vmshm_owners_look(struct vmshm_owners *owners, u64 ident,
  * vmshm_owners_find() - look up the owner of an object
  * @owners: the records of the device
  * @ident: identity of the object
- * @fresh: it was not looked up before, so its creation may not have ended: the
- *	call waits for that. Other calls do not wait, because the device can
- *	take long to create an object.
+ * @fresh: this is the first lookup of the object, so its creation may not have
+ *	ended, and the call waits for the end. Other calls do not wait, because
+ *	the device can take long to create an object.
  * @uid: set to the user
  * @gid: set to the group
  *
- * Return: true; or false: it was not created in this guest.
+ * Return: true; or false: the object has no known creator in this guest.
  */
 bool vmshm_owners_find(struct vmshm_owners *owners, u64 ident, bool fresh,
 		       kuid_t *uid, kgid_t *gid)

@@ -2,10 +2,10 @@
 /*
  * VMShm PCI part: probe, remove, reset and sleep.
  *
- * Only the three BARs of 2010 are needed. A reset of the function detaches all
- * objects. After a sleep of the system they are attached again; the driver
- * refuses a sleep for what it could not restore. It treats a reset of the
- * function as its removal.
+ * Only the three BARs of 2010 are required. A reset of the function detaches
+ * all objects. After a system sleep the driver attaches them again. If the
+ * driver could not restore the state of the device, it refuses the sleep. The
+ * driver treats a reset of the function as the removal of the function.
  */
 #include <linux/err.h>
 #include <linux/module.h>
@@ -71,7 +71,7 @@ static void vmshm_pci_explain(struct pci_dev *pdev, int err)
 }
 
 /*
- * The arena is a plus. Without its pages there is still the buffer, as on a
+ * The arena is optional. Without its pages the driver uses the buffer, as on a
  * device of 2010.
  */
 static void vmshm_pci_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
@@ -135,7 +135,7 @@ static int vmshm_pci_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	return 0;
 }
 
-/* Gives up the BARs, or leaves that to a worker if a page is in use. */
+/* Gives up the BARs; a worker does so later if a page is in use. */
 static void vmshm_pci_release_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
 	if (!list_empty(&vdev->lingering)) {
@@ -150,7 +150,7 @@ static void vmshm_pci_release_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 		pci_release_region(pdev, VMSHM_BAR_ARENA);
 }
 
-/* Without them everything works but waiting. */
+/* Without slots, only waiting is not supported. */
 static void vmshm_pci_find_slots(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
 	struct vmshm_slots *slots;
@@ -169,7 +169,7 @@ static void vmshm_pci_find_slots(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	vdev->slots = slots;
 }
 
-/* A kernel that crashed may have left something attached. */
+/* A kernel that crashed may have left objects attached. */
 static void vmshm_pci_release_stale(struct vmshm_dev *vdev)
 {
 	mutex_lock(&vdev->lock);
@@ -211,9 +211,9 @@ static int vmshm_pci_start(struct pci_dev *pdev)
 	return 0;
 
 err_stop:
-	/* After a reset no other code would undo this. */
+	/* After a reset, the PCI core does not clear the driver data. */
 	pci_set_drvdata(pdev, NULL);
-	/* A mount may have found it already. */
+	/* A mount may have found the device already. */
 	vmshm_dev_stop(vdev);
 	vmshm_mailboxes_free_irq(vdev);
 	if (vdev->slots)
@@ -232,7 +232,7 @@ static void vmshm_pci_stop(struct pci_dev *pdev)
 {
 	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
 
-	/* It could not be started again after a reset. */
+	/* NULL if the device could not be started after a reset */
 	if (!vdev)
 		return;
 	pci_set_drvdata(pdev, NULL);
@@ -267,8 +267,8 @@ static void vmshm_pci_shutdown(struct pci_dev *pdev)
 }
 
 /*
- * A reset of the function or of its bus. What is attached ends for its users in
- * a way that they see: SIGBUS and ENODEV, and not private memory.
+ * Prepares a reset of the function or of its bus. The users of attached objects
+ * get SIGBUS and ENODEV, so that they do not use private memory unnoticed.
  */
 static void vmshm_pci_reset_prepare(struct pci_dev *pdev)
 {
@@ -297,9 +297,9 @@ static const struct pci_error_handlers vmshm_pci_err_handlers = {
 };
 
 /*
- * All tasks are frozen: nothing is attached or detached meanwhile, and no task
- * waits for a word. The reset of a device ends holds, and the host marks their
- * words, which cannot be undone.
+ * All tasks are frozen: no object is attached or detached meanwhile, and no
+ * task waits for a word. The reset of a device ends holds, and the host then
+ * marks the held words, which cannot be undone.
  */
 static int vmshm_pci_suspend(struct device *dev)
 {
@@ -320,7 +320,7 @@ static int vmshm_pci_suspend(struct device *dev)
 	return 0;
 }
 
-/* The device may have been reset. What was attached is attached again. */
+/* The device may have been reset, so all objects are attached again. */
 static int vmshm_pci_resume(struct device *dev)
 {
 	struct vmshm_dev *vdev = dev_get_drvdata(dev);
@@ -330,7 +330,7 @@ static int vmshm_pci_resume(struct device *dev)
 	if (vdev->slots)
 		vmshm_slots_forget(vdev->slots);
 	vmshm_pci_release_stale(vdev);
-	/* What listings have brought is old. */
+	/* Attributes that a listing has read are old. */
 	atomic_inc(&vdev->changes);
 	if (vdev->arena)
 		vmshm_content_restore(vdev);
@@ -339,7 +339,7 @@ static int vmshm_pci_resume(struct device *dev)
 	return 0;
 }
 
-/* Sleep, and hibernation: its snapshot, and the kernel that is restored */
+/* Sleep, and the snapshot and the restored kernel of hibernation */
 static const struct dev_pm_ops vmshm_pci_pm_ops = {
 	.suspend = pm_sleep_ptr(vmshm_pci_suspend),
 	.resume = pm_sleep_ptr(vmshm_pci_resume),
@@ -397,7 +397,7 @@ static void __exit vmshm_module_exit(void)
 	vmshm_futex_exit();
 	pci_unregister_driver(&vmshm_pci_driver);
 	vmshm_fs_exit();
-	/* The last device is released there. */
+	/* vmshm_orphan_exit() may release the last device. */
 	vmshm_orphan_exit();
 	vmshm_dev_exit();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm words for event loops: a slot waits for a file as long as it polls.
+ * VMShm words for event loops: a slot waits for as long as its file polls.
  */
 #include <linux/cred.h>
 #include <linux/mm.h>
@@ -25,8 +25,9 @@ static int vmshm_poll_set(struct vmshm_word_file *wfile,
 }
 
 /*
- * If this file got a wake-up, and no program has seen it, another waiter gets
- * it. When the file is closed that may be so even after poll() has told epoll.
+ * If the slot of this file has consumed a wake-up that no program has seen,
+ * another waiter gets the wake-up. When the file is closed, a program may not
+ * have seen the wake-up even if poll() has reported it to epoll.
  */
 static void vmshm_poll_disarm(struct vmshm_word_file *wfile, bool closed)
 {
@@ -52,7 +53,7 @@ static void vmshm_poll_set_ready(struct vmshm_word_file *wfile, bool ready)
  * vmshm_poll_word() - begin to poll a word
  * @wfile: of the file, locked
  * @word: the word
- * @expected: the value it has to have
+ * @expected: the value that the word has to have
  *
  * Return: 0; -ENOSPC if no slot is free for this user; -ENODEV.
  */

@@ -3,16 +3,18 @@
  * VMShm queues: the waiters of this guest, by word.
  *
  * A wake-up by a task of this guest goes to waiters of this guest first. The
- * rest of it goes to the host. A wake-up by another task reaches the slot of a
- * group, and all waiters of that group, by the interrupt.
+ * rest of the count goes to the host. A wake-up by a task of the host or of
+ * another guest reaches the slot of a group. The interrupt of the slot then
+ * wakes all waiters of that group.
  *
  * No wake-up is lost:
  * - A waiter compares the word under the lock of the bucket, and a waker in
  *   this guest takes that lock after it has changed the word.
  * - The host compares again, when the slot is armed.
- * - A slot that loses its last waiter is disarmed. If it has fired before, a
- *   wake-up of the host has reached it. It belongs to the waiter that leaves
- *   by itself, and is passed on if that waiter was woken by a task here.
+ * - A slot that loses its last waiter is disarmed. If the slot has fired
+ *   before, it has consumed a wake-up of the host. A last waiter that leaves by
+ *   itself takes this wake-up. If a task of this guest woke the last waiter,
+ *   the wake-up is passed on.
  * docs/waiting.md has the reasons, tests/model/local.pml is the model.
  */
 #include <linux/cred.h>
@@ -31,12 +33,12 @@
 #include "word.h"
 
 #define VMSHM_QUEUE_BUCKETS 256
-/* How often the words of groups without a slot are looked at */
+/* The interval at which the words of groups without a slot are examined */
 #define VMSHM_QUEUE_PARK_MS 10
 
 /* Waiters of one word that expect the same value, and share a slot */
 struct vmshm_queue_group {
-	/* Of the bucket; empty once the group has ended */
+	/* In the bucket's list; empty once the group has ended */
 	struct list_head node;
 	/* struct vmshm_queue_waiter, in the order in which they came */
 	struct list_head waiters;
@@ -45,17 +47,17 @@ struct vmshm_queue_group {
 	/* Its page keeps the place of the word. */
 	struct vmshm_word word;
 	u32 expected;
-	/* Whose limit the slot counts for */
+	/* The user to whose limit the slot counts */
 	kuid_t user;
 	/* A slot, or negative: parked */
 	int slot;
-	/* What the slot tells */
+	/* Is signalled when the slot fires */
 	struct vmshm_slot_waiter signal;
 };
 
 /* The waiters of some words */
 struct vmshm_queue_bucket {
-	/* Protects the groups, and all that is in them. */
+	/* Protects the list of groups, and the members of each group. */
 	struct mutex lock;
 	/* struct vmshm_queue_group, in the order in which they began to wait */
 	struct list_head groups;
@@ -68,7 +70,7 @@ struct vmshm_queue {
 };
 
 struct vmshm_queue_waiter {
-	/* Of the group; empty once a task of this guest has woken it */
+	/* In the group's list; empty once a task of this guest woke @task */
 	struct list_head node;
 	struct task_struct *task;
 	bool woken;
@@ -121,7 +123,7 @@ static void vmshm_queue_park(struct vmshm_queue *queue)
 			      msecs_to_jiffies(VMSHM_QUEUE_PARK_MS));
 }
 
-/* Gives the group a slot, or says -ENOSPC or -ENODEV. */
+/* Gives the group a slot; or returns -ENOSPC or -ENODEV. */
 static int vmshm_queue_arm(struct vmshm_queue *queue,
 			   struct vmshm_queue_group *group, bool unshared,
 			   struct vmshm_slot_wake *wake)
@@ -146,8 +148,8 @@ static int vmshm_queue_arm(struct vmshm_queue *queue,
 }
 
 /*
- * The group takes no more waiters and no more wake-ups. True: one of the host
- * had reached it by then.
+ * The group takes no more waiters and no more wake-ups. Returns true if a
+ * wake-up of the host had reached the group before.
  */
 static bool vmshm_queue_end(struct vmshm_queue *queue,
 			    struct vmshm_queue_group *group)
@@ -180,8 +182,9 @@ vmshm_queue_find(struct vmshm_queue_bucket *bucket,
 }
 
 /*
- * The group that the waiter is in from now on: one of its own if few slots are
- * in use, else one that is there, else one of its own in any case.
+ * Chooses the group of a waiter. If few slots are in use, the waiter gets a
+ * group of its own. Otherwise it joins an existing group for the same word and
+ * value. If there is no such group, the waiter gets a group of its own.
  */
 static struct vmshm_queue_group *
 vmshm_queue_join(struct vmshm_queue *queue, struct vmshm_queue_bucket *bucket,
@@ -219,7 +222,7 @@ static int vmshm_queue_sleep(const struct vmshm_queue_deadline *deadline)
 		schedule();
 		return 0;
 	}
-	/* 0: the deadline has passed. It may have done so before the call. */
+	/* 0: the deadline has passed, possibly before the call. */
 	return schedule_hrtimeout_range_clock(&time, current->timer_slack_ns,
 					      HRTIMER_MODE_ABS,
 					      deadline->clock) ?
@@ -250,7 +253,7 @@ static int vmshm_queue_wait_event(struct vmshm_queue *queue,
 	return err;
 }
 
-/* What the wait has come to; @err is why the waiter stopped sleeping. */
+/* Ends a wait and returns its result; @err is the reason why sleep ended. */
 static int vmshm_queue_leave(struct vmshm_queue *queue,
 			     struct vmshm_queue_group *group,
 			     struct vmshm_queue_waiter *waiter, int err)
@@ -276,8 +279,8 @@ static int vmshm_queue_leave(struct vmshm_queue *queue,
  * @word: the word; the caller keeps its page and its vnode
  * @expected: the value that the word has to have
  * @deadline: when to give up
- * @wake: waiters of others that are woken first, with as few accesses as
- *	possible; or NULL
+ * @wake: a wake-up on the host that is executed first, with as few register
+ *	accesses as possible; or NULL
  *
  * Context: sleeps; takes no lock that a command takes.
  * Return: 0 if the word was woken, or for no reason; -EAGAIN if the word has
@@ -308,7 +311,7 @@ int vmshm_queue_wait(struct vmshm_queue *queue, struct vmshm_word *word,
 	mutex_unlock(&bucket->lock);
 	if (fresh)
 		vmshm_queue_group_free(fresh);
-	/* What no slot has done: without records, or in a slot of others */
+	/* The wake-up is still pending if no slot was armed by a record. */
 	err = wake ? vmshm_queue_wake_others(queue, wake) : 0;
 	if (IS_ERR(group))
 		return PTR_ERR(group);
@@ -343,8 +346,8 @@ static u32 vmshm_queue_wake_group(struct vmshm_queue_group *group, u32 count)
  * vmshm_queue_wake_here() - wake waiters of a word that are in this guest
  * @queue: the queue of the device
  * @word: the word; the caller keeps its page and its vnode
- * @count: how many to wake at the most, of others, too
- * @wake: the wake-up of others that has to follow
+ * @count: maximum number of waiters to wake, in this guest and elsewhere
+ * @wake: set to the wake-up on the host that has to follow
  *
  * Context: sleeps; takes no lock that a command takes.
  * Return: how many waiters were woken, at most INT_MAX.
@@ -368,7 +371,7 @@ int vmshm_queue_wake_here(struct vmshm_queue *queue, struct vmshm_word *word,
 			passed_on++;
 	}
 	mutex_unlock(&bucket->lock);
-	/* More than the device can count means all. */
+	/* A count that is larger than the device's maximum means all. */
 	wake->count = min_t(u64, U32_MAX, (u64)count - woken + passed_on);
 	wake->place = word->place;
 	return min_t(u32, woken, INT_MAX);
@@ -394,7 +397,7 @@ int vmshm_queue_wake_others(struct vmshm_queue *queue,
 	return 0;
 }
 
-/* Under the lock of the bucket. Whether the group is parked still */
+/* Under the lock of the bucket. Returns true if the group is still parked. */
 static bool vmshm_queue_unpark(struct vmshm_queue *queue,
 			       struct vmshm_queue_group *group)
 {
@@ -408,8 +411,8 @@ static bool vmshm_queue_unpark(struct vmshm_queue *queue,
 }
 
 /*
- * The host does not know of groups without a slot. They get one that is free,
- * or are woken when their word has changed.
+ * The host does not know of groups without a slot. Such a group gets a slot as
+ * soon as a slot is free, or is woken when its word has changed.
  */
 static void vmshm_queue_park_work(struct work_struct *work)
 {

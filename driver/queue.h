@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Queues of waiters: which tasks of this guest wait on which words.
+ * Queues of waiters: the tasks of this guest that wait on words.
  *
- * A queue sees the waiters of this guest only. Slots of the device represent
+ * A queue has the waiters of this guest only. Slots of the device represent
  * them in the futex queue of the host. A slot represents one waiter as long as
- * there are slots enough, and else all waiters of a word that expect the same
- * value.
+ * there are enough slots. Otherwise a slot represents all waiters of a word
+ * that expect the same value.
  */
 #ifndef VMSHM_QUEUE_H
 #define VMSHM_QUEUE_H
@@ -19,8 +19,8 @@ struct vmshm_slots;
 struct vmshm_word;
 
 /**
- * struct vmshm_queue_deadline - when a wait ends at the latest
- * @none: it does not end by itself
+ * struct vmshm_queue_deadline - the latest time at which a wait ends
+ * @none: the wait has no deadline
  * @clock: CLOCK_MONOTONIC or CLOCK_REALTIME
  * @time: of the clock
  */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm recent attributes: what a listing has brought beside the names.
+ * VMShm recent attributes: the attributes that a listing has read.
  *
  * A process that lists a directory often asks about each name next. The listing
- * has had the answer already: it is used once for each name, for a few seconds,
- * by that process alone, and not after the guest has changed an object.
+ * already has the attributes. They are used once for each name, for a few
+ * seconds, by that process only, and not after this guest has changed an
+ * object.
  */
 #include <linux/hashtable.h>
 #include <linux/jiffies.h>
@@ -18,7 +19,7 @@
 #include "recent.h"
 #include "vmshm.h"
 
-/* As long as NFS believes attributes */
+/* The minimum time for which NFS caches attributes */
 #define VMSHM_RECENT_LIFE (3 * HZ)
 
 /**
@@ -36,7 +37,7 @@ struct vmshm_recent_entry {
 /**
  * struct vmshm_recent - the names of a listing
  * @tgid: the process that lists
- * @until: not used from then on; jiffies
+ * @until: the end of validity; jiffies
  * @changes: vdev->changes when the listing began
  * @table: the entries that were not used yet
  */
@@ -66,10 +67,10 @@ static void vmshm_recent_free(struct vmshm_recent *recent)
 }
 
 /**
- * vmshm_recent_new() - begin to collect what a listing brings
+ * vmshm_recent_new() - begin to collect the attributes of a listing
  * @vdev: the device
  *
- * vmshm_recent_publish() ends it.
+ * vmshm_recent_publish() ends the collection.
  *
  * Return: an empty collection; or NULL, which the other functions accept.
  */
@@ -92,7 +93,7 @@ struct vmshm_recent *vmshm_recent_new(struct vmshm_dev *vdev)
  * @name: "/" and the name
  * @st: its attributes
  *
- * Without memory the device will be asked.
+ * If memory runs out, the name is not added, and the device is asked later.
  */
 void vmshm_recent_add(struct vmshm_recent *recent, const char *name,
 		      const struct vmshm_stat *st)

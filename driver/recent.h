@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMShm recent attributes: what a listing has brought beside the names.
+ * VMShm recent attributes: the attributes that a listing has read.
  */
 #ifndef VMSHM_RECENT_H
 #define VMSHM_RECENT_H

@@ -19,16 +19,16 @@
 #include "vmshm.h"
 
 /*
- * Registers give a positive errno. From ERESTARTSYS on the numbers mean
- * something inside this kernel and must not come from outside.
+ * Registers contain a positive errno. Numbers from ERESTARTSYS on are internal
+ * to the kernel and must not be accepted from the device.
  */
 #define VMSHM_ERRNO_END 512
 
-/* Far more than there can be files; no device fills the memory. */
+/* Limit of parts of a list, so that no device can exhaust the memory */
 #define VMSHM_REGS_LIST_PARTS (SZ_32M / VMSHM_NAME_SIZE)
 
 /**
- * vmshm_regs_errno() - a status of the device as the kernel has it
+ * vmshm_regs_errno() - convert a status of the device to an errno of the kernel
  * @value: 0 or a positive errno; not validated
  *
  * Return: 0 or a negative errno.
@@ -39,8 +39,8 @@ int vmshm_regs_errno(u32 value)
 }
 
 /*
- * The device checks the name; here it only has to fit. Each access leaves the
- * virtual machine, so they are as large as the contract allows.
+ * The device checks the name; the driver only checks its length. Each access
+ * causes a VM exit, so the accesses are as large as the contract allows.
  */
 static int vmshm_regs_name(struct vmshm_dev *vdev, const char *name,
 			   unsigned int at, size_t room)
@@ -136,13 +136,13 @@ static void vmshm_regs_result(struct vmshm_dev *vdev, struct vmshm_stat *st)
 	st->mtime.tv_sec = vmshm_regs_read64(vdev, VMSHM_REG_RES_MTIME_LO);
 	st->mtime.tv_nsec = vmshm_regs_read(vdev, VMSHM_REG_RES_MTIME_NS);
 	st->blocks = vmshm_regs_read64(vdev, VMSHM_REG_RES_BLOCKS_LO);
-	/* From outside: keep what the rest of the kernel relies on. */
+	/* Not trusted: keep the invariants of the rest of the kernel. */
 	st->size = min_t(u64, st->size, MAX_LFS_FILESIZE);
 	st->mtime.tv_nsec = min_t(long, st->mtime.tv_nsec, NSEC_PER_SEC - 1);
 	st->atime = st->mtime;
 }
 
-/* ATTACH and HOLD are frequent, so only what is used is read. */
+/* ATTACH and HOLD are frequent, so only the results in use are read. */
 static void vmshm_regs_answer(struct vmshm_dev *vdev, struct vmshm_reply *reply)
 {
 	u64 size;
@@ -169,7 +169,7 @@ static int vmshm_regs_put_names(struct vmshm_dev *vdev,
 			       VMSHM_NAME_SIZE - VMSHM_NAME_SECOND);
 }
 
-/* Only what the command uses: each access leaves the virtual machine. */
+/* Writes only the arguments of the command: each access causes a VM exit. */
 static void vmshm_regs_put_numbers(struct vmshm_dev *vdev,
 				   const struct vmshm_request *rq)
 {
@@ -253,7 +253,7 @@ void vmshm_regs_release(struct vmshm_dev *vdev)
 		vmshm_regs_close(vdev);
 }
 
-/* Names from number @first on; how many, 0 at the end, or a negative errno. */
+/* Reads names from number @first on; their count, 0 at the end, or -errno. */
 static int vmshm_regs_list_part(struct vmshm_dev *vdev, u64 first, char *names)
 {
 	u32 count;
@@ -315,7 +315,7 @@ int vmshm_regs_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 
 	if (!names)
 		return -ENOMEM;
-	/* The device keeps one list only, the one that was begun last. */
+	/* The device keeps only one list, which was begun last. */
 	err = mutex_lock_killable(&vdev->list_lock);
 	if (!err) {
 		err = vmshm_regs_list_parts(vdev, names, ops, arg);

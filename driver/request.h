@@ -34,8 +34,9 @@ struct vmshm_stat {
  * struct vmshm_attr - what SETATTR changes
  * @flags: VMSHM_RQ_MODE, VMSHM_RQ_ATIME, VMSHM_RQ_MTIME
  * @mode: permission bits
- * @atime: time of the last access; VMSHM_TIME_NOW for tv_nsec is the host's
- * @mtime: time of the last change; the same
+ * @atime: time of the last access; with VMSHM_TIME_NOW in tv_nsec, the current
+ *	time of the host
+ * @mtime: time of the last change; VMSHM_TIME_NOW as in @atime
  */
 struct vmshm_attr {
 	u32 flags;
@@ -50,7 +51,7 @@ struct vmshm_attr {
  * @length: bytes
  * @place: bytes into BAR4
  * @readonly: attach for reading only
- * @limit: attach less if the object has less, or nothing
+ * @limit: if the object is shorter, attach less, or only get a handle
  */
 struct vmshm_range {
 	u64 offset;
@@ -89,7 +90,7 @@ struct vmshm_request {
 };
 
 /**
- * struct vmshm_reply - the results of a command; only what it sets is valid
+ * struct vmshm_reply - the results of a command
  * @handle: the new handle of ATTACH, HOLD, and CREATE with VMSHM_RQ_HOLD
  * @st: the object; ATTACH and HOLD by registers set ident and size only
  * @has_attr: all of @st is valid
@@ -106,11 +107,10 @@ struct vmshm_reply {
 
 /**
  * struct vmshm_list_ops - the receiver of a list
- * @names: takes @count names, each with its NUL, of which @size bytes exist;
- *	not validated
+ * @names: takes @count names, each with its NUL, in @size bytes; not validated
  * @entry: takes a name with its attributes
  *
- * Each returns 0 or a negative errno, which ends the list.
+ * Each function returns 0; or a negative errno, which ends the list.
  */
 struct vmshm_list_ops {
 	int (*names)(void *arg, const char *names, size_t size,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm slots: which of them are in use, and the interrupts that say that some
- * have fired.
+ * VMShm slots: their allocation, and the interrupts that report that slots have
+ * fired.
  */
 #include <linux/bitmap.h>
 #include <linux/cpumask.h>
@@ -17,15 +17,15 @@
 #include "slot.h"
 
 /*
- * First slots that poll; vmshm_slots_wait() are the first that only wait. Slots
- * before hold; they never fire, so that the interrupt need not read their word
- * of FIRED.
+ * Number of the first slot that may poll. vmshm_slots_wait() returns the number
+ * of the first slot that only waits. Slots before VMSHM_SLOTS_POLL hold words.
+ * They never fire, so the interrupt handler does not read their word of FIRED.
  */
 #define VMSHM_SLOTS_POLL 32
-/* As many waiters have a slot of their own, even if they could share one. */
+/* As long as fewer slots poll or wait, a waiter does not share a slot. */
 #define VMSHM_SLOTS_UNSHARED 48
 
-/* A quarter of all is reserved for waiters. */
+/* A quarter of the slots that can fire is reserved for waiters. */
 static unsigned int vmshm_slots_wait(struct vmshm_slots *slots)
 {
 	return slots->count - (slots->count - VMSHM_SLOTS_POLL) / 4;
@@ -86,7 +86,7 @@ static void vmshm_slot_waiter_tell(struct vmshm_slot_waiter *waiter)
 }
 
 /**
- * vmshm_slot_waiter_fire() - do to a waiter what a slot does that fires
+ * vmshm_slot_waiter_fire() - wake a waiter as if its slot had fired
  * @slots: the slots of the device
  * @waiter: the waiter
  */
@@ -99,8 +99,8 @@ void vmshm_slot_waiter_fire(struct vmshm_slots *slots,
 }
 
 /*
- * At unbind a slot can fire when its waiter has left already. Its bit stays,
- * for vmshm_slots_stop() to pass the wake-up on.
+ * At unbind, a slot can fire after its waiter has left. The bit of the slot
+ * stays set, and vmshm_slots_stop() passes the wake-up on.
  */
 static void vmshm_slot_irq_word(struct vmshm_slots *slots, unsigned int first)
 {
@@ -128,7 +128,7 @@ static irqreturn_t vmshm_slot_irq(int irq, void *data)
 
 	spin_lock(&slots->lock);
 	for (first = VMSHM_SLOTS_POLL; first < slots->count; first += 32)
-		/* To ask the device takes longer. */
+		/* A register access takes longer than this check. */
 		if (find_next_bit(slots->used, first + 32, first) < first + 32)
 			vmshm_slot_irq_word(slots, first);
 	spin_unlock(&slots->lock);
@@ -161,7 +161,7 @@ void vmshm_slots_leave(struct vmshm_slots *slots)
 	up_read(&slots->gone_lock);
 }
 
-/* Whether a user other than root has half of the slots [@first, @end) */
+/* Whether a user other than root has half of the slots in [@first, @end) */
 static bool vmshm_slot_is_over_limit(struct vmshm_slots *slots,
 				     unsigned int first, unsigned int end,
 				     kuid_t user)
@@ -178,8 +178,8 @@ static bool vmshm_slot_is_over_limit(struct vmshm_slots *slots,
 }
 
 /*
- * A free slot of [@first, @end), rather one that has PLACE already, as that
- * saves a write to registers; or -ENOSPC.
+ * A free slot of [@first, @end); or -ENOSPC. A slot whose PLACE is already
+ * @place is preferred, because it saves a register write.
  */
 static int vmshm_slot_find(struct vmshm_slots *slots, unsigned int first,
 			   unsigned int end, u64 place)
@@ -251,13 +251,13 @@ static int vmshm_slot_find_use(struct vmshm_slots *slots,
 /**
  * vmshm_slot_get() - get a free slot
  * @slots: the slots of the device
- * @use: what it is for
+ * @use: the purpose of the slot
  * @place: of the word; bytes into BAR4
- * @user: whose limit it counts for
- * @waiter: is told when the slot fires; or NULL
+ * @user: the user to whose limit the slot counts
+ * @waiter: is woken when the slot fires; or NULL
  *
- * Return: number of the slot; or -ENOSPC: all are in use, or half of them by
- * this user, which is the limit for all users but root.
+ * Return: number of the slot; or -ENOSPC: all slots are in use, or this user
+ * has half of them, which is the limit for all users but root.
  */
 int vmshm_slot_get(struct vmshm_slots *slots, enum vmshm_slot_use use,
 		   u64 place, kuid_t user, struct vmshm_slot_waiter *waiter)
@@ -306,7 +306,7 @@ static void vmshm_slot_start_by_registers(struct vmshm_slots *slots,
  * @n: number of the slot
  * @place: of the word; bytes into BAR4
  *
- * Return: VMSHM_SLOT_IS_*, with the owner if it is held.
+ * Return: VMSHM_SLOT_IS_*, with the owner if the word is held.
  */
 u64 vmshm_slot_hold(struct vmshm_slots *slots, unsigned int n, u64 place)
 {
@@ -322,8 +322,8 @@ static u64 vmshm_slot_wake_value(u64 place, u32 count)
 }
 
 /*
- * The interrupt arrives at the processor on which the waiter is now, or at one
- * that shares its vector.
+ * The interrupt arrives at the processor on which the waiter runs now, or at
+ * another processor with the same vector.
  */
 static unsigned int vmshm_slot_vector(struct vmshm_slots *slots)
 {
@@ -357,8 +357,8 @@ static void vmshm_slot_start_by_record(struct vmshm_slots *slots,
  * @n: number of the slot
  * @place: of the word; bytes into BAR4
  * @expected: the value the word has to have
- * @wake: waiters that are woken before, or NULL; its count is 0 afterwards if
- *	the device could do both at once
+ * @wake: a wake-up that precedes the wait, or NULL; its count is 0 afterwards
+ *	if the device has executed both with one access
  */
 void vmshm_slot_arm(struct vmshm_slots *slots, unsigned int n, u64 place,
 		    u32 expected, struct vmshm_slot_wake *wake)
@@ -370,7 +370,7 @@ void vmshm_slot_arm(struct vmshm_slots *slots, unsigned int n, u64 place,
 					      VMSHM_SLOT_ARM | expected);
 }
 
-/* Ends what the slot does. */
+/* Ends the wait or the hold of the slot. */
 static void vmshm_slot_clear(struct vmshm_slots *slots, unsigned int n)
 {
 	if (n < VMSHM_SLOTS)
@@ -391,7 +391,7 @@ void vmshm_slot_wake(struct vmshm_slots *slots, u64 place, u32 count)
 	       slots->regs + VMSHM_REG_WAKE);
 }
 
-/* The slot does not fire any more. Whether it has fired before */
+/* Ends the wait of a slot. Returns true if the slot has fired before. */
 static bool vmshm_slot_end_wait(struct vmshm_slots *slots, unsigned int n)
 {
 	struct vmshm_slot_waiter *waiter = slots->slot[n].waiter;
@@ -401,7 +401,7 @@ static bool vmshm_slot_end_wait(struct vmshm_slots *slots, unsigned int n)
 		return true;
 	vmshm_slot_clear(slots, n);
 	spin_lock_irq(&slots->lock);
-	/* Either the interrupt came in time, or the bit is set still. */
+	/* If the handler has not seen the FIRED bit, the bit is still set. */
 	fired = waiter->fired;
 	late = vmshm_slot_read_fired(slots, n) & BIT(n % 32);
 	if (!fired && late) {
@@ -444,7 +444,7 @@ void vmshm_slot_keep(struct vmshm_slots *slots, unsigned int n,
 	slots->slot[n].page = page;
 }
 
-/* vmshm_slots_stop() may do it at the same time. */
+/* vmshm_slots_stop() may call this at the same time, hence xchg(). */
 static void vmshm_slot_drop_page(struct vmshm_slots *slots, unsigned int n)
 {
 	struct page *page = xchg(&slots->slot[n].page, NULL);
@@ -454,7 +454,7 @@ static void vmshm_slot_drop_page(struct vmshm_slots *slots, unsigned int n)
 }
 
 /**
- * vmshm_slot_stop() - end what vmshm_slot_start() began, and drop the page
+ * vmshm_slot_stop() - end the wait or hold of a slot, and drop the page
  * @slots: the slots of the device
  * @n: number of the slot
  * @pass_on: if the slot was woken, wake another waiter instead
@@ -480,8 +480,9 @@ bool vmshm_slot_stop(struct vmshm_slots *slots, unsigned int n, bool pass_on)
 }
 
 /*
- * The device is as good as gone, but its registers work still. The slot takes
- * no wake-up any more. One that no waiter was told of goes to another waiter.
+ * The device is about to go, but its registers still work. The slot takes no
+ * more wake-ups. A wake-up that no waiter has seen is passed on to another
+ * waiter.
  */
 static void vmshm_slot_end(struct vmshm_slots *slots, unsigned int n)
 {
@@ -515,7 +516,7 @@ void vmshm_slots_stop(struct vmshm_slots *slots)
 	down_write(&slots->gone_lock);
 	WRITE_ONCE(slots->gone, true);
 	up_write(&slots->gone_lock);
-	/* Waiters first: others answer when a holder of a word is gone. */
+	/* Waits end before holds: the end of a hold makes peers respond. */
 	for (n = slots->count; n--;) {
 		vmshm_slot_end(slots, n);
 		vmshm_slot_drop_page(slots, n);
@@ -559,7 +560,7 @@ static void vmshm_slots_set_affinity(struct vmshm_slots *slots, unsigned int v)
 	cpumask_var_t mask;
 	unsigned int cpu;
 
-	/* A failure only costs speed. */
+	/* Without the affinity, wake-ups are only slower. */
 	if (slots->vectors == 1 || !zalloc_cpumask_var(&mask, GFP_KERNEL))
 		return;
 	for_each_possible_cpu(cpu)
@@ -575,7 +576,7 @@ static int vmshm_slots_request_vector(struct vmshm_slots *slots, unsigned int v)
 
 	snprintf(slots->vector_name[v], sizeof(slots->vector_name[v]),
 		 "vmshm-%u", v);
-	/* The first one is for commands, too. */
+	/* Vector 0 also reports completions of commands. */
 	err = request_irq(pci_irq_vector(slots->pdev, v), vmshm_slot_irq,
 			  IRQF_SHARED, slots->vector_name[v], slots);
 	if (!err)
@@ -590,7 +591,7 @@ static int vmshm_slots_request_irqs(struct vmshm_slots *slots)
 	int err;
 
 	pci_set_master(slots->pdev);
-	/* The device of contract 1.0 has one. */
+	/* A device of contract 1.0 has one vector. */
 	err = pci_alloc_irq_vectors(slots->pdev, 1, slots->records ? most : 1,
 				    PCI_IRQ_MSIX);
 	if (err < 0)
@@ -606,7 +607,7 @@ static int vmshm_slots_request_irqs(struct vmshm_slots *slots)
 	return 0;
 }
 
-/* How many slots the device has; a wrong number is the device's problem. */
+/* Number of slots that have records; 0 if the device reports a wrong number. */
 static unsigned int vmshm_slots_records(void __iomem *regs)
 {
 	u32 count = ioread32(regs + VMSHM_REG_SLOTS);
@@ -622,8 +623,8 @@ static unsigned int vmshm_slots_records(void __iomem *regs)
  * @regs: its BAR0
  * @memory: the device has command memory
  *
- * Return: the slots, which kvfree() frees; or NULL: then waiting is not
- * supported, but everything else works.
+ * Return: the slots, which kvfree() frees; or NULL: then only waiting is not
+ * supported.
  */
 struct vmshm_slots *vmshm_slots_new(struct pci_dev *pdev, void __iomem *regs,
 				    bool memory)

@@ -18,10 +18,10 @@ struct pci_dev;
 struct vmshm_dev;
 
 /**
- * struct vmshm_slot_waiter - the party that is told when a slot fires
- * @wait: where it sleeps or polls
- * @fired: the slot has fired; set under slots->lock, read without
- * @seen: poll(2) has reported it; under slots->lock
+ * struct vmshm_slot_waiter - the waiter that is woken when a slot fires
+ * @wait: wait queue of the tasks that sleep or poll
+ * @fired: the slot has fired; set under slots->lock, read without the lock
+ * @seen: poll(2) has reported the wake-up; under slots->lock
  */
 struct vmshm_slot_waiter {
 	wait_queue_head_t wait;
@@ -32,7 +32,7 @@ struct vmshm_slot_waiter {
 /**
  * struct vmshm_slot - a slot of the device
  * @waiter: or NULL; under slots->lock
- * @owner: the user whose limit it counts for; under slots->lock
+ * @owner: the user to whose limit the slot counts; under slots->lock
  * @place: the register PLACE; for the user of the slot
  * @page: keeps the place of the word, or NULL; taken with xchg()
  */
@@ -45,19 +45,19 @@ struct vmshm_slot {
 
 /**
  * struct vmshm_slots - all slots of a device
- * @pdev: for its interrupt
+ * @pdev: the PCI function, for its interrupts
  * @regs: BAR0
  * @memory: the bits of FIRED are in memory, too
  * @records: slots have records
- * @vectors: how many interrupts there are
- * @vector_name: their names
+ * @vectors: number of interrupt vectors
+ * @vector_name: names of the vectors
  * @gone_lock: held for reading while the registers of slots are used
  * @gone: the registers are not to be used any more; under @gone_lock
- * @used: slots that are in use
- * @count: how many there are
+ * @used: bitmap of the slots that are in use
+ * @count: number of slots
  * @slot: by number
  *
- * No lock of commands is taken to wait or to wake.
+ * Waiting and waking take no lock of commands.
  */
 struct vmshm_slots {
 	struct pci_dev *pdev;
@@ -69,9 +69,9 @@ struct vmshm_slots {
 	struct rw_semaphore gone_lock;
 	bool gone;
 	/**
-	 * @lock: protects @used and the waiters; held from when a FIRED bit is
-	 * seen until it is cleared and the waiter told, so that no bit is left
-	 * over for the next waiter of the slot
+	 * @lock: protects @used and the waiters; held from the read of a FIRED
+	 * bit until the bit is cleared and the waiter is woken, so that no bit
+	 * is left over for the next waiter of the slot
 	 */
 	spinlock_t lock;
 	DECLARE_BITMAP(used, VMSHM_SLOTS_MAX);
@@ -80,9 +80,9 @@ struct vmshm_slots {
 };
 
 /**
- * struct vmshm_slot_wake - a wake-up that the device has not been told of yet
+ * struct vmshm_slot_wake - a wake-up that the device has not executed yet
  * @place: of the word; bytes into BAR4
- * @count: how many waiters to wake at most; 0: none
+ * @count: maximum number of waiters to wake; 0: none
  */
 struct vmshm_slot_wake {
 	u64 place;
@@ -94,8 +94,8 @@ struct vmshm_slot_wake {
  * @VMSHM_SLOT_HOLDS: kept for as long as a file holds a word
  * @VMSHM_SLOT_POLLS: kept for as long as a file polls a word
  * @VMSHM_SLOT_WAITS: one wait; some slots are reserved for this use
- * @VMSHM_SLOT_WAITS_UNSHARED: the same, unless so many are in use that waiters
- *	share them
+ * @VMSHM_SLOT_WAITS_UNSHARED: one wait; fails if so many slots are in use that
+ *	waiters share slots
  */
 enum vmshm_slot_use {
 	VMSHM_SLOT_HOLDS,

@@ -70,13 +70,13 @@ static void vmshm_fs_evict_inode(struct inode *inode)
 		vmshm_vnode_put(inode->i_private);
 }
 
-/* The host's memory for objects, where it is less than @total and @free */
+/* Reduces @total and @free to the memory that the host has for objects. */
 static int vmshm_fs_limit_to_host(struct vmshm_dev *vdev, u64 *total, u64 *free)
 {
 	u64 host_total, host_free;
 	int err = vmshm_request_statfs(vdev, &host_total, &host_free);
 
-	/* A device of contract 1.0 does not tell, a tmpfs may have no end */
+	/* Contract 1.0 has no such command; a tmpfs may have no limit. */
 	if (err == -EOPNOTSUPP || (!err && !host_total))
 		return 0;
 	if (err)
@@ -92,7 +92,7 @@ static int vmshm_fs_statfs(struct dentry *dentry, struct kstatfs *buf)
 	u64 total, free;
 	int err = 0;
 
-	/* What can be attached at one time. */
+	/* The memory that can be attached at the same time */
 	mutex_lock(&vdev->lock);
 	if (vdev->gone) {
 		err = -ENODEV;
@@ -172,7 +172,7 @@ static int vmshm_fs_get_tree(struct fs_context *fc)
 	return get_tree_nodev(fc, vmshm_fs_fill_super);
 }
 
-/* Options cannot change; the same ones again are accepted. */
+/* A remount cannot change options. The same options are accepted. */
 static int vmshm_fs_reconfigure(struct fs_context *fc)
 {
 	struct vmshm_fs_sb *new = fc->s_fs_info;

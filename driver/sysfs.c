@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm in sysfs: what people and tools want to know of a device, read-only,
- * in /sys/class/vmshm/vmshmN. They go before the device does.
+ * VMShm in sysfs: read-only attributes of a device in
+ * /sys/class/vmshm/vmshmN. They are removed before the device is gone.
  */
 #include <linux/device.h>
 #include <linux/sysfs.h>
@@ -43,9 +43,9 @@ static ssize_t features_show(struct device *dev, struct device_attribute *attr,
 static DEVICE_ATTR_RO(features);
 
 /*
- * The memory type that the platform allows for the arena, as the kernel told
- * when its own mapping was made. All page table entries are write-back; where
- * the MTRRs count, "uncached" means that the processor does not cache.
+ * The memory type that the platform allows for the arena, as found when the
+ * kernel made its own mapping. All page table entries are write-back. If the
+ * processor obeys the MTRRs, "uncached" means that it does not cache the arena.
  */
 static ssize_t memory_type_show(struct device *dev,
 				struct device_attribute *attr, char *buf)

@@ -26,7 +26,7 @@ struct vmshm_slots;
 #define VMSHM_FS_MAGIC 0x68736d76
 
 /**
- * struct vmshm_dev - a PCI function, and what was opened through it
+ * struct vmshm_dev - a PCI function, and the objects opened through it
  * @dev: in /sys/class/vmshm; its references keep this structure
  * @cdev: /dev/vmshmN
  * @inode: all user mappings of the buffer belong to its i_mapping
@@ -42,8 +42,8 @@ struct vmshm_slots;
  * @gone: the PCI function no longer belongs to the driver
  * @buffer: the object that BAR1 shows, or NULL
  * @changes: counts commands of the driver that change objects
- * @recent: attributes that a listing has brought, or NULL
- * @recent_work: forgets them
+ * @recent: attributes that a listing has read, or NULL
+ * @recent_work: frees @recent when it has expired
  * @vnodes: struct vmshm_vnode by identity
  * @word_files: struct vmshm_word_file
  * @lingering: extents that are mapped nowhere and have a page in use

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * VMShm vnodes: their life, and what the device reports about their objects.
+ * VMShm vnodes: their lifetime, and the device's reports about their objects.
  */
 #include <linux/err.h>
 #include <linux/fs.h>
@@ -18,7 +18,7 @@
 #include "vmshm.h"
 #include "vnode.h"
 
-/* How long a look-up spares the next question */
+/* The time for which the attributes of a lookup are valid */
 #define VMSHM_VNODE_FRESH (HZ / 20)
 
 /* As vmshm_vnode_lookup(), but the vnode is in no list yet. */
@@ -71,8 +71,8 @@ static struct vmshm_vnode *vmshm_vnode_find(struct vmshm_dev *vdev, u64 ident)
 }
 
 /*
- * The vnode of that identity with another reference. If there is none, @fresh,
- * which may be NULL, becomes it.
+ * Finds the vnode with the identity @ident and takes a reference. If there is
+ * no such vnode, @fresh is added and returned; it may be NULL.
  */
 static struct vmshm_vnode *vmshm_vnode_share(struct vmshm_dev *vdev, u64 ident,
 					     struct vmshm_vnode *fresh)
@@ -171,8 +171,8 @@ static int vmshm_vnode_call(void)
 }
 
 /**
- * vmshm_vnode_set_fresh() - the attributes of the inode are what the device has
- *	just reported
+ * vmshm_vnode_set_fresh() - note that the device has just reported the
+ *	attributes of the inode
  * @vnode: a vnode
  */
 void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode)
@@ -185,12 +185,12 @@ void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode)
 }
 
 /**
- * vmshm_vnode_take_fresh() - whether to believe the attributes of the inode
+ * vmshm_vnode_take_fresh() - whether the attributes of the inode are current
  * @vnode: a vnode
  *
- * A system call such as stat(2) looks up the name, for which the device is
- * asked, and then uses the attributes. They are believed once, for a moment, by
- * the task that asked, in a call of the same number.
+ * A system call such as stat(2) looks up the name, which asks the device, and
+ * then uses the attributes. They are used without another request once, for
+ * VMSHM_VNODE_FRESH, by the same task, in a system call of the same number.
  *
  * Return: true if the device need not be asked again.
  */
@@ -231,22 +231,23 @@ bool vmshm_vnode_seen(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 }
 
 /**
- * vmshm_vnode_set_unasked() - do not ask about a name that is opened next
+ * vmshm_vnode_set_unasked() - skip the request about a name that is opened next
  * @vnode: a vnode
  * @name: "/" and a name
  *
- * The first user of a vnode attaches the object by its name, which reports the
- * identity of the object: so the question before is not needed.
+ * The first user of a vnode attaches the object by its name, and the device
+ * then reports the identity of the object. So the lookup need not ask the
+ * device.
  *
- * Return: true; or false: the vnode has users, another task is about to open
- * it so, or it is known by another name.
+ * Return: true; or false: the vnode is gone, has users or a handle, or has
+ * another name; or another task is about to open it in this way.
  */
 bool vmshm_vnode_set_unasked(struct vmshm_vnode *vnode, const char *name)
 {
 	bool unasked;
 
 	mutex_lock(&vnode->lock);
-	/* An open of this task failed before it used the vnode. */
+	/* An earlier open of this task failed before it used the vnode. */
 	if (vnode->unasked_for == current)
 		vnode->unasked_for = NULL;
 	unasked = !vnode->gone && !refcount_read(&vnode->users) &&
@@ -259,7 +260,7 @@ bool vmshm_vnode_set_unasked(struct vmshm_vnode *vnode, const char *name)
 }
 
 /**
- * vmshm_vnode_take_unasked() - whether the name was not asked about
+ * vmshm_vnode_take_unasked() - whether the lookup skipped the request
  * @vnode: a vnode that is opened
  *
  * Return: true if this task has called vmshm_vnode_set_unasked().
@@ -270,7 +271,7 @@ bool vmshm_vnode_take_unasked(struct vmshm_vnode *vnode)
 
 	mutex_lock(&vnode->lock);
 	unasked = vnode->unasked_for == current;
-	/* Another task relies on its own mark. */
+	/* The mark of another task is not changed. */
 	if (unasked)
 		vnode->unasked_for = NULL;
 	mutex_unlock(&vnode->lock);
@@ -296,14 +297,14 @@ u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode)
 }
 
 /**
- * vmshm_vnode_get_handle() - have a handle that depends on no extent
+ * vmshm_vnode_get_handle() - get a handle that depends on no extent
  * @vnode: a vnode, locked
  *
  * An object without an extent needs such a handle: its name is often unlinked
  * before its first byte exists.
  *
- * Return: 0, also if there was one; -ESTALE if the name belongs to another
- * object by now; or the error of the device.
+ * Return: 0, also if the vnode already had such a handle; -ESTALE if the name
+ * belongs to another object by now; or the error of the device.
  */
 int vmshm_vnode_get_handle(struct vmshm_vnode *vnode)
 {
@@ -331,9 +332,10 @@ int vmshm_vnode_get_handle(struct vmshm_vnode *vnode)
 /**
  * vmshm_vnode_give_handle() - keep a handle for the next user
  * @vnode: a vnode
- * @handle: a writable handle without an extent; it is the vnode's
+ * @handle: a writable handle without an extent; the vnode takes it over, or it
+ *	is detached
  *
- * The handle of a new object can write, whatever the permission bits are. If
+ * The handle of a new object is writable, whatever the permission bits are. If
  * the object is not opened, vmshm_content_detach_unused() has to follow.
  */
 void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle)
@@ -423,10 +425,10 @@ int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,
 	struct vmshm_dev *vdev = vnode->vdev;
 	int err;
 
-	/* vnode->name and the names on the host must not cross. */
+	/* The lock keeps vnode->name in step with renames of this guest. */
 	mutex_lock(&vnode->lock);
 	err = vmshm_request_stat(vdev, name, 0, st);
-	/* After a sleep of the system another vnode may have to be made. */
+	/* After a system sleep, the object may need a new vnode. */
 	if (!err && (vnode->gone || st->ident != vnode->ident))
 		err = -ESTALE;
 	if (!err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMShm vnodes: what the driver knows of objects of the host.
+ * VMShm vnodes: the driver's records of objects of the host.
  */
 #ifndef VMSHM_VNODE_H
 #define VMSHM_VNODE_H
@@ -26,12 +26,13 @@ struct vmshm_dev;
  * @kref: the last reference is dropped under vdev->vnodes_lock
  * @ident: identity of the object
  * @inode: pages and user mappings belong to its i_mapping
- * @look_skip: so many waits for words of the object do not busy-poll
- * @look_next_skip: so many waits did not busy-poll last time
+ * @look_skip: number of further waits for words of the object that do not
+ *	busy-poll (back-off)
+ * @look_next_skip: initial value of @look_skip after the last busy-polling
  * @gone: the device is gone, and with it the pages; or a sleep of the system
  *	has ended the attachments, and the object was not found again
  * @restore: attachments are to be restored; under vdev->vnodes_lock
- * @users: open files; the extents stay as long as there are any
+ * @users: number of open files; the last one detaches the extents
  * @readonly: attached for reading only; valid while there are @users
  * @size: bytes, as the device reported last
  * @handle: a handle without an extent, or 0
@@ -39,15 +40,15 @@ struct vmshm_dev;
  * @seen: the object, as the device reported it with @extents or @handle; valid
  *	if @has_seen
  * @fresh_for: the task for which the attributes of the inode are fresh
- * @fresh_call: the system call for which they are
- * @fresh_until: until then; jiffies
- * @unasked_for: the task that opens the object without a question before
+ * @fresh_call: the system call for which the attributes are fresh
+ * @fresh_until: the time until which the attributes are fresh; jiffies
+ * @unasked_for: the task that opens the object without a request in its lookup
  * @tail: zero pages behind the end, for mappings that reach beyond it
  * @name: "/" and one of the object's names
  *
- * There is one vnode for each identity, whatever way the object is opened, so
- * that all users of an object share one address space, and a futex in it is the
- * same for all of them.
+ * There is one vnode for each identity, regardless of how the object is opened.
+ * So all users of an object share one address space, and a futex in the object
+ * is the same for all of them.
  */
 struct vmshm_vnode {
 	struct vmshm_dev *vdev;

@@ -2,9 +2,10 @@
 /*
  * VMShm waiting and waking: futex(2) on words of objects.
  *
- * A waiter busy-polls the word for a short time before it sleeps, if that has
- * helped lately: falling asleep and waking up take longer than most answers
- * do. The waiter is in no queue then, as if its call had come a little later.
+ * A waiter busy-polls the word for a short time before it sleeps, if
+ * busy-polling has succeeded lately: falling asleep and waking up take longer
+ * than most responses. During busy-polling the waiter is in no queue, as if its
+ * call had come a little later.
  */
 #include <linux/err.h>
 #include <linux/ktime.h>
@@ -24,7 +25,7 @@
 #include "wait.h"
 #include "word.h"
 
-/* After busy-polling in vain: so many waits do without it, at most */
+/* Back-off: maximum number of waits without busy-polling after it has failed */
 #define VMSHM_WAIT_SKIP_MOST 63
 
 static unsigned int vmshm_wait_look_us = 50;
@@ -32,14 +33,14 @@ module_param_named(look_us, vmshm_wait_look_us, uint, 0644);
 MODULE_PARM_DESC(look_us,
 		 "Microseconds to busy-poll before sleeping, at most; 0: never");
 
-/* A processor with nothing better to do, and a task that is to go on */
+/* Whether the processor has no other task, and no event ends the wait */
 static bool vmshm_wait_may_look(struct vmshm_dev *vdev)
 {
 	return single_task_running() && !need_resched() &&
 	       !signal_pending(current) && !READ_ONCE(vdev->gone);
 }
 
-/* How long it may take, nanoseconds */
+/* Maximum duration of busy-polling, in nanoseconds */
 static u64 vmshm_wait_look_most(const struct vmshm_queue_deadline *deadline)
 {
 	s64 most = (s64)READ_ONCE(vmshm_wait_look_us) * NSEC_PER_USEC;
@@ -52,7 +53,7 @@ static u64 vmshm_wait_look_most(const struct vmshm_queue_deadline *deadline)
 	return clamp_t(s64, ktime_sub(deadline->time, now), 0, most);
 }
 
-/* Whether the word has another value than @expected within that time */
+/* Whether the word differs from @expected within @most nanoseconds */
 static bool vmshm_wait_look(struct vmshm_word *word, u32 expected, u64 most)
 {
 	u64 end = local_clock() + most;
@@ -66,9 +67,10 @@ static bool vmshm_wait_look(struct vmshm_word *word, u32 expected, u64 most)
 }
 
 /*
- * The same, if it has helped the waiters of this object lately, and now and
- * then to see if it does. Two that count at the same time do no harm. The word
- * changes only after those are awake that are to be woken before.
+ * Busy-polls, if that has succeeded lately for waiters of this object, and
+ * otherwise from time to time to find out if it succeeds again (back-off). A
+ * race between two updates of the counters is harmless. The wake-up in @wake is
+ * executed first, because the word may only change after it.
  */
 static bool vmshm_wait_look_perhaps(struct vmshm_word *word, u32 expected,
 				    const struct vmshm_queue_deadline *deadline,
@@ -97,7 +99,7 @@ static bool vmshm_wait_look_perhaps(struct vmshm_word *word, u32 expected,
 	return found;
 }
 
-/* Those in @wake, which may be NULL, are woken first. */
+/* Executes the wake-up in @wake, which may be NULL, before the task sleeps. */
 static int vmshm_wait_on_word(struct vmshm_word *word, u32 expected,
 			      const struct vmshm_queue_deadline *deadline,
 			      struct vmshm_slot_wake *wake)
@@ -108,7 +110,7 @@ static int vmshm_wait_on_word(struct vmshm_word *word, u32 expected,
 	if (vmshm_word_read(word) == expected &&
 	    !vmshm_wait_look_perhaps(word, expected, deadline, wake))
 		err = vmshm_queue_wait(queue, word, expected, deadline, wake);
-	/* If it did not come to a wait */
+	/* If the task has neither busy-polled nor waited in the queue */
 	if (wake)
 		gone = vmshm_queue_wake_others(queue, wake);
 	return gone ?: err;
@@ -138,7 +140,7 @@ int vmshm_wait_on(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
 	return err;
 }
 
-/* What the device takes for all is all for the queue, too. */
+/* A count that means all to the device means all to the queue, too. */
 static u32 vmshm_wait_count(u32 count)
 {
 	return count < 0xffff ? count : U32_MAX;
@@ -202,7 +204,7 @@ long vmshm_wait_ioctl(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 	return vmshm_wait_on(vdev, vnode, wait.offset, wait.expected, &until);
 }
 
-/* The words are there: wakes, and waits. The pages keep both places. */
+/* Wakes, and then waits. The references to the pages keep both places. */
 static int vmshm_wait_after_wake(struct vmshm_word *word,
 				 struct vmshm_word *wake_word,
 				 const struct vmshm_ioc_wake_wait *arg)

@@ -62,10 +62,10 @@ u32 vmshm_word_read(const struct vmshm_word *word)
 /**
  * vmshm_word_exchange() - compare and exchange a word
  * @word: the word
- * @old: the value it has to have
- * @new: the value it gets then
+ * @old: the value that the word has to have
+ * @new: the value that the word then gets
  *
- * Return: the value it had.
+ * Return: the previous value of the word.
  */
 u32 vmshm_word_exchange(struct vmshm_word *word, u32 old, u32 new)
 {

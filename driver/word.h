@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * VMShm words: 32-bit words of objects, and what files do with them.
+ * VMShm words: 32-bit words of objects, and their use by files.
  */
 #ifndef VMSHM_WORD_H
 #define VMSHM_WORD_H
@@ -20,7 +20,7 @@ struct vmshm_vnode;
  * struct vmshm_word - an aligned 32-bit word
  * @vnode: the object
  * @offset: bytes into the object
- * @page: the page it is in; the reference keeps @place
+ * @page: the page that contains the word; the reference keeps @place
  * @index: of the word in the page
  * @place: bytes into BAR4
  */
@@ -33,7 +33,7 @@ struct vmshm_word {
 };
 
 /**
- * struct vmshm_word_file - what an open file does with words
+ * struct vmshm_word_file - the use of words by an open file
  * @vdev: the device
  * @node: in vdev->word_files
  * @polling: number of the slot that polls, or negative
