@@ -7,8 +7,7 @@
  * The kernel compares the value and begins to wait in one step, and the thread
  * stays in the queue until one of the two words is woken. So no wake-up is
  * lost. A wake-up that arrives when the guest has just given up is passed on to
- * the next waiter in the queue. (A slot that holds a word has another kind of
- * thread.)
+ * the next waiter. A slot that holds a word has another kind of thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
