@@ -106,16 +106,6 @@ static struct inode *vmshm_fs_inode_get(struct super_block *sb,
 	return inode;
 }
 
-static int vmshm_fs_stat_name(struct super_block *sb, const char *name,
-			      struct vmshm_stat *st)
-{
-	struct vmshm_dev *vdev = vmshm_fs_sb(sb)->vdev;
-	int err;
-
-	err = vmshm_request_stat(vdev, name, 0, st);
-	return err;
-}
-
 /*
  * Takes the attributes that a listing has read for the name. They are too old
  * where a permission check depends on them: for opening the file, and for
@@ -171,7 +161,7 @@ static struct inode *vmshm_fs_inode_asked(struct dentry *dentry,
 	int err = 0;
 
 	if (!vmshm_fs_take_recent(dentry, name, flags, &st))
-		err = vmshm_fs_stat_name(sb, name, &st);
+		err = vmshm_request_stat(vmshm_fs_sb(sb)->vdev, name, 0, &st);
 	return err ? ERR_PTR(err) : vmshm_fs_inode_get(sb, name, &st);
 }
 
