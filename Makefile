@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# VMShm: `make help` lists the verbs. Everything generated goes to build/.
+# VMShm: `make help` lists the verbs. All generated files go to build/.
 
 QEMU ?= qemu-system-x86_64
 # Guest kernels of the tests, and of `make driver` (see scripts/fetch-kernel)
 KERNELS ?= 6.1 6.12
 KVER ?= 6.1
-# Of Linux guests: tcg or kvm; default: kvm if they run under it here
+# The accelerator of Linux guests, tcg or kvm. The default is kvm if the guests
+# run under KVM on this machine.
 ACCEL ?=
 
 PREFIX ?= /usr/local
@@ -21,7 +22,7 @@ help: ## list these commands
 deps: ## install the Debian packages of a host (root or sudo)
 	@scripts/deps host
 
-# What the tests need, too
+# The packages of the tests as well
 deps-check:
 	@scripts/deps
 
@@ -53,7 +54,7 @@ install-device: ## for a host: the loader, a device for each QEMU
 install-driver: ## for a guest: the module for its kernel
 	@$(MAKE) --no-print-directory -C driver install
 
-uninstall: ## what the three commands above installed
+uninstall: ## remove the files that the three commands above installed
 	@$(MAKE) --no-print-directory -C tools uninstall
 	@$(MAKE) --no-print-directory -C lib uninstall
 	@$(MAKE) --no-print-directory -C python uninstall
@@ -86,7 +87,7 @@ check-debug: deps device ## guest tests and more in a kernel with KASAN, lockdep
 	@scripts/fetch-kernel $(KVER)-debug
 	@KERNELS=$(KVER)-debug tests/guest/run.py
 
-# How often the device goes away in each way
+# The number of removals of the device, for each kind of removal
 ROUNDS ?= 100
 
 check-lifecycle: deps device ## the device goes away while in use (ROUNDS=100)

@@ -2,18 +2,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Builds the device for one QEMU, without building QEMU, and the loader that
-# finds it: vmshm.so, with vmshm-devices/BUILDID.so and BUILDID.info beside it.
-# The other QEMU binaries of the same package get theirs with it.
+# finds the device: vmshm.so, with vmshm-devices/BUILDID.so and BUILDID.info
+# beside it. The device is also built for the other QEMU binaries of the same
+# package.
 #
-#   QEMU=BINARY      which QEMU (default: qemu-system-x86_64)
-#   QEMU_SRC=DIR     its sources (default: fetched as Debian source package)
-#   NEAREST=auto     if that package is gone, build from the nearest point
-#                    release of the same minor version; or NEAREST=VERSION
-#   QEMU_SUITE=NAME  with QEMU_SOURCE=VERSION: where to fetch them instead of
-#                    asking dpkg, for a QEMU that is not installed as a package
-#   LOADER=FILE      default: build/vmshm.so
+#   QEMU=BINARY      the QEMU (default: qemu-system-x86_64)
+#   QEMU_SRC=DIR     its sources (default: a download of the Debian source
+#                    package)
+#   NEAREST=auto     if the archive no longer has that package, build from the
+#                    nearest point release of the same minor version
+#   NEAREST=VERSION  build from that point release
+#   QEMU_SUITE=NAME  with QEMU_SOURCE=VERSION: the suite and the version of the
+#                    source package, for a QEMU that dpkg does not know
+#   LOADER=FILE      the loader (default: build/vmshm.so)
 #
-# Only QEMU's generated headers are made, which takes seconds.
+# Of QEMU, only the generated headers are built, which takes seconds.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,15 +24,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
 qemu=${QEMU:-qemu-system-x86_64}
-# Every .c file here but the loader, what makes the device a part of QEMU, and
-# the checks of a device that is built from another point release
+# Every .c file here except those of the loader, of the device as a part of
+# QEMU, and of the checks for a device built from another point release
 sources=$(cd "$here" && printf '%s\n' *.c |
 	sed -e '/^builtin/d' -e '/^loader/d' -e '/^layout/d' -e 's/\.c$//')
-nearest=''		# that point release, if it is one
+nearest=''		# the point release, if it is another one
 
 die() { echo "device: $*" >&2; exit 1; }
 
-# Whether QEMU $1 has a device of these sources, also from a point release
+# Succeeds if QEMU $1 has a device that was built from the present sources, also
+# with the headers of another point release.
 has_device() {
 	local device
 
@@ -43,7 +47,8 @@ is_built() {
 		[ -z "$(info "$devices/$(build_id "$1").info" nearest)" ]
 }
 
-# put FILE DESTINATION: in one step, as running VMs may have the old file mapped
+# put FILE DESTINATION: replaces the destination by rename(2), because running
+# VMs may have the old file mapped.
 put() {
 	local new=$devices/.new.$$
 
@@ -53,7 +58,7 @@ put() {
 	mv "$new" "$2"
 }
 
-# The device $1 for QEMU $2
+# Puts the device $1 into place for QEMU $2.
 put_device() {
 	local id
 
@@ -70,8 +75,8 @@ put_device() {
 	put "$obj/info" "$devices/$id.info"
 }
 
-# The QEMU and the others of its package, which differ in the guest's
-# architecture alone: the device knows nothing of that.
+# Prints the QEMU and the other QEMUs of its package. They differ only in the
+# guest's architecture, on which the device does not depend.
 family() {
 	local other
 
@@ -86,7 +91,7 @@ family() {
 	done
 }
 
-# fetch NAME VERSION SUITE...: sets $src to this source package
+# fetch NAME VERSION SUITE...: downloads the source package and sets $src.
 fetch() {
 	local name=$1 version=$2 s
 
@@ -110,8 +115,8 @@ fetch() {
 # The first two numbers of a version
 minor() { sed -nE 's/^([0-9]+:)?([0-9]+\.[0-9]+).*/\2/p' <<< "$1"; }
 
-# near_versions NAME VERSION SUITE...: the versions of this source that the
-# archive has, of the same minor version: the newer ones, then the older ones
+# near_versions NAME VERSION SUITE...: prints the versions of this source
+# package in the archive that have the same minor version: newer versions first.
 near_versions() {
 	local name=$1 version=$2 s all at
 
@@ -127,8 +132,8 @@ near_versions() {
 	head -n $((at - 1)) <<< "$all" | tac
 }
 
-# fetch_nearest NAME VERSION SUITE...: sets $src and $nearest. Known differences
-# of the headers are patched.
+# fetch_nearest NAME VERSION SUITE...: sets $src and $nearest, and patches the
+# known differences of the headers.
 fetch_nearest() {
 	local name=$1 version=$2 candidate fix candidates=$NEAREST
 
@@ -152,8 +157,8 @@ fetch_nearest() {
 	return 1
 }
 
-# Sets $src: the Debian source package that this binary was built from, or with
-# NEAREST another one.
+# Sets $src to the Debian source package that this binary was built from, or,
+# with NEAREST, to another version of it.
 fetch_source() {
 	local version=${QEMU_SOURCE:-} suite=${QEMU_SUITE:-} package name=qemu s
 
@@ -182,8 +187,8 @@ fetch_source() {
 	fi
 	if [ -z "${NEAREST:-}" ]; then
 		echo "device: found no source package $name $version in: $suite" >&2
-		echo "device: that of the nearest point release may fit;" \
-			"to build from it and check all layouts, type:" >&2
+		echo "device: the nearest point release may have the same" \
+			"layouts; to build from it and check them, type:" >&2
 		echo "$nearest_command$qemu_path" >&2
 		exit 1
 	fi
@@ -193,7 +198,7 @@ fetch_source() {
 	echo "device: $qemu_path is built from the source of $nearest"
 }
 
-# Generated headers in $src/build-vmshm.
+# Generates headers in $src/build-vmshm.
 configure_source() {
 	gen=$src/build-vmshm
 	[ -e "$gen/.complete" ] && return
@@ -202,9 +207,9 @@ configure_source() {
 	mkdir -p "$gen"
 	(
 		cd "$gen"
-		# A python3 that is earlier in PATH may not have meson's
-		# modules, and nothing is to come from PyPI. Debian's source
-		# has no firmware that could be installed.
+		# A python3 that is earlier in PATH may lack meson's modules,
+		# which would then be downloaded from PyPI. Debian's source
+		# contains no firmware that could be installed.
 		PATH=/usr/bin:$PATH PIP_NO_INDEX=1 ../configure \
 			--target-list=x86_64-softmmu --disable-install-blobs \
 			--without-default-features --enable-system \
@@ -219,7 +224,7 @@ configure_source() {
 	[ ! -e "$top/installed" ] || keep_headers
 }
 
-# Of QEMU's source, 800 MB, an installation keeps what a build needs.
+# Of the 800 MB of QEMU's source, an installation keeps the files for a build.
 keep_headers() {
 	find "$src" -type f ! -name '*.h' ! -name '*.inc' ! -name VERSION \
 		! -name .complete -delete
@@ -251,7 +256,7 @@ compile() {
 	gcc -shared -Wl,-z,relro,-z,now -o "$obj/device.so" "$obj"/*.o
 }
 
-# Of a device with checks, whether they pass
+# Loads a device that contains checks; fails if a check fails.
 try_device() {
 	local said
 
@@ -273,7 +278,7 @@ is_loadable "$qemu_path" ||
 stamp=$(version_of "$qemu_path")
 [ -n "$stamp" ] || die "cannot read the version of $qemu_path"
 
-# The loader comes with an installation.
+# An installation already has the loader.
 [ -e "$top/installed" ] || make -s -C "$here" OUT="$(dirname "$loader")"
 
 mkdir -p "$devices" "$cache"
@@ -290,9 +295,9 @@ if [ -n "${QEMU_SRC:-}" ]; then
 else
 	fetch_source
 fi
-# Types change between point releases, too: a device built from another one's
-# headers could load, and then read and write the wrong fields. With NEAREST it
-# contains a check of each of them.
+# Types also change between point releases. A device that was built with the
+# headers of another point release could load, and then access the wrong fields.
+# With NEAREST, the device contains a check of each of these fields.
 if [ -z "$nearest" ] && [ "$(cat "$src/VERSION")" != "${stamp%% *}" ]; then
 	[ -n "${NEAREST:-}" ] ||
 		die "$src is QEMU $(cat "$src/VERSION"), but $qemu_path is ${stamp%% *}"

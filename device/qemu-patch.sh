@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The device as a part of QEMU, for those who build their own.
+# Makes the device a part of QEMU, for users who build their own QEMU.
 #
 #   qemu-patch.sh             build/qemu-7.2.patch and build/qemu-11.1.patch
 #   qemu-patch.sh DIR         a patch for the source tree DIR, on stdout
@@ -9,7 +9,7 @@
 #   qemu-patch.sh sanitized   build a patched QEMU with ASan and UBSan, and its
 #                             fuzzer: build/qemu-sanitized/
 #
-#   CHECK=7.2                 which one "check" builds (7.2, 10.0 or 11.1)
+#   CHECK=7.2                 the release that "check" builds (7.2, 10.0, 11.1)
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,9 +22,9 @@ die() { echo "qemu-patch: $*" >&2; exit 1; }
 hooks="meson.build hw/misc/Kconfig hw/misc/meson.build MAINTAINERS
 docs/specs/index.rst tests/qtest/meson.build util/qemu-thread-posix.c"
 
-# The source of a release, unpacked once: the newest that the suite offers, or
-# a certain one, as the archive drops sources of -backports while it still
-# lists them, and keeps another in its pool.
+# Unpacks the source of a release once. It is the newest version of the suite,
+# or a fixed version: the archive may still list a source of -backports that it
+# has removed, while its pool has another version.
 source_of() {
 	local suite pool='' version dir
 
@@ -56,7 +56,7 @@ source_of() {
 	echo "$dir"
 }
 
-# Hook lines and sources into the tree $1, which has at least the hook files.
+# Adds hook lines and sources to the tree $1, which has at least the hook files.
 add_device() {
 	local tree=$1 set=softmmu_ss file
 
@@ -108,7 +108,7 @@ add_device() {
 	cp "$here/vmshm.rst" "$tree/docs/specs/"
 }
 
-# The patch for the tree $1, on stdout.
+# Prints the patch for the tree $1.
 make_patch() {
 	local src=$1 tmp file status=0
 
@@ -126,7 +126,7 @@ make_patch() {
 	[ $status -eq 1 ] || die "diff failed"
 }
 
-# The release $1, patched, in $tree; what is built there already is kept.
+# Sets $tree to a patched tree of the release $1, and keeps an existing build.
 patch_tree() {
 	local src patch
 
@@ -145,7 +145,7 @@ patch_tree() {
 	cp "$patch" "$tree/vmshm.patch"
 }
 
-# configure OPTIONS: in $tree, once
+# configure OPTIONS: configures $tree, once.
 configure() {
 	mkdir -p "$tree/build"
 	[ -e "$tree/build/build.ninja" ] || (
@@ -158,7 +158,7 @@ configure() {
 	) || die "configure failed, see $tree/build/vmshm.log"
 }
 
-# compile TARGETS: in $tree
+# compile TARGETS: builds the targets in $tree.
 compile() {
 	echo "qemu-patch: building QEMU with the device in $tree;" \
 	     "the first time takes several minutes"
@@ -193,7 +193,7 @@ check() {
 	VMSHM_BUILTIN=1 QEMU=$tree/build/qemu "$top/tests/device/run.py"
 }
 
-# QEMU may have brought a meson of its own.
+# The configuration of QEMU may have installed its own meson.
 meson_of() {
 	if [ -x "$tree/build/pyvenv/bin/meson" ]; then
 		echo "$tree/build/pyvenv/bin/meson"
@@ -202,7 +202,8 @@ meson_of() {
 	fi
 }
 
-# With few devices: it takes long. Fuzzing by LLVM needs clang.
+# Builds QEMU with few devices, because the build takes long. LLVM's fuzzer
+# needs clang.
 sanitized() {
 	local tree=$top/build/qemu-sanitized name
 
