@@ -97,7 +97,10 @@ struct vmshm_arena {
 	struct delayed_work work;
 	/** @grow_lock: serialises growing; no page fault takes it */
 	struct mutex grow_lock;
-	/** @lock: protects @used, and @free and @pages of each chunk */
+	/**
+	 * @lock: protects @used, @stopped (with @grow_lock), and @free and
+	 * @pages of each chunk
+	 */
 	spinlock_t lock;
 	size_t count;
 	struct vmshm_arena_chunk chunk[];
@@ -366,18 +369,19 @@ static void vmshm_arena_account(struct vmshm_arena *arena,
  *
  * Does not sleep. vmshm_arena_free() gives back the place.
  *
- * Return: 0; -ENOSPC if there is no such place now.
+ * Return: 0; -ENOSPC if there is no such place now; -ENODEV if the arena was
+ * stopped.
  */
 int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 		      u64 *place)
 {
 	unsigned long count = PHYS_PFN(size);
-	int err = -ENOSPC;
-	bool low;
+	int err;
 	size_t i;
 
 	spin_lock(&arena->lock);
-	for (i = 0; i < arena->count; i++) {
+	err = arena->stopped ? -ENODEV : -ENOSPC;
+	for (i = 0; err == -ENOSPC && i < arena->count; i++) {
 		struct vmshm_arena_chunk *chunk = &arena->chunk[i];
 		unsigned long n;
 
@@ -390,12 +394,11 @@ int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 		vmshm_arena_account(arena, chunk, count);
 		*place = chunk->place + ((u64)n << PAGE_SHIFT);
 		err = 0;
-		break;
 	}
-	low = !readonly && vmshm_arena_is_low(arena, false);
-	spin_unlock(&arena->lock);
-	if (low)
+	/* Under the lock, so that vmshm_arena_stop() finds the work. */
+	if (!readonly && vmshm_arena_is_low(arena, false))
 		mod_delayed_work(system_wq, &arena->work, 0);
+	spin_unlock(&arena->lock);
 	return err;
 }
 
@@ -416,6 +419,8 @@ static struct vmshm_arena_chunk *vmshm_arena_chunk_at(struct vmshm_arena *arena,
  * @arena: the arena
  * @place: of vmshm_arena_alloc()
  * @size: bytes, as passed to vmshm_arena_alloc()
+ *
+ * An open in progress may give back its place after the arena was stopped.
  */
 void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size)
 {
@@ -425,10 +430,14 @@ void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size)
 	if (WARN_ON_ONCE(!chunk))
 		return;
 	spin_lock(&arena->lock);
-	bitmap_clear(chunk->pages->used, PHYS_PFN(place - chunk->place), count);
-	vmshm_arena_account(arena, chunk, -(long)count);
+	if (!arena->stopped) {
+		bitmap_clear(chunk->pages->used, PHYS_PFN(place - chunk->place),
+			     count);
+		vmshm_arena_account(arena, chunk, -(long)count);
+		/* Under the lock, so that vmshm_arena_stop() finds the work. */
+		queue_delayed_work(system_wq, &arena->work, VMSHM_ARENA_IDLE);
+	}
 	spin_unlock(&arena->lock);
-	queue_delayed_work(system_wq, &arena->work, VMSHM_ARENA_IDLE);
 }
 
 /**
@@ -510,16 +519,19 @@ u64 vmshm_arena_piece(struct vmshm_arena *arena)
 
 /**
  * vmshm_arena_stop() - remove all struct pages, because the device is gone
- * @arena: an arena; no page and no place of it is in use
+ * @arena: an arena; no page of it is in use
  *
- * A page fault that has dropped its locks may still call vmshm_arena_grow().
+ * A page fault that has dropped its locks may still call vmshm_arena_grow(). An
+ * open in progress may still call vmshm_arena_alloc() and vmshm_arena_free().
  */
 void vmshm_arena_stop(struct vmshm_arena *arena)
 {
 	size_t i;
 
 	mutex_lock(&arena->grow_lock);
+	spin_lock(&arena->lock);
 	WRITE_ONCE(arena->stopped, true);
+	spin_unlock(&arena->lock);
 	mutex_unlock(&arena->grow_lock);
 	cancel_delayed_work_sync(&arena->work);
 	for (i = 0; i < arena->count; i++) {

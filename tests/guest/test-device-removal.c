@@ -204,6 +204,85 @@ T_TEST(unbind_under_load)
 	T_EQ(fs_mapped(name), 0);
 }
 
+static void set_policy(int policy, int priority)
+{
+	struct sched_param param = { .sched_priority = priority };
+
+	T_EQ(sched_setscheduler(0, policy, &param), 0);
+}
+
+/* Opens the name until there is no device */
+static void open_until_gone(const char *name, volatile int *rounds)
+{
+	const char *path = fs_path("/mnt", name);
+	int fd;
+
+	set_policy(SCHED_IDLE, 0);
+	while ((fd = open(path, O_RDWR)) >= 0) {
+		close(fd);
+		(*rounds)++;
+	}
+	T_EQ(errno, ENODEV);
+	_exit(0);
+}
+
+/*
+ * An open that the removal overtakes: it has a place in the arena, and gives
+ * the place back when the arena has ended. The busy processes keep the
+ * processors from those that open.
+ */
+T_TEST(unbind_overtakes_open)
+{
+	enum { OPENERS = 64, BUSY = 2, ROUNDS = 3 };
+	volatile int *rounds = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *name = strdup(t_name("first")), *second = strdup(t_name("second"));
+	char *address = dev_address(CREATE);
+	pid_t busy[BUSY], openers[OPENERS];
+	int i, round, fd;
+
+	fs_private();
+	mkdir("/mnt", 0755);
+	for (round = 0; round < ROUNDS; round++) {
+		char path[PATH_MAX];
+
+		fs_mount_at(CREATE, "/mnt", NULL);
+		/* A name of an object with two names is not cached. */
+		fd = open(fs_path("/mnt", name), O_RDWR | O_CREAT, 0600);
+		T_EQ(ftruncate(fd, PAGE), 0);
+		close(fd);
+		strcpy(path, fs_path("/mnt", second));
+		unlink(path);
+		T_EQ(link(fs_path("/mnt", name), path), 0);
+		for (i = 0; i < OPENERS; i++) {
+			rounds[i] = 0;
+			openers[i] = t_fork();
+			if (!openers[i])
+				open_until_gone(name, &rounds[i]);
+		}
+		for (i = 0; i < OPENERS; i++)
+			while (!rounds[i])
+				sched_yield();
+		for (i = 0; i < BUSY; i++) {
+			busy[i] = t_fork();
+			while (!busy[i])
+				;
+		}
+		set_policy(SCHED_FIFO, 1);
+		dev_driver("unbind", address);
+		set_policy(SCHED_OTHER, 0);
+		for (i = 0; i < BUSY; i++) {
+			kill(busy[i], SIGKILL);
+			T_EQ(waitpid(busy[i], NULL, 0), busy[i]);
+		}
+		for (i = 0; i < OPENERS; i++)
+			t_wait(openers[i]);
+		T_EQ(umount("/mnt"), 0);
+		dev_driver("bind", address);
+		dev_wait(CREATE, 1);
+	}
+}
+
 /* The node appears a little before the device can be found by its name. */
 static void mount_new(int n, const char *dir)
 {
