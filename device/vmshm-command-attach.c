@@ -262,8 +262,13 @@ void vmshm_command_detach(VMShmJob *job)
     }
     job->ret = vmshm_attachments_remove(&s->attachments, a, &job->fd);
     if (job->ret == 0 && vmshm_scope_close_is_long(job->fd)) {
-        /* The close may free the object's memory. */
+        /*
+         * The close may free the object's memory. A command of a register
+         * waits for that with the big lock (vmshm_scope_settle()), so the close
+         * must not wait for a thread that another process keeps busy.
+         */
         vmshm_scope_close_begin(s->scope);
+        job->prompt = true;
         job->work = close_work;
     }
 }

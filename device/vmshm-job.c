@@ -138,7 +138,8 @@ static bool do_steps(VMShmJob *job)
 {
     for (next_step(job); has_work(job); next_step(job)) {
         qatomic_set(&job->state, JOB_RUNS);
-        if (!vmshm_worker_call(work_call, job)) {
+        if (!vmshm_worker_call(work_call, job, !job->prompt)) {
+            /* The host has no thread for work that is prompt. */
             job->work(job);
         } else if (!wait_for_work(job)) {
             job->deferred = true;

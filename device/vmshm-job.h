@@ -35,6 +35,7 @@ struct VMShmJob {
     bool mailbox;                   /* the request has the fields of 1.1 */
     bool exclusive;                 /* it alone changes the host's objects */
     bool patient;                   /* the guest's CPU waits a moment for it */
+    bool prompt;                    /* its work waits for no busy thread */
     bool readonly;                  /* how the object is opened */
     char *name;                     /* as the guest calls it */
     char *host_name;                /* NULL for a temporary */

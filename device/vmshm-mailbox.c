@@ -16,6 +16,7 @@
 #include "vmshm-irq.h"
 #include "vmshm-job.h"
 #include "vmshm-mailbox.h"
+#include "vmshm-worker.h"
 
 bool vmshm_mailbox_shown(const VMShmState *s)
 {
@@ -104,6 +105,22 @@ static void complete(VMShmJob *job)
     }
 }
 
+/*
+ * Whether one more command can be executed. Those that only give something back
+ * need no thread.
+ */
+static bool has_room(VMShmState *s, uint32_t command)
+{
+    switch (command) {
+    case VMSHM_CMD_RELEASE:
+        return true;
+    case VMSHM_CMD_DETACH:
+        return s->jobs.count < VMSHM_JOBS_MAX;
+    default:
+        return s->jobs.count < VMSHM_JOBS_MAX && vmshm_worker_exists();
+    }
+}
+
 void vmshm_mailbox_submit(VMShmState *s, uint32_t n)
 {
     VMShmMailbox *m;
@@ -121,8 +138,7 @@ void vmshm_mailbox_submit(VMShmState *s, uint32_t n)
     if (get_request(m, &job->request, mailbox_at(s, n)) < 0) {
         job->ret = vmshm_policy_refuse(&s->policy, VMSHM_REFUSED_REQUEST,
                                        "mailbox", -EINVAL);
-    } else if (s->jobs.count >= VMSHM_JOBS_MAX &&
-               job->request.command != VMSHM_CMD_RELEASE) {
+    } else if (!has_room(s, job->request.command)) {
         job->ret = vmshm_policy_refuse(&s->policy, VMSHM_REFUSED_LIMIT,
                                        "mailbox", -EAGAIN);
     }

@@ -155,7 +155,7 @@ void vmshm_scope_close(VMShmScope *scope, int fd, bool budgeted)
     start = !closer;
     closer = true;
     pthread_mutex_unlock(&lock);
-    if (start && !vmshm_worker_call(close_all, NULL)) {
+    if (start && !vmshm_worker_call(close_all, NULL, false)) {
         close_all(NULL);
     }
 }

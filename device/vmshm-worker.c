@@ -2,7 +2,9 @@
  * VMShm: threads for what can block in the host's kernel
  *
  * One pool serves all devices of a QEMU. A thread starts when a call finds no
- * idle one, and ends when it had nothing to do for a while.
+ * idle one, and ends when it had nothing to do for a while. The last one stays
+ * until the last device has gone, so that the host cannot refuse all threads
+ * later.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,7 +28,7 @@ static struct {
     QemuCond more;
     unsigned threads;
     unsigned threads_max;
-    unsigned idle;
+    unsigned idle;          /* threads without a call, new ones included */
     unsigned waiting;       /* calls in the queue */
     QSIMPLEQ_HEAD(, Call) calls;
 } pool;
@@ -43,24 +45,27 @@ static void pool_init(void)
     }
 }
 
+/* The lock is held. */
+static bool is_needed(void)
+{
+    return pool.threads == 1 && pool.threads_max > 0;
+}
+
 /* The lock is held. NULL when the thread has been idle for long. */
 static Call *next_call(void)
 {
     Call *call;
 
     while (QSIMPLEQ_EMPTY(&pool.calls)) {
-        bool in_time;
-
-        pool.idle++;
-        in_time = qemu_cond_timedwait(&pool.more, &pool.lock, IDLE_MS);
-        pool.idle--;
-        if (!in_time && QSIMPLEQ_EMPTY(&pool.calls)) {
+        if (!qemu_cond_timedwait(&pool.more, &pool.lock, IDLE_MS) &&
+            QSIMPLEQ_EMPTY(&pool.calls) && !is_needed()) {
             return NULL;
         }
     }
     call = QSIMPLEQ_FIRST(&pool.calls);
     QSIMPLEQ_REMOVE_HEAD(&pool.calls, next);
     pool.waiting--;
+    pool.idle--;
     return call;
 }
 
@@ -75,7 +80,9 @@ static void *worker_thread(void *opaque)
         call->run(call->opaque);
         g_free(call);
         qemu_mutex_lock(&pool.lock);
+        pool.idle++;
     }
+    pool.idle--;
     pool.threads--;
     qemu_mutex_unlock(&pool.lock);
     rcu_unregister_thread();
@@ -87,9 +94,11 @@ static void start_thread(void)
 {
     pthread_t thread;
 
-    if (vmshm_thread_start(&thread, "vmshm-worker", worker_thread, NULL)) {
+    if (pool.threads < pool.threads_max &&
+        vmshm_thread_start(&thread, "vmshm-worker", worker_thread, NULL)) {
         pthread_detach(thread);
         pool.threads++;
+        pool.idle++;
     }
 }
 
@@ -101,17 +110,31 @@ void vmshm_worker_add(int threads)
     qemu_mutex_unlock(&pool.lock);
 }
 
-bool vmshm_worker_call(void (*run)(void *opaque), void *opaque)
+bool vmshm_worker_exists(void)
+{
+    bool exists;
+
+    pool_init();
+    qemu_mutex_lock(&pool.lock);
+    if (!pool.threads) {
+        start_thread();
+    }
+    exists = pool.threads > 0;
+    qemu_mutex_unlock(&pool.lock);
+    return exists;
+}
+
+bool vmshm_worker_call(void (*run)(void *opaque), void *opaque, bool may_wait)
 {
     Call *call;
     bool taken;
 
     pool_init();
     qemu_mutex_lock(&pool.lock);
-    if (pool.idle <= pool.waiting && pool.threads < pool.threads_max) {
+    if (pool.idle <= pool.waiting) {
         start_thread();
     }
-    taken = pool.threads > 0;
+    taken = may_wait ? pool.threads > 0 : pool.idle > pool.waiting;
     if (taken) {
         call = g_new0(Call, 1);
         call->run = run;

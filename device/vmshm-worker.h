@@ -7,11 +7,19 @@
 #define VMSHM_WORKER_H
 
 /*
- * Has a thread call @run(@opaque); calls of one caller are executed in any
- * order. The thread is known to RCU. False: the host has no thread left, and
- * the call is the caller's to make.
+ * Has a thread call @run(@opaque). The thread is known to RCU. Calls are made
+ * in any order. If all threads are busy and the host has none left, the call
+ * waits for one with @may_wait. Otherwise this returns false, and the call is
+ * the caller's to make. Thread safe.
  */
-bool vmshm_worker_call(void (*run)(void *opaque), void *opaque);
+bool vmshm_worker_call(void (*run)(void *opaque), void *opaque, bool may_wait);
+
+/*
+ * Whether there is a thread; if there is none, it tries to start one. The
+ * thread stays as long as there is a device, so a call that may wait is taken
+ * from then on. Thread safe.
+ */
+bool vmshm_worker_exists(void);
 
 /*
  * Adds @threads, which can be negative, to the limit of threads: one for each
