@@ -32,7 +32,8 @@ static bool has_gone(VMShmJob *job)
 {
     struct stat st;
 
-    return job->s->policy.max_bytes && !job->borrowed.fd &&
+    return job->s->policy.max_bytes &&
+           !QLIST_IS_INSERTED(&job->borrowed, next) &&
            fstat(job->fd, &st) == 0 && !st.st_nlink && st.st_size;
 }
 

@@ -3,6 +3,7 @@
 bounds of what a host process does to a device."""
 
 import os
+import sys
 import tempfile
 
 import contract as c
@@ -231,3 +232,44 @@ def test_names_that_are_kept_are_bounded():
                 os.unlink(f"{folder}/{i}")
             equal(dev.names()[0], [b"/more"], "the rest")
             dev.posts(c.CMD_CREATE, "/new", mode=0o600)
+
+
+def standard_input(vm):
+    try:
+        return os.readlink(f"/proc/{vm.pid}/fd/0")
+    except FileNotFoundError:
+        return None
+
+
+# QEMU's standard input is a socket, and QEMU can close it.
+SOCKET_AS_INPUT = (sys.executable, "-c", """
+import os, socket, sys
+ours, theirs = socket.socketpair()
+os.dup2(theirs.fileno(), 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+""")
+
+
+def test_descriptor_0_is_one_like_others():
+    """A command by handle finds an object without a name, whatever number its
+    second descriptor has."""
+    with Store([b"/a", b"/b"], PAGE) as store, \
+            machine("-chardev", "socket,id=input,fd=0",
+                    options=store.options + CREATE + f",max-bytes={MIB}",
+                    wrap=SOCKET_AS_INPUT) as vm:
+        vm.qmp("chardev-remove", id="input")
+        until(lambda: not standard_input(vm), "descriptor 0 is in use")
+        dev = Mailboxes(vm)
+        # The first handle takes the number until it is needed
+        first = dev.does(c.CMD_HOLD, "/b").get(c.REG_RES_HANDLE)
+        true(standard_input(vm).endswith("b"), standard_input(vm))
+        handle = dev.does(c.CMD_HOLD, "/a").get(c.REG_RES_HANDLE)
+        dev.does(c.CMD_UNLINK, "/a")
+        dev.detach(first)
+        equal(standard_input(vm), None, "descriptor 0")
+        again = dev.does(c.CMD_HOLD, flags=c.RQ_HANDLE,
+                         handle=handle).get(c.REG_RES_HANDLE)
+        true(standard_input(vm).endswith("(deleted)"), standard_input(vm))
+        # Nor is it overlooked when it is attached
+        dev.detach(handle)
+        dev.does(c.CMD_ATTACH, flags=c.RQ_HANDLE, handle=again)
