@@ -19,7 +19,7 @@ static unsigned mappings;           /* atomic */
 static unsigned mappings_limit;     /* 0 before the first device comes */
 static unsigned files;              /* atomic */
 static unsigned files_limit;        /* set whenever a device comes */
-static unsigned objects_wanted;     /* of all devices */
+static unsigned files_wanted;       /* of all devices */
 
 /* Refuses what would exceed @limit, which *@taken may exceed already. */
 static bool take(unsigned *taken, unsigned count, unsigned limit)
@@ -69,11 +69,11 @@ static void set_mappings_limit(void)
 
 static void set_files_limit(void)
 {
-    unsigned long long want = objects_wanted + FILES_RESERVE;
+    unsigned long long want = files_wanted + FILES_RESERVE;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-        files_limit = objects_wanted;
+        files_limit = files_wanted;
         return;
     }
     if (limit.rlim_cur < want) {
@@ -88,16 +88,16 @@ static void set_files_limit(void)
     files_limit = want - MIN(FILES_RESERVE, want / 4);
 }
 
-void vmshm_budget_add_device(unsigned objects)
+void vmshm_budget_add_device(unsigned count)
 {
     if (!mappings_limit) {
         set_mappings_limit();
     }
-    objects_wanted += objects;
+    files_wanted += count;
     set_files_limit();
 }
 
-void vmshm_budget_remove_device(unsigned objects)
+void vmshm_budget_remove_device(unsigned count)
 {
-    objects_wanted -= objects;
+    files_wanted -= count;
 }

@@ -22,12 +22,12 @@ bool vmshm_budget_take_mappings(unsigned count);
 void vmshm_budget_give_mappings(unsigned count);
 
 /*
- * Adds or removes a device that keeps up to @objects objects open. The soft
+ * Adds or removes a device that keeps up to @count descriptors open. The soft
  * limit of open files is raised for the sum, as far as the hard limit allows.
  * Under the big lock.
  */
-void vmshm_budget_add_device(unsigned objects);
-void vmshm_budget_remove_device(unsigned objects);
+void vmshm_budget_add_device(unsigned count);
+void vmshm_budget_remove_device(unsigned count);
 
 /*
  * Takes or gives back one descriptor that stays open; false if QEMU would have

@@ -116,6 +116,8 @@ static void created_temporary(VMShmJob *job)
 
     job->ret = vmshm_temporaries_add(t, job->s->scope, name, job->fd);
     if (job->ret < 0) {
+        vmshm_policy_refuse(&job->s->policy, VMSHM_REFUSED_LIMIT, name,
+                            job->ret);
         return;
     }
     if (!(job->request.flags & VMSHM_RQ_HOLD)) {
@@ -133,8 +135,7 @@ void vmshm_command_create(VMShmJob *job)
     VMShmRequest *rq = &job->request;
 
     if (!may_change(job, "create") ||
-        (job->mailbox &&
-         !vmshm_command_flags(job, VMSHM_RQ_HOLD, "create: flags")) ||
+        !vmshm_command_flags(job, VMSHM_RQ_HOLD, "create: flags") ||
         !vmshm_command_new_name(job)) {
         return;
     }

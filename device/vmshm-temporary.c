@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/queue.h"
+#include "vmshm-budget.h"
 #include "vmshm-temporary.h"
 
 VMShmTemporary *vmshm_temporaries_find(VMShmTemporaries *t, const char *name)
@@ -41,12 +42,19 @@ int vmshm_temporaries_add(VMShmTemporaries *t, VMShmScope *scope,
                           const char *name, int fd)
 {
     VMShmTemporary *one;
-    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int own;
 
-    if (own < 0) {
-        return -errno;
-    }
     make_room(t);
+    if (!vmshm_budget_take_file()) {
+        return -EMFILE;
+    }
+    own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) {
+        int err = errno;
+
+        vmshm_budget_give_file();
+        return -err;
+    }
     one = g_new(VMShmTemporary, 1);
     one->name = g_strdup(name);
     one->fd = own;
@@ -58,7 +66,7 @@ int vmshm_temporaries_add(VMShmTemporaries *t, VMShmScope *scope,
 void vmshm_temporaries_remove(VMShmTemporaries *t, VMShmTemporary *one)
 {
     QTAILQ_REMOVE(t, one, entry);
-    vmshm_scope_close(one->scope, one->fd, false);
+    vmshm_scope_close(one->scope, one->fd, true);
     g_free(one->name);
     g_free(one);
 }

@@ -281,6 +281,13 @@ static char *vmshm_pci_scope_key(VMShmState *s)
                            (uint64_t)st.st_ino, s->policy.prefix ?: "");
 }
 
+/* Descriptors that the device keeps open for the guest, at most */
+static unsigned vmshm_pci_files(const VMShmState *s)
+{
+    return s->policy.max_objects +
+           (s->policy.create ? VMSHM_TEMPORARIES_MAX : 0);
+}
+
 static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
 {
     VMShmState *s = VMSHM(pci);
@@ -298,7 +305,7 @@ static void vmshm_pci_realize(PCIDevice *pci, Error **errp)
 #endif
     s->scope = vmshm_scope_get(vmshm_pci_scope_key(s));
     vmshm_worker_add(VMSHM_JOBS_MAX + 1);
-    vmshm_budget_add_device(s->policy.max_objects);
+    vmshm_budget_add_device(vmshm_pci_files(s));
     vmshm_sigbus_init();
     vmshm_resume_init();
     vmshm_attachments_init(&s->attachments, s->scope, vmshm_pci_loss, s);
@@ -340,7 +347,7 @@ static void vmshm_pci_exit(PCIDevice *pci)
         vmshm_compat_migration_unblock(&s->attachments.migration_blocker);
     }
     vmshm_attachments_destroy(&s->attachments);
-    vmshm_budget_remove_device(s->policy.max_objects);
+    vmshm_budget_remove_device(vmshm_pci_files(s));
     if (s->arena_window) {
         /* Each span holds a reference to the device, which would leak. */
         memory_region_del_subregion(&s->arena, &s->arena_rw);

@@ -9,6 +9,8 @@ from arena import PAGE, Arena, attachments, refusals
 from store import Store
 from vmshm import equal, machine, true, until
 
+TEMPORARIES_MAX = 64    # that a device keeps
+
 # What glibc and musl make up
 TEMPORARIES = ("/sem.Ab3xYz", "/tmp-123456789")
 
@@ -272,3 +274,33 @@ def test_a_linked_semaphore_is_the_hosts_to_remove():
             dev.does(c.CMD_CREATE, "/sem.cam-1", mode=0o600)
             true(dev.result().ident != ident, "another identity")
             equal(attachments(vm), [], "attachments")
+
+
+def test_temporaries_count_as_open_files():
+    """Together with attachments they leave descriptors for QEMU."""
+    files = 200
+    with Store([b"/a"]) as store:
+        options = f"{store.options},create=on,max-objects=1000"
+        with machine(options=options, wrap=(
+                "prlimit", f"--nofile={files}:{files}")) as vm:
+            dev = Arena(vm)
+            held = 0
+            while dev.command(c.CMD_HOLD, "/a") == c.OK:
+                held += 1
+            true(held > files // 2, f"{held} objects")
+            equal(dev.command(c.CMD_CREATE, "/sem.Ab3xYz", mode=0o600),
+                  c.EMFILE, "one more")
+            equal(refusals(vm), {"limit": 2}, "refusals")
+            dev.does(c.CMD_RELEASE)
+            # Of temporaries, the oldest one goes
+            for i in range(TEMPORARIES_MAX + 10):
+                dev.does(c.CMD_CREATE, f"/sem.Ab{i:04}", mode=0o600)
+            again = 0
+            while dev.command(c.CMD_HOLD, "/a") == c.OK:
+                again += 1
+            equal(again, held - TEMPORARIES_MAX, "objects beside them")
+            dev.does(c.CMD_RELEASE)
+            again = 0
+            while dev.command(c.CMD_HOLD, "/a") == c.OK:
+                again += 1
+            equal(again, held, "objects after RELEASE")
