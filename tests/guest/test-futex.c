@@ -12,7 +12,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "t.h"
@@ -30,22 +29,7 @@ static long futex(volatile unsigned int *word, int op, unsigned int value,
 /* Returns when the process sleeps in futex(2). */
 static void futex_asleep(pid_t pid)
 {
-	char path[64], text[256], state;
-	long number;
-	FILE *file;
-
-	do {
-		sched_yield();
-		snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
-		file = fopen(path, "r");
-		T_ASSERT(file && fgets(text, sizeof(text), file));
-		fclose(file);
-		number = !strncmp(text, "running", 7) ? -1 : atol(text);
-		snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-		file = fopen(path, "r");
-		T_ASSERT(file && fscanf(file, "%*d %*s %c", &state) == 1);
-		fclose(file);
-	} while (number != SYS_futex || state != 'S');
+	words_sleeps_in(pid, SYS_futex);
 }
 
 #define IS_ON "grep -q Y /sys/module/vmshm/parameters/futex"
@@ -246,8 +230,7 @@ T_TEST(the_ioctls_meet_it)
 	if (!pid)
 		_exit(wait_word(0, 0, -1));
 	words_asleep(pid);
-	while (futex(words, FUTEX_WAKE, 1, NULL, NULL, 0) != 1)
-		;
+	T_EQ(futex(words, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
 	t_wait(pid);
 }
 
@@ -298,11 +281,13 @@ T_TEST(signals)
 	T_ASSERT(WIFSTOPPED(status));
 	kill(pid, SIGCONT);
 	T_EQ(waitpid(pid, &status, WCONTINUED), pid);
-	/* A futex may also wake up without a reason. */
-	do {
-		futex(words, FUTEX_WAKE, 1, NULL, NULL, 0);
-	} while (!waitpid(pid, &status, WNOHANG));
-	T_EQ(status, 0);
+	/*
+	 * Before the waiter sleeps again, FUTEX_WAKE may wake it and not count
+	 * it: see docs/waiting.md.
+	 */
+	words_sleeps_in(pid, SYS_restart_syscall);
+	T_EQ(futex(words, FUTEX_WAKE, 1, NULL, NULL, 0), 1);
+	t_wait(pid);
 }
 
 /* Operations that the host's futexes cannot do for a guest are refused. */

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include <vmshm/ioctl.h>
@@ -154,19 +155,53 @@ static inline void wake_in_turns(const char *name,
 	}
 }
 
-/* Returns when the process sleeps in a system call that is an ioctl. */
-static inline void words_asleep(pid_t pid)
+static inline char words_state(pid_t pid)
 {
-	char path[64], text[16];
+	char path[64], state;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	T_ASSERT(file && fscanf(file, "%*d %*s %c", &state) == 1);
+	fclose(file);
+	return state;
+}
+
+/* The system call in which the process does not run, or -1 */
+static inline long words_call(pid_t pid)
+{
+	char path[64], text[256];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+	file = fopen(path, "r");
+	T_ASSERT(file && fgets(text, sizeof(text), file));
+	fclose(file);
+	return strncmp(text, "running", 7) ? atol(text) : -1;
+}
+
+/*
+ * Returns when the process sleeps in the system call, and is in the queue of
+ * its guest. The state comes first: a waiter sets it when it is in the queue,
+ * or just before that, and the kernel reports the system call of a process that
+ * has been scheduled out.
+ */
+static inline void words_sleeps_in(pid_t pid, long call)
+{
+	char state;
+
 	do {
 		sched_yield();
-		file = fopen(path, "r");
-		T_ASSERT(file && fgets(text, sizeof(text), file));
-		fclose(file);
-	} while (strncmp(text, "16 ", 3));
+		state = words_state(pid);
+		/* A process that has ended will never sleep. */
+		T_ASSERT(state != 'Z');
+	} while (state != 'S' || words_call(pid) != call);
+}
+
+/* Returns when the process sleeps in a system call that is an ioctl. */
+static inline void words_asleep(pid_t pid)
+{
+	words_sleeps_in(pid, SYS_ioctl);
 }
 
 /* Unbinds the driver, as root can, and binds it again at once. */

@@ -287,6 +287,13 @@ class Host(HostRpc, HostTool):
                 raise Refused(f"fewer than {count} wait after {PATIENCE} s")
             os.sched_yield()
 
+    def do_nobody_waits(self, name, offset):
+        end = time.monotonic() + PATIENCE
+        while futex.waiters(self.path(name), int(offset)):
+            if time.monotonic() > end:
+                raise Refused(f"a waiter is there after {PATIENCE} s")
+            os.sched_yield()
+
     def do_waited(self, name):
         return str(sum(w.done for w in self.waiters[name]))
 

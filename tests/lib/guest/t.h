@@ -158,6 +158,8 @@ const char *t_name(const char *tail);
  *					process that sleeps in its call may not
  *					be there yet: see "Change the word
  *					before the wake-up" in docs/waiting.md.
+ *	nobody_waits NAME OFFSET	until no waiter is in that queue; a slot
+ *					leaves it a little after its wait
  *	spawn PROGRAM NAME ARG...	runs a helper program on the host
  *	python_spawn FILE WORD...	runs a Python program on the host
  *	reap				waits for all of them; they must
