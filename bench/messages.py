@@ -18,12 +18,17 @@ import sys
 from form import digits
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+
+import cleanup                  # noqa: E402
+import shm                      # noqa: E402
+
 BUILD = os.path.join(ROOT, "build", "bench")
 # The last commit before the changelog: version 0.1
 OLD = "402204402623"
 ROUNDS = 7
 COUNTED, SENT = 6400, 3_000_000
-NAME = f"/vmshm-bench-{os.getpid()}"
+NAME = f"/{shm.PREFIX}messages"
 CALLS = ("vmshm_channel_send", "vmshm_channel_recv")
 
 
@@ -121,15 +126,20 @@ def lines(data):
     yield row("ns CPU per message", *map(text, data["cpu"].values()))
 
 
-def main():
-    if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
-        sys.exit(__doc__.strip())
+def run_benchmark(revision):
     try:
-        data = measure((sys.argv[1:] or [OLD])[0], lambda n: print(
+        data = measure(revision, lambda n: print(
             f"round {n + 1} of {ROUNDS}", file=sys.stderr))
     except Failed as e:
         sys.exit(f"messages: {e}")
     print("\n".join(lines(data)))
+
+
+def main():
+    if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
+        sys.exit(__doc__.strip())
+    cleanup.main("messages",
+                 lambda: run_benchmark((sys.argv[1:] or [OLD])[0]))
 
 
 if __name__ == "__main__":

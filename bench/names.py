@@ -9,6 +9,7 @@ import tempfile
 import time
 
 import fleet
+import shm
 from guest.host import SHM, Refused
 from qemu import die_with_parent
 
@@ -42,7 +43,7 @@ class Directory:
     """One in /dev/shm, and its daemon if there is one"""
 
     def __init__(self, memory):
-        self.directory = tempfile.mkdtemp(prefix="vmshm-bench-", dir=SHM)
+        self.directory = tempfile.mkdtemp(prefix=shm.PREFIX, dir=SHM)
         self.sockets = tempfile.mkdtemp()
         self.daemon, self.why = None, None
         socket = os.path.join(self.sockets, "fs")

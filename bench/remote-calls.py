@@ -15,11 +15,11 @@ import glob
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 
 import bench_guest
+import cleanup
 import net
 from form import columns, digits, times
 from bench_guest import HERE, ROOT, Lost
@@ -188,11 +188,7 @@ def table(data):
         yield line(str(n), [digits(r["median"]) if r else "-" for r in found])
 
 
-def main():
-    if len(sys.argv) > 1:
-        sys.exit(__doc__.strip())
-    # Run every "finally"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def run():
     os.makedirs(BUILD, exist_ok=True)
     kernel = Kernel(os.environ.get("KVER", "6.1"))
     try:
@@ -214,6 +210,12 @@ def main():
         json.dump(data, f, indent=1)
         f.write("\n")
     print("\n".join(table(data)))
+
+
+def main():
+    if len(sys.argv) > 1:
+        sys.exit(__doc__.strip())
+    cleanup.main("remote-calls", run)
 
 
 if __name__ == "__main__":

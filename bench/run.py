@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import platform
-import signal
 import sys
 
 import bench_guest
@@ -34,6 +33,7 @@ from machine import MODULES, Machine
 from results import Results, summarize
 from qemu import BUILTIN, VMSHM_SO, QmpError, package
 import accel
+import cleanup
 import report_file
 
 ROUNDS = 7
@@ -204,6 +204,14 @@ def leave(data, exit_us, kernel_exit_us):
     print(f"Numbers: {os.path.relpath(path)}; to send: {report}")
 
 
+def run(args):
+    os.makedirs(BUILD, exist_ok=True)
+    try:
+        leave(measure(args.rounds), args.exit_us, args.kernel_exit_us)
+    except (Lost, QmpError) as e:
+        sys.exit(f"bench: {e}")
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -213,13 +221,7 @@ def main():
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error("--rounds: at least 1")
-    # Run every "finally"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    os.makedirs(BUILD, exist_ok=True)
-    try:
-        leave(measure(args.rounds), args.exit_us, args.kernel_exit_us)
-    except (Lost, QmpError) as e:
-        sys.exit(f"bench: {e}")
+    cleanup.main("bench", lambda: run(args))
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ sys.path[:0] = [os.path.join(ROOT, "tests", "device"),
                 os.path.join(ROOT, "tests", "lib")]
 sys.dont_write_bytecode = True
 
+import cleanup                      # noqa: E402
 import contract as c                # noqa: E402
 import shm                          # noqa: E402
+from qemu import die_with_parent    # noqa: E402
 
 QEMU = ROOT + "/build/qemu-sanitized/build/qemu-fuzz-x86_64"
 FOLDER = ROOT + "/build/fuzz"
@@ -93,9 +95,8 @@ def corpus():
     return folder
 
 
-def main():
-    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
-        sys.exit(__doc__.split("\n\n")[1].strip())
+def fuzz(seconds):
+    """Returns the exit code of QEMU."""
     prefix = shm.fresh_name()[1:] + "-"
     env = {
         **os.environ,
@@ -109,15 +110,17 @@ def main():
                         "detect_stack_use_after_return=0",
         "UBSAN_OPTIONS": "print_stacktrace=1"}
     command_line = [QEMU, "--fuzz-target=generic-fuzz",
-                    f"-max_total_time={sys.argv[1]}", "-max_len=8192",
+                    f"-max_total_time={seconds}", "-max_len=8192",
                     "-len_control=0", f"-artifact_prefix={FOLDER}/",
                     "-print_final_stats=1", "-verbosity=1", corpus()]
-    try:
-        sys.exit(subprocess.run(command_line, env=env, check=False).returncode)
-    finally:
-        for left in os.listdir("/dev/shm"):
-            if left.startswith(prefix):
-                os.unlink("/dev/shm/" + left)
+    return subprocess.run(command_line, env=env, check=False,
+                          preexec_fn=die_with_parent).returncode
+
+
+def main():
+    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
+        sys.exit(__doc__.split("\n\n")[1].strip())
+    cleanup.main("fuzz-generic", lambda: fuzz(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ os.environ["VMSHM_BUILTIN"] = "1"
 os.environ["ASAN_OPTIONS"] = "detect_leaks=0:handle_sigbus=0"
 os.environ["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
 
+import cleanup                      # noqa: E402
 import contract as c                # noqa: E402
 from arena import MIB, PAGE, attachments    # noqa: E402
 from mailbox import Mailboxes       # noqa: E402
@@ -360,13 +361,9 @@ class Machine:
             self.life(end)
 
 
-def main():
-    if not 2 <= len(sys.argv) <= 3 or not all(
-            a.isdecimal() for a in sys.argv[1:]):
-        sys.exit("usage: " + __doc__.split("\n\n")[1].strip())
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**9)
+def fuzz(seconds, seed):
     start = time.monotonic()
-    end = start + int(sys.argv[1])
+    end = start + seconds
     operations = accesses = machines = 0
     happened = collections.Counter()
     while time.monotonic() < end:
@@ -393,6 +390,14 @@ def main():
     print(f"{machines} machines, {operations} operations and {accesses} "
           f"accesses of processors to BAR0 in {time.monotonic() - start:.0f} "
           "s, no finding")
+
+
+def main():
+    if not 2 <= len(sys.argv) <= 3 or not all(
+            a.isdecimal() for a in sys.argv[1:]):
+        sys.exit("usage: " + __doc__.split("\n\n")[1].strip())
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(10**9)
+    cleanup.main("fuzz", lambda: fuzz(int(sys.argv[1]), seed))
 
 
 if __name__ == "__main__":

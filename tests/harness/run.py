@@ -7,6 +7,8 @@ usage: run.py [PART-OF-A-TEST'S-NAME...]
 The harness of guests is tested in guests: tests/lib/guest/test-harness.c.
 """
 
+import contextlib
+import fcntl
 import glob
 import importlib.machinery
 import importlib.util
@@ -19,6 +21,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIB = os.path.join(os.path.dirname(HERE), "lib")
+FUZZ = os.path.join(os.path.dirname(HERE), "fuzz")
 sys.path.insert(0, LIB)
 sys.dont_write_bytecode = True
 
@@ -34,7 +37,7 @@ from report import Report           # noqa: E402
 # Seconds after which a tier is lost
 DEADLINE = 120
 
-# A tier with an object and a semaphore; what it does then is END.
+# A tier with an object, a semaphore and a directory; END is what it does then.
 TIER = f"""#!/usr/bin/env python3
 import os, signal, sys, time
 sys.path.insert(0, {LIB!r})
@@ -57,9 +60,11 @@ HOME = "/ho" + "me/"
 
 
 def left(pid):
+    """The files of the run with that first process"""
     prefix = shm.PREFIX_OF.format(pid)
     return [f for start in (prefix, "sem." + prefix)
-            for f in glob.glob(f"{shm.FOLDER}/{start}*")]
+            for f in glob.glob(f"{shm.FOLDER}/{start}*")
+            ] + glob.glob(shm.LOCK_OF.format(pid))
 
 
 def start(end):
@@ -82,7 +87,8 @@ def ended(process, code):
 def ready(process):
     if process.stdout.readline() != "ready\n":
         raise AssertionError("it does not begin")
-    if len(left(process.pid)) != 3:
+    # The three that the test makes, and the lock
+    if len(left(process.pid)) != 4:
         raise AssertionError(f"it has only {left(process.pid)}")
 
 
@@ -153,6 +159,82 @@ def test_kill_9_of_the_whole_tier_leaves_nothing():
     if report.failed != 1:
         return f"{report.failed} failures are told"
     return f"it leaves {remains}" if remains else None
+
+
+def test_processes_end_before_objects_are_removed():
+    """A process that the tests leave behind cannot make objects later."""
+    process = start("""
+    end, other_end = os.pipe()
+    if not os.fork():
+        if not os.fork():
+            os.close(1)
+            os.write(other_end, b"%d" % os.getpid())
+            os.execvp("sh", ["sh", "-c", "while :; do : >"
+                             + shm.path(shm.fresh_name()) + "; done"])
+        os._exit(0)
+    os.wait()
+    print(int(os.read(end, 20)), flush=True)""")
+    process.stdout.readline()           # "ready"
+    orphan = int(process.stdout.readline())
+    why = ended(process, 0)
+    try:
+        os.kill(orphan, signal.SIGKILL)
+    except ProcessLookupError:
+        return why
+    shm.remove_run(process.pid)
+    return "the process outlives the tier"
+
+
+def test_next_run_removes_what_a_killed_run_left():
+    """It leaves alone what belongs to a run that lives."""
+    lives, killed = start(WAIT), start(WAIT)
+    try:
+        ready(lives)
+        ready(killed)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.communicate(timeout=DEADLINE)
+        with open(shm.LOCK_OF.format(killed.pid), encoding="ascii") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)       # until its processes are gone
+        if len(left(killed.pid)) != 4:
+            return f"the killed run left only {left(killed.pid)}"
+        why = ended(start("pass"), 0)
+        if why or left(killed.pid):
+            return why or f"the next run leaves {left(killed.pid)}"
+        if len(left(lives.pid)) != 4:
+            return f"a run that lives has only {left(lives.pid)}"
+    finally:
+        lives.terminate()
+        shm.remove_run(killed.pid)
+    return ended(lives, 128 + signal.SIGTERM)
+
+
+def test_signal_to_the_fuzzer_leaves_nothing():
+    """tests/fuzz/generic.py, with a program that does as QEMU's fuzzer does:
+    it makes objects until it is killed."""
+    with tempfile.TemporaryDirectory() as folder:
+        fuzzer = os.path.join(folder, "fuzzer")
+        with open(fuzzer, "w", encoding="ascii") as f:
+            f.write("#!/bin/sh\nprefix=${QEMU_FUZZ_ARGS#*prefix=}\n"
+                    "prefix=${prefix%%,*}\necho $$ $prefix\n"
+                    "while :; do : >/dev/shm/${prefix}A; done >&2\n")
+        os.chmod(fuzzer, 0o755)
+        process = subprocess.Popen(
+            [sys.executable, "-c", "import sys; sys.dont_write_bytecode = True"
+             f"; sys.path.insert(0, {FUZZ!r}); import generic; "
+             f"generic.QEMU = {fuzzer!r}; generic.FOLDER = {folder!r}; "
+             "sys.argv[1:] = ['60']; generic.main()"], text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        pid, prefix = process.stdout.readline().split()
+        if not prefix.startswith(shm.PREFIX_OF.format(process.pid)):
+            return f"prefix {prefix}"
+        process.terminate()
+        try:
+            return ended(process, 128 + signal.SIGTERM)
+        finally:
+            # A fuzzer that goes on also keeps stdout open.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+            shm.remove_run(process.pid)
 
 
 def test_results():

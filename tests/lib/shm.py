@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """POSIX shared memory objects on the host, for tests.
 
-They are named /vmshm-test-PID-N, N counting up, and live in /dev/shm, where
-the C library's shm_open() puts them. PID is that of the tier's first process,
-whose parent may then remove all of them (tests/run).
+Objects are files in /dev/shm, where shm_open(3) creates them. Their names are
+/vmshm-test-PID-N, where N counts up and PID is the process ID of the run's
+first process. A run holds a lock on the file /dev/shm/.vmshm-test-PID as long
+as one of its processes lives. If the lock is free, the run could not remove its
+objects, and the next run removes them.
 """
 
+import fcntl
 import glob
 import itertools
 import os
+import shutil
 
 FOLDER = "/dev/shm"
 PREFIX_OF = "vmshm-test-{}-"
-# Read before the tier forks: see tier.main()
-PREFIX = PREFIX_OF.format(os.getpid())
+LOCK_OF = FOLDER + "/.vmshm-test-{}"
+# Read before the run forks: see cleanup.main()
+PID = os.getpid()
+PREFIX = PREFIX_OF.format(PID)
 _count = itertools.count(1)
 
 
@@ -91,6 +97,43 @@ def remove_all(prefix=PREFIX):
             try:
                 os.unlink(left)
             except IsADirectoryError:
-                os.rmdir(left)
+                shutil.rmtree(left)
             except FileNotFoundError:
                 pass            # A guest that ends now has removed it.
+
+
+def lock():
+    """Locks the file of this run. The lock is released when the descriptor and
+    its copies in child processes are closed."""
+    fd = os.open(LOCK_OF.format(PID),
+                 os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    # Shared, so that it waits only for a process in remove_dead_runs().
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    return fd
+
+
+def remove_run(pid=PID):
+    """Removes all objects of the run with that first process."""
+    remove_all(PREFIX_OF.format(pid))
+    try:
+        os.unlink(LOCK_OF.format(pid))
+    except FileNotFoundError:
+        pass
+
+
+def remove_dead_runs():
+    """Removes the objects of this user's runs that no process is left of."""
+    for path in glob.glob(LOCK_OF.format("*")):
+        try:
+            # No other user's FIFO may block this process.
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue                    # removed, or of another user
+        try:
+            if os.fstat(fd).st_uid == os.geteuid():
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_run(path.rpartition("-")[2])
+        except OSError:
+            pass                        # the run lives, or has a full directory
+        finally:
+            os.close(fd)

@@ -10,16 +10,12 @@
 
 import importlib
 import os
-import signal
 import sys
 import traceback
 
-import shm
-from qemu import Lost, die_with_parent
+import cleanup
+from qemu import Lost
 from report import Report
-
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Skip(Exception):
@@ -70,42 +66,16 @@ def each(report, tests):
 
 
 def main(name, run):
-    """Does not return. A child process calls run(report). The objects of this
-    run are removed when the child ends, also by SIGKILL."""
-    # No signal is lost before its handler is set.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    child = os.fork()
-    if not child:
-        sys.exit(_tests(name, run))
-    # A terminal sends SIGINT to both.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, _: os.kill(child, n))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    shm.remove_all()
-    if code < 0:
-        print(f"{name}: the tests were ended by signal {-code} "
-              f"({signal.strsignal(-code)})", flush=True)
-    sys.exit(code if code >= 0 else 128 - code)
+    """Does not return. The objects of this run are removed when it ends, also
+    by SIGKILL: see cleanup.main()."""
+    cleanup.main(name, lambda: _tests(name, run))
 
 
 def _tests(name, run):
-    """Returns the exit code. Every way out runs each "finally"."""
-    die_with_parent(signal.SIGTERM)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, _: sys.exit(128 + n))
-    # Ignored signals are inherited, for example under nohup or after "&".
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Returns the exit code."""
     report = Report()
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         run(report)
     except Lost as e:
         report.fail(f"{name}/prepare", e)
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        # The parent may have been killed.
-        shm.remove_all()
     return report.finish()
