@@ -11,9 +11,10 @@ import re
 
 from qemu import Lost
 
-# erms: its "rep movsb" is emulated byte by byte, which is slow.
+# erms: QEMU emulates "rep movsb" byte by byte, which is slow.
 # cx16: QEMU 7.2 computes the flags of cmpxchg16b from stale state. Current
-# kernels use it inline, and every third boot dies of the wrong EFLAGS.
+# kernels use the instruction inline, and every third boot fails because of the
+# wrong EFLAGS.
 ARGS = {
     "tcg": ("-accel", "tcg,thread=multi", "-cpu", "max,-erms,-cx16"),
     "kvm": ("-accel", "kvm", "-cpu", "host"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""futex(2) on a word of a file, as any program of the host would use it."""
+"""futex(2) on a word of a file, as a program of the host uses it"""
 
 import ctypes
 import mmap
@@ -14,7 +14,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Word:
-    """A 32-bit word of a file, mapped."""
+    """A 32-bit word of a file, which is mapped."""
 
     def __init__(self, path, offset):
         fd = os.open(path, os.O_RDWR)
@@ -30,13 +30,14 @@ class Word:
 
 
 def wake(path, offset, count):
-    """Wakes up to count waiters; how many there were."""
+    """Wakes up to count waiters. Returns the number of woken waiters."""
     return Word(path, offset).futex(WAKE, count)
 
 
 def waiters(path, offset):
-    """How many are in the word's queue, threads of QEMU for guests included.
-    They are moved from the queue to the same queue, which counts them."""
+    """The number of waiters in the word's queue, with QEMU's threads for
+    guests. FUTEX_CMP_REQUEUE moves them from the queue to the same queue, which
+    counts them."""
     word = Word(path, offset)
     count = _libc.syscall(SYS_FUTEX, ctypes.byref(word.word), REQUEUE, 0,
                           ctypes.c_long(ALL), ctypes.byref(word.word), 0)
@@ -46,8 +47,8 @@ def waiters(path, offset):
 
 
 class Waiter:
-    """Waits in a thread of its own, from now on. When it is done, result is
-    0 if it was woken."""
+    """A thread that waits for the word. After the end of the thread, result is
+    0 if the thread was woken."""
 
     def __init__(self, path, offset, expected):
         self.word, self.expected = Word(path, offset), expected
@@ -61,7 +62,7 @@ class Waiter:
 
     @property
     def asleep(self):
-        """Whether it is in the word's queue."""
+        """Whether the thread is in the word's queue"""
         try:
             with open(f"/proc/self/task/{self.thread.native_id}/syscall",
                       encoding="ascii") as f:

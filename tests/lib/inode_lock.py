@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A process of the host that is in the middle of a write(2) to an object.
 
-The kernel holds the lock of the object's inode meanwhile, so every other call
-that changes the object waits. The buffer of the write is a page that only we
-provide (userfaultfd), when the test says so. Needs root.
+During the write, the kernel holds the lock of the object's inode, so that every
+other call that changes the object waits. The buffer of the write is a page that
+this program provides by userfaultfd(2) when the test releases the lock. Needs
+root.
 """
 
 import ctypes
@@ -48,7 +49,7 @@ class InodeLock:
 
     def __enter__(self):
         self.thread.start()
-        # The kernel asks for the page when it has the lock
+        # The kernel requests the page when it holds the lock.
         if not select.select([self.uffd], [], [], SOON)[0]:
             raise TimeoutError("the write does not begin")
         return self

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Start the stock QEMU with the vmshm device and talk to it: QMP, qtest.
+"""Starts the stock QEMU with the vmshm device, and controls it: QMP, qtest.
 
     with Qemu("-device", "vmshm") as vm:
         vm.qmp("query-status")
         vm.inl(0xcfc)
 
-QEMU inherits its ends of the sockets, so that no connection has to be waited
-for. The death of QEMU is an end of file.
+QEMU inherits its ends of the sockets, so that this program does not wait for a
+connection. When QEMU dies, the sockets report the end of file.
 """
 
 import base64
@@ -29,8 +29,8 @@ VMSHM_SO = os.path.abspath(os.environ.get(
     "VMSHM_SO", os.path.join(ROOT, "build", "vmshm.so")))
 BUILTIN = os.environ.get("VMSHM_BUILTIN") == "1"
 
-# Seconds without an answer after which a QEMU is lost. Other work can keep a
-# machine from it for long.
+# Seconds without an answer after which a QEMU is lost. On a loaded host, QEMU
+# may not run for a long time.
 DEADLINE = 120
 
 PR_SET_PDEATHSIG = 1
@@ -38,15 +38,15 @@ _libc = ctypes.CDLL(None)
 
 
 class Lost(Exception):
-    """QEMU has ended or does not answer; the text ends with its output."""
+    """QEMU has ended or does not answer. The text ends with QEMU's output."""
 
 
 class QmpError(Exception):
-    """A command that QEMU refused; the text is the reason of QEMU."""
+    """QEMU refused a command. The text is the reason that QEMU gave."""
 
 
 def die_with_parent(number=signal.SIGKILL):
-    """For preexec_fn: no QEMU outlives a test program that was killed."""
+    """For preexec_fn: the child is killed when its parent dies."""
     _libc.prctl(PR_SET_PDEATHSIG, number)
 
 
@@ -63,20 +63,20 @@ def build_id(path):
 
 
 def device_file():
-    """The device that the loader VMSHM_SO has for QEMU."""
+    """The device for QEMU that the loader VMSHM_SO uses."""
     return os.path.join(os.path.dirname(VMSHM_SO), "vmshm-devices",
                         build_id(shutil.which(QEMU)) + ".so")
 
 
 def need_device():
-    """Lost, if there is no device to load."""
+    """Raises Lost if there is no device to load."""
     if not BUILTIN and not os.path.exists(VMSHM_SO):
         raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device")
 
 
 def package():
-    """The package version of QEMU in the output of --version, which the device
-    has to be built for; empty if there is none."""
+    """The package version in the output of QEMU's --version, or an empty
+    string. The device must be built for this version."""
     text = subprocess.run([QEMU, "--version"], check=True,
                           stdout=subprocess.PIPE).stdout.decode()
     found = re.search(r"version \S+ \((.*)\)", text)
@@ -84,7 +84,7 @@ def package():
 
 
 class _Line:
-    """One socket that carries lines."""
+    """A socket that carries lines."""
 
     def __init__(self, sock):
         self.sock = sock
@@ -112,27 +112,27 @@ class _Line:
 
 
 class Qemu:
-    """One QEMU process. Leaving the `with` block quits it through QMP and
-    fails if that did not end it with exit code 0.
+    """A QEMU process. The end of the `with` block quits QEMU through QMP, and
+    raises Lost if the exit code is not 0.
 
-    args      more arguments
-    machine   -M
-    accel     -accel; None: args has it
-    qtest     the test drives the machine: its processors never start (-S)
+    args      additional arguments
+    machine   the argument of -M
+    accel     the argument of -accel; None if args contains it
+    qtest     the test drives the machine: its processors never start (-S),
               and a qtest server listens. Debian's QEMU has the server, but
               not the accelerator of that name.
     load      arguments that load the device; default: load_args()
-    env       more environment
-    user      uid to run as (needs root)
-    memory    MiB of guest memory
-    wrap      a command that ends in the place of QEMU's command line
+    env       additional environment variables
+    user      the user ID of the process (needs root)
+    memory    guest memory in MiB
+    wrap      a command, to which QEMU's command line is appended
     """
 
     def __init__(self, *args, machine="pc", accel="tcg", qtest=True,
                  load=None, env=None, user=None, memory=32, wrap=()):
         self.events = collections.deque()
         self._qmp = self._qtest = self.process = None
-        # Where the next memory BAR goes: 32-bit window, 64-bit window
+        # The addresses of the next memory BAR in the 32-bit and 64-bit windows
         self.next32, self.next64 = 0xe0000000, 1 << 40
         self.ended = False
         ours, theirs = socket.socketpair()
@@ -149,8 +149,8 @@ class Qemu:
                         "-qtest", "chardev:qtest",
                         "-qtest-log", "/dev/null"]
         if user is not None and load is None and not BUILTIN:
-            # Another user may not get to it by its path. A device is a
-            # plugin of its own, too.
+            # Another user may have no access to the path of the device. A
+            # device is also a plugin by itself.
             fds.append(os.open(device_file(), os.O_RDONLY))
             load = ["-plugin", f"/proc/self/fd/{fds[-1]}"]
             opened = [fds[-1]]
@@ -207,7 +207,7 @@ class Qemu:
         return data.decode(errors="replace").strip()
 
     def quit(self):
-        """Quits QEMU through QMP; exit code 0 or Lost."""
+        """Quits QEMU through QMP. Raises Lost if the exit code is not 0."""
         if self.ended:
             return
         try:
@@ -223,7 +223,7 @@ class Qemu:
             raise Lost(f"exit code {code}; output: {self.said()}")
 
     def kill(self):
-        """End QEMU at once."""
+        """Kills QEMU."""
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -242,7 +242,7 @@ class Qemu:
         return json.loads(self._qmp.line())
 
     def qmp(self, command, **arguments):
-        """One command; '_' in argument names stands for '-'."""
+        """Runs a command. '_' in argument names stands for '-'."""
         request = {"execute": command}
         if arguments:
             request["arguments"] = {
@@ -258,12 +258,12 @@ class Qemu:
                 return answer["return"]
 
     def hmp(self, line):
-        """A command line of the human monitor; returns its output."""
+        """Runs a command of the human monitor. Returns its output."""
         return self.qmp("human-monitor-command", command_line=line)
 
     def event(self, name, match=lambda data: True):
-        """The data of the next matching event, also a past one; each event is
-        returned once."""
+        """Waits for the next matching event and returns its data. Past events
+        count, and each event is returned once."""
         for e in list(self.events):
             if e["event"] == name and match(e.get("data", {})):
                 self.events.remove(e)
@@ -280,7 +280,7 @@ class Qemu:
         self.events = collections.deque(
             e for e in self.events if e["event"] != name)
 
-    # qtest: the machine from the place of its processor
+    # qtest: accesses in the place of the guest's processor
 
     def qtest(self, line):
         self._qtest.send(line.encode() + b"\n")
@@ -294,11 +294,12 @@ class Qemu:
             if words[0] != b"IRQ":
                 raise Lost(f"qtest: {line[:60]}: {b' '.join(words)!r}")
 
-    # So many lines and their answers fit into the sockets' buffers
+    # This number of lines and answers fits into the buffers of the sockets.
     AT_ONCE = 200
 
     def batch(self, lines):
-        """Many qtest lines without waiting for each; their answers."""
+        """Sends qtest lines without waiting for each answer. Returns the
+        answers."""
         answers = []
         for at in range(0, len(lines), self.AT_ONCE):
             part = lines[at:at + self.AT_ONCE]
@@ -328,7 +329,7 @@ class Qemu:
         letter = {1: "b", 2: "w", 4: "l", 8: "q"}[size]
         self.qtest(f"write{letter} {address:#x} {value:#x}")
 
-    # qtest searches its whole line for the end at each piece it gets
+    # For each piece that qtest receives, it searches the whole line for the end.
     PIECE = 1 << 16
 
     def load(self, address, size):
@@ -356,19 +357,19 @@ class Qemu:
         return PciFunction(self, bus, slot)
 
     def add(self, driver, **properties):
-        """device_add; '_' in property names stands for '-'."""
+        """Runs device_add. '_' in property names stands for '-'."""
         self.qmp("device_add", driver=driver, **properties)
 
     def remove(self, ident, eject):
-        """device_del, then eject() in the place of the guest's answer;
-        returns when QEMU says that the device is gone."""
+        """Runs device_del, then eject() in the place of the guest. Returns when
+        QEMU reports that the device is gone."""
         self.qmp("device_del", id=ident)
         eject()
         self.event("DEVICE_DELETED", lambda d: d.get("device") == ident)
 
     def eject_acpi(self, base, bsel, slot):
-        """What the guest's ACPI code does at the end of an unplug. base:
-        0xae00 on pc, 0xcc0 on q35; bsel: see bus_selector()."""
+        """Ejects a device as the guest's ACPI code does at the end of an
+        unplug. base: 0xae00 on pc, 0xcc0 on q35; bsel: see bus_selector()."""
         self.outl(base + 0x10, bsel)
         self.outl(base + 0x08, 1 << slot)
 
@@ -398,8 +399,8 @@ class PciFunction:
         self.vm.qtest(f"out{letter} {port:#x} {value:#x}")
 
     def probe(self, number):
-        """(size, low type bits) of a BAR; (0, 0) when there is none. The
-        function must not decode memory."""
+        """(size, low type bits) of a BAR, or (0, 0) if there is none. The
+        function must not decode memory during this call."""
         at = 0x10 + 4 * number
         old = self.get(at)
         self.set(at, 0xffffffff)
@@ -417,7 +418,7 @@ class PciFunction:
         return (~mask & 0xffffffff) + 1, kind
 
     def place(self, number, address):
-        """Write an address into a BAR."""
+        """Writes an address into a BAR."""
         at = 0x10 + 4 * number
         self.set(at, address & 0xffffffff)
         if self.get(at) & 6 == 4:
@@ -425,11 +426,13 @@ class PciFunction:
         self.bars[number] = address
 
     def decode(self, on):
-        """Command register: memory space and bus master."""
+        """Sets or clears memory space and bus master in the command register.
+        """
         self.set(4, 6 if on else 0, 2)
 
     def assign(self):
-        """Place all memory BARs as firmware would; decode memory."""
+        """Assigns addresses to all memory BARs, as firmware does, and enables
+        the decoding of memory."""
         vm, number = self.vm, 0
         self.decode(False)
         while number < 6:
@@ -448,7 +451,7 @@ class PciFunction:
         return self
 
     def capability(self, ident):
-        """Offset of a capability, or 0."""
+        """The offset of a capability, or 0"""
         at = self.get(0x34, 1)
         while at:
             if self.get(at, 1) == ident:
@@ -458,7 +461,7 @@ class PciFunction:
 
 
 def string_bytes(text):
-    """A name as the guest writes it: NUL at its end."""
+    """The bytes of a name with a NUL at its end, as the guest writes them"""
     return (text if isinstance(text, bytes) else text.encode()) + b"\0"
 
 

@@ -49,10 +49,10 @@ class Report:
         return f"{text}, {self.skipped} skipped" if self.skipped else text
 
     def finish(self):
-        """Print the total; the result is the exit code of the program.
+        """Prints the total. Returns the exit code of the program.
 
-        Patterns that match no test are a failure: a typing error must
-        not look like a pass."""
+        Patterns that match no test are a failure, so that a typing error does
+        not look like success."""
         print(self.total(), file=self.out, flush=True)
         if not (self.passed or self.failed or self.skipped):
             return 1
@@ -63,6 +63,6 @@ class Report:
             word = f"\033[{colour}m{word}\033[0m"
         text = f"{word} {name}"
         if why is not None:
-            # One line for each test, also if the reason has several
+            # A reason with several lines becomes one line.
             text += ": " + " ".join(str(why).split())
         print(text, file=self.out, flush=True)

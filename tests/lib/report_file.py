@@ -2,7 +2,8 @@
 """build/report.txt: the results of the last `make check` and `make bench`, with
 the machine and the versions, for users who send them.
 
-It contains no name of the host or of a user, and no path outside the tree.
+The file contains no name of the host or of a user, and no path outside the
+tree.
 """
 
 import os
@@ -17,7 +18,7 @@ PARTS = ("machine", "make check", "make bench")
 
 
 def _first(path, pattern):
-    """The group of a pattern in a file; "unknown" if there is none"""
+    """The group of a pattern in a file, or "unknown" """
     try:
         with open(path, encoding="utf-8", errors="replace") as f:
             found = re.search(pattern, f.read(), re.M)
@@ -27,7 +28,7 @@ def _first(path, pattern):
 
 
 def version():
-    """That of the tree, and its commit if git knows it"""
+    """The version of the tree, and its commit if git knows it"""
     with open(os.path.join(ROOT, "VERSION"), encoding="ascii") as f:
         text = f.read().strip()
     try:
@@ -54,7 +55,7 @@ def machine():
 
 
 def clean(line):
-    """Without paths of this tree and of a home directory"""
+    """The line without paths of this tree and of home directories"""
     home = os.path.expanduser("~")
     line = line.replace(ROOT, ".")
     if home.count("/") > 1:
@@ -63,7 +64,7 @@ def clean(line):
 
 
 def parts_of(text):
-    """The lines of each part of such a file"""
+    """The lines of each part of a report"""
     found, lines = {}, []
     for line in text.splitlines():
         title = re.fullmatch(r"== (.*) ==", line)

@@ -35,7 +35,7 @@ def pattern(size, salt=0):
 
 
 class Object:
-    """An object of a size; removed when the `with` block ends."""
+    """An object. The end of the `with` block removes it."""
 
     def __init__(self, size=0, data=b"", name=None, mode=0o600):
         self.name = fresh_name() if name is None else name
@@ -59,7 +59,7 @@ class Object:
         self.unlink()
 
     def unlink(self):
-        """Remove the name, if it is still this object's."""
+        """Removes the name, if it still exists."""
         try:
             os.unlink(self.path)
         except FileNotFoundError:
@@ -84,8 +84,8 @@ def path(name):
 
 
 def names():
-    """All names of this test program's objects, as bytes. Other programs use
-    the same directory."""
+    """The names of all objects of this run, as bytes. Other programs use the
+    same directory."""
     return sorted(name for name in os.listdir(FOLDER.encode())
                   if name.startswith(PREFIX.encode()))
 
@@ -99,7 +99,7 @@ def remove_all(prefix=PREFIX):
             except IsADirectoryError:
                 shutil.rmtree(left)
             except FileNotFoundError:
-                pass            # A guest that ends now has removed it.
+                pass            # a guest that ends has removed it
 
 
 def lock():
@@ -122,7 +122,7 @@ def remove_run(pid=PID):
 
 
 def remove_dead_runs():
-    """Removes the objects of this user's runs that no process is left of."""
+    """Removes the objects of this user's runs that have no process left."""
     for path in glob.glob(LOCK_OF.format("*")):
         try:
             # No other user's FIFO may block this process.

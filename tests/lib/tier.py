@@ -23,7 +23,8 @@ class Skip(Exception):
 
 
 def in_folder(folder, tier):
-    """(name, function) of each test_* of each file test_*.py, as written."""
+    """(name, function) of each test_* in each file test_*.py, in the order of
+    the file"""
     for file in sorted(os.listdir(folder)):
         if file.startswith("test_") and file.endswith(".py"):
             module = importlib.import_module(file[:-3])
@@ -31,14 +32,14 @@ def in_folder(folder, tier):
 
 
 def in_module(namespace, prefix):
-    """(name, function) of each test_* there."""
+    """(name, function) of each test_* in a module"""
     for name, function in list(namespace.items()):
         if name.startswith("test_"):
             yield f"{prefix}/{name[5:].replace('_', '-')}", function
 
 
 def where():
-    """File and line of the test that failed."""
+    """File and line of the test that failed"""
     for frame in traceback.extract_tb(sys.exc_info()[2]):
         file = os.path.basename(frame.filename)
         if file.startswith("test_"):
@@ -47,8 +48,9 @@ def where():
 
 
 def each(report, tests):
-    """Run (name, function) pairs. A function passes when it returns None; it
-    fails with the text that it returns, or with what it raises."""
+    """Runs (name, function) pairs. A test passes if its function returns None.
+    It fails with the text that the function returns or the exception that it
+    raises."""
     for name, function in tests:
         if not report.wanted(name):
             continue

@@ -22,7 +22,7 @@ LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 
 def forbid(number):
     code = b"".join(struct.pack("<HBBI", *instruction) for instruction in (
-        (LOAD, 0, 0, 0),                # the call's number
+        (LOAD, 0, 0, 0),                # the number of the system call
         (JUMP_IF_EQUAL, 0, 1, number),
         (RETURN, 0, 0, SECCOMP_RET_ERRNO | errno.ENOSYS),
         (RETURN, 0, 0, SECCOMP_RET_ALLOW)))

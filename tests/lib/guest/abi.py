@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The helper program "party" for other ABIs than that of the tests: with musl,
-and for i386 on a 64-bit kernel."""
+"""The helper program "party" for other ABIs than that of the tests: with the C
+library musl, and for i386 on a 64-bit kernel."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ from .program import HELPERS
 
 
 def compilers():
-    """(ABI, compiler, prefix of binutils)s that are installed here"""
+    """(ABI, compiler, prefix of binutils) of each installed compiler"""
     arch = subprocess.run(["gcc", "-print-multiarch"], check=True,
                           stdout=subprocess.PIPE).stdout.decode().strip()
-    # musl-gcc does not look for the headers of the kernel.
+    # musl-gcc does not search the headers of the kernel.
     musl = ["musl-gcc", "-idirafter", "/usr/include", "-idirafter",
             "/usr/include/" + arch]
     cross = "i686-linux-gnu-"
@@ -25,7 +25,7 @@ def compilers():
 
 
 def files(folder, flags):
-    """(path in the guest, file)s"""
+    """(path in the guest, file) of each program"""
     found = []
     for abi, compiler, prefix in compilers():
         lib = os.path.join(folder, "lib-" + abi)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boots a kernel with test programs in it and takes their results."""
+"""Boots a kernel with test programs, and receives their results."""
 
 import os
 import re
@@ -16,30 +16,31 @@ from qemu import ROOT, Lost, Qemu
 from .host import Host, OtherHost
 from .program import DEFAULT_QEMU
 
-# QEMU without root's right to open every file, so that the permissions of
-# objects have an effect
+# Runs QEMU without root's right to open every file, so that the permissions of
+# objects have an effect.
 WITHOUT_OVERRIDE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-# A small tmpfs of QEMU's own on the directory that is the first argument. Where
-# that is not allowed, the directory is a part of a larger file system.
+# Mounts a small tmpfs, which only QEMU sees, on the directory that is the first
+# argument. Where mounting is not allowed, the directory is a part of a larger
+# file system.
 WITH_SMALL = ("sh", "-c", "if unshare --mount true 2>/dev/null; then "
               "exec unshare --mount --propagation private sh -c '"
               "mount -t tmpfs -o size=8M none \"$0\" 2>/dev/null; exec \"$@\"'"
               " \"$0\" \"$@\"; fi; exec \"$@\"")
-# A hole but for what a test writes
+# The size of the disk, which is a hole except for the data that a test writes
 DISK = 1 << 30
 
-# A busy host keeps an emulated processor waiting for longer than the 20 s that
-# the watchdogs of the kernel have. The limit of a test is T_TIMEOUT.
+# On a busy host, an emulated processor may not run for longer than 20 s, which
+# is the limit of the kernel's watchdogs. The limit of a test is T_TIMEOUT.
 WATCHDOGS = ("watchdog_thresh=60 workqueue.watchdog_thresh=120 "
              "rcupdate.rcu_cpu_stall_timeout=150")
 
 # The maximum number of boots of a guest; see Guest.boot()
 BOOTS = 3
 
-# How often test-lifecycle.c does everything; see there
+# The number of rounds of test-lifecycle.c; see there
 ROUNDS = os.environ.get("T_ROUNDS")
 
-# Seconds after which a test has failed. A machine under load is slow.
+# Seconds after which a test fails. A machine under load is slow.
 T_TIMEOUT = 180
 
 # Kernel messages that no test may cause, at any level. Warnings and
@@ -53,17 +54,17 @@ MARK = "vmshm-test: "
 
 
 def more():
-    """How many times longer a test may take, for the sake of its rounds"""
+    """The factor by which a test may take longer because of its rounds"""
     return 1 + int(ROUNDS or 0) // 10
 
 
 class Guest:
-    """One boot. Reports each test when it ends."""
+    """One boot of a VM. Reports each test when the test ends."""
 
     # Seconds without output after which a guest is lost; see T_TIMEOUT
     silence = 240
 
-    # The prefix of the names of its objects
+    # The prefix of the names of the guest's objects
     prefix = Host.PREFIX
 
     def __init__(self, report, kernel, number, guest, plan, build):
@@ -75,9 +76,9 @@ class Guest:
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
         self.qemu_args, self.driver_args, modules = guest
         self.todo = {f"{p.name}/{t}" for p, tests in plan for t in tests}
-        # Tests that have ended, and whether the guest has started again since
+        # The ended tests; whether the guest has restarted after the last one
         self.done, self.restarted = set(), False
-        self.is_up = False          # the first process has begun
+        self.is_up = False          # whether the first process has begun
         self.running, self.began = None, time.monotonic()
         self.times = []             # (seconds, test)
         self.leaks = []             # lines of kmemleak
@@ -91,10 +92,10 @@ class Guest:
         return Host(vm, lambda words: OtherGuest(self, words), self.prefix)
 
     def to_do(self):
-        """The lines of the plan after the modules; see init"""
+        """The lines of the plan that follow those of the modules; see init"""
         lines = []
         for p, tests in sorted(self.plan, key=lambda x: x[0].last):
-            # After the last program there may be no more machine.
+            # The last program may end the machine.
             lines += ["log"] if p.last else []
             lines.append(f"run {p.in_guest} {p.name} {' '.join(tests)}")
         return lines
@@ -126,14 +127,15 @@ class Guest:
         return base + ".cpio"
 
     def boot(self):
-        """Returns when the guest has ended; Lost if it ended too early.
+        """Returns when the guest has ended. Raises Lost if the guest ended too
+        early.
 
-        A kernel that dies before its first process has begun is booted again:
-        the driver is not loaded yet. On a busy host the kernel measures the
-        frequency of its clock wrongly, and then reports stalls. QEMU's
+        A kernel that dies before its first process has begun is booted again,
+        because the driver is not loaded yet. On a busy host, the kernel
+        measures a wrong frequency of its clock, and then reports stalls. QEMU's
         emulation also sometimes loses the byte of a jump label that one
-        processor changes while the other one runs it; this can happen up to
-        the first test."""
+        processor changes while another processor executes it. This can happen
+        up to the first test."""
         for _ in range(BOOTS - 1):
             try:
                 return self.boot_once()
@@ -149,7 +151,7 @@ class Guest:
         self.is_up = False
         with tempfile.TemporaryDirectory() as folder, \
                 socket.socket(socket.AF_UNIX) as listener:
-            # QEMU connects during its start, before accept() below
+            # QEMU connects while it starts, before accept() below.
             with open(os.path.join(folder, "disk"), "wb") as disk:
                 disk.truncate(DISK)
             small = os.path.join(folder, "small")
@@ -174,12 +176,12 @@ class Guest:
                       "pref64-reserve=4G",
                       # Newer firmware puts the windows below 1 TiB, where an
                       # AMD processor has a hole that Linux does not assign.
-                      # This one pushes the others out of it.
+                      # The window of this port moves the others out of it.
                       "-device", "pcie-root-port,id=rp2,chassis=3,"
                       "pref64-reserve=4G",
                       "-kernel", kernel, "-initrd", initramfs,
-                      # no_timer_check: on a busy host the check fails and
-                      # ends the boot.
+                      # no_timer_check: on a busy host, the timer check fails
+                      # and ends the boot.
                       "-append", "console=ttyS0 loglevel=5 oops=panic "
                       "panic=-1 panic_on_warn=1 no_timer_check " + WATCHDOGS,
                       *shlex.split(qemu_args),
@@ -198,13 +200,13 @@ class Guest:
                     host.close()
 
     def stop(self):
-        """Kills QEMU, from another thread; boot() ends with Lost."""
+        """Kills QEMU. Called from another thread; boot() then raises Lost."""
         if self.vm:
             self.vm.process.kill()
 
     def listen(self, channel, host):
         lines = channel.makefile("r", encoding="ascii", errors="replace")
-        begun = False       # until then, the firmware may write there
+        begun = False       # before its start, the firmware may write there
         while True:
             try:
                 line = lines.readline()
@@ -247,7 +249,8 @@ class Guest:
                     host.test_ended()
 
     def die(self, host):
-        """kill -9 of the VM; the test checks the effect on other processes."""
+        """Kills the VM with SIGKILL. The test checks the effect on other
+        processes."""
         host.vm.kill()
         answer = host.answer("reap")
         self.result(f"ok {self.running}" if answer == "done"
@@ -276,8 +279,8 @@ class Guest:
         self.running = None
 
     def judge_leaks(self):
-        """Memory that the driver has allocated and lost. The addresses are
-        those of modules; an unloaded one has no names any more."""
+        """Reports memory that the driver has leaked. The addresses in the stack
+        are those of modules, because an unloaded module has no symbols."""
         found = "\n".join(self.leaks).split("unreferenced object")[1:]
         for leak in found:
             if re.search(r"\[vmshm\]|0xffffffff[ac]0", leak):
@@ -290,7 +293,7 @@ class Guest:
             return
         expected = "|".join([USUAL] + [f"(?:{e})" for p, _ in self.plan
                                        for e in p.expected])
-        # Errors before the first test are those of the emulated machine.
+        # Errors before the first test come from the emulated machine.
         worse = int(level) <= 3 and self.mark
         if ALARM.search(text) or ((worse or "vmshm" in text)
                                   and not re.search(expected, text)):
@@ -313,7 +316,7 @@ class Guest:
         return None
 
     def write_times(self):
-        """Where its time went, for people: boot-N.times, longest first."""
+        """Writes boot-N.times, the times of the tests, longest first."""
         path = self.log.removesuffix(".log") + ".times"
         with open(path, "w", encoding="utf-8") as f:
             for seconds, test in sorted(self.times, reverse=True):
@@ -328,7 +331,8 @@ class Guest:
 
 
 class BackgroundGuest(Guest):
-    """A guest in a thread, started by start(); its programs report nothing."""
+    """A guest in a thread, which start() starts. Its programs report no tests.
+    """
 
     def __init__(self, kernel, number, guest, plan, build):
         super().__init__(None, kernel, number, guest, plan, build)
@@ -358,8 +362,8 @@ class BackgroundGuest(Guest):
 
 
 class OtherGuest(BackgroundGuest):
-    """A second VM for a test in the first one. It runs helper programs, all at
-    the same time, with the host's objects in its /dev/shm."""
+    """A second VM for a test in the first VM. The second VM runs helper
+    programs, all at the same time, with the host's objects in /dev/shm."""
 
     def __init__(self, first, words):
         super().__init__(first.kernel, "other",
@@ -376,7 +380,7 @@ class OtherGuest(BackgroundGuest):
                 *(f"start {words.strip()}" for words in self.programs), "join"]
 
     def end(self, seconds):
-        """Waits for the end; returns the problem, or None."""
+        """Waits for the end of the VM. Returns the problem, or None."""
         self.thread.join(seconds)
         if self.thread.is_alive():
             return "it does not end"

@@ -26,7 +26,8 @@ def files_in(*folders):
 
 
 def headers():
-    """A program that is older than one of these is compiled again."""
+    """The headers. A program that is older than one of them is compiled again.
+    """
     found = [f for f in files_in(HARNESS, TESTS, LIBRARY) if f.endswith(".h")]
     for folder, _, names in os.walk(os.path.join(ROOT, "include")):
         found += [os.path.join(folder, f) for f in names]
@@ -37,7 +38,7 @@ class Build:
     """The compiled files for the guests of a run.
 
     `folder`  the directory of these files, and of the logs of the guests
-    `files`   (path in the guest, file)s of all guests
+    `files`   (path in the guest, file) of each file in all guests
     """
 
     def __init__(self, programs, folder=FOLDER):
@@ -60,7 +61,7 @@ class Build:
             self.files += abi.files(folder, FLAGS)
 
     def python(self, program):
-        """The files that run a Python program in a guest; may be empty"""
+        """The files for running a Python program in a guest; may be empty"""
         with self.lock:
             return python.files(program, self.folder)
 

@@ -23,22 +23,22 @@ SHM = "/dev/shm"
 FUTEX_WAITV = 449       # of Linux on x86-64
 
 
-# Seconds until waiters that do not come are lost
+# Seconds after which missing waiters are lost
 PATIENCE = 150
 
-# Seconds for a guest to let an unplugged device go: ACPI needs milliseconds
+# Seconds for a guest to release an unplugged device. ACPI needs milliseconds.
 GONE = 100
 
-# Seconds for another machine to boot and do what it has to
+# Seconds for another VM to boot and to run its programs
 OTHER_END = 150
 
 
-# The guest that asked is gone.
+# The guest that sent the request no longer exists.
 NO_ANSWER = object()
 
 
 class Refused(Exception):
-    """The request cannot be done; the text says why."""
+    """The host cannot do what the request asks for. The text is the reason."""
 
 
 def fill_bytes(length, seed):
@@ -52,26 +52,26 @@ def fill_bytes(length, seed):
 
 
 class Host(HostRpc, HostTool):
-    """Does what a guest asks for. Objects end with it."""
+    """Serves the requests of a guest. close() removes all objects."""
 
-    # What the names of a run's objects begin with, unless it has more guests
+    # The prefix of the names of a run's objects, unless the run has more guests
     PREFIX = "/" + shm.PREFIX
 
     def __init__(self, vm, other=None, prefix=PREFIX):
         self.vm, self.prefix = vm, prefix
-        # A function that starts another machine, and the machine
+        # A function that starts another VM, and that VM
         self.start_other, self.other = other, None
         self.children = []
         self.many = set()           # paths
         self.kept = {}
-        # The guest ends, and starts again
+        # The guest ends and starts again.
         self.restarting = False
         self.waiters = {}
         self.trace_at = 0
 
     def close(self):
-        """End what runs and remove all objects of the run, those that the
-        guest has made, too."""
+        """Ends all processes and removes all objects of the run, also those
+        that the guest has created."""
         if self.service:
             self.service.kill()
         if self.tool:
@@ -84,7 +84,7 @@ class Host(HostRpc, HostTool):
         shm.remove_all(self.prefix[1:])
 
     def answer(self, line):
-        """The answer to a line, which is what follows "host "."""
+        """The answer to a request: the part of a line after "host " """
         verb, *words = line.split()
         method = getattr(self, "do_" + verb, None)
         if not method:
@@ -98,7 +98,7 @@ class Host(HostRpc, HostTool):
         return "done" if text in (None, "") else f"done {text}"
 
     def path(self, name):
-        """Where an object is. Only those of this run can be named."""
+        """The path of an object. Only objects of this run are allowed."""
         if not name.startswith(self.prefix):
             raise Refused(f"{name} does not begin with {self.prefix}")
         if "/" in name[1:]:
@@ -106,7 +106,7 @@ class Host(HostRpc, HostTool):
         return SHM + name
 
     def free_path(self, name):
-        """The same, of an object that did not exist before."""
+        """The path of an object that does not exist yet"""
         path = self.path(name)
         if os.path.lexists(path):
             raise Refused(f"{name} exists")
@@ -124,8 +124,8 @@ class Host(HostRpc, HostTool):
             os.close(fd)
 
     def test_ended(self):
-        """Removes what "many" has made. The devices count all objects that
-        their guest may know, those of other guests, too."""
+        """Removes the objects of the request "many". The devices count all
+        objects that their guest may know, also those of other guests."""
         for path in self.many:
             try:
                 os.unlink(path)
@@ -235,7 +235,7 @@ class Host(HostRpc, HostTool):
         with open(f"/proc/{self.vm.pid}/maps", encoding="utf-8",
                   errors="surrogateescape") as f:
             files = [line.split(maxsplit=5)[5:] for line in f]
-        # An object that was unlinked has " (deleted)" after its name
+        # The name of an unlinked object ends with " (deleted)".
         return [f[0].strip().removesuffix(" (deleted)") for f in files if f]
 
     def do_mapped(self, name):
@@ -249,12 +249,12 @@ class Host(HostRpc, HostTool):
         return str(len(os.listdir(f"/proc/{self.vm.pid}/fd")))
 
     def do_memory(self):
-        """Of QEMU, in KiB: mapped, and resident"""
+        """The mapped and the resident memory of QEMU, in KiB"""
         with open(f"/proc/{self.vm.pid}/status", encoding="ascii") as f:
             status = dict(line.split(":", 1) for line in f)
         return " ".join(status[key].split()[0] for key in ("VmSize", "VmRSS"))
 
-    # Tests that go on after the guest has started again
+    # Tests that continue after a restart of the guest
 
     def do_keep(self, key, *words):
         self.kept[key] = " ".join(words)
@@ -342,7 +342,7 @@ class Host(HostRpc, HostTool):
     def do_gone(self, ident):
         end = time.monotonic() + GONE
         while time.monotonic() < end:
-            self.vm.qmp("query-status")     # events come along
+            self.vm.qmp("query-status")     # this also receives events
             for e in self.vm.events:
                 if e["event"] == "DEVICE_DELETED" \
                    and e["data"].get("device") == ident:
@@ -362,8 +362,8 @@ class Host(HostRpc, HostTool):
         return json.dumps(answer)
 
     def do_sleepers(self):
-        """Slots of the device that wait on the host, and how often the threads
-        of its slots have run."""
+        """The number of the device's slots that wait on the host, and how often
+        the threads of its slots have run"""
         waiting = runs = 0
         for task in os.listdir(f"/proc/{self.vm.pid}/task"):
             folder = f"/proc/{self.vm.pid}/task/{task}/"
@@ -381,8 +381,8 @@ class Host(HostRpc, HostTool):
         return f"{waiting} {runs}"
 
     def do_accesses(self, verb, device="vmshm"):
-        """Counts accesses of registers in the trace that QEMU writes; its
-        arguments include -D FILE. Their names begin with that of the device.
+        """Counts register accesses in the trace that QEMU writes to the file of
+        its argument -D. The names of registers begin with that of the device.
         """
         with open(f"/proc/{self.vm.pid}/cmdline", encoding="utf-8") as f:
             args = f.read().split("\0")
@@ -402,7 +402,7 @@ class Host(HostRpc, HostTool):
         if said:
             raise Refused(said)
 
-    # Another machine
+    # Another VM
 
     def do_machine(self, *words):
         self.do_machine_kill()
@@ -424,7 +424,7 @@ class Host(HostRpc, HostTool):
 
 
 class OtherHost:
-    """For another machine, whose programs ask for nothing."""
+    """The host's side of another VM, whose programs send no requests"""
 
     restarting = False
 

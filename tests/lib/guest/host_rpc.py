@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The requests of t.h about examples/rpc/: the service on the host, and what
-guests need to call it."""
+"""The requests of t.h about examples/rpc/: the service on the host, and the
+files with which guests call it."""
 
 import os
 import subprocess
@@ -12,13 +12,13 @@ from .python import libraries
 EXAMPLE = os.path.join(ROOT, "examples", "rpc")
 BUILD = os.path.join(ROOT, "build", "rpc")
 LIBRARY = os.path.join(BUILD, "librpcblas.so")
-# Seconds for it to end, when it is to
+# Seconds in which the service ends after it was told to
 DEADLINE = 150
 
 
 def files():
-    """(path in guest, file)s: the library, programs, what they are linked
-    with."""
+    """(path in the guest, file) of the library, the programs, and the libraries
+    that they are linked with"""
     subprocess.run(["make", "-s", "-C", EXAMPLE], check=True)
     products = os.path.join(BUILD, "products")
     subprocess.run(
@@ -33,12 +33,13 @@ def files():
 
 
 class HostRpc:
-    """For Host: the service that runs."""
+    """The part of Host that runs the service"""
 
     service = None
 
     def do_blas(self, name):
-        """Begins, at the channel of that name and at a port: its number."""
+        """Starts the service at the channel of that name and at a port. Returns
+        the number of the port."""
         self.path(name)
         self.service = subprocess.Popen(
             [os.path.join(BUILD, "blas-service"), "-m", "1", "vmshm:" + name,
@@ -53,6 +54,6 @@ class HostRpc:
         self.service.wait(DEADLINE)
 
     def do_blas_end(self):
-        """Its exit code"""
+        """The exit code of the service"""
         self.service.terminate()
         return str(self.service.wait(DEADLINE))

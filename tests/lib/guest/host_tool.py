@@ -11,12 +11,12 @@ from qemu import die_with_parent
 from .build import FOLDER
 
 VMSHM = os.path.join(FOLDER, "vmshm")
-# Seconds for it to end, when it is to
+# Seconds in which the program ends after it was told to
 DEADLINE = 150
 
 
 class Running:
-    """One that runs; its input comes and its output goes meanwhile."""
+    """A process of the program. A thread collects its output."""
 
     def __init__(self, command, name, size, keep_open):
         self.process = subprocess.Popen(
@@ -38,7 +38,7 @@ class Running:
             if not self.keep_open:
                 self.process.stdin.close()
         except BrokenPipeError:
-            pass                # It says so itself
+            pass                # the program reports this itself
 
     def _read(self):
         while data := self.process.stdout.read1(65536):
@@ -56,12 +56,12 @@ class Running:
 
 
 class HostTool:
-    """For Host: the one that runs."""
+    """The part of Host that runs the program"""
 
     tool = None
 
     def do_vmshm(self, command, name, size="0", keep_open=""):
-        # Only names of this run
+        # Refuses names of other runs.
         self.path(name)
         self.tool = Running(command, name, int(size), keep_open == "open")
         return hashlib.md5(self.tool.input).hexdigest()

@@ -14,7 +14,7 @@ class Kernel:
     def __init__(self, version):
         self.version = version
         self.folder = os.path.join(ROOT, "build", "kernel", version)
-        # Megabytes of its guests, and how many times slower they are
+        # The memory of a guest in MiB; the factor by which a guest is slower
         self.debug = version.endswith("-debug")
         self.memory, self.patience = (1536, 6) if self.debug else (512, 1)
         self.driver = os.path.join(ROOT, "build", "driver", version,
@@ -54,5 +54,5 @@ class Kernel:
             order.append(files[name])
 
         for name in names:
-            add(name)       # a missing module may be built in
+            add(name)       # a missing module may be built into the kernel
         return order

@@ -6,40 +6,39 @@ import re
 
 from qemu import ROOT
 
-# The directories of programs; those of the second one also run on the host
+# The directories of programs. Programs in the second one also run on the host.
 TESTS = os.path.join(ROOT, "tests", "guest")
 LIBRARY = os.path.join(ROOT, "tests", "library")
 # For kernels of "make check-debug" only
 DEBUG = os.path.join(ROOT, "tests", "debug")
 HARNESS = os.path.dirname(os.path.abspath(__file__))
-# Programs that tests run
+# Helper programs that tests start
 HELPERS = os.path.join(TESTS, "helpers")
 
 DEFAULT_QEMU = "-device vmshm,id=vmshm0"
 
 # A device with create=on counts all objects that its guest could use. With this
-# those of other programs and of other guests do not count.
+# policy, the objects of other programs and of other guests do not count.
 OWN = "create=on,allow=/@PREFIX@*"
 
-# Names that "qemu:" accepts in place of arguments: (arguments, modules of the
+# Names that "qemu:" accepts instead of arguments: (arguments, modules of the
 # kernel). @PREFIX@ is the prefix of the names of the run's objects, without the
-# "/". @FOLDER@ is a directory for its files. @KERNEL@ and @INITRAMFS@ are those
-# of the guest.
+# "/". @FOLDER@ is a directory for the files of QEMU. @KERNEL@ and @INITRAMFS@
+# are the files of the guest.
 MACHINES = {
     "channels": (f"-device vmshm,{OWN} -device vmshm "
                  "-device vmshm,readonly=on", ""),
     "two": ("-device vmshm,id=vmshm0,addr=8 "
             "-device vmshm,id=vmshm1,arena=0,addr=9", ""),
-    # Of contract 1.0, the second one with the names of the host
+    # Devices of contract 1.0; the second device has the host's names.
     "registers": ("-device vmshm,id=vmshm0,create=on,command-memory=off,"
                   "prefix=@PREFIX@r- -device vmshm,command-memory=off", ""),
-    # The devices have to be as in fs.h
-    # A disk for the image of hibernation
+    # The devices must be those of fs.h. The disk is for the hibernation image.
     "sleep": (
         "-device vmshm,bus=rp2 -action reboot=reset "
         "-blockdev file,node-name=disk,filename=@FOLDER@/disk "
         "-device virtio-blk-pci,drive=disk", "virtio_pci virtio_blk"),
-    # Its kernel and its initramfs are disks.
+    # The kernel and the initramfs are disks of the VM.
     "restart": (
         "-device vmshm,id=vmshm0 -action reboot=reset "
         "-blockdev file,node-name=k,filename=@KERNEL@,read-only=on "
@@ -59,12 +58,12 @@ MACHINES = {
         "-device vmshm,id=vmshm8,arena=64M,create=on,dir=@FOLDER@/small "
         "-blockdev file,node-name=disk,filename=@FOLDER@/disk,cache.direct=off "
         "-device virtio-blk-pci,drive=disk "
-        # For test-accesses.c
+        # The trace for test-accesses.c
         "-D @FOLDER@/trace",
         "virtio_pci virtio_blk"),
 }
 
-# A line of a comment
+# A directive in a comment line
 DIRECTIVE = r"^[ \t]*[*#/]+[ \t]*{}:[ \t]*(.*?)[ \t]*$"
 
 
@@ -100,7 +99,7 @@ class Program:
                        if n.startswith("python ")]
         self.rounds = "rounds" in directives(text, "needs")
         self.library = "library" in directives(text, "needs")
-        # Its last test kills the machine.
+        # The last test of the program kills the VM.
         self.last = "last" in directives(text, "order")
         self.tool = "tool" in directives(text, "needs")
         self.rpc = "rpc" in directives(text, "needs")

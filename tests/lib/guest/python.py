@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""This Python for a guest: a program, and the modules that it imports.
+"""Puts the host's Python into a guest: a program and the modules it imports.
 
-The guest has the same paths as the host, so nothing has to be told where they
-are; but for our own modules, as a source tree may be where the guest mounts
-something. Modules go as they are, and compiled, because compiling takes an
-emulated machine seconds.
+The files have the same paths as on the host, so that Python finds them. The
+modules of this project have another path, because the guest may mount a file
+system over the directory of the sources. Modules are copied as source and as
+bytecode, because an emulated machine takes seconds to compile them.
 """
 
 import os
@@ -17,15 +17,16 @@ from importlib.util import cache_from_source
 from qemu import ROOT
 
 LIBRARY = os.path.join(ROOT, "build", "lib", "libvmshm.so.0")
-# Where modules are besides those of Python itself, python3-numpy in the second
+# Directories of modules that are not part of Python; python3-numpy is in the
+# second directory
 MODULES = (os.path.join(ROOT, "python"), "/usr/lib/python3/dist-packages")
-# Where our own are in the guest
+# The directory of the project's modules in the guest
 GUEST_MODULES = "/python"
-# With neither the user's modules nor those of a site
+# Python searches neither the user's modules nor those of a site.
 OPTIONS = ("-s", "-S")
 ENVIRONMENT = {"PYTHONPATH": ":".join(MODULES), "VMSHM_LIBRARY": LIBRARY}
 
-# Imports the file and prints what files came of that
+# Imports the file and prints the files that Python loaded for it.
 _LIST = """
 import importlib.util, sys
 spec = importlib.util.spec_from_file_location("what", sys.argv[1])
@@ -45,14 +46,14 @@ def libraries(files):
 
 
 def command(program, *words):
-    """What runs a Python program on the host."""
+    """The command that runs a Python program on the host"""
     return [os.path.realpath(sys.executable), *OPTIONS,
             os.path.join(ROOT, program), *words]
 
 
 def files(program, build):
-    """(path in guest, file)s that run a Python program there; none, if what it
-    imports is not here."""
+    """(path in the guest, file) of each file that a Python program needs in a
+    guest; empty if the host lacks a module that the program imports"""
     program = os.path.join(ROOT, program)
     python = os.path.realpath(sys.executable)
     done = subprocess.run([python, *OPTIONS, "-c", _LIST, program],
@@ -79,12 +80,12 @@ def files(program, build):
 
 
 def _in_guest(path):
-    """Where a file is there"""
+    """The path of a file in the guest"""
     return path.replace(MODULES[0], GUEST_MODULES, 1)
 
 
 def _start(python, build):
-    """A script"""
+    """Writes the script that runs Python, and returns its path."""
     script = os.path.join(build, "python3")
     with open(script, "w", encoding="ascii") as f:
         f.write("#!/bin/sh\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Named semaphores by the C library of the host."""
+"""Named semaphores, with the C library of the host"""
 
 import ctypes
 import os
@@ -15,7 +15,7 @@ def _check(failed, name):
 
 
 def post(name):
-    """Posts the semaphore, which exists; returns its value before."""
+    """Posts an existing semaphore. Returns its previous value."""
     value = ctypes.c_int()
     sem = LIBC.sem_open(name.encode(), 0)
     _check(not sem, name)

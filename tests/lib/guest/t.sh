@@ -2,15 +2,15 @@
 # shellcheck shell=sh
 #
 # t.h for shell tests. A file test-NAME.sh has functions test_THIS and
-# test_THAT, and nothing outside of functions; each is run by a shell of its
-# own with -eu. It has passed when it returns 0.
+# test_THAT, and no code outside of functions. Each test runs in its own shell,
+# with -eu, and has passed when its function returns 0.
 #
 #	fail WHY	end the test
 #	skip WHY	end the test
 #	name TAIL	print the name of a host object of this run
 #	host REQUEST	ask the host and print its answer; see t.h
 #
-# The comment lines of t.h ("qemu: ...") work here, too.
+# The comment lines of t.h ("qemu: ...") also have an effect in these files.
 
 T_CHANNEL=/dev/ttyS1
 
