@@ -7,7 +7,7 @@ BULK = 64 * KIB
 
 
 def memcpy(table):
-    """The minimum over all sizes and both directions."""
+    """The minimum of the ratios to memcpy, over sizes and both directions"""
     keys = [{"way": r["way"], "size": r["size"]} for r in table.results
             if r.get("name") == "copy" and r["peer"] == "vmshm"]
     return min(table.ratio(table.find(name="copy", peer="vmshm", **k),
@@ -27,7 +27,7 @@ POLLING = ("doorbell-look", "doorbell-flag")
 
 
 def trip(table, own, how, peers=SLEEPING):
-    """Compared with the fastest peer of each round."""
+    """The ratio to the fastest peer of each round"""
     peers = [table.find(name="trip", how=how, peer=p) for p in peers]
     best = {"values": [min(v) for v in
                        zip(*(p["values"] for p in peers if p))]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The benchmark's guest: that of the guest tests, with other programs, whose
+"""The guest of the benchmark. It is the guest of the tests, with programs whose
 results are numbers."""
 
 import math
@@ -19,7 +19,7 @@ from qemu import Lost, QmpError, die_with_parent        # noqa: E402
 from shm import Object                      # noqa: E402
 import work                                 # noqa: E402
 
-# Apart from what the tests build
+# Separate from the files that the tests build
 BUILD = os.path.join(ROOT, "build", "bench")
 
 # Processes that only compute, on a loaded host
@@ -42,7 +42,8 @@ class BenchHost(Host):
         self.begun = False
 
     def do_result(self, *words):
-        """A result as KEY=VALUE..., the measured one last"""
+        """Stores a result. Words are KEY=VALUE; the last one is UNIT=VALUE, the
+        measured value."""
         *keys, (unit, value) = (word.split("=", 1) for word in words)
         self.add(dict(keys), unit, float(value))
 
@@ -66,13 +67,15 @@ class BenchHost(Host):
         super().close()
 
     def _work(self):
-        """Microseconds of the VM, and of the programs at the other ends"""
+        """The processor time in microseconds of the VM, and of the programs at
+        the host's end of the links"""
         return (work.time_of([self.vm.pid]),
                 work.time_of(child.pid for child in self.children))
 
     def do_cpu_begin(self):
-        """The second request at once after another measures what a request
-        costs; the least of all counts."""
+        """Begins a measurement of processor time. A second request directly
+        after the first one measures the cost of a request; the lowest cost
+        counts."""
         used = self._work()
         cost = [b - a for a, b in zip(self.used, used)]
         if self.begun:
@@ -80,7 +83,7 @@ class BenchHost(Host):
         self.used, self.begun = used, True
 
     def do_cpu_end(self, *words):
-        """The processor time since then for each of the messages"""
+        """Ends the measurement: the processor time for each message"""
         used, count, self.begun = self._work(), int(words[-1]), False
         keys = dict(word.split("=", 1) for word in words[:-1])
         for side, a, b, request in zip(("vm", "host"), self.used, used,
@@ -89,7 +92,7 @@ class BenchHost(Host):
                      max(b - a - request, 0) / count)
 
     def do_object(self, name, size):
-        """Creates an object with all its memory, unless it exists."""
+        """Creates an object with all its memory, unless the object exists."""
         left = int(size)
         if os.path.exists(self.path(name)):
             return
@@ -99,12 +102,13 @@ class BenchHost(Host):
                 left -= f.write(PIECE[:left])
 
     def do_objects(self, prefix, count, size):
-        """Objects PREFIX-0, PREFIX-1, ..."""
+        """Creates the objects PREFIX-0, PREFIX-1, ..."""
         for n in range(int(count)):
             self.do_object(f"{prefix}-{n}", size)
 
     def _words(self, words):
-        """The words, with values that the guest cannot know."""
+        """The words, in which names are replaced by values that only the host
+        knows"""
         for word in words:
             if word.startswith("@shm/"):
                 yield self.path(word[len("@shm"):])
@@ -112,7 +116,8 @@ class BenchHost(Host):
                 yield from self.machine.words.get(word, [word])
 
     def do_peer(self, *words):
-        """Starts the host's end of a link; returns its ready message."""
+        """Starts the host's end of a link. Returns the message that the end is
+        ready."""
         child = subprocess.Popen(
             [os.path.join(BUILD, "peer"), *self._words(words)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -124,7 +129,7 @@ class BenchHost(Host):
         return " ".join(said[1:])
 
     def do_tap(self):
-        """The host's address."""
+        """The host's address at the tap"""
         if not self.machine.tap:
             raise Refused("there is no tap")
         return self.machine.tap
@@ -138,8 +143,8 @@ class BenchHost(Host):
             self.do_result(*line.split())
 
     def do_plug(self, name, size):
-        """An ivshmem-plain with that object."""
-        # QEMU forgets the last one in its own time.
+        """Plugs in an ivshmem-plain with that object."""
+        # A new ID, because QEMU may not have removed the last device yet.
         self.plugs += 1
         self.plugged = time.monotonic()
         self.vm.qmp("object-add", qom_type="memory-backend-file",
@@ -149,11 +154,12 @@ class BenchHost(Host):
                     memdev=f"hot{self.plugs}", bus="rp0")
 
     def do_since_plug(self):
-        """Microseconds."""
+        """The microseconds since the device was plugged in"""
         return f"{(time.monotonic() - self.plugged) * 1e6:.1f}"
 
     def do_plug_out(self):
-        """Microseconds until QEMU reports that it is gone."""
+        """Removes the device. Returns the microseconds until QEMU reports that
+        the device is gone."""
         start = time.monotonic()
         self.vm.qmp("device_del", id="hot")
         self.vm.event("DEVICE_DELETED", lambda d: d.get("device") == "hot")
@@ -174,7 +180,7 @@ class BenchGuest(Guest):
         return BenchHost(vm, self.results, self.machine)
 
     def stop(self):
-        """From another thread"""
+        """Ends the guest. Called from another thread."""
         if self.vm:
             self.vm.process.kill()
 
@@ -194,7 +200,7 @@ class BenchGuest(Guest):
             raise Lost(f"the guest said: {line}")
 
     def finish(self):
-        """A warning of the kernel makes the run invalid."""
+        """Ends the run. A warning of the kernel makes the run invalid."""
         if self.trouble:
             raise Lost("the kernel said, " + self.trouble[0])
 
@@ -209,7 +215,7 @@ def programs(names):
 
 
 def plan_of(steps):
-    """The plan of a guest from (program, [test])s"""
+    """The plan of a guest, from a sequence of (program, [test])"""
     found = programs({name for name, _ in steps})
     return [(found[name], tests) for name, tests in steps]
 

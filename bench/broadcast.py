@@ -29,7 +29,7 @@ class Case:
         self.ended = fleet.Meeting(readers, self._sum_up)
 
     def prepare(self):
-        """The writer; the first caller starts it."""
+        """Creates the objects and starts the writer, once for all callers."""
         with self.lock:
             if self.writer:
                 return
@@ -62,8 +62,8 @@ class Case:
 
 
 class Host(fleet.BenchHost):
-    """The host of one guest. Number 0 takes part in all cases, the last one
-    only in those with all readers."""
+    """The host of one guest. Guest 0 takes part in all cases. The guest with
+    the highest number takes part only in cases with all readers."""
 
     def __init__(self, vm, results, number, rounds):
         super().__init__(vm, results, None)
@@ -74,7 +74,7 @@ class Host(fleet.BenchHost):
 
     def do_next_broadcast(self):
         """The name of the broadcast and of the progress object, and the number
-        of this reader; nothing at the end of a round."""
+        of this reader. The answer is empty at the end of a round."""
         if self.left is None:
             self.left = self.rounds.pop(0)
         if not self.left:
@@ -93,7 +93,7 @@ class Host(fleet.BenchHost):
 
 
 def measure(make, rounds, results):
-    """make(number, program, tests, host) makes a guest."""
+    """Measures all cases. make(number, program, tests, host) makes a guest."""
     cases = [[Case(f"{Host.PREFIX}broadcast-{n}-{readers}-{size}", size,
                    readers, results) for size in SIZES for readers in READERS]
              for n in range(rounds)]

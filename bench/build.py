@@ -28,7 +28,7 @@ def source(name):
 
 
 def archive():
-    """Of all that is shared."""
+    """Builds an archive of the shared objects."""
     path = os.path.join(BUILD, "shared.a")
     objects = [os.path.join(BUILD, name + ".o") for name in ("t", *SHARED)]
     for file, out in zip([T_C, *(source(name) for name in SHARED)], objects):
@@ -40,10 +40,10 @@ def archive():
 
 
 def programs(names, tests):
-    """A build of bench/NAME.c, of programs of tests/guest/, and of what the
-    harness needs; programs of the host are left in BUILD."""
+    """Builds bench/NAME.c, programs of tests/guest/, and the files that the
+    harness needs. The programs of the host are in BUILD."""
     run("make", "-s", "-C", os.path.join(ROOT, "lib"))
-    # The helpers of tests, where the host looks for them
+    # This builds the helper programs of the tests, in their own directory.
     Build([])
     built, shared = Build(tests, BUILD), archive()
     for name in (*names, *ON_HOST):

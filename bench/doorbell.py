@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ivshmem-doorbell needs on the host: a server that gives QEMU the memory
+"""The server that ivshmem-doorbell needs on the host. It gives QEMU the memory
 and the eventfds of all peers, by the protocol of QEMU's ivshmem
 specification."""
 
@@ -12,7 +12,8 @@ VERSION, QEMU_ID, HOST_ID, MEMORY = 0, 0, 1, -1
 
 
 class Doorbell:
-    """Of two peers, with one vector each: QEMU and a program of the host."""
+    """The server of two peers with one vector each: QEMU and a program of the
+    host"""
 
     def __init__(self, path, memory):
         self.memory = memory            # a file descriptor

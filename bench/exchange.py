@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tables of messages: round trips, bulk, broadcast; and of none."""
+"""The tables of round trips, bulk transfers, broadcasts, and idle guests"""
 
 from form import KIB, MIB, columns, digits, size_text, spread, time_text, times
 
@@ -23,7 +23,7 @@ HOWS = (("sleep", "one after the other"), ("rest", "now and then"))
 
 
 def trip_table(table, title, how, peers, **load):
-    """Times, and the processor time of a message"""
+    """A table of round trip times, and of the processor time of a message"""
     widths = (25, -9, 20, 10, -8, -7)
     yield ""
     yield title
@@ -86,7 +86,7 @@ def bulk_numbers(table, way, title):
 
 
 def bulk_work(table):
-    """The processor time of both sides"""
+    """A table of the processor time of both sides"""
     peers = (("channel", "channel"), *BULK_PEERS[1:])
     widths = (24, *[-11] * len(peers))
     yield ""
@@ -111,7 +111,7 @@ def bulk(table):
 
 
 def loaded(table):
-    """On a machine with other work"""
+    """A table of round trips on a loaded machine"""
     load = table.machine["busy"]
     if not table.find(name="trip", load=load):
         return
@@ -168,7 +168,7 @@ WAITERS = ((64, "own"), (200, "one"), (200, "own"), (1000, "one"),
 
 
 def idle_rows(table):
-    """(name, keys) of each state"""
+    """(name, keys) of each state of the idle guest"""
     yield "without a device", {"state": "nothing"}
     yield "one device", {"state": "device"}
     for count, words in WAITERS:

@@ -11,7 +11,8 @@ from form import columns, digits
 from guest.program import TESTS, Program
 from machine import MODULES, Machine
 
-# Microseconds of an exit to user space, and of one that the kernel handles
+# The assumed microseconds of an exit to user space, and of an exit that the
+# kernel handles
 USER, KERNEL = 2.0, 0.7
 
 # The kernel handles the doorbells of the peers (ioeventfd).
@@ -24,7 +25,7 @@ PEERS = (("channel", "VMShm channel"), ("channel-0", "VMShm channel, no poll"),
          ("doorbell-flag", "doorbell with flag"), ("serial", "virtio-serial"),
          ("tcp-tap", "TCP, tap"), ("tcp-user", "TCP, user mode"))
 
-# The test that counts what operations of the driver cost
+# The test that counts the register accesses of operations of the driver
 TEST = os.path.join(TESTS, "test-accesses.c")
 
 
@@ -37,7 +38,8 @@ def add_options(parser):
 
 
 class Counting(fleet.Member):
-    """A guest of tests. A test that fails has written its numbers before."""
+    """A guest that runs tests. A failing test has already written its numbers.
+    """
 
     def result(self, line):
         if not line.startswith(("not ok", "skip", "note")):
@@ -57,7 +59,7 @@ def programs():
 
 
 def measure(kernel, built, tap, common):
-    """In two guests, one after the other"""
+    """Counts the accesses in two guests, one after the other."""
     results = common["results"]
     for program in programs():
         guest = Counting(

@@ -11,7 +11,8 @@ PATIENCE = 60       # seconds until a missing guest counts as lost
 
 
 class Meeting:
-    """A barrier for a number of threads; then one of them acts."""
+    """A barrier for a number of threads. When all have arrived, one of them
+    calls a function."""
 
     def __init__(self, count, action=None):
         self.barrier = threading.Barrier(count, action, PATIENCE)
@@ -24,7 +25,7 @@ class Meeting:
 
 
 class Member(BenchGuest):
-    """A guest of a fleet; its requests are served by a given host object."""
+    """A guest of a fleet. A given host object serves its requests."""
 
     def __init__(self, *args, host, **kwargs):
         super().__init__(*args, **kwargs)
@@ -35,8 +36,8 @@ class Member(BenchGuest):
 
 
 def run(guests):
-    """Runs until all have ended. If a guest is lost, the first lost guest is
-    the cause for the others."""
+    """Runs the guests until all have ended. If guests are lost, the first lost
+    guest is reported as the cause."""
     ended, lost = queue.SimpleQueue(), []
 
     def one(guest):
@@ -50,14 +51,14 @@ def run(guests):
 
     for guest in guests:
         threading.Thread(target=one, args=[guest]).start()
-    # Not join(): after a signal it reports the thread as ended (Python 3.11).
+    # After a signal, join() of Python 3.11 reports a running thread as ended.
     left = len(guests)
     try:
         while left:
             ended.get()
             left -= 1
     except BaseException:
-        # Each thread cleans up when its VM is gone.
+        # Each thread cleans up after the end of its VM.
         for guest in guests:
             guest.stop()
         for _ in range(left):

@@ -11,7 +11,7 @@ def size_text(size):
 
 
 def digits(value):
-    """Three significant digits"""
+    """The number with three significant digits"""
     if value >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -34,7 +34,7 @@ def spread(r):
 
 
 def time_text(r):
-    """The median of a time with its unit; empty if there is none"""
+    """The median of a time with its unit; empty if there is no result"""
     if not r:
         return ""
     us = r["median"]
@@ -42,12 +42,12 @@ def time_text(r):
 
 
 def columns(widths, cells):
-    """One line. A negative width aligns to the right, with a space after it.
-    After a text that is too long there is a space, too."""
+    """The line of these cells. A negative width aligns to the right, with a
+    space after the cell. A space also follows a text that is too long."""
     return "".join(f"{c:>{-w - 1}} " if w < 0 else f"{c:<{w - 1}} "
                    for c, w in zip(cells, widths)).rstrip()
 
 
 def row(*cells):
-    """A name, two ratios, three numbers."""
+    """The line of a name, two ratios and three numbers"""
     return columns((9, -8, -7, 19, 19, 18), cells)

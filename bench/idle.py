@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cost of an idle guest, with a device and without, and with waiters."""
+"""The cost of an idle guest: without a device, with a device, and with waiters
+"""
 
 import time
 
@@ -9,19 +10,19 @@ import work
 
 WINDOW = 1          # seconds
 
-# The arguments of its QEMU; the trace counts register accesses.
+# The arguments of the guest's QEMU. The trace counts register accesses.
 ARGS = "-D @FOLDER@/trace"
 
 
 class Host(fleet.BenchHost):
-    """Of that guest."""
+    """The host's side of the idle guest"""
 
     def __init__(self, vm, results):
         super().__init__(vm, results, None)
         self.threads = set()
 
     def do_idle(self, state, settle, *more):
-        """Measures after some seconds, because a guest with a new device is
+        """Measures after `settle` seconds, because a guest with a new device is
         busy for a while."""
         time.sleep(float(settle))
         self.do_accesses("on")
@@ -36,7 +37,7 @@ class Host(fleet.BenchHost):
         if state == "device":
             self.threads = set(after)
         if state == "waiters":
-            # The threads of the device that wait for the guest
+            # The new threads are those of the device that wait for the guest.
             new = [d for task, d in done.items() if task not in self.threads]
             values["threads"] = len(new) * WINDOW
             values["thread-switches"] = sum(n for _, n in new)
@@ -54,6 +55,7 @@ class Host(fleet.BenchHost):
 
 
 def measure(make, rounds, results):
-    """make(number, program, tests, host, args) makes a guest."""
+    """Measures all states. make(number, program, tests, host, args) makes a
+    guest."""
     fleet.run([make(0, "idle", ["rest"] * rounds,
                     lambda vm: Host(vm, results), ARGS)])

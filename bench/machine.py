@@ -11,8 +11,8 @@ SIZE = 16 << 20
 
 MODULES = "virtio_pci virtio_net virtio_console vfio_pci vfio_iommu_type1"
 
-# The guest's programs know where the two ivshmem are. An IOMMU is what the
-# doorbell needs in the guest; it leaves interrupts as they are.
+# The addresses of the two ivshmem devices are also in the guest's programs. The
+# guest's doorbell driver needs an IOMMU, which does not remap interrupts here.
 ARGS = """
 -D @FOLDER@/trace
 -device vmshm,id=vmshm0
@@ -35,7 +35,7 @@ TAP_ARGS = """
 
 
 class Machine:
-    """The arguments for QEMU, and the names for requests of the guest. With
+    """The arguments of QEMU, and the names in requests of the guest. With
     count, QEMU's trace also contains the accesses to registers of peers that
     the kernel handles under KVM."""
 

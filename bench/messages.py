@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: messages.py [REVISION]
 
-Messages of 64 bytes through a channel between two processes of this host, for
-libvmshm of this tree and of a revision of the git repository (default: version
-0.1), in one run: instructions of a call, which callgrind counts, messages per
-second, and the CPU time of both processes for a message. The last two are the
-median and the range of 7 rounds.
+Measures messages of 64 bytes through a channel between two processes of this
+host, with libvmshm of this tree and of a revision of the git repository
+(default: version 0.1). Prints the instructions of a call, which callgrind
+counts, the messages per second, and the CPU time of both processes for a
+message. The last two numbers are the median and the range of 7 rounds.
 """
 
 import os
@@ -24,7 +24,7 @@ import cleanup                  # noqa: E402
 import shm                      # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "bench")
-# The last commit before the changelog: version 0.1
+# Version 0.1: the last commit before the changelog
 OLD = "402204402623"
 ROUNDS = 7
 COUNTED, SENT = 6400, 3_000_000
@@ -33,7 +33,7 @@ CALLS = ("vmshm_channel_send", "vmshm_channel_recv")
 
 
 class Failed(Exception):
-    """The text says why."""
+    """The benchmark cannot run. The text is the reason."""
 
 
 def run(*command, **more):
@@ -46,7 +46,7 @@ def run(*command, **more):
 
 
 def source_of(revision):
-    """The directory with its library"""
+    """The directory with the library of that revision"""
     commit = run("git", "-C", ROOT, "rev-parse", "--short", revision + "^{}"
                  ).stdout.strip()
     source = os.path.join(BUILD, "source-" + commit)
@@ -59,7 +59,8 @@ def source_of(revision):
 
 
 def build(source, name):
-    """The program, with the library from there"""
+    """Builds the program with the library from that directory. Returns the
+    program, and whether the library has calls for batches."""
     out = os.path.join(BUILD, "messages-" + name)
     library = os.path.join(out, "libvmshm.a")
     run("make", "-s", "-C", os.path.join(source, "lib"), "OUT=" + out, library)
@@ -74,7 +75,7 @@ def build(source, name):
 
 
 def instructions(program, call):
-    """Of each call, with the functions that it calls"""
+    """The instructions of each call, with those of the functions it calls"""
     said = run("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
                "--toggle-collect=" + call, program, NAME, "count",
                str(COUNTED)).stderr
@@ -82,9 +83,9 @@ def instructions(program, call):
 
 
 def measure(revision=OLD, progress=lambda number: None):
-    """Instructions of each call, before and now; millions of messages per
-    second and nanoseconds of processor time for a message, by program and
-    round. Failed if it cannot be measured."""
+    """Measures the instructions of each call with both libraries, and, for each
+    program and round, the millions of messages per second and the nanoseconds
+    of processor time for a message. Raises Failed if a program cannot run."""
     os.makedirs(BUILD, exist_ok=True)
     old, _ = build(source_of(revision), "old")
     new, _ = build(ROOT, "new")
@@ -113,7 +114,7 @@ def row(title, *cells):
 
 
 def lines(data):
-    """The table"""
+    """The lines of the table"""
     rates = data["rates"]
     gains = (statistics.median(a / b for a, b in zip(rates[k], rates["old"]))
              for k in ("new", "batches"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files by name, beside a tmpfs of the guest and a virtiofs of the same
-directory of the host."""
+"""Operations on files by their names: vmshm, a tmpfs of the guest, and virtiofs
+with the same directory of the host"""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import shm
 from guest.host import SHM, Refused
 from qemu import die_with_parent
 
-# Debian 12, Debian 13
+# The paths in Debian 12 and in Debian 13
 PROGRAMS = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
 PATIENCE = 30       # seconds
 
@@ -31,7 +31,7 @@ MODULES = "virtio_pci virtiofs"
 
 
 def options(program, directory, socket):
-    """The options of QEMU's old daemon, and of the one in Rust"""
+    """The command line of the daemon: QEMU's old one, or the one in Rust"""
     if "libexec" in program:
         return [program, f"--socket-path={socket}", "--shared-dir", directory,
                 "--cache", "auto"]
@@ -40,7 +40,7 @@ def options(program, directory, socket):
 
 
 class Directory:
-    """One in /dev/shm, and its daemon if there is one"""
+    """A directory in /dev/shm, and its daemon if virtiofsd is installed"""
 
     def __init__(self, memory):
         self.directory = tempfile.mkdtemp(prefix=shm.PREFIX, dir=SHM)
@@ -83,7 +83,7 @@ class Directory:
 
 
 class Host(fleet.BenchHost):
-    """Of that guest"""
+    """The host's side of the guest"""
 
     def __init__(self, vm, results, why):
         super().__init__(vm, results, None)
@@ -95,8 +95,8 @@ class Host(fleet.BenchHost):
 
 
 def measure(make, rounds, results, memory):
-    """make(number, program, tests, host, args, modules) makes a guest. Returns
-    why there is no virtiofs, or None."""
+    """Measures in a guest from make(number, program, tests, host, args,
+    modules). Returns the reason why virtiofs is left out, or None."""
     with Directory(memory) as directory:
         fleet.run([make(10, "names", ["files"] * rounds,
                         lambda vm: Host(vm, results, directory.why),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A private network: a namespace for this process and its children, with a
-loopback and a tap only."""
+"""A private network: a network namespace of this process and its children, with
+only a loopback device and a tap"""
 
 import ctypes
 import fcntl
@@ -19,7 +19,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _unshare():
-    """A user without root rights becomes root of a user namespace."""
+    """Enters a network namespace. A process without root rights becomes root of
+    a user namespace first."""
     uid, gid = os.geteuid(), os.getegid()
     flags = CLONE_NEWNET | (CLONE_NEWUSER if uid else 0)
     if _libc.unshare(flags):
@@ -45,12 +46,13 @@ def _make_tap():
     with open("/dev/net/tun", "r+b", buffering=0) as tun:
         fcntl.ioctl(tun, TUNSETIFF, struct.pack(
             "16sH22x", TAP.encode(), IFF_TAP | IFF_NO_PI))
-        # It stays until the namespace ends.
+        # The tap stays until the namespace ends.
         fcntl.ioctl(tun, TUNSETPERSIST, 1)
 
 
 def prepare():
-    """None, or the reason why there is no tap. No thread may run yet."""
+    """Makes the network. Returns None, or the reason why there is no tap. The
+    process must have one thread only."""
     try:
         _unshare()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The results as a picture, if there is gnuplot (package gnuplot-nox)."""
+"""The picture of the results. It needs gnuplot (package gnuplot-nox)."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from results import Results
 BLUE, ORANGE, GREY, DARK, GREEN = (0x1b6ca8, 0xd1802b, 0x9aa5b1, 0x5b6570,
                                    0x4c9a5b)
 
-# (title of a group, what its rows have in common, (name, peer, colour)s)
+# (title of a group, common keys of its rows, sequence of (name, peer, colour))
 PEERS = (("TCP, user mode", "tcp-user", GREY), ("TCP, tap", "tcp-tap", GREY),
          ("virtio-serial", "serial", GREY),
          ("ivshmem-doorbell", "doorbell", ORANGE),
@@ -31,7 +31,7 @@ TRIPS = (
 )
 OPENED = (("ivshmem, hot-plug", "ivshmem", ORANGE), ("VMShm", "vmshm", BLUE),
           ("tmpfs of the guest", "tmpfs", GREY))
-# Names as in the legend, with the kind of line
+# (name in the legend, peer, colour, kind of line)
 BULK = (("memcpy in the guest", "memcpy", DARK, 2),
         ("VMShm channel", "channel", BLUE, 1),
         ("ivshmem ring buffer", "ivshmem", ORANGE, 1),
@@ -79,7 +79,7 @@ set title "Messages to the guest, throughput"
 {in_lines}
 """
 
-# A dot for each median, so that the logarithmic axis needs no origin
+# Medians are dots, because bars on a logarithmic axis would need an origin.
 DOTS = """
 ${block} << EOD
 {data}
@@ -107,18 +107,18 @@ set ytics autofreq
 TICKS = ((0.01, "10 ns"), (1, "1 us"), (100, "100 us"), (10000, "10 ms"),
          (1000000, "1 s"))
 
-# The least value that an axis can show, and the width of a label as a factor
+# The lowest value of an axis, and the width of a label as a factor
 LEAST, LABEL = 0.01, 40
 
 
 def time_text(us):
-    """With its unit"""
+    """A time with its unit"""
     return f"{digits(us / 1000)} ms" if us >= 1000 else f"{digits(us)} us"
 
 
 def rows_of(results, groups):
-    """(name, result or None, colour) from the top to the bottom; a group has a
-    row of its own for its title."""
+    """(name, result or None, colour) of each row, from top to bottom. The title
+    of a group has its own row."""
     for title, keys, peers in groups:
         found = [(name, results.find(peer=peer, **keys), colour)
                  for name, peer, colour in peers]
@@ -128,15 +128,15 @@ def rows_of(results, groups):
 
 
 def bounds(found, room=1):
-    """The limits of a logarithmic axis that has all results in it, and room for
-    a label beyond the last one"""
+    """The limits of a logarithmic axis that shows all results and has room for
+    a label after the largest one"""
     least, most = min(r["least"] for r in found), max(r["most"] for r in found)
     return (10 ** math.floor(math.log10(max(least, LEAST))),
             max(most, LEAST) * room)
 
 
 def dots(block, title, rows):
-    """Horizontal dots with their spread"""
+    """A diagram with a dot and its spread in each row"""
     rows = list(rows)[::-1]
     least, most = bounds([r for _, r, _ in rows if r], LABEL)
     return DOTS.format(
@@ -175,7 +175,7 @@ def lines(results, way):
 
 
 def tick(size):
-    """Short: 64, 1K, 1M"""
+    """A short size: 64, 1K, 1M"""
     return size_text(size).removesuffix("iB").removesuffix("B").replace(
         " ", "")
 
@@ -201,7 +201,7 @@ def script(data, path, terminal):
 
 
 def tidy(path):
-    """Adds a licence and removes empty groups, for a picture in docs/."""
+    """Adds a licence to a picture in docs/, and removes empty groups."""
     with open(path, encoding="utf-8") as f:
         text = f.read()
     text = re.sub(r"<g [^>]*>\s*</g>\s*", "", text)

@@ -26,7 +26,7 @@ HEAD = (("", "VMShm", "ivshmem", "virtio-serial", "TCP, tap", "virtiofs"),
 
 
 def number(r, ratio=None):
-    """A time or a rate, and a ratio"""
+    """The text of a time or a rate, with a ratio"""
     value, unit = r["median"], {"us": "us", "mbs": "MB/s"}[r["unit"]]
     if unit == "us" and value >= 1000:
         value, unit = value / 1000, "ms"
@@ -35,7 +35,7 @@ def number(r, ratio=None):
 
 
 def row(results, title, own, others, less_is_better):
-    """A row: the own result, and for each peer its result and ratio"""
+    """A row: the result of VMShm, and the result and the ratio of each peer"""
     cells = [title, number(own)]
     for r in others:
         if not r:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: remote-calls.py
 
-Measures examples/rpc/ in an emulated guest: a program multiplies matrices with
-its own BLAS, and with that of the host through a channel and through TCP.
+Measures examples/rpc/ in an emulated guest. A program multiplies matrices with
+the BLAS of the guest, and with the BLAS of the host through a channel and TCP.
 Prints a table and stores the numbers in build/remote-calls.json.
 docs/remote-calls.md explains them.
 
@@ -37,7 +37,8 @@ BUILD = os.path.join(ROOT, "build", "bench", "remote-calls")
 ROUNDS = 5
 SIZES = (4, 16, 64, 128, 256, 512)
 
-# A fast BLAS in the role of an accelerator; unpacked, not installed
+# A fast BLAS in the place of an accelerator. The packages are unpacked, not
+# installed.
 PACKAGES = ("libopenblas0-serial", "libgfortran5", "libquadmath0")
 OPENBLAS = os.path.join(BUILD, "openblas")
 FAST = os.path.join(OPENBLAS, "lib")
@@ -58,7 +59,7 @@ def quietly(*command, **kwargs):
 
 
 def fetch():
-    """The libraries of the packages, in one directory"""
+    """Collects the libraries of the packages in one directory."""
     if os.path.exists(FAST):
         return
     os.makedirs(OPENBLAS, exist_ok=True)
@@ -82,7 +83,7 @@ def fast():
 
 class RpcHost(bench_guest.BenchHost):
     def do_native(self):
-        """The same calls by the host itself"""
+        """Measures the same calls in a program of the host."""
         text = subprocess.run(
             [program("sgemm-demo"), *map(str, SIZES)], check=True,
             env=fast(), stdout=subprocess.PIPE).stdout.decode()
@@ -98,7 +99,7 @@ class RpcGuest(bench_guest.BenchGuest):
 
 @contextlib.contextmanager
 def service(tap):
-    """The guest's name of each address, and the address"""
+    """Runs the service. Yields its addresses by their names in the guest."""
     channel = f"vmshm:{bench_guest.Host.PREFIX}blas"
     addresses = [channel, "tcp:127.0.0.1:0"]
     addresses += [f"tcp:{net.ADDRESS}:0"] if tap else []
@@ -172,7 +173,7 @@ def line(first, cells):
 
 
 def table(data):
-    """The lines: the ratios to the channel, then the medians"""
+    """The lines of the table: ratios to the channel, then medians"""
     results = Results(data)
     rows = {n: [results.find(n=n, peer=peer) for peer in NAMES]
             for n in SIZES}

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh disable=SC2317
 #
-# One round of sgemm-demo in the guest: by itself, and by the host's service.
-# /addresses has where that is; see remote-calls.py.
+# One round of sgemm-demo in the guest, with the guest's BLAS and with the
+# host's service. /addresses contains the addresses of the service; see
+# remote-calls.py.
 
 SIZES="4 16 64 128 256 512"
 
@@ -16,7 +17,7 @@ round()
 	done
 }
 
-# remote PEER: the address is what it is called in /addresses
+# remote PEER: PEER is the name of an address in /addresses
 remote()
 {
 	RPCBLAS=$(sed -n "s/^$1 //p" /addresses)
@@ -29,7 +30,7 @@ test_guest()
 	round guest "$SIZES"
 }
 
-# The same library as the host's service has
+# The guest uses the library of the host's service.
 test_guest_openblas()
 {
 	export LD_LIBRARY_PATH=/openblas

@@ -5,8 +5,8 @@ import statistics
 
 
 def summarize(measured):
-    """Results by their keys, from (keys, unit, value)s in the order of
-    measurement: a value for each round."""
+    """Results by their keys, with a value for each round. `measured` is a
+    sequence of (keys, unit, value) in the order of measurement."""
     groups = {}
     for keys, unit, value in measured:
         groups.setdefault((tuple(keys.items()), unit), []).append(value)
@@ -25,8 +25,8 @@ class Results:
         self.messages = data["messages"]
 
     def find(self, **keys):
-        """The result with all of these keys; None if it was not measured. Those
-        of a loaded machine are found with load=N only."""
+        """The result with all of these keys, or None if it was not measured.
+        Results of a loaded machine are found only with load=N."""
         keys = {"load": None, **{k: str(v) for k, v in keys.items()}}
         for r in self.results:
             if all(r.get(k) == v for k, v in keys.items()):
@@ -35,6 +35,6 @@ class Results:
 
     def ratio(self, one, other):
         """The median of the ratios of two results in each round. Other load of
-        the machine in a round affects both results."""
+        the machine affects both results of a round."""
         return statistics.median(a / b for a, b in zip(one["values"],
                                                        other["values"]))

@@ -37,10 +37,10 @@ import cleanup
 import report_file
 
 ROUNDS = 7
-# Of measurements that take long
+# The rounds of measurements that take long
 SHORT = 5
 
-# Programs that run before the mount; in each round; on a loaded machine
+# Programs that run before the mount, in each round, and on a loaded machine
 BEFORE = [("cost", ["idle", "attached", "places"])]
 EACH = [("attach", ["alone", "stat"]), ("hotplug", ["sizes"]),
         ("memory", ["copy", "random", "register_access"]),
@@ -77,7 +77,8 @@ def count(steps):
 
 
 def attempt(left_out, name, part):
-    """Measures a part that the others do not need; its loss is reported."""
+    """Measures a part on which no other part depends. If the part is lost, the
+    table has the reason."""
     try:
         part()
     except (Lost, QmpError) as e:
@@ -104,13 +105,13 @@ class Measurement:
 
     def member(self, number, program, tests, host, args="-device vmshm,"
                "id=vmshm0", modules=""):
-        """A guest of its own"""
+        """A separate guest for a program"""
         return fleet.Member(self.kernel, number + 2, (args, "", modules),
                             plan_of([(program, [t]) for t in tests]),
                             self.built, host=host, **self.common)
 
     def all_peers(self):
-        """The guest with all peers"""
+        """Runs the guest with all peers."""
         with Machine(self.tap) as machine:
             fleet.run([bench_guest.BenchGuest(
                 self.kernel, 1, (machine.qemu, "", MODULES),
@@ -118,7 +119,8 @@ class Measurement:
                 **self.common)])
 
     def messages(self):
-        """On this host alone; None if the old version is not there."""
+        """Measures messages between processes of this host. Returns None if the
+        old version is not available."""
         try:
             return messages.measure(progress=lambda n: self.progress(
                 f"messages, round {n + 1}"))
@@ -154,7 +156,7 @@ class Measurement:
 
 
 def no_vsock():
-    """Why it is no peer"""
+    """The reason why vsock is not a peer"""
     if not os.path.exists("/dev/vhost-vsock"):
         return "the host has no /dev/vhost-vsock, and Debian no back end for " \
                "vhost-user-vsock"
@@ -174,7 +176,7 @@ def about(kernel, measurement, load):
 
 
 def measure(rounds):
-    """All data"""
+    """Runs the benchmark. Returns all data."""
     kernel = Kernel(os.environ.get("KVER", "6.1"))
     if not BUILTIN and not os.path.exists(VMSHM_SO):
         raise Lost(f"no {os.path.relpath(VMSHM_SO)}: make device first")

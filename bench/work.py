@@ -22,7 +22,7 @@ def of_threads(pid):
                 sleeps = sum(int(n) for n in re.findall(
                     r"_ctxt_switches:\s+(\d+)", f.read()))
         except (OSError, IndexError):
-            continue                    # it has ended
+            continue                    # the thread has ended
         work[task] = time_ns / 1e3, sleeps
     return work
 
@@ -33,7 +33,7 @@ def time_of(pids):
 
 
 def busy(count):
-    """That many processes that only compute"""
+    """Starts this number of processes that only compute."""
     return [subprocess.Popen(BUSY, stdin=subprocess.DEVNULL,
                              preexec_fn=die_with_parent)
             for _ in range(count)]
