@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """A numpy array in memory that the host and a guest share (zero-copy).
 
-usage: array.py host NAME	create it, pass the turn, print the result
-       array.py guest NAME	compute the square roots, in place
+usage: array.py host NAME	creates the array, passes the turn to the guest,
+				prints the result
+       array.py guest NAME	computes the square roots in place
 
 Start the host's side first. Both sides need Debian's python3-numpy, libvmshm
 and python/vmshm.py.
@@ -15,14 +16,14 @@ import numpy as np
 import vmshm
 
 ROWS, COLUMNS = 1000, 1000
-# The object: a page with a 32-bit word that is the side whose turn it is, then
-# the array
+# The object contains a page, whose first 32-bit word is the side that has the
+# turn, and the array.
 PAGE = 4096
 GUEST, HOST = 1, 2
 
 
 def parts(shm):
-    """The word and the array, both in the object's memory."""
+    """The word and the array, both in the object's memory"""
     word = shm.buf[:4].cast("I")
     array = np.ndarray((ROWS, COLUMNS), dtype=np.float64, buffer=shm.buf,
                        offset=PAGE)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run the bare-metal guest under TCG, and under KVM where that is there.
+"""Runs the bare-metal guest under TCG, and under KVM if it is available.
 
-The guest (main.c) drives the device with no kernel in between and says how
-it went on QEMU's debug console. Here its host objects are made, answered
-and, when it has ended, checked.
+The guest (main.c) drives the device without a kernel, and writes its results to
+QEMU's debug console. This program creates the host's objects, acts as the
+host's side of the tests, and checks the objects after the end of the guest.
 """
 
 import mmap
@@ -36,10 +36,11 @@ TESTS = ["pci", "fresh", "name", "attach", "live", "busy", "detach",
 HOST_TESTS = ["host-text", "host-patterns", "host-writes"]
 KVM_TESTS = ["host-direct-irq"]
 
-# accelerator: QEMU's options, the guest's. step is how many bytes lie from
-# one look at the buffer to the next. KVM without hardware under it emulates
-# each instruction, some hundred times slower than TCG: there the looks are
-# fewer, yet several in each page and not always at the same place in it.
+# accelerator: (QEMU's options, the guest's options). step is the distance in
+# bytes of the words in the buffer that the guest checks. KVM without hardware
+# virtualization emulates each instruction, and is some hundred times slower
+# than TCG. There the guest checks fewer words, but several in each page, at
+# offsets that differ from page to page.
 ACCELERATORS = {
     "tcg": (["-accel", "tcg,thread=multi"],
             {"rounds": 5000, "seconds": 3, "step": 4}),
@@ -48,18 +49,18 @@ ACCELERATORS = {
 }
 MACHINES = ["pc", "q35"]
 
-# A guest that took longer is lost. Seconds.
+# Seconds after which a guest is lost
 DEADLINE = 120
 
-# isa-debug-exit: 2 * what the guest wrote + 1
+# The exit code of isa-debug-exit is 2 * VALUE + 1 for the guest's VALUE.
 EXIT_DONE = 2 * 0x10 + 1
 
-# The objects: the same numbers as in guest.h and single.c
+# The objects; guest.h and single.c have the same numbers
 A_TAG, A_SIZE = 0xa1, 0x100000
 B_TAG, B_SIZE = 0xb2, 0x10064
 WRITE_PAGES = (0x2000, 0x81000)
 WRITE_TAG = 0x57
-ROUND_OF = {"a": 0, "b": 1}     # round % 3 in which race.c opens it
+ROUND_OF = {"a": 0, "b": 1}     # round % 3 in which race.c opens the object
 TEXT_SIZE = 8192
 TEXT_HOST = b"hello from the host\0"
 TEXT_GUEST = b"I was here: bare metal\0"
@@ -88,7 +89,8 @@ def text_object():
 
 
 class Objects:
-    """The host's objects for one guest; removed at the end."""
+    """The host's objects for one guest. The end of the `with` block removes
+    them."""
 
     def __init__(self):
         prefix = f"/{shm.PREFIX}bare-"
@@ -124,12 +126,12 @@ class Objects:
             return f.read()
 
     def pong(self):
-        """The guest waits for its word plus one."""
+        """Writes the word plus one, for which the guest waits."""
         ping, = struct.unpack_from("<I", self.text, PING_AT)
         struct.pack_into("<I", self.text, PONG_AT, ping + 1)
 
     def wake(self):
-        """The guest's slot waits, or will at once."""
+        """Wakes the guest's slot. The slot waits now, or will wait soon."""
         end = time.monotonic() + DEADLINE
         while not futex.wake(self._path("text"), WORD_AT, 1):
             if time.monotonic() > end:
@@ -137,7 +139,7 @@ class Objects:
 
 
 class Guest:
-    """One QEMU with the guest in it, until it ends or is lost."""
+    """A QEMU that runs the guest, until it ends or is lost."""
 
     def __init__(self, machine, accel, objects):
         self.ours, theirs = socket.socketpair()
@@ -171,7 +173,7 @@ class Guest:
         self.stderr.close()
 
     def lines(self):
-        """What the guest says, until QEMU is gone or the time is up."""
+        """The lines of the guest, until QEMU ends or the deadline passes"""
         rest = b""
         while True:
             self.ours.settimeout(max(self.end - time.monotonic(), 0.001))
@@ -186,7 +188,7 @@ class Guest:
                 yield line.decode(errors="replace")
 
     def ended(self):
-        """Why this is no clean end of QEMU, or None."""
+        """The reason why QEMU has not ended properly, or None"""
         try:
             code = self.process.wait(max(self.end - time.monotonic(), 1))
         except subprocess.TimeoutExpired:
@@ -195,12 +197,12 @@ class Guest:
             return None
         self.stderr.seek(0)
         said = self.stderr.read().decode(errors="replace").strip()
-        # A guest that was lost says last why
+        # The output of a lost guest ends with the reason.
         return f"QEMU ended with {code}; it said: {said[-300:] or 'nothing'}"
 
 
 def naps(process):
-    """How often QEMU's main thread has gone to sleep so far."""
+    """The number of times that QEMU's main thread has gone to sleep"""
     with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
         return next(int(line.split()[1]) for line in f
                     if line.startswith("voluntary_ctxt_switches"))
@@ -221,7 +223,7 @@ def check_text(objects, rounds):
 
 
 def check_patterns(objects, rounds):
-    """Nothing was written outside the pages for writes."""
+    """Checks that only the pages for writes have changed."""
     del rounds
     for key, tag, size in ("a", A_TAG, A_SIZE), ("b", B_TAG, B_SIZE):
         data = bytearray(objects.data(key))
@@ -238,7 +240,8 @@ def check_patterns(objects, rounds):
 
 
 def check_writes(objects, rounds):
-    """The pages for writes hold words of this object's rounds alone."""
+    """Checks that the pages for writes contain only words of rounds in which
+    the guest had this object open."""
     for key in "a", "b":
         data = objects.data(key)
         for page in WRITE_PAGES:
@@ -260,7 +263,7 @@ HOST_CHECKS = dict(zip(HOST_TESTS,
 
 
 class Run:
-    """One guest on one machine with one accelerator."""
+    """A run of the guest, with one machine type and one accelerator"""
 
     def __init__(self, out, prefix):
         self.out, self.prefix = out, prefix
@@ -278,12 +281,13 @@ class Run:
             self.out.fail(full, "; ".join([why, *self.notes]))
 
     def wake(self, objects, process):
-        """The guest's slot is to fire."""
+        """Makes the guest's slot fire."""
         self.naps.setdefault(self.left[0], []).append(naps(process))
         objects.wake()
 
     def check_direct(self):
-        """KVM raised the interrupts itself: the main thread slept on."""
+        """Checks that KVM raised the interrupts without QEMU's main thread,
+        which did not wake up."""
         found = self.naps.get("irq", [])
         if len(found) < 2:
             return "no interrupts"
@@ -293,7 +297,9 @@ class Run:
         return f"QEMU's main thread woke {woken} times for {len(found)}"
 
     def take(self, line, objects, process):
-        """One line from the guest; the result is the end line's numbers."""
+        """Processes a line from the guest. Returns the numbers of the last
+        line.
+        """
         word, _, rest = line.partition(" ")
         if word == "note":
             self.notes.append(rest)
@@ -328,7 +334,8 @@ class Run:
             if not lost and token != f"{counts['ok']} {counts['FAIL']}":
                 lost = f"no end token that fits, but {token!r}"
             if lost:
-                # In the first of them, or after the last
+                # The first test without a result failed, or the end of the
+                # guest.
                 name = self.left.pop(0) if self.left else "guest"
                 self.result(name, f"guest lost: {lost}")
             for name in self.left:
@@ -341,7 +348,7 @@ class Run:
 
 
 def kvm_refusal():
-    """Why KVM cannot be used, or None."""
+    """The reason why KVM cannot be used, or None"""
     try:
         os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
     except OSError as e:

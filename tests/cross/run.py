@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The library and the tool, cross-built for arm64, and run in QEMU's user
-emulation; the driver, built for a kernel without ZONE_DEVICE.
+"""Builds the library and the tool for arm64 and runs them in QEMU's user
+emulation. Builds the driver for a kernel without ZONE_DEVICE.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 """
@@ -24,8 +24,8 @@ TRIPLET = "aarch64-linux-gnu"
 OUT = os.path.join(TOP, "build", "arm64")
 LIMIT = 300
 EM_AARCH64 = 183
-# Through the shared library. Channels and waiting need futex_waitv(2), which
-# QEMU's user emulation does not have.
+# A program that uses the shared library. Channels and waiting need
+# futex_waitv(2), which QEMU's user emulation lacks.
 PROGRAM = r"""
 #include <fcntl.h>
 #include <stdio.h>
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 
 
 def command(*args, text=None):
-    """What it prints; it has to succeed."""
+    """The output of a command, which has to succeed"""
     done = subprocess.run(args, input=text, text=True, check=False,
                           timeout=LIMIT, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT)
@@ -77,7 +77,7 @@ def build():
 
 
 def test_build():
-    """Without a warning, for that machine."""
+    """The build has no warning, and its files are for that machine."""
     build()
     for name in ("vmshm", "lib/libvmshm.so.0"):
         with open(os.path.join(OUT, name), "rb") as f:
@@ -116,8 +116,8 @@ def test_library():
 
 
 def test_driver_without_zone_device():
-    """As for Debian's Linux 6.1 on arm64. The headers of another kernel have
-    to do, with a changed configuration."""
+    """The driver builds for a kernel such as Debian's Linux 6.1 on arm64. The
+    test uses the headers of another kernel with a changed configuration."""
     command(os.path.join(TOP, "scripts", "fetch-kernel"), "6.1")
     headers = os.path.join(TOP, "build", "minimal", "headers")
     shutil.rmtree(headers, ignore_errors=True)
@@ -131,7 +131,7 @@ def test_driver_without_zone_device():
         file = os.path.join(kernel, "include", name)
         with open(file, encoding="utf-8") as f:
             text = f.read()
-        os.unlink(file)     # it is a link
+        os.unlink(file)     # a hard link, whose original must not change
         with open(file, "w", encoding="utf-8") as f:
             f.write(re.sub(r".*CONFIG_(ZONE_DEVICE|FS_DAX|DEVICE_PRIVATE|"
                            r"PCI_P2PDMA)\b.*\n", "", text))
@@ -140,7 +140,7 @@ def test_driver_without_zone_device():
 
 
 def test_driver_with_larger_pages():
-    """The compiler refuses them, and says why."""
+    """The compiler refuses larger pages with a reason."""
     command(os.path.join(TOP, "scripts", "fetch-kernel"), "6.12")
     for shift in (14, 16):
         out = os.path.join(TOP, "build", "minimal", f"pages-{shift}")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The documentation's commands and programs do what it says.
+"""The commands and programs of the documentation do what the text states.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 """
@@ -22,12 +22,12 @@ import shm                          # noqa: E402
 import tier                         # noqa: E402
 from qemu import ROOT, Qemu         # noqa: E402
 
-# Seconds for make demo, whose kernel may have to be fetched
+# Seconds for make demo, which may have to download its kernel
 DEMO_LIMIT = 240
 # Seconds for programs that end by themselves
 PROGRAM_LIMIT = 120
 OUT = os.path.join(ROOT, "build", "docs-programs")
-# What the fragments of the programmer's guide take for granted
+# Code that the fragments of the programmer's guide presuppose
 PRELUDE = """#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,19 +46,19 @@ def read(path):
 
 
 def documents():
-    """(name, text) of each; the device's page in QEMU's manual, too."""
+    """(name, text) of each document, with the device's page in QEMU's manual"""
     for pattern in ("*.md", "docs/*.md", "device/*.rst"):
         for path in sorted(glob.glob(os.path.join(ROOT, pattern))):
             yield os.path.relpath(path, ROOT), read(path)
 
 
 def blocks(text, language):
-    """What stands between the fences of a language."""
+    """The blocks of a language: the text between its fences"""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
 
 
 def run(*args, **more):
-    """(exit code, all output)"""
+    """(exit code, all output) of a command"""
     done = subprocess.run(args, cwd=ROOT, check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, **more)
@@ -115,7 +115,7 @@ def test_verbs_of_parts():
                 r"(?:^ {4}(?:sudo )?|`(?:sudo )?)make -C (\S+)(?: ([a-z-]+))?",
                 text, re.M):
             part = part.rstrip("`")
-            # A placeholder, for the source directory
+            # Capitals are a placeholder for the source directory.
             part = "." if part.isupper() else part
             found.add((part, verb))
             makefile = os.path.join(part, "Makefile")
@@ -127,8 +127,8 @@ def test_verbs_of_parts():
 
 
 def boots(device):
-    """Why QEMU does not take the argument, or None. A directory that the reader
-    creates first is another one here."""
+    """The reason why QEMU refuses the argument, or None. A directory that the
+    reader creates first is replaced by a temporary directory."""
     with tempfile.TemporaryDirectory() as directory:
         return boots_here(re.sub(r"\bdir=[^,]*", "dir=" + directory, device))
 
@@ -145,7 +145,7 @@ def boots_here(device):
 
 
 def test_device_arguments():
-    """QEMU takes each "-device vmshm..." that documentation shows."""
+    """QEMU accepts each "-device vmshm..." that documentation shows."""
     found = set()
     for _, text in documents():
         # Placeholders are in capitals; "-device vmshm,help" ends QEMU.
@@ -158,7 +158,7 @@ def test_device_arguments():
 
 
 def test_tool():
-    """The tool has each command that is shown after its name."""
+    """The tool has each command that documentation shows after its name."""
     code, text = run("make", "-s", "tool")
     if code:
         return text
@@ -187,7 +187,7 @@ def test_doctor():
     source = re.sub(r'"\s*"', "", source)
     found = re.findall(r"(?:ok|FAIL|note|\d) +(\S.*)", sample.group(1))
     for text in found:
-        # What stands between values
+        # The parts of a sentence between values
         for part in re.split(r"\S*\d\S*", text):
             if part.strip() not in source:
                 return f"the tool has no {part.strip()!r}"
@@ -195,7 +195,7 @@ def test_doctor():
 
 
 def test_libvirt():
-    """The XML is well-formed, and QEMU takes the device in it."""
+    """The XML is well-formed, and QEMU accepts the device in it."""
     text = re.search(r"^ {4}<domain.*?</domain>", read("docs/operator.md"),
                      re.M | re.S)
     if not text:
@@ -205,12 +205,12 @@ def test_libvirt():
     values = [a.get("value") for a in domain.iter(space + "arg")]
     if values[::2] != ["-plugin", "-device"]:
         return f"not a pair of each: {values}"
-    # pcie.0 is q35's, as with libvirt
+    # pcie.0 is the bus of q35, which libvirt uses by default.
     return boots(values[3])
 
 
 def test_hot_plug():
-    """device_add and device_del as the operator's guide has them."""
+    """device_add and device_del work as in the operator's guide."""
     guide = read("docs/operator.md")
     lines = re.findall(r"^ {4}(device_(?:add|del) .*)$", guide, re.M)
     port = re.search(r"`-device (pcie-root-port,\S*)`", guide)
@@ -227,7 +227,7 @@ def test_hot_plug():
 
 
 def test_examples():
-    """They compile without a warning."""
+    """The examples compile without a warning."""
     code, text = run(
         "make", "-s", "-B", "-C", "examples",
         "OUT=" + os.path.join(ROOT, "build", "docs-examples"),
@@ -236,8 +236,8 @@ def test_examples():
 
 
 def compile_block(number, block):
-    """Why a block of C does not compile, or None. A block is a program of its
-    own, or functions, to which the headers are added."""
+    """The reason why a block of C does not compile, or None. A block is a
+    program, or functions, to which the headers are added."""
     source = os.path.join(OUT, f"block-{number}.c")
     whole = "int main(" in block
     with open(source, "w", encoding="utf-8") as f:
@@ -266,7 +266,7 @@ def test_programs():
 
 
 def device_tests():
-    """The names of the device's tests, as tests/device/run.py takes them."""
+    """The names of the device's tests, in the form of tests/device/run.py"""
     for path in glob.glob(os.path.join(ROOT, "tests/device/test_*.py")):
         part = os.path.basename(path)[len("test_"):-len(".py")]
         yield f"device/{part}/".replace("_", "-")
@@ -302,7 +302,9 @@ def test_security():
 
 
 def test_count():
-    """The guide's program that waits sees the one that counts up."""
+    """The guide's program that waits sees the values of the program that
+    counts.
+    """
     why = test_programs()
     if why:
         return why
@@ -315,7 +317,8 @@ def test_count():
     try:
         with subprocess.Popen([program, name], text=True,
                               stdout=subprocess.PIPE) as waiter:
-            # It may not have read the counter yet: count up until it ends.
+            # The program may not have read the counter yet, so the counter is
+            # incremented until the program ends.
             end = time.monotonic() + PROGRAM_LIMIT
             while waiter.poll() is None and time.monotonic() < end:
                 code, text = run(program, name, "up")

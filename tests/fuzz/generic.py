@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QEMU's generic PCI fuzz target on the device, with seeds that know it.
+"""QEMU's generic PCI fuzz target on the device, with seeds for its registers.
 
     tests/fuzz/generic.py SECONDS
 
-The QEMU is that of `device/qemu-patch.sh sanitized`. Inputs that were found to
-be of interest are kept in build/fuzz/corpus, and what fails in build/fuzz. The
-target writes to registers, names, the MSI-X table and the configuration space;
-see docs/devel/fuzzing.rst of QEMU.
+QEMU is the build of `device/qemu-patch.sh sanitized`. LLVM's fuzzer keeps
+inputs that reach new code in build/fuzz/corpus, and inputs that fail in
+build/fuzz. The target writes to registers, names, the MSI-X table and the
+configuration space; see docs/devel/fuzzing.rst of QEMU.
 """
 
 import os
@@ -64,7 +64,7 @@ def name(text, offset=0):
 
 
 def seeds():
-    """Each command at least once, with success."""
+    """Inputs in which each command succeeds at least once"""
     made = [*name(b"/a"), *command(c.CMD_CREATE, mode=0o600),
             *command(c.CMD_RESIZE, length_lo=0x3000)]
     yield made + [*command(c.CMD_ATTACH, length_lo=0),
@@ -76,7 +76,7 @@ def seeds():
     yield made + [*command(c.CMD_HOLD), *command(c.CMD_ALLOCATE),
                   *command(c.CMD_RELEASE)]
     slot = c.REG_SLOT + c.SLOT_CONTROL
-    # Slots are a region of their own, behind the other registers
+    # Slots are a separate region after the other registers.
     for base in c.REG_SLOT, 0:
         yield made + [*command(c.CMD_ATTACH, length_lo=0),
                       *write64(slot - base, c.SLOT_ARM),
@@ -105,7 +105,7 @@ def fuzz(seconds):
                           f"create=on,prefix={prefix},max-objects=16,"
                           "max-bytes=1M",
         "QEMU_FUZZ_OBJECTS": "vmshm*",
-        # QEMU's own leaks at its end are none of the device's.
+        # QEMU itself leaks memory at its end.
         "ASAN_OPTIONS": "detect_leaks=0:handle_sigbus=0:"
                         "detect_stack_use_after_return=0",
         "UBSAN_OPTIONS": "print_stacktrace=1"}

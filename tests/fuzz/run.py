@@ -4,19 +4,19 @@
 
     tests/fuzz/run.py SECONDS [SEED]
 
-Registers, command memory, names, slots, the MSI-X table aimed at the device's
-own BARs, the configuration space, moves of BARs, resets, unplugging, snapshots
-and migration; meanwhile host processes truncate, punch, remove and recreate
-the objects. In each second machine two processors access the arena and the
-whole BAR0 at the same time.
+The operations use registers, command memory, names, slots, the MSI-X table with
+addresses in the device's own BARs, the configuration space, moves of BARs,
+resets, unplugging, snapshots and migration. At the same time, host processes
+truncate, punch, remove and recreate the objects. In each second machine, two
+processors access the arena and the whole BAR0.
 
-Each machine has a seed of its own, so that the operations of one that fails
-can be repeated; its last ones are printed. (What processors and host threads
-do at the same time is not repeated exactly.) QEMU is that of
+Each machine has its own seed, so that the operations of a failing machine can
+be repeated. Its last operations are printed. The order of operations of
+processors and host threads is not repeated exactly. QEMU is the build of
 `device/qemu-patch.sh sanitized`. Under TCG, QEMU 7.2 itself reads beyond an
-array when a BAR moves while a processor accesses any device (tcg_commit()
-changes the memory map before the processor drops its translations), so
-processors are stopped meanwhile.
+array when a BAR moves while a processor accesses any device: tcg_commit()
+changes the memory map before the processor drops its translations. Therefore,
+processors are stopped while a BAR moves.
 """
 
 import collections
@@ -33,7 +33,7 @@ sys.path[:0] = [os.path.join(ROOT, "tests", "device"),
 sys.dont_write_bytecode = True
 os.environ.setdefault("QEMU", ROOT + "/build/qemu-sanitized/build/qemu")
 os.environ["VMSHM_BUILTIN"] = "1"
-# QEMU's own leaks at its end are none of the device's.
+# QEMU itself leaks memory at its end.
 os.environ["ASAN_OPTIONS"] = "detect_leaks=0:handle_sigbus=0"
 os.environ["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
 
@@ -52,28 +52,28 @@ from walk import ROUNDS, WAKE, WHERE, Walkers   # noqa: E402
 
 ARENA = 4 * MIB             # as in test_fuzz
 MAX_OBJECTS, MAX_BYTES = 24, 8 * MIB
-BATCHES = 60                # of one machine
+BATCHES = 60                # for each machine
 REGISTERS, BAR0 = 0x1000, 0x20000   # bytes
 BASE32, BASE64 = 0xe0000000, 1 << 40
 MSIX, PENDING = 0x11, 0x800
-SHOWN = 400                 # operations
+SHOWN = 400                 # operations of a failing machine
 
 
 class Fuzzer(Fuzz):
-    """The operations of the registers, and those of everything else."""
+    """The operations on registers of Fuzz, and operations on all other parts"""
 
     def __init__(self, rng, dev, names, wild):
         super().__init__(rng, dev, names)
         self.wild_bars = wild
-        # A mailbox has its own names.
+        # The names in requests of mailboxes
         self.texts = [n if isinstance(n, bytes) else n.encode()
                       for n in names]
 
     def mailbox(self):
-        """A request, most of it reasonable, and the doorbell."""
+        """A request with mostly valid fields, and the doorbell"""
         rng, n = self.rng, self.rng.randrange(c.MAILBOXES_MAX)
         command = rng.choice((*range(1, 15), number(rng, 32)))
-        # Not too often: it ends all that the others made
+        # RELEASE is rare, because it detaches all objects.
         if command == c.CMD_RELEASE and rng.random() < 0.9:
             command = c.CMD_ATTACH
         head, names = self.dev.request(
@@ -119,7 +119,7 @@ class Fuzzer(Fuzz):
                 f"{rng.getrandbits(32):#x}"]
 
     def msix(self):
-        """An entry that is aimed at a BAR of the device, or at RAM."""
+        """An entry of the MSI-X table with an address in a BAR or in RAM"""
         rng = self.rng
         table = self.dev.pci.bars[c.BAR_MSIX]
         entry = table + 16 * rng.randrange(c.VECTORS_MAX)
@@ -146,7 +146,7 @@ class Fuzzer(Fuzz):
         rng, size = self.rng, self.rng.choice((1, 2, 4))
         offset = rng.randrange(256 // size) * size
         if offset < 0x28 and not self.wild_bars:
-            # The memory map is to stay.
+            # This offset leaves the memory map unchanged.
             offset = 0x3c
         return self.config_write(offset, size, number(rng, 8 * size))
 
@@ -162,7 +162,7 @@ class Fuzzer(Fuzz):
 
 
 class Host:
-    """What processes of the host do to the objects."""
+    """Operations of host processes on the objects"""
 
     def __init__(self, rng, store):
         self.rng, self.store = rng, store
@@ -202,12 +202,12 @@ class Host:
 
 
 class Machine:
-    """One machine and its random life."""
+    """A machine, and its random operations"""
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
-        self.runs = seed % 2 == 1       # the processors do
-        self.base = BASE32              # of the BARs below 4 GiB
+        self.runs = seed % 2 == 1       # whether processors run
+        self.base = BASE32              # address of the BARs below 4 GiB
         self.log = collections.deque(maxlen=SHOWN)
         self.operations = self.accesses = 0
         self.events = collections.Counter()
@@ -221,7 +221,8 @@ class Machine:
                 f"max-objects={MAX_OBJECTS},max-bytes={MAX_BYTES}")
 
     def assign(self):
-        """As firmware would; and the processors go on."""
+        """Assigns addresses to BARs, as firmware does, and resumes processors.
+        """
         self.vm.qmp("stop")
         self.place()
         self.resume()
@@ -249,7 +250,8 @@ class Machine:
         self.assign()
 
     def unplug(self):
-        # A processor that is never interrupted would keep the device.
+        # A running processor without interrupts would keep the device from
+        # being unplugged.
         self.vm.qmp("stop")
         self.vm.remove("vmshm0", lambda: self.vm.eject_acpi(0xae00, 0, SLOT))
         self.vm.add("vmshm", id="vmshm0", addr=hex(SLOT), **self.options())
@@ -265,7 +267,8 @@ class Machine:
         self.dev.set(c.REG_COMMAND, c.CMD_RELEASE)
 
     def migrate(self):
-        """To nowhere; refused if something is attached again by then."""
+        """Migrates to /dev/null. The device refuses this if an object has been
+        attached again."""
         self.vm.qmp("stop")
         self.release()
         self.resume()
@@ -276,7 +279,7 @@ class Machine:
                 "completed", "failed", "cancelled"))
         except QmpError:
             return
-        # The image belongs to the other side now, until it goes on here.
+        # Disk images belong to the destination until this VM continues.
         until(lambda: self.vm.qmp("query-status")["status"] == "postmigrate",
               "the migration does not end")
         self.vm.qmp("cont")
@@ -293,7 +296,7 @@ class Machine:
         self.assign()
 
     def move(self):
-        """Another place for each BAR, while it is used."""
+        """Moves each BAR to another address."""
         self.base += self.rng.randrange(16) * 0x100000
         self.base = min(self.base, BASE32 + 0x4000000)
         self.assign()
@@ -356,7 +359,7 @@ class Machine:
             events(self.vm)
             self.image = Image(self.vm, folder)
             if self.runs:
-                # The second one comes, and both use RAM until assign().
+                # Starts the second processor. Both use RAM until assign().
                 self.processors.start(0x900000, 0x1000)
             self.life(end)
 

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tests in a real Debian kernel, emulated.
+"""Runs tests in Debian's kernels.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
 The environment: KERNELS (default "6.1 6.12"), QEMU, VMSHM_SO, VMSHM_BUILTIN.
-Kernels and drivers are fetched and built as needed, the device is not.
+Kernels and drivers are downloaded and built if they are missing. The device is
+not built.
 
-A test is passed when the guest says so. The guest also has to reach its end,
-with no complaint from its kernel; one that dies or falls silent is lost: the
-test that ran then has failed, and the others run in a new guest. What is in
-build/guest/KERNEL/ afterwards: boot-N.log, the console of the N-th guest.
+A test has passed if the guest reports it. The guest also has to reach its end
+without a warning of its kernel. A guest that dies or prints nothing for too
+long is lost: the running test has failed, and the others run in a new guest.
+The console of the N-th guest is in build/guest/KERNEL/boot-N.log.
 """
 
 import fcntl
@@ -31,8 +32,8 @@ from qemu import Lost, need_device      # noqa: E402
 
 
 class KernelRun:
-    """All tests of one kernel: one guest for all programs that can share one,
-    and another when one is lost."""
+    """All tests of one kernel. Programs with equal requirements share a guest.
+    Another guest replaces a lost one."""
 
     def __init__(self, report, kernel, programs, build):
         self.report, self.kernel, self.build = report, kernel, build
@@ -56,13 +57,13 @@ class KernelRun:
             self.report.fail(self.name("boot"), f"{type(e).__name__}: {e}")
 
     def stop(self):
-        """From another thread"""
+        """Ends the guest. Called from another thread."""
         self.stopped = True
         if self.guest:
             self.guest.stop()
 
     def boot(self, kind):
-        """One guest of that kind, with all programs that are for it."""
+        """Boots a guest of that kind, with all programs that need it."""
         plan = [(p, tests) for p, tests in self.todo if p.guest == kind]
         self.number += 1
         self.guest = Guest(self.report, self.kernel, self.number, kind, plan,
@@ -91,7 +92,7 @@ class KernelRun:
             self.report.ok(name)
 
     def lost(self, why):
-        """The test that ran has failed; the others run in another guest."""
+        """The running test has failed. The others run in another guest."""
         words, culprit = self.guest.last_words(), self.guest.running
         why = f"{words}; {why}" if words else str(why)
         if culprit:
@@ -99,7 +100,7 @@ class KernelRun:
                              f"the guest was LOST in it: {why}")
             self.guest.todo.discard(culprit)
         else:
-            # Nothing says that another boot would do better
+            # No test ran, so that another boot would probably fail again.
             self.report.fail(self.name(f"boot-{self.number}"),
                              f"the guest was LOST: {why}")
             for test in sorted(self.guest.todo):
@@ -110,8 +111,8 @@ class KernelRun:
 
 
 def run_all(runs):
-    """All at the same time: a guest often waits, and its processors then leave
-    those of the host to the other one."""
+    """Runs the guests of all kernels at the same time. A guest often waits, and
+    then leaves the host's processors to the other guests."""
     threads = [threading.Thread(target=r.run, daemon=True) for r in runs]
     for thread in threads:
         thread.start()
@@ -128,7 +129,7 @@ def run_all(runs):
 
 
 def kernels(report, versions):
-    """Those that could be prepared"""
+    """The kernels that could be prepared"""
     for version in versions:
         try:
             kernel = Kernel(version)
@@ -145,7 +146,7 @@ def run(report):
                        for v in versions for t in p.tests
                        if Kernel(v).debug or not p.debug)]
     need_device()
-    # Two runs at once would write the same files, and slow each other down
+    # Two concurrent runs would write the same files, and be slower.
     os.makedirs(FOLDER, exist_ok=True)
     with open(os.path.join(FOLDER, ".lock"), "w", encoding="ascii") as lock:
         try:

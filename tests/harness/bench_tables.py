@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tables of `make bench`, with invented numbers."""
+"""Tests of the tables of `make bench`, with invented numbers"""
 
 import os
 import sys
@@ -33,7 +33,7 @@ VALUES = [0.8, 1.75, 2396.0]
 
 
 class Everything(Results):
-    """Has each result that a table asks for."""
+    """A set of results that contains each result of a table"""
 
     def find(self, **keys):
         r = {**keys, "type": "UC-", "unit": keys.get("unit") or

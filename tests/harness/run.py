@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all tiers rely on: the main program, and what is left in /dev/shm.
+"""Tests of the code that all tiers share: the main program, the removal of
+objects from /dev/shm, the choice of the accelerator, and reports.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
@@ -37,7 +38,7 @@ from report import Report           # noqa: E402
 # Seconds after which a tier is lost
 DEADLINE = 120
 
-# A tier with an object, a semaphore and a directory; END is what it does then.
+# A tier that makes an object, a semaphore and a directory, and then runs END.
 TIER = f"""#!/usr/bin/env python3
 import os, signal, sys, time
 sys.path.insert(0, {LIB!r})
@@ -55,7 +56,7 @@ tier.main("t", lambda report: tier.each(
     report, tier.in_module(globals(), "t")))
 """
 WAIT = "signal.pause()"
-# In two parts, because no file of the project contains such a path
+# In two parts, because `make style` refuses files that contain such a path
 HOME = "/ho" + "me/"
 
 
@@ -75,7 +76,8 @@ def start(end):
 
 
 def ended(process, code):
-    """What is wrong with its end, or None. Its last process closes stdout."""
+    """Waits until the last process of the tier closes stdout. Returns the
+    problem with the end of the tier, or None."""
     said = process.communicate(timeout=DEADLINE)[0]
     if process.returncode != code:
         return f"exit code {process.returncode}, not {code}: {said}"
@@ -132,7 +134,7 @@ def test_kill_9_of_the_first_process_leaves_nothing():
 
 
 def test_kill_9_of_the_whole_tier_leaves_nothing():
-    """tests/run is what is left then."""
+    """tests/run removes the objects."""
     path = os.path.join(os.path.dirname(HERE), "run")
     loader = importlib.machinery.SourceFileLoader("runner", path)
     runner = importlib.util.module_from_spec(
@@ -186,7 +188,7 @@ def test_processes_end_before_objects_are_removed():
 
 
 def test_next_run_removes_what_a_killed_run_left():
-    """It leaves alone what belongs to a run that lives."""
+    """The objects of a run that lives are not changed."""
     lives, killed = start(WAIT), start(WAIT)
     try:
         ready(lives)
@@ -209,8 +211,8 @@ def test_next_run_removes_what_a_killed_run_left():
 
 
 def test_signal_to_the_fuzzer_leaves_nothing():
-    """tests/fuzz/generic.py, with a program that does as QEMU's fuzzer does:
-    it makes objects until it is killed."""
+    """Runs tests/fuzz/generic.py with a program in the place of QEMU's fuzzer.
+    The program makes objects until it is killed."""
     with tempfile.TemporaryDirectory() as folder:
         fuzzer = os.path.join(folder, "fuzzer")
         with open(fuzzer, "w", encoding="ascii") as f:
@@ -231,14 +233,14 @@ def test_signal_to_the_fuzzer_leaves_nothing():
         try:
             return ended(process, 128 + signal.SIGTERM)
         finally:
-            # A fuzzer that goes on also keeps stdout open.
+            # A fuzzer that is still running keeps stdout open.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
             shm.remove_run(process.pid)
 
 
 def test_results():
-    """What a function can do, and what becomes of it"""
+    """A test passes, is skipped, raises an exception, or returns a reason."""
     def skips():
         raise tier.Skip("no time")
 
@@ -278,7 +280,7 @@ def test_names_of_others_are_not_seen():
 
 
 def test_accelerator():
-    """What is chosen, where KVM works and where it does not"""
+    """The choice of the accelerator with and without KVM"""
     def refused(wanted, why):
         try:
             return accel.choose(wanted, lambda: why)
@@ -309,7 +311,7 @@ def test_kvm_needs_a_flag_and_a_node():
 
 
 def test_report_file():
-    """Parts are replaced one by one; what is private is left out."""
+    """Each part is replaced separately. Private paths are left out."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "report.txt")
         report_file.write("make bench", ["rate 1"], path)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""scripts/apt-suite on systems that are not here: what it reads of apt's
-configuration, without a network."""
+"""Tests of scripts/apt-suite with the configurations of apt of other systems,
+without a network"""
 
 import contextlib
 import os
@@ -53,7 +53,7 @@ def run(env, *args):
 
 
 def stanzas(env, suite):
-    """The sources that are used, as lists of lines"""
+    """The sources that apt-suite uses, as lists of lines"""
     text = run(env, suite, "print", "sources").stdout
     return [part.splitlines() for part in text.strip().split("\n\n")]
 
@@ -84,10 +84,11 @@ def test_ubuntu_with_deb822_entries():
 
 
 def test_ubuntu_without_sources():
-    """Which entry to enable, as a line that can be pasted."""
+    """The message contains the entry to enable, as a line that can be
+    pasted."""
     with system("ubuntu", "noble", "sources.list.d/ubuntu.sources",
                 NOBLE) as env:
-        # An address that answers nothing
+        # An address at which no server listens
         path = env["VMSHM_ETC"] + "/apt/sources.list.d/ubuntu.sources"
         text = NOBLE.replace("http://archive.invalid", "file:/nonexistent")
         with open(path, "w", encoding="ascii") as f:
@@ -112,7 +113,8 @@ def test_no_entry_of_the_archive():
 
 
 def test_debian():
-    """Only main; a third party that uses the codename is not the archive."""
+    """Only the component main is used. An archive of a third party that has the
+    same codename is not Debian's archive."""
     text = ("deb http://other.invalid/apt bookworm main\n"
             "deb http://archive.invalid/debian bookworm main\n"
             "deb http://archive.invalid/debian bookworm-updates main\n")

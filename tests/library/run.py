@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""libvmshm on this host alone: both parties are processes here.
+"""Tests of libvmshm on this host. Both parties are processes of the host.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
 The tests are C programs, test-NAME.c, written with tests/lib/guest/t.h. They
-also run in guests (tests/guest/run.py), without the sanitizers. A line "host:"
-of a file's first comment says what it is built with here, once for each word:
+also run in guests (tests/guest/run.py), without the sanitizers. The line
+"host:" in the first comment of a file lists kinds of builds. The program is
+built and run once for each kind:
 
-    address     gcc's sanitizers of addresses and of undefined behaviour
-    thread      the sanitizer of threads
-    plain       none, for what would take too long with them
+    address     with gcc's sanitizers of addresses and of undefined behaviour
+    thread      with the sanitizer of threads
+    plain       without a sanitizer, for tests that would take too long
 """
 
 import concurrent.futures
@@ -34,8 +35,8 @@ from guest.host import Host             # noqa: E402
 import tier                             # noqa: E402
 from qemu import Lost, die_with_parent  # noqa: E402
 
-# The thread sanitizer knows no fences. It need not: what they are for is
-# between processes, where it sees nothing.
+# -Wno-tsan: the thread sanitizer does not support fences. The library's fences
+# order accesses of different processes, which the sanitizer does not observe.
 KINDS = {
     "address": ("-O1", "-g", "-fsanitize=address,undefined",
                 "-fno-sanitize-recover=all"),
@@ -46,16 +47,16 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror")
 FLAGS = ("-std=gnu11", "-pthread", "-I", os.path.join(ROOT, "include"), "-I",
          HARNESS, "-I", GUEST)
 ENVIRONMENT = {
-    # What a test leaves behind on purpose; test-leaks.c looks itself
+    # Some tests leak memory on purpose. test-ends.c checks for leaks itself.
     "ASAN_OPTIONS": "detect_leaks=1:leak_check_at_exit=0",
-    # Processes come and go here, and some are forked while there are threads
+    # Tests start many processes, and fork while threads are running.
     "TSAN_OPTIONS":
         "die_after_fork=0:halt_on_error=1:exitcode=66:atexit_sleep_ms=0",
 }
 
 
 class Program:
-    """One file in one kind."""
+    """A test file, built in one kind"""
 
     def __init__(self, file, kind, several, tests):
         self.source, self.kind, self.tests = file, kind, tests
@@ -86,11 +87,11 @@ def sources(folder, suffixes=(".c", ".h")):
 
 
 def build(programs):
-    """None, or what the compiler says."""
+    """Builds the programs. Returns the errors of the compiler, or None."""
     shared = (sources(HERE, ".h") + sources(GUEST, ".h") +
               sources(HARNESS, ".h") +
               sources(os.path.join(ROOT, "include", "vmshm")) +
-              # test-ring.c has this one in itself
+              # test-ring.c includes a file of the library.
               sources(os.path.join(ROOT, "lib")) +
               [os.path.join(HARNESS, "t.c"), os.path.abspath(__file__)])
     newest = max(os.path.getmtime(f) for f in shared)
@@ -118,8 +119,8 @@ def build(programs):
 
 
 class Run:
-    """One run of a program. It talks as a guest does over its serial line, here
-    through a pseudo-terminal."""
+    """A run of a program. The program uses a pseudo-terminal in the place of
+    the guest's serial line."""
 
     def __init__(self, report, program, tests):
         self.report, self.program = report, program

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The recipes for libvirt in docs/operator.md, with a libvirtd of its own.
+"""Tests of the recipes for libvirt in docs/operator.md, with a separate
+libvirtd.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
-libvirtd runs in namespaces of this program, with empty directories in the
-place of those of the host's libvirt, and with emulation. Needs root. The
-environment: KVER, the kernel of the guest (default 6.1).
+libvirtd runs in namespaces of this program, with empty directories in the place
+of those of the host's libvirt, and under TCG. Needs root. The environment:
+KVER, the kernel of the guest (default 6.1).
 """
 
 import os
@@ -29,11 +30,11 @@ KVER = os.environ.get("KVER", "6.1")
 LIMIT = 120
 NAME = "vmshm-test"
 INNER = "VMSHM_LIBVIRT_INNER"
-# Empty in the namespace
+# Directories that are empty in the namespace
 PRIVATE = ("/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt",
            "/var/cache/libvirt", "/usr/local")
-# No AppArmor and no cgroups: a test may run in a container. The user, the
-# private /dev and the sandbox are libvirt's defaults.
+# AppArmor and cgroups are off, because the test may run in a container. The
+# user, the private /dev and the sandbox are libvirt's defaults.
 CONFIG = {"qemu.conf": 'stdio_handler = "file"\nsecurity_driver = "none"\n'
                        "cgroup_controllers = []\n",
           "libvirtd.conf": 'auth_unix_rw = "none"\n'
@@ -41,7 +42,7 @@ CONFIG = {"qemu.conf": 'stdio_handler = "file"\nsecurity_driver = "none"\n'
 
 
 class Failed(Exception):
-    """A command of virsh; the text is what it said."""
+    """A command of virsh failed. The text is its output."""
 
 
 def virsh(*args):
@@ -59,7 +60,7 @@ def monitor(line):
 
 
 def until(what, condition):
-    """Wait until the condition holds, and return its value."""
+    """Waits until the condition holds, and returns its value."""
     end = time.monotonic() + LIMIT
     while True:
         value = condition()
@@ -82,7 +83,8 @@ def guide():
 
 
 def recipe(element, containing=""):
-    """The XML of an element in the guide, in a paragraph that has this."""
+    """The XML of an element in the guide; it is in a paragraph that contains
+    the second argument."""
     for block in re.findall(r"(?:^(?: {4}.*)?\n)+", guide(), re.M):
         found = re.search(rf"^ *<{element}\b.*?</{element}>", block,
                           re.M | re.S)
@@ -96,7 +98,7 @@ def emulator():
 
 
 def domain(devices="", qemu_parts="", os_parts="", memory=128):
-    """A domain with the first line and the <os> of the recipe."""
+    """The XML of a domain, with the first line and the <os> of the recipe"""
     whole = recipe("domain")
     head = re.match(r"\s*<domain.*?>", whole, re.S).group().replace(
         "type='kvm'", "type='qemu'")
@@ -112,7 +114,7 @@ def domain(devices="", qemu_parts="", os_parts="", memory=128):
 
 
 class Domain:
-    """A defined and started domain, which is removed at the end."""
+    """A defined and started domain. The end of the `with` block removes it."""
 
     def __init__(self, xml):
         with tempfile.NamedTemporaryFile("w", suffix=".xml") as f:
@@ -138,7 +140,7 @@ class Domain:
 
     @staticmethod
     def process():
-        """(arguments, uid) of QEMU."""
+        """(arguments, user ID) of QEMU"""
         with open(f"/run/libvirt/qemu/{NAME}.pid", encoding="ascii") as f:
             pid = f.read().strip()
         with open(f"/proc/{pid}/cmdline", encoding="utf-8") as f:
@@ -146,7 +148,7 @@ class Domain:
 
 
 def with_device(**how):
-    """The recipe of the guide: -plugin and -device."""
+    """The domain of the guide's recipe, with -plugin and -device"""
     return domain(emulator(), recipe("qemu:commandline", "'-plugin'"), **how)
 
 
@@ -155,7 +157,7 @@ def has_device():
 
 
 def test_define_and_start():
-    """As another user, with the sandbox."""
+    """QEMU runs as another user, with the sandbox."""
     with Domain(with_device()) as vm:
         expect(has_device(), monitor("info pci"))
         args, uid = vm.process()
@@ -220,7 +222,7 @@ def test_save_restore_dump():
 
 
 def test_emulator():
-    """The wrapper in the place of -plugin."""
+    """The wrapper qemu-system-vmshm works in the place of -plugin."""
     args = ("<qemu:commandline><qemu:arg value='-device'/><qemu:arg "
             "value='vmshm,bus=pcie.0,addr=0x1e'/></qemu:commandline>")
     with Domain(domain(recipe("emulator"), args)) as vm:
@@ -229,14 +231,15 @@ def test_emulator():
 
 
 def window(bus_text):
-    """Bytes of the widest prefetchable window of a port."""
+    """The size in bytes of the widest prefetchable window of a port"""
     return max((int(b, 16) - int(a, 16) + 1 for a, b in re.findall(
         r"prefetchable memory range \[(0x\w+), (0x\w+)\]", bus_text)),
         default=0)
 
 
 def hot_plug(port, xml):
-    """Firmware has reserved the space; the device comes and goes."""
+    """Plugs the device into a port, where firmware has reserved address space,
+    and unplugs it."""
     with Domain(xml):
         until("the firmware has set up the ports", lambda: window(
             monitor("info pci")) >= 4 << 30)
@@ -267,8 +270,8 @@ def test_hot_plug_by_override():
 
 
 def test_apparmor_rules():
-    """The rules of the guide and of the package are well-formed, in a profile
-    that has libvirt's abstraction."""
+    """The rules of the guide and of the package are well-formed in a profile
+    with libvirt's abstraction."""
     if not shutil.which("apparmor_parser"):
         raise tier.Skip("no apparmor_parser; Debian: apparmor")
     rules = re.search(r"abstractions/libvirt-qemu, and restart.*?\n\n(.*?)\n\n",
@@ -297,8 +300,8 @@ def test_apparmor_rules():
 
 
 def install():
-    """The device as `make install-device` installs it, with the device that
-    has been built."""
+    """Installs the loader as `make install-device` does, with the devices that
+    have been built."""
     subprocess.run(["make", "-s", "-C", os.path.join(TOP, "device"),
                     "install"], check=True, stdout=subprocess.DEVNULL)
     shutil.copytree(os.path.join(TOP, "build", "vmshm-devices"),
@@ -306,7 +309,8 @@ def install():
 
 
 def serve():
-    """A libvirtd that answers; it ends with the namespace."""
+    """Starts libvirtd and waits until it answers. It ends with the
+    namespace."""
     for name, text in CONFIG.items():
         with open("/etc/libvirt/" + name, "w", encoding="ascii") as f:
             f.write(text)
@@ -348,7 +352,7 @@ if __name__ == "__main__":
     if os.geteuid():
         sys.exit("check-libvirt: this needs root")
     if INNER not in os.environ:
-        # The first process has to reap those that libvirtd leaves behind.
+        # The first process has to reap the orphans of libvirtd.
         os.execvpe("unshare", ["unshare", "--mount", "--pid", "--fork",
                                "--kill-child", "--mount-proc",
                                "--propagation", "private",

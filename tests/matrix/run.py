@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Device and guest tests on pairs of a QEMU and a guest kernel, each as
-Debian has packaged it.
+"""Runs the device and guest tests on pairs of a QEMU and a guest kernel, which
+are Debian's packages.
 
 usage: run.py [PART-OF-A-PAIR'S-NAME...]
 
-Each pair has a Debian of its own, in build/root (see scripts/in-suite):
-there the device and the driver are built and tested as a user would. Needs
-root and mmdebstrap. build/matrix/ has all that was printed.
+Each pair has its own Debian in build/root (see scripts/in-suite), in which the
+device and the driver are built and tested. Needs root and mmdebstrap.
+build/matrix/ contains all output.
 
 The last line is the total of all tests: N passed, N failed[, N skipped]
 """
@@ -28,34 +28,34 @@ PAIRS = (("qemu-7.2+linux-6.1", "bookworm", "6.1"),
          ("qemu-10.0+linux-6.12", "trixie", "6.12"),
          ("qemu-11.1+linux-7", "trixie-backports", "newest"))
 
-# Sources that no index of the archive lists any more, for binaries whose own
-# source is gone (vmshm-device build --nearest=VERSION)
+# Sources for binaries whose own source is no longer available. No index of the
+# archive lists these sources any more (vmshm-device build --nearest=VERSION).
 NEAREST = {"1:11.1.3+ds-1~bpo13+1": "1:11.1.1+ds-1"}
 
-# Seconds that one step may take; the longest is the first with a slow mirror.
+# Seconds that a step may take. The first step takes longest with a slow mirror.
 LIMIT = 1800
 
 
 class Failed(Exception):
-    """A step that a pair cannot do without; the text says which."""
+    """A necessary step of a pair failed. The text names the step."""
 
 
 def capture(*command):
-    """What it prints."""
+    """The output of a command"""
     return subprocess.run(command, cwd=TOP, check=True, text=True,
                           stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE).stdout
 
 
 def newest_kernel(suite):
-    """Major and minor number of the newest Linux of a suite."""
+    """The major and minor number of the newest Linux of a suite"""
     text = capture("scripts/apt-suite", suite, "show", "--no-all-versions",
                    "linux-headers-cloud-amd64")
     return re.search(r"^Version: (\d+\.\d+)", text, re.M).group(1)
 
 
 class Pair:
-    """A row of the table."""
+    """A pair, which is a row of the table"""
 
     def __init__(self, name, suite, kernel):
         self.name, self.suite, self.kernel = name, suite, kernel
@@ -65,8 +65,8 @@ class Pair:
         self.log = os.path.join(LOGS, name + ".log")
 
     def step(self, what, *command, here=False, show=False):
-        """(exit code, lines) of a command, run in the pair's Debian or here.
-        show: print what is not "ok", as it comes."""
+        """Runs a command in the pair's Debian or here. Returns (exit code,
+        lines). show: print lines that are not "ok" while the command runs."""
         print(f"-- {self.name}: {what}", flush=True)
         if not here:
             command = ("scripts/in-suite", self.suite) + command
@@ -77,7 +77,7 @@ class Pair:
                 command, cwd=TOP, stdin=subprocess.DEVNULL, text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                 errors="replace")
-            # The namespace of in-suite ends with it, and all that is in it
+            # When in-suite ends, all processes in its namespace are killed.
             signal.alarm(LIMIT)
             try:
                 for line in process.stdout:
@@ -93,7 +93,7 @@ class Pair:
                     process.wait()
 
     def need(self, what, *command, **how):
-        """A step that has to work; its lines."""
+        """Runs a step that has to succeed. Returns its lines."""
         code, lines = self.step(what, *command, **how)
         if code:
             for line in lines[-10:]:
@@ -126,7 +126,7 @@ class Pair:
             raise Failed(f"the device: {lines[-1]}")
 
     def test(self, tier):
-        """One tier of tests."""
+        """Runs a tier of tests."""
         start = time.monotonic()
         code, lines = self.step(f"{tier} tests", "env",
                                 f"KERNELS={self.kernel}",

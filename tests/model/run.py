@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Looks at every order in which waiting, waking and coming to a channel can
-happen, with spin.
+"""Searches all interleavings of waiting, waking and opening a channel, with the
+model checker spin.
 
 usage: run.py [PART-OF-A-NAME...]
 
-The models have to be without a fault, and each mistake that is put into them
-("bug/...") has to be found: so it is known that they can find one. The steps
-to a fault are left in build/model/.
+No interleaving of the models may violate a property. Each planted mistake
+("bug/...") must be found, which shows that the models can detect mistakes. The
+steps to a violation are in build/model/.
 """
 
 import concurrent.futures
@@ -24,17 +24,17 @@ sys.dont_write_bytecode = True
 import tier                     # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "model")
-MEMORY = 1000       # MiB, for each of two at a time
+MEMORY = 1000       # MiB for each of two concurrent searches
 DEPTH = 1000000
 
-# (model, what it is run with); a scene and the number of slots
+# (model, definitions): a scene and the number of slots
 SCENES = ("TOKENS", "STRANGER", "TURNS", "DETACH", "UNPLUG")
 RIGHT = [("wait", scene, f"SLOTS={slots}")
          for slots in (1, 2) for scene in SCENES] + [
              ("local", "STAY"), ("local", "GIVE_UP"), ("local", "COMBINED"),
              ("event",), ("seats",)]
 
-# What is wrong in each is told by "#ifdef" in the model
+# The "#ifdef" of each mistake in the model describes the mistake.
 BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
     ("TOKENS", "COMPARE_THEN_ENQUEUE"),
     ("TOKENS", "WORD_BEFORE_REQUEST"),
@@ -79,7 +79,7 @@ BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
 
 
 class Broken(Exception):
-    """spin did not come to a result; the text says why."""
+    """spin ended without a result. The text is the reason."""
 
 
 def name_of(model, *defines):
@@ -101,7 +101,8 @@ def run(command, folder):
 
 
 def search(model, *defines):
-    """(whether there is a fault, states) of all orders there are."""
+    """Searches all interleavings. Returns (whether one violates a property,
+    number of states)."""
     folder = os.path.join(BUILD, name_of(model, *defines))
     source = os.path.join(HERE, model + ".pml")
     options = ["-D" + d for d in defines]

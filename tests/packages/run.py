@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Debian packages, in fresh trees of Debian 12 and 13.
+"""Tests of the Debian packages in fresh trees of Debian 12 and 13.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
-The packages are those of `make deb`. Each test has an empty system of its own:
-an overlay over build/packages/SUITE/base, in namespaces that end with the
-test. Needs root and mmdebstrap. build/packages/SUITE/log has what a test
-printed.
+The packages are those of `make deb`. Each test has its own new system: an
+overlay over build/packages/SUITE/base, in namespaces that end with the test.
+Needs root and mmdebstrap. build/packages/SUITE/log contains the output of a
+test.
 """
 
 import functools
@@ -25,11 +25,11 @@ import tier                         # noqa: E402
 
 SUITES = ("bookworm", "trixie")
 WORK = os.path.join(TOP, "build", "packages")
-# Seconds that a test may take; most of them for packages of the archive.
+# Seconds that a test may take. Downloading packages takes most of the time.
 LIMIT = 1800
 
-# Mounts the system at $1/root: base, with changes in memory; the packages at
-# /deb, apt's downloads kept. Runs the script on standard input there.
+# Mounts the system at $1/root: the base with changes in memory, the packages at
+# /deb, and a cache of apt's downloads. Runs the script on standard input in it.
 ENTER = r"""
 work=$1 deb=$2
 mount -t tmpfs -o size=4g tmpfs "$work/root"
@@ -49,8 +49,8 @@ exec chroot "$tree" env -i LC_ALL=C.UTF-8 HOME=/root \
 	bash -euo pipefail -s
 """
 
-# What the scripts below share. Each ends with an exit code, and tells what
-# is wrong in its last line.
+# Functions that the scripts below share. The last line of a failing script is
+# the reason.
 LIBRARY = r"""
 die() { echo "$*"; exit 1; }
 trap 'echo "line $LINENO: $BASH_COMMAND"' ERR
@@ -221,7 +221,7 @@ vm_works
 
 
 def base_of(suite):
-    """The work directory of a suite, with the base system in it."""
+    """The work directory of a suite, which contains the base system"""
     work = os.path.join(WORK, suite)
     for name in ("root", "archives/partial"):
         os.makedirs(os.path.join(work, name), exist_ok=True)

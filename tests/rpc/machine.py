@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest that calls the service until its whole machine is killed."""
+"""A guest that calls the service until its VM is killed"""
 
 import os
 import signal
@@ -35,7 +35,7 @@ class KillingHost(Host):
 
 
 class Guest(boot.Guest):
-    # Its end does not remove the object of the test.
+    # With this prefix, the end of the guest does not remove the test's object.
     prefix = Host.PREFIX + "machine-"
 
     def make_host(self, vm):
@@ -47,7 +47,8 @@ class Guest(boot.Guest):
 
 
 def call_and_be_killed(address):
-    """Why it came otherwise, or None."""
+    """Runs the guest and kills its VM during the calls. Returns the problem, or
+    None."""
     kernel = Kernel(os.environ.get("KERNELS", "6.1").split()[0])
     kernel.prepare()
     build = Build([], BUILD)

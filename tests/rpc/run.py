@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The remote calls of examples/rpc/, client and service both on this host.
+"""Tests of the remote calls of examples/rpc/, with client and service on this
+host.
 
     tests/rpc/run.py [SUBSTRING...]
 
-All is built with gcc's sanitizers, but for the library under LD_PRELOAD, and
-the guest that is killed. In a guest that lives: tests/guest/test-rpc.sh.
+All programs are built with gcc's sanitizers, except the library under
+LD_PRELOAD and the program in the guest that is killed. tests/guest/test-rpc.sh
+has the other tests in guests.
 """
 
 import contextlib
@@ -27,7 +29,7 @@ import tier                                 # noqa: E402
 from qemu import ROOT, Lost, die_with_parent    # noqa: E402
 
 EXAMPLE = os.path.join(ROOT, "examples", "rpc")
-# As programs are, and checked at each step
+# The directories of programs without and with the sanitizers
 PLAIN = os.path.join(ROOT, "build", "rpc")
 BUILD = os.path.join(ROOT, "build", "rpc-checked")
 CHECKS = ["-O1", "-g", "-Wall", "-Wextra", "-Werror",
@@ -35,7 +37,7 @@ CHECKS = ["-O1", "-g", "-Wall", "-Wextra", "-Werror",
 
 # Seconds after which a program is lost
 DEADLINE = 120
-# The smallest channel there is: two rings of 4096 bytes
+# The size of the smallest channel, which has two ring buffers of 4096 bytes
 TINY = 3 * 4096
 
 
@@ -67,7 +69,7 @@ def build():
 
 
 def line_of(file):
-    """The next line of a program's output."""
+    """The next line of a program's output"""
     if not select.select([file], [], [], DEADLINE)[0]:
         raise AssertionError("it is silent")
     return file.readline().decode().strip()
@@ -76,7 +78,7 @@ def line_of(file):
 @contextlib.contextmanager
 def running(program, *args, env=None, folder=BUILD,
             stdin=subprocess.DEVNULL):
-    """The program, while it runs; it is killed at the end."""
+    """Runs a program. The end of the `with` block kills it."""
     process = subprocess.Popen(
         [os.path.join(folder, program), *args], bufsize=0, stdin=stdin,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -90,8 +92,8 @@ def running(program, *args, env=None, folder=BUILD,
 
 @contextlib.contextmanager
 def service(*addresses, folder=BUILD):
-    """(the service, its addresses)"""
-    # What the kernel would do without the sanitizer
+    """Runs the service. Yields (process, addresses)."""
+    # The kernel handles SIGBUS as without the sanitizer.
     env = {"ASAN_OPTIONS": "handle_sigbus=0"}
     with running("blas-service", "-m", "1", *addresses, env=env,
                  folder=folder) as process:
@@ -102,7 +104,8 @@ def service(*addresses, folder=BUILD):
 
 
 def run(program, *args, address=None, env=None, code=0, folder=BUILD):
-    """What it prints, on both; it has to end with that code."""
+    """Runs a program, which has to end with that exit code. Returns its
+    standard output and standard error."""
     env = {**os.environ, **(env or {})}
     env.pop("RPCBLAS", None)
     if address:
@@ -124,7 +127,7 @@ def says(text, *parts):
 
 
 def both(test):
-    """Run it with a channel and with TCP."""
+    """Runs a test with a channel and with TCP."""
     name = shm.fresh_name()
     with service("vmshm:" + name, "tcp:127.0.0.1:0") as (process, addresses):
         for address in addresses:
@@ -142,12 +145,12 @@ def both(test):
 
 
 def test_products():
-    """All kinds, by several threads."""
+    """Several threads compute products of all types."""
     both(lambda address: run("products", "300", "3", "40", address=address))
 
 
 def test_blocks():
-    """Larger than what fits into a message"""
+    """A product that does not fit into a message is computed in blocks."""
     both(lambda address: run("products", "3", "1", "600", address=address))
     with shm.Object(TINY) as tiny:
         with service("vmshm:" + tiny.name) as (_, addresses):
@@ -155,7 +158,7 @@ def test_blocks():
 
 
 def test_preloaded():
-    """A program that is linked with another BLAS"""
+    """LD_PRELOAD works for a program that is linked with another BLAS."""
     preload = {"LD_PRELOAD": os.path.join(PLAIN, "librpcblas.so")}
 
     def test(address):
@@ -171,7 +174,7 @@ def test_preloaded():
 
 
 def test_numpy():
-    """Debian's, which is linked with any BLAS"""
+    """LD_PRELOAD works for Debian's numpy, which is linked with any BLAS."""
     program = """if True:
         import sys, numpy
         a, b = (numpy.full((300, 300), n, dtype="f") for n in (2, 3))
@@ -199,11 +202,11 @@ def test_no_service():
 
 
 def test_wrong_arguments():
-    """Of the service itself"""
+    """The service refuses wrong arguments."""
     for args, code, what in (
             ([], 2, "usage: "), (["-m", "0", "tcp:127.0.0.1:0"], 2, "usage: "),
             (["-m", "1025", "nothing"], 2, "usage: "),
-            # 1 MiB in 64 bits
+            # In 64 bits, this number of MiB would overflow to 1 MiB.
             (["-m", str((1 << 44) + 1), "nothing"], 2, "usage: "),
             (["vmshm:" + "x" * 300], 1, "File name too long"),
             (["nothing"], 1, "nothing: Invalid argument"),
@@ -230,7 +233,7 @@ def test_changed_requests():
 
 
 def test_broken_transports():
-    """What is below the messages is damaged."""
+    """The service survives damaged transports: channels and TCP streams."""
     def test(address):
         run("hostile", address,
             "channel" if address.startswith("vmshm") else "stream")
@@ -257,7 +260,7 @@ def test_client_killed():
 
 
 def test_machine_killed():
-    """With the client in it"""
+    """The service survives the death of the VM in which its client runs."""
     import machine
 
     with shm.Object(TINY) as tiny, \
@@ -269,7 +272,8 @@ def test_machine_killed():
 
 
 def test_service_killed():
-    """Clients say so and end; the next service goes on with the object."""
+    """Clients report the death of the service and end. The next service uses
+    the same object."""
     with shm.Object(TINY) as tiny:
         addresses = ["vmshm:" + tiny.name, "tcp:127.0.0.1:0"]
         for _ in range(2):
@@ -287,7 +291,7 @@ def test_service_killed():
 
 
 def test_second_client():
-    """One at a time, by a channel"""
+    """A channel serves one client at a time."""
     with service("vmshm:" + shm.fresh_name()) as (_, addresses), \
             running("products", "0", "1", "20",
                     env={"RPCBLAS": addresses[0]}) as first:
@@ -298,23 +302,24 @@ def test_second_client():
 
 
 def test_parent_gone():
-    """Its child connects anew."""
+    """A forked child connects again after the end of its parent."""
     both(lambda address: says(run("forked", "gone", address=address),
                               "the child is done"))
 
 
 def accepted(listener):
-    """A client of ours, which has sent a product of numbers"""
+    """Accepts a client and receives its request, a product of two numbers."""
     client, _ = listener.accept()
     client.settimeout(DEADLINE)
     client.sendall(struct.pack("=QII", 8, 0x31636c62, 1 << 20))
-    # Its length, the header, A and B
+    # The length of the message, the header, A and B
     client.recv(8 + 32 + 4 + 4, socket.MSG_WAITALL)
     return client
 
 
 def test_fork_in_call():
-    """A child is not kept by its parent's call, which does not end."""
+    """A forked child does not wait for the call of its parent, which does not
+    end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(DEADLINE)
         address = f"tcp:127.0.0.1:{listener.getsockname()[1]}"
@@ -331,7 +336,8 @@ def test_fork_in_call():
 
 
 def test_object_cut():
-    """As a guest with create=on can do it"""
+    """The service survives a truncation of the object. A guest with create=on
+    can truncate it."""
     name = shm.fresh_name()
     with service("vmshm:" + name) as (process, addresses):
         with running("products", "0", "1", "20",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The object that all parties share, as run.py sees it: see party.c."""
+"""The layout of the object that all parties share; see party.c"""
 
 import ctypes
 
@@ -11,7 +11,7 @@ NOWHERE = 0xffffffff
 
 
 class Line(ctypes.Structure):
-    """What a worker has done, and its predecessors"""
+    """The counters of a worker and of its predecessors"""
     _fields_ = [(name, ctypes.c_uint32) for name in (
         "waits_on", "expected", "tokens", "woken", "late", "wakes",
         "killed")]
@@ -26,13 +26,13 @@ class Board(ctypes.Structure):
                 ] + [("line", Line * WORKERS * len(SIDES))]
 
     def forget(self):
-        """No worker waits."""
+        """Marks all workers as not waiting."""
         for lines in self.line:
             for line in lines:
                 line.waits_on = NOWHERE
 
     def word(self, offset):
-        """The name of a word, and its value."""
+        """(name, value) of a word"""
         words = {getattr(Board, n).offset: (n, getattr(self, n))
                  for n in ("taken", "made", "round", "ready")}
         for n, value in enumerate(self.turn):
@@ -40,7 +40,7 @@ class Board(ctypes.Structure):
         return words.get(offset, (f"byte {offset}", "?"))
 
     def sleepers(self):
-        """Which workers wait for which word, and its value now."""
+        """Lines about the waiting workers: the word, and its present value"""
         for side, lines in zip(SIDES, self.line):
             for n, line in enumerate(lines):
                 if line.waits_on != NOWHERE:
@@ -49,17 +49,18 @@ class Board(ctypes.Structure):
                            f"{line.expected}: it is {value}")
 
     def sum(self, what, side=None, first=0, step=1):
-        """Of one side's workers, or of all, or of some of them."""
+        """The sum of a counter over the workers of a side, or of all sides.
+        first and step select some of the workers."""
         lines = self.line if side is None else [self.line[side]]
         return sum(getattr(line, what)
                    for part in lines for line in part[first::step])
 
     def state(self):
-        """What changes as long as anything goes on"""
+        """Values that change as long as a worker makes progress"""
         return self.taken, self.made, self.turns, self.round, self.ready
 
     def progress(self):
-        """(done, of how many)"""
+        """(number of finished operations, total)"""
         if self.kind == TURNS:
             return self.turns, self.total * len(SIDES)
         return self.taken, self.total

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Waiting and waking between the host and two guests.
+"""Stress test of waiting and waking between the host and two guests.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
 The environment: TOKENS, the number of tokens that are made and taken while
-workers are killed at random (default 30000); KERNELS, of which the guests have
-the first and the last; QEMU, VMSHM_SO.
+workers are killed at random (default 30000); KERNELS, whose first and last
+kernel the guests run; QEMU, VMSHM_SO.
 
-See party.c for what the parties do. A wake-up that is lost leaves all asleep:
-then nothing changes any more, and the test prints which worker waits for which
-word.
+party.c describes the work of the parties. After a lost wake-up, all workers
+sleep for ever. Then no value changes any more, and the test prints the word for
+which each worker waits.
 """
 
 import functools
@@ -36,19 +36,19 @@ from guest.program import DEFAULT_QEMU, Program     # noqa: E402
 from qemu import Lost, die_with_parent, need_device     # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "stress")
-# Not "party", which is a helper program of the guest tests: Build() compiles it
+# The name differs from "party", a helper program that Build() compiles.
 PARTY = os.path.join(BUILD, "stress-party")
 TOKENS = int(os.environ.get("TOKENS", "30000"))
 TOKENS_MACHINE_KILLED = 10000
 ROUNDS_OF_TURNS = 1000
 ALL = 0x7fffffff
 
-# Seconds without a change after which a wake-up was lost
+# Seconds without a change after which a wake-up counts as lost
 SILENCE = 150
 
 
 class Guest(BackgroundGuest):
-    """A side that is a guest; it says nothing while it is at it."""
+    """A side that is a guest. It prints nothing during the test."""
 
     silence = 7200
 
@@ -59,7 +59,7 @@ class Guest(BackgroundGuest):
 
 
 class Stress:
-    """The object, and the processes that use it."""
+    """The object, and the processes that use it"""
 
     def __init__(self):
         self.name = SHM + Host.PREFIX + "board"
@@ -94,7 +94,7 @@ class Stress:
             os.unlink(self.name)
 
     def conduct(self, kind, total, kills_guest=False):
-        """One round."""
+        """Runs a round: a test on all sides."""
         left = self.alive - kills_guest
         conductor = self.party("conduct", self.path, str(kind), str(total),
                                str(self.alive), str(left))
@@ -116,7 +116,7 @@ class Stress:
             raise Lost("it was over before a guest could be killed")
 
     def look(self):
-        """Lost, if a side has failed."""
+        """Raises Lost if a side has failed."""
         if self.children[0].poll():
             raise Lost("the host's side has failed")
         for guest in self.guests:
@@ -124,15 +124,15 @@ class Stress:
                 raise Lost(f"{SIDES[guest.number]}: {guest.problem}")
 
     def kill_guest(self):
-        """One of them. What its processes were woken for went with them, so
-        all others have to look."""
+        """Kills a guest. Its processes may have taken wake-ups without handling
+        them, so all other workers are woken."""
         self.guests.pop().kill()
         self.alive -= 1
         for word in (Board.taken, Board.made):
             futex.wake(self.path, word.offset, ALL)
 
     def end(self):
-        """Guests in good order; what their kernels complained about."""
+        """Ends the guests. Raises Lost if a kernel has printed a warning."""
         self.conduct(END, 0)
         for guest in self.guests:
             guest.thread.join()
@@ -143,14 +143,15 @@ class Stress:
 
 
 class Progress:
-    """One line on a terminal, rewritten; else a line for each tenth."""
+    """On a terminal, one line that is rewritten; otherwise a line for each
+    tenth of the work"""
 
     def __init__(self):
         self.state, self.since = None, time.monotonic()
         self.tenths = 0
 
     def look(self, board):
-        """Lost, if nothing changes any more."""
+        """Raises Lost if no value changes any more."""
         now = time.monotonic()
         if self.state != board.state():
             self.state, self.since = board.state(), now
@@ -172,7 +173,7 @@ class Progress:
 
 
 def say_how_it_went(board, seconds):
-    """For people; nothing is judged by it."""
+    """Prints statistics, which do not affect the result."""
     b = board
     shares = ", ".join(f"{side} {b.sum('tokens', n) * 50 / b.total:.0f} %"
                        for n, side in enumerate(SIDES))
@@ -183,7 +184,7 @@ def say_how_it_went(board, seconds):
 
 
 def check_tokens(board, total):
-    """Whether each was made once and taken once."""
+    """Checks that each token was made once and taken once."""
     if (board.made, board.taken) != (total, total):
         return f"{board.made} were made and {board.taken} taken, not {total}"
     for n, side in enumerate(SIDES):
@@ -214,14 +215,14 @@ def test_crowd(stress):
 
 
 def test_machine_killed(stress):
-    """What its workers counted last may be missing, too."""
+    """A VM is killed. The last counts of its workers may be missing."""
     stress.conduct(CROWD, TOKENS_MACHINE_KILLED, kills_guest=True)
     stress.board.line[-1][0].killed += WORKERS
     return check_tokens(stress.board, TOKENS_MACHINE_KILLED)
 
 
 def test_end(stress):
-    """The other guest ends, and its kernel had no complaints."""
+    """The other guest ends, and its kernel has printed no warning."""
     stress.end()
 
 
@@ -243,7 +244,7 @@ def compile_party():
 
 
 def prepare(stress):
-    """Both guests are on their way then."""
+    """Builds the programs and starts both guests."""
     need_device()
     versions = os.environ.get("KERNELS", "6.1 6.12").split()
     kernels = [Kernel(v) for v in (versions[0], versions[-1])]
@@ -255,7 +256,7 @@ def prepare(stress):
 
 
 class Sequence:
-    """Tests that need those before them: none runs after a failure."""
+    """Tests that depend on the previous tests. No test runs after a failure."""
 
     def __init__(self, stress):
         self.stress, self.lost = stress, False

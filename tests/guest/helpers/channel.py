@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: channel.py ROLE NAME
 
-What Python programs do with python/vmshm.py. test-python-channel.sh has one
-role run in the guest and its counterpart on the host.
+A program that uses python/vmshm.py. test-python-channel.sh runs one role in the
+guest and its counterpart on the host.
 
-ask, echo	messages there and back, and a stream
-die, mourn	the first one ends without closing
-ping, pong	wait for each other at a word of an object
+ask, echo	messages in both directions, and a stream
+die, mourn	the first program ends without closing the channel
+ping, pong	the programs wait for each other at a word of an object
 write, read	a broadcast
-interrupt	signals while it waits; alone
+interrupt	signals during a wait; without a counterpart
 """
 
 import os
@@ -66,7 +66,8 @@ def mourn(name):
 
 
 def turns(name, own):
-    """Each waits until the word is its own, and gives it to the other."""
+    """Waits until the word is `own`, and then passes the turn to the other
+    program."""
     with vmshm.SharedMemory(name) as shm:
         word = shm.buf[:4].cast("I")
         for _ in range(ROUNDS):
@@ -86,7 +87,8 @@ def pong(name):
 
 
 def write(name):
-    """After each reader is there, which it says in a channel"""
+    """Writes a broadcast after the reader has reported in a channel that it is
+    ready."""
     with vmshm.BroadcastWriter(name, 100, 1000) as writer, \
             vmshm.Channel(name + "-ch") as ch:
         assert ch.recv() == b"ready"
@@ -95,7 +97,8 @@ def write(name):
 
 
 def open_after(ch, name):
-    """When the peer is there, so is the writer."""
+    """Opens the broadcast after the peer has connected to the channel. The
+    writer has then created the broadcast."""
     ch.peer()
     return vmshm.BroadcastReader(name)
 

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """usage: shared_memory.py VERB NAME [TEXT]
 
-What a Python program does with shared memory of that name. test-python.sh
-has this file run in the guest, and on the host.
+Uses a block of Python's shared memory. test-python.sh runs this file in the
+guest and on the host.
 
-create NAME TEXT	a new block of 10000 bytes that begins with the text
+create NAME TEXT	create a block of 10000 bytes that begins with the text
 read NAME		print the text
-write NAME TEXT		another text
-list NAME		print what ShareableList finds there
-newlist NAME TEXT	a list: the text, a number, its half, and None
-remove NAME
+write NAME TEXT		write another text
+list NAME		print the items of the ShareableList in the block
+newlist NAME TEXT	create a list: the text, a number, its half, and None
+remove NAME		remove the block
 """
 
 import sys
@@ -19,8 +19,8 @@ from multiprocessing.shared_memory import ShareableList, SharedMemory
 
 
 def leave(memory):
-    """Until Python 3.13, a process that only attaches a block removes it at its
-    end, unless the block is unregistered."""
+    """Unregisters the block. Otherwise, before Python 3.13, a process that only
+    attaches a block removes the block at its end."""
     # pylint: disable-next=protected-access
     resource_tracker.unregister(memory._name, "shared_memory")
 
