@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The second half of the device as the tests see it: commands and BAR4."""
+"""The interface of tests to commands by registers and to the arena (BAR4)"""
 
 import collections
 
@@ -10,7 +10,7 @@ from vmshm import SLOT, Vmshm, equal, true
 PAGE = c.PAGE_SIZE
 MIB = 1 << 20
 
-# The 64-bit registers by their low halves, as arguments of command()
+# Arguments of command() for 64-bit registers: the low half of each register
 WIDE = {"offset": c.REG_OFFSET_LO, "length": c.REG_LENGTH_LO,
         "place": c.REG_PLACE_LO}
 NARROW = {"flags": c.REG_FLAGS, "handle": c.REG_HANDLE, "mode": c.REG_MODE}
@@ -44,7 +44,9 @@ class Arena(Vmshm):
     # Commands
 
     def lines(self, number, name=None, second=None, **registers):
-        """qtest's lines for a command; what is not said is 0."""
+        """The lines of qtest for a command. Registers without an argument are
+        0.
+        """
         out = []
         for at, text in ((0, name), (c.NAME_SECOND, second)):
             if text is not None:
@@ -64,13 +66,13 @@ class Arena(Vmshm):
         return out
 
     def command(self, number, name=None, **registers):
-        """Do a command; its status."""
+        """Executes a command. Returns its status."""
         lines = self.lines(number, name, **registers)
         lines.append(f"readl {self.regs + c.REG_STATUS:#x}")
         return int(self.vm.batch(lines)[-1], 16)
 
     def does(self, number, name=None, **registers):
-        """A command that has to succeed."""
+        """Executes a command, which has to succeed."""
         equal(self.command(number, name, **registers), c.OK,
               f"command {number} {name or ''} {registers}")
         return self
@@ -80,7 +82,7 @@ class Arena(Vmshm):
         return Stat(self.get(c.REG_RES_MODE), self.get64(c.REG_RES_SIZE_LO),
                     self.get64(c.REG_RES_IDENT_LO), self.get(c.REG_RES_UID),
                     self.get(c.REG_RES_GID),
-                    mtime - (mtime >> 63 << 64),    # it is signed
+                    mtime - (mtime >> 63 << 64),    # the time is signed
                     self.get(c.REG_RES_MTIME_NS),
                     self.get64(c.REG_RES_BLOCKS_LO))
 
@@ -88,14 +90,14 @@ class Arena(Vmshm):
         return self.does(c.CMD_STAT, name, **registers).result()
 
     def attach(self, name, place=0, **registers):
-        """Attach what has to attach; its handle."""
+        """Attaches an object, which has to succeed. Returns the handle."""
         self.does(c.CMD_ATTACH, name, place=place, **registers)
         handle = self.get(c.REG_RES_HANDLE)
         true(handle, "the handle is 0")
         return handle
 
     def attach_ro(self, name, place=0, **registers):
-        """The same in the read-only span, at `place` from its start."""
+        """As attach(), in the read-only span, at `place` from its start"""
         return self.attach(name, self.span + place, flags=c.RQ_READONLY,
                            **registers)
 
@@ -104,7 +106,8 @@ class Arena(Vmshm):
             self.does(c.CMD_DETACH, handle=handle)
 
     def names(self, first=0):
-        """(names, sizes of the parts that they came in), by LIST."""
+        """Lists the objects by LIST. Returns (names, sizes of the parts of the
+        list)."""
         found, parts = [], []
         while True:
             self.does(c.CMD_LIST, offset=first + len(found))
@@ -137,13 +140,13 @@ def property_of(vm, name, device="vmshm0"):
 
 
 def attachments(vm, device="vmshm0"):
-    """The operator's view, sorted by place."""
+    """The attachments that QEMU's monitor shows, sorted by place"""
     return sorted(property_of(vm, "attachments", device),
                   key=lambda a: (a.get("bar", 0), a.get("place", 0)))
 
 
 def refusals(vm, device="vmshm0"):
-    """What was refused, without the kinds of which there was none."""
+    """The counts of refusals that QEMU's monitor shows, without those of 0"""
     return {kind: count for kind, count in property_of(
         vm, "refusals", device).items() if count}
 

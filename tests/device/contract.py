@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The register contract, written out by hand once more.
+"""The numbers of the register contract, written by hand.
 
-The tests use these numbers and not those of include/vmshm/regs.h, so that a
-slip there is seen. test_contract.py compares the two.
+The tests use these numbers instead of include/vmshm/regs.h, so that they detect
+a mistake in that file. test_contract.py compares the two files.
 """
 
 # PCI
@@ -20,11 +20,11 @@ NAME_SIZE = 1024
 REGS_SIZE = 4096
 BAR0_SIZE = 262144
 
-# 2010
+# The registers of 2010
 REG_OPEN = 0
 REG_CLOSE = 32
 
-# Errno values of Linux, as the registers give them
+# Errno values of Linux, which the registers contain
 OK = 0
 EPERM = 1
 ENOENT = 2
@@ -49,7 +49,7 @@ ENODATA = 61
 EOVERFLOW = 75
 EDQUOT = 122
 
-# The second half: identity
+# Contract 1.0: the identity of the device
 REG_ID = 64
 REG_VERSION = 68
 REG_FEATURES = 72

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QEMU's gdbstub as the tests use it: memory, read and written."""
+"""A client of QEMU's gdbstub, which reads and writes memory"""
 
 import socket
 
@@ -7,7 +7,7 @@ from qemu import DEADLINE
 
 
 class Gdb:
-    """A debugger, at the path that QEMU has with -gdb unix:PATH,server=on."""
+    """A connection to the socket PATH of -gdb unix:PATH,server=on"""
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)

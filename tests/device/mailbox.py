@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command memory of a device as the tests see it."""
+"""The interface of tests to the command memory of a device"""
 
 import collections
 import struct
@@ -37,7 +37,7 @@ class Mailboxes(Waits):
     def request(self, command, name=None, second=None, *, tag, flags=0,
                 handle=0, offset=0, length=0, place=0, mode=0, vector=0,
                 atime=0, mtime=0, atime_ns=0, mtime_ns=0, zero=b""):
-        """The bytes of a request, up to the results; and the names."""
+        """(bytes of a request up to its results, bytes of its names)"""
         head = struct.pack("<IIIIQQQIIqqII", tag, command, flags, handle,
                            offset, length, place, mode, vector, atime, mtime,
                            atime_ns, mtime_ns) + zero
@@ -48,7 +48,7 @@ class Mailboxes(Waits):
                                                             b"\0")
 
     def submit(self, n, command, name=None, **fields):
-        """Write the request and ring; its tag."""
+        """Writes a request and the doorbell. Returns the tag of the request."""
         self.tags += 1
         head, names = self.request(command, name, tag=self.tags, **fields)
         self.vm.store(self.box(n), head)
@@ -60,16 +60,16 @@ class Mailboxes(Waits):
         return self.word(n, c.MB_RES_TAG) == tag
 
     def wait(self, n, tag):
-        """The status, when it has completed."""
+        """Waits until the command has completed. Returns its status."""
         until(lambda: self.finished(n, tag), f"mailbox {n} does not complete")
         return self.word(n, c.MB_RES_STATUS)
 
     def post(self, command, name=None, n=0, **fields):
-        """A command in mailbox n; its status."""
+        """Executes a command in mailbox n. Returns its status."""
         return self.wait(n, self.submit(n, command, name, **fields))
 
     def posts(self, command, name=None, n=0, **fields):
-        """One that has to succeed."""
+        """Executes a command in mailbox n, which has to succeed."""
         equal(self.post(command, name, n, **fields), c.OK,
               f"command {command} {name or ''} {fields}")
         return self
@@ -82,7 +82,7 @@ class Mailboxes(Waits):
                                     c.ATTR_SIZE))
 
     def entries(self, n=0):
-        """What LIST left in DATA: [(name, attributes)]."""
+        """The result of LIST in DATA: [(name, attributes)]"""
         data = self.vm.load(self.box(n) + c.MB_DATA,
                             c.MAILBOX_SIZE - c.MB_DATA)
         found, at = [], 0
@@ -97,7 +97,7 @@ class Mailboxes(Waits):
         return found
 
     def list(self, n=0):
-        """(all entries, how many commands that took)."""
+        """Lists all objects. Returns (all entries, number of commands)."""
         found, offset, commands = [], 0, 0
         while True:
             self.posts(c.CMD_LIST, n=n, offset=offset)

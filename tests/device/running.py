@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A processor that runs while a test changes the device under it.
+"""A processor that accesses the device while a test changes the device.
 
-The machine's whole firmware is a loop: write a word somewhere, read it back,
-over and over. qtest's own accesses go through QEMU's memory core; those of
-the loop go the way of a guest, through TCG's or KVM's page tables.
+The firmware of the machine is a loop that writes a word and reads it back. The
+accesses of qtest go through QEMU's memory core. The accesses of the loop go
+through the page tables of TCG or KVM, as those of a guest do.
 """
 
 import os
@@ -12,19 +12,19 @@ import tempfile
 
 from vmshm import Skip, machine, until
 
-SIZE = 1 << 16          # of the firmware, which ends at 4 GiB
-CODE = SIZE - 0x100     # where it begins; the processor starts in the end
+SIZE = 1 << 16          # size of the firmware, which ends at 4 GiB
+CODE = SIZE - 0x100     # start of the code; the reset vector is at the end
 BASE = (1 << 32) - SIZE
 
-# Words in RAM by which test and loop talk
+# Words in RAM through which the test controls the loop
 WHERE, VALUE, SEEN, ROUNDS, WRITES = range(0x1000, 0x1014, 4)
 
-REAL = CODE             # 16-bit code, then the tables, then 32-bit code
+REAL = CODE             # 16-bit code, followed by tables and 32-bit code
 TABLE, FLAT = CODE + 0x20, CODE + 0x40
 
 
 def firmware():
-    """Machine code, with its assembly beside it."""
+    """The machine code of the firmware"""
     rom = bytearray(b"\xf4" * SIZE)
 
     def put(at, *parts):
@@ -62,7 +62,8 @@ def firmware():
 
 
 def accelerators():
-    """(name, arguments) of each, or a Skip in place of the arguments."""
+    """(name, arguments) of each accelerator. The arguments are a Skip if the
+    accelerator is not available."""
     yield "tcg", {"accel": "tcg"}
     try:
         os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
@@ -73,7 +74,8 @@ def accelerators():
 
 
 def tests_of(*checks):
-    """{name: test} of functions that each take the arguments of one."""
+    """{name: test} of each function with each accelerator. A function takes the
+    arguments of an accelerator."""
     def test_of(check, how):
         def test():
             if isinstance(how, Skip):
@@ -96,7 +98,7 @@ class Running:
 
     def __enter__(self):
         self.vm.__enter__()
-        self.vm.next64 = 0xf0000000     # the loop has 32 bits
+        self.vm.next64 = 0xf0000000     # the loop is 32-bit code
         return self
 
     def __exit__(self, *more):
@@ -108,21 +110,22 @@ class Running:
         self.round()
 
     def round(self):
-        """Returns when a whole round of the loop has begun and ended."""
+        """Returns after a whole round of the loop has begun and ended."""
         before = self.vm.read(ROUNDS, 4)
         until(lambda: (self.vm.read(ROUNDS, 4) - before & 0xffffffff) >= 2,
               "the processor does not run")
 
     def look(self, where):
-        """What the processor reads there."""
+        """The word that the processor reads at that address"""
         self.vm.write(WRITES, 4, 0)
         self.vm.write(WHERE, 4, where)
         self.round()
         return self.vm.read(SEEN, 4)
 
     def store(self, where, value):
-        """Let the processor write there; what it then reads."""
-        # Not between the halves of a change
+        """Makes the processor write a word. Returns the word that the processor
+        reads afterwards."""
+        # The loop does not use the old address with the new value.
         self.look(where)
         self.vm.write(VALUE, 4, value)
         self.vm.write(WRITES, 4, 1)

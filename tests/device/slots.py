@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The slots of a device as the tests see them."""
+"""The interface of tests to the slots of a device"""
 
 import os
 
@@ -11,11 +11,11 @@ from vmshm import equal, true, until
 
 OPTIONS = f",arena={2 * MIB}"
 ALL = 0xffff
-FUTEX_WAITV = 449       # of Linux on x86-64
+FUTEX_WAITV = 449       # the system call of Linux on x86-64
 
 
 class Waits(Arena):
-    """The slots of a device."""
+    """A device with slots"""
 
     def slot(self, n, register):
         return self.vm.read(self.regs + c.REG_SLOT + n * c.SLOT_SIZE +
@@ -41,7 +41,7 @@ class Waits(Arena):
         self.set_slot(n, c.SLOT_CONTROL, c.SLOT_HOLD)
 
     def owner(self, n):
-        """The number that belongs into the word that slot n holds."""
+        """The number that a word must contain while slot n holds it"""
         control = self.state(n)
         equal(control & 0xffffffff, c.SLOT_IS_HELD, f"slot {n}")
         return control >> c.SLOT_OWNER_SHIFT
@@ -60,7 +60,7 @@ class Waits(Arena):
 
 
 def host_wakes(obj, offset, count):
-    """Wakes on the host until so many were woken."""
+    """Wakes waiters on the host until `count` waiters were woken."""
     left = count
 
     def woken():
@@ -71,13 +71,13 @@ def host_wakes(obj, offset, count):
 
 
 def nobody_waits(obj, offset):
-    """The threads of the device have left the queue, or will at once."""
+    """Waits until the threads of the device have left the queue."""
     until(lambda: not futex.wake(path(obj.name), offset, 1),
           "there is a waiter")
 
 
 def threads_in(vm, call):
-    """Threads for slots that are in this system call."""
+    """The threads of slots that are in this system call"""
     found = 0
     for task in os.listdir(f"/proc/{vm.pid}/task"):
         folder = f"/proc/{vm.pid}/task/{task}/"
@@ -87,10 +87,10 @@ def threads_in(vm, call):
                 found += (comm.read().strip() == "vmshm-wait" and
                           syscall.read().split()[0] == str(call))
         except (FileNotFoundError, ProcessLookupError):
-            pass        # it has ended
+            pass        # the thread has ended
     return found
 
 
 def asleep(vm, count):
-    """Returns when so many slots are in a queue."""
+    """Returns when `count` slots are in a futex queue."""
     until(lambda: threads_in(vm, FUTEX_WAITV) == count, f"not {count} wait")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects of a guest whose names are free to choose."""
+"""Objects of a guest with arbitrary names"""
 
 import glob
 import os
@@ -7,14 +7,14 @@ import os
 from shm import FOLDER, PREFIX, Object, fresh_name
 
 # A device with create=on counts all objects that its guest could use. With this
-# option, those of other programs do not count.
+# option, it does not count the objects of other programs.
 OWN = f",allow=/{PREFIX}*"
 
 
 class Store:
-    """Objects whose host names begin with something of their own, which
-    the property prefix= takes away: what other programs do in /dev/shm
-    meanwhile is out of the guest's sight. Names are bytes."""
+    """Objects whose host names begin with a fresh prefix. The property prefix=
+    removes it from the guest's names, and hides the objects of other programs
+    in /dev/shm from the guest. Names are bytes."""
 
     def __init__(self, names=(), size=0):
         self.prefix = fresh_name()[1:] + "-"
@@ -29,7 +29,7 @@ class Store:
     def __exit__(self, *_):
         for name in list(self.objects):
             self.remove(name)
-        # What the guest made
+        # Objects that the guest created
         for start in (self.prefix, "sem." + self.prefix):
             for left in glob.glob(f"{FOLDER}/{start}*"):
                 os.unlink(left)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ATTACH and DETACH: sizes, parts, places, both spans, and all refusals."""
+"""ATTACH and DETACH: sizes, parts, places, both spans, and all refusals"""
 
 import os
 
@@ -74,7 +74,7 @@ def test_larger_than_the_arena():
 
 
 def test_parts():
-    """Every part of a few pages shows just these pages."""
+    """Each part of a few pages shows these pages only."""
     size = 5 * PAGE + 7
     data = pattern(size)
     with Object(size, data) as obj, machine(options=OPTIONS) as vm:
@@ -133,7 +133,7 @@ def test_alignment():
                 equal(dev.command(c.CMD_ATTACH, obj.name, **{key: wrong}),
                       c.EINVAL, f"{key} {wrong:#x}")
         equal(attachments(vm), [], "attachments")
-        # 2 MiB are for speed alone: any page will do
+        # Alignment to 2 MiB only improves performance; any page is valid.
         dev.attach(obj.name, 3 * PAGE, offset=2 * PAGE)
 
 
@@ -161,7 +161,7 @@ def test_extremes_of_64_bits():
             equal(dev.command(c.CMD_ATTACH, obj.name, offset=offset,
                               length=length, place=place), errno,
                   f"offset {offset:#x} length {length:#x} place {place:#x}")
-        # The same in the read-only span
+        # Places in the read-only span
         for errno, length, place in (
                 (c.EINVAL, 2 * PAGE, dev.span + last),
                 (c.EINVAL, 0, 2 * dev.span), (c.EINVAL, 0, TOP - PAGE),
@@ -170,13 +170,13 @@ def test_extremes_of_64_bits():
                               place=place, flags=c.RQ_READONLY), errno,
                   f"read-only: length {length:#x} place {place:#x}")
         equal(len(attachments(vm)), 1, "attachments")
-        # Length 0 ends where the span ends
+        # An attachment of length 0 ends at the end of the span.
         dev.attach(obj.name, last)
         dev.sees(last, pattern(size)[:PAGE] + bytes(PAGE), "the last page")
 
 
 def test_largest_object():
-    """2**63 - 1 bytes, of which only holes are there."""
+    """An object of 2**63 - 1 bytes, which is a hole, can be attached."""
     with Object(0) as obj, machine(options=OPTIONS) as vm:
         os.ftruncate(obj.fd, 2**63 - 1)
         dev = Arena(vm)
@@ -186,7 +186,7 @@ def test_largest_object():
             dev.put(ARENA - 4, b"last")
             equal(obj.read(offset + ARENA - 4, 4), b"last", f"at {offset:#x}")
             dev.detach(handle)
-        # No file of Linux can be mapped up to there
+        # Linux cannot map any file up to that offset.
         equal(dev.command(c.CMD_ATTACH, obj.name, offset=2**63 - PAGE),
               c.EOVERFLOW, "the last page")
         dev.sees_zeros(0, PAGE, "after it")
@@ -227,7 +227,7 @@ def test_overlaps_are_busy():
 
 
 def test_length_0_does_not_stop_at_a_neighbour():
-    """Busy, and not a shorter piece than was asked for."""
+    """ATTACH fails with EBUSY, and does not attach a shorter part."""
     with Object(4 * PAGE) as obj, machine(options=OPTIONS) as vm:
         dev = Arena(vm)
         dev.attach(obj.name, 2 * PAGE, length=PAGE)
@@ -272,7 +272,7 @@ def test_by_handle():
             second = dev.attach(fresh_name(), 8 * PAGE, offset=PAGE,
                                 flags=c.RQ_HANDLE, handle=first)
             dev.sees(8 * PAGE, pattern(size)[PAGE:], "by handle")
-            # It does not hang on the one that it came from
+            # It does not depend on the handle that it was made from.
             dev.detach(first)
             dev.put(8 * PAGE, b"guest")
             equal(obj.read(PAGE, 5), b"guest", "the object")
@@ -295,7 +295,7 @@ def test_detach_wrong_and_stale_handles():
         dev.shows(b"host", "what is open at BAR1")
         dev.detach(handle)
         equal(dev.command(c.CMD_DETACH, handle=handle), c.EBADF, "twice")
-        # The next attachment, at the same place, is not the stale handle's
+        # The stale handle does not name the next attachment at this place.
         again = dev.attach(obj.name)
         true(again != handle, "the handle is used again at once")
         equal(dev.command(c.CMD_DETACH, handle=handle), c.EBADF, "stale")
@@ -326,8 +326,8 @@ def test_handles_are_per_device():
 
 
 def test_private_memory_and_detach():
-    """What the guest left somewhere is gone with the next attachment there,
-    and an object's bytes are nowhere but where it is attached."""
+    """An attachment replaces the guest's private memory at its place. After
+    DETACH, the object's bytes are no longer visible there."""
     with Object(2 * PAGE, b"\xaa" * 2 * PAGE) as one, \
             Object(PAGE, b"\xbb" * 10) as two, \
             machine(options=OPTIONS) as vm:
@@ -348,7 +348,8 @@ def test_private_memory_and_detach():
 
 
 def test_writes_to_the_read_only_span_are_ignored():
-    """At every size, attached or not, and for a writable object, too."""
+    """Writes of each size are ignored, at attached and other places, also if
+    the object is writable."""
     with Object(2 * PAGE, pattern(2 * PAGE)) as obj, \
             machine(options=OPTIONS) as vm:
         dev = Arena(vm)

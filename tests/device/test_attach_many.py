@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Many attachments, many times; limits of the host are errnos."""
+"""Many attachments and repetitions; reaching a limit of the host is an errno"""
 
 import os
 import random
@@ -36,7 +36,7 @@ def test_a_thousand_objects_at_once():
             before, fds = maps(vm), descriptors(vm)
             handles = {}
             for i, obj in enumerate(objects):
-                # A gap after each; each fourth one is read-only
+                # Each has a gap behind it; each fourth one is read-only.
                 attach = dev.attach if i % 4 else dev.attach_ro
                 handles[i] = attach(obj.name, 2 * PAGE * i)
             equal(len(attachments(vm)), COUNT, "attachments")
@@ -59,7 +59,7 @@ def test_a_thousand_objects_at_once():
                 dev.detach(handles[i])
             equal(attachments(vm), [], "attachments")
             equal(descriptors(vm), fds, "descriptors")
-            # The pieces of the gaps are joined after 4096 times
+            # The parts of the gaps are joined after 4096 detachments.
             true(maps(vm) < before + 2 * COUNT + 50, f"{maps(vm)}")
     finally:
         for obj in objects:
@@ -95,7 +95,7 @@ def test_max_objects_by_default():
 
 
 def test_scribbles_between_attachments_cost_few_mappings():
-    """Over three sweeps of what is not attached."""
+    """The guest writes to all unattached places, three times."""
     rounds = 3 * 4096 + 100
     with Object(2 * PAGE, b"host") as obj, \
             machine(options=",arena=256M") as vm:
@@ -122,7 +122,7 @@ def test_scribbles_between_attachments_cost_few_mappings():
             equal(dev.get(c.REG_STATUS), c.OK, f"the last of {start}")
             most = max(most, maps(vm))
         equal(len(attachments(vm)), len(keep), "attachments")
-        # The kernel's limit for all of QEMU is 65530
+        # The kernel's limit of mappings of a process is 65530.
         true(most < before + 3 * 4096 + 100, f"{most}, before {before}")
         for i in range(8):
             dev.sees(dev.span - 16 * MIB + i * MIB, b"host", "kept")
@@ -152,13 +152,15 @@ def test_attach_and_detach_lose_nothing():
 
 
 def test_no_descriptor_left():
-    """Each command says so and changes nothing."""
+    """Without a free descriptor, each command fails with EMFILE and changes
+    nothing."""
     with Object(2 * PAGE, b"host") as obj, \
             machine(options=",create=on") as vm:
         dev = Arena(vm)
         handle = dev.attach(obj.name)
         limits = resource.prlimit(vm.pid, resource.RLIMIT_NOFILE)
-        # Not lower: poll() refuses more descriptors than the limit
+        # The limit must not be below the number of open descriptors, because
+        # poll(2) then fails.
         used = {int(fd) for fd in os.listdir(f"/proc/{vm.pid}/fd")}
         free = min(set(range(len(used) + 1)) - used)
         resource.prlimit(vm.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
@@ -176,7 +178,7 @@ def test_no_descriptor_left():
         dev.sees(0, b"host", "the object")
         equal(obj.size, 2 * PAGE, "its size")
         dev.detach(handle)
-        # That one is free again
+        # The descriptor is free again.
         dev.detach(dev.attach(obj.name))
         resource.prlimit(vm.pid, resource.RLIMIT_NOFILE, limits)
         equal(dev.names()[0].count(obj.name.encode()), 1, "in the list")
@@ -212,7 +214,7 @@ def test_no_address_space_left():
         limits = resource.prlimit(vm.pid, resource.RLIMIT_AS)
         with open(f"/proc/{vm.pid}/statm", encoding="ascii") as statm:
             now = int(statm.read().split()[0]) * resource.getpagesize()
-        # Less than the object needs, yet some for QEMU's own requests
+        # The limit is too low for the object, but sufficient for QEMU itself.
         some = now + 4 * MIB
         resource.prlimit(vm.pid, resource.RLIMIT_AS, (some, limits[1]))
         equal(dev.command(c.CMD_ATTACH, obj.name), c.ENOMEM, "attach")
@@ -225,8 +227,8 @@ def test_no_address_space_left():
 
 
 class Pages:
-    """What each page of a span has to show: (object, page), or what the
-    guest left there, which may be gone."""
+    """The expected content of each page of a span: (object, page), or private
+    memory of the guest, which may have been replaced by zeros"""
 
     def __init__(self, dev, base, readonly):
         self.dev, self.base, self.readonly = dev, base, readonly
@@ -291,7 +293,8 @@ class Pages:
 
 
 def test_random_places_show_what_is_there_and_nothing_else():
-    """Of a few objects in a small arena, in both spans, by a model."""
+    """A few objects are attached at random places of a small arena, in both
+    spans. A model has the expected content."""
     rng = random.Random(SEED)
     objects = []
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Attachments over reset, unplug, the end of QEMU and migration."""
+"""Attachments during reset, unplugging, the end of QEMU and migration"""
 
 import os
 import signal
@@ -23,7 +23,7 @@ STATE = (*LATCHES, c.REG_STATUS,
 
 
 def attached(dev, obj):
-    """In every way that there is."""
+    """Attaches the object in each possible way."""
     dev.opened(obj.name)
     dev.does(c.CMD_HOLD, obj.name)
     dev.attach_ro(obj.name, PAGE)
@@ -87,7 +87,7 @@ def test_50_times_plugged_lose_nothing():
         (pages, maps), fds = state(), descriptors(vm)
         for _ in range(50):
             once()
-        # A window that stays would be 32 MiB each time
+        # A leaked window has 32 MiB.
         until(lambda: state()[0] < pages + 64 * 256, "addresses are lost")
         until(lambda: state()[1] < maps + 10, "mappings are lost")
         equal(descriptors(vm), fds, "descriptors")
@@ -95,7 +95,7 @@ def test_50_times_plugged_lose_nothing():
 
 
 class Named:
-    """An object by the name that a guest has for it."""
+    """An object under the name that the guest uses"""
 
     def __init__(self, name):
         self.name = name
@@ -113,7 +113,7 @@ def test_ends_of_qemu():
             else:
                 vm.process.send_signal(number)
                 equal(vm.process.wait(DEADLINE), code, "exit code")
-                vm.kill()       # only to tidy up
+                vm.kill()       # cleanup
             equal(obj.read(0, 5), b"GUEST", "the object")
             true(os.path.exists(obj.path), "the object is gone")
 
@@ -135,7 +135,7 @@ def test_migration_is_refused_by_any_attachment():
             dev.detach(handle)
             equal(image.snapshot("save", "two"), None, "snapshot-save")
             equal(image.snapshot("delete", "two"), None, "snapshot-delete")
-        # Of several, the last one counts
+        # Migration is refused until the last attachment is detached.
         handles = [dev.attach(obj.name, i * 2 * PAGE) for i in range(3)]
         for handle in handles:
             clear(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
@@ -207,12 +207,12 @@ def test_migration_to_another_arena_size_is_refused():
             events(source)
             target.qmp("migrate-incoming", uri=f"unix:{folder}/m")
             source.qmp("migrate", uri=f"unix:{folder}/m")
-            # A QEMU whose migration does not come in ends
+            # A QEMU whose incoming migration fails ends.
             equal(target.process.wait(DEADLINE) != 0, True, "exit code")
         finally:
             said = target.said()
             target.kill()
-        # QEMU 11.1 has no place for a hint beside the numbers
+        # The message of QEMU 11.1 has numbers without a hint.
         true("vmshm" in said and ("arena" in said or "2000000" in said),
              f"it does not say why: {said}")
         Arena(source).sees_zeros(0, PAGE, "the source goes on")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""BARs in every order, moved, overlapping and switched off."""
+"""BARs that are used in each order, moved, overlapping and disabled"""
 
 import itertools
 
@@ -24,7 +24,8 @@ def test_every_order_of_placing():
 
 
 def test_every_order_of_use():
-    """Name, open, buffer, close: each is harmless at any time."""
+    """Accesses to the name, to open, to the buffer and to close are harmless in
+    any order."""
     with Object(4096, b"host") as obj, machine() as vm:
         dev = Vmshm(vm)
 
@@ -74,11 +75,12 @@ def test_decoding_off_while_open():
 
 
 def test_decoding_off_at_close():
-    """Closed and opened at another address than the one it was seen at."""
+    """The object is closed while its BAR does not decode, and is then shown at
+    another address."""
     with Object(4096, b"one") as one, Object(4096, b"two") as two, \
             machine() as vm:
         dev = Vmshm(vm).opened(one.name)
-        # Only the registers stay where they are
+        # Only BAR1 and BAR2 move.
         dev.pci.place(1, 0)
         dev.closed()
         dev.opened(two.name)
@@ -94,7 +96,7 @@ def test_overlapping_bars():
             dev.pci.place(bar, placed[1])
             vm.fill(placed[1] + 0x100, 0x300, 0)
             vm.load(placed[1] + 0x100, 0x300)
-        # Over RAM, the BIOS, the interrupt controllers, and at the top
+        # BARs over RAM, the BIOS and the interrupt controllers, and at the end
         for address in (0x00000000, 0x00100000, 0x000f0000, 0xfec00000,
                         0xfee00000, 0xfff00000):
             for bar in (0, 1, 2):
@@ -108,7 +110,7 @@ def test_overlapping_bars():
 
 
 def test_other_configuration_writes():
-    """Every byte of configuration space, with anything in it."""
+    """Random values are written to each byte of configuration space."""
     with Object(4096, b"host") as obj, machine() as vm:
         dev = Vmshm(vm).opened(obj.name)
         f = dev.pci

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""No command holds the big lock while the host lets it wait: QEMU's monitor
-answers, and commands that need nothing of what is locked complete.
+"""No command holds QEMU's big lock while it waits for the host: QEMU's monitor
+answers, and commands that do not need the host's lock complete.
 
-A process of the host holds the lock of an object's inode, or of the directory.
+A process of the host holds the inode lock of an object or of the directory.
 docs/design.md has the exceptions.
 """
 
@@ -17,7 +17,7 @@ from inode_lock import InodeLock
 from mailbox import Mailboxes
 from vmshm import Skip, equal, machine, true, until
 
-# Commands that wait for the lock of the object, and all their arguments
+# Commands that wait for the lock of the object: their arguments
 OF_THE_OBJECT = {
     "resize": (c.CMD_RESIZE, "/a", {"length": 2 * PAGE}),
     "shrink": (c.CMD_RESIZE, "/a", {"length": PAGE // 2}),
@@ -30,7 +30,7 @@ OF_THE_OBJECT = {
     "rename": (c.CMD_RENAME, "/a", {"second": "/b"}),
     "unlink": (c.CMD_UNLINK, "/a", {}),
 }
-# Those that do not
+# Commands that do not wait for the lock of the object
 NOT_OF_THE_OBJECT = {
     "stat": (c.CMD_STAT, "/a", {}),
     "attach": (c.CMD_ATTACH, "/a", {}),
@@ -52,7 +52,7 @@ OF_THE_DIRECTORY = {
     "stat of an unknown name": (c.CMD_STAT, "/unknown", {}),
     "attach of an unknown name": (c.CMD_ATTACH, "/unknown2", {}),
 }
-# Those that look up nothing, or a name that the host has looked up before
+# Commands without a look-up, or with a name in the cache of the host kernel
 NOT_OF_THE_DIRECTORY = {
     "stat": (c.CMD_STAT, "/b", {}),
     "attach": (c.CMD_ATTACH, "/b", {}),
@@ -62,7 +62,7 @@ NOT_OF_THE_DIRECTORY = {
 
 
 class File:
-    """For InodeLock"""
+    """A file in the form that InodeLock needs"""
 
     def __init__(self, folder, name):
         self.path = f"{folder}/{name}"
@@ -71,7 +71,8 @@ class File:
 
 
 class Tmpfs:
-    """A tmpfs with objects, so that no other program waits for its lock"""
+    """A separate tmpfs with objects, so that no other program waits for its
+    lock"""
 
     def __enter__(self):
         if os.geteuid():
@@ -101,7 +102,7 @@ def answers(vm):
 
 
 def waits(dev, commands):
-    """Submits all, each in a mailbox; the tags"""
+    """Submits each command in its own mailbox. Returns the tags."""
     tags = {}
     for n, (what, (command, name, how)) in enumerate(commands.items()):
         tags[what] = n, dev.submit(n, command, name, **how)
@@ -132,7 +133,7 @@ def of_the_object(options):
                 answers(vm)
                 lock.release()
                 end(dev, tags)
-            # So that the next one attaches at the same places
+            # The next command attaches at the same places.
             dev.posts(c.CMD_RELEASE, n=n % 4)
 
 
@@ -145,7 +146,8 @@ def test_of_the_object_with_limits():
 
 
 def test_of_an_attached_object():
-    """By its handle; the object is detached while its lock is held."""
+    """Commands with a handle wait; the object is detached while the inode lock
+    is held."""
     with Tmpfs() as tmpfs, tmpfs.machine() as vm:
         dev = Mailboxes(vm)
         dev.posts(c.CMD_ATTACH, "/a")
@@ -183,7 +185,7 @@ def test_reset_and_release():
 def test_of_the_directory():
     with Tmpfs() as tmpfs, tmpfs.machine() as vm:
         dev = Mailboxes(vm)
-        # unlink() waits for the lock of the object with that of the directory
+        # unlink(2) waits for the object's lock, and holds the directory's lock.
         with InodeLock(tmpfs.file["a"]) as lock:
             other = threading.Thread(target=os.unlink,
                                      args=(tmpfs.file["a"].path,))

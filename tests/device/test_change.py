@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""CREATE, UNLINK, RENAME, LINK, RESIZE, ALLOCATE, and what they cost."""
+"""CREATE, UNLINK, RENAME, LINK, RESIZE and ALLOCATE, and their limits"""
 
 import os
 import stat
@@ -19,7 +19,8 @@ CHANGES = (c.CMD_CREATE, c.CMD_UNLINK, c.CMD_RESIZE, c.CMD_RENAME,
 
 
 class Names:
-    """Fresh names; what the guest made of them is removed at the end."""
+    """Fresh names. The end of the `with` block removes the objects that the
+    guest has created under them."""
 
     def __enter__(self):
         self.given = []
@@ -46,7 +47,8 @@ def test_read_only_file_system_without_create():
                 dev = Arena(vm)
                 before = os.stat(obj.path)
                 for number in CHANGES:
-                    # A name that is wrong, missing or there: no difference
+                    # Whether the name is invalid, missing or in use, the
+                    # result is the same.
                     for name in ("", new(), obj.name):
                         equal(dev.command(number, name, second=new(),
                                           length=1, mode=0o600), c.EROFS,
@@ -103,7 +105,7 @@ def test_create_refuses():
 
 
 def test_create_and_use():
-    """What a program in the guest does for O_CREAT."""
+    """The commands for a program in the guest that uses O_CREAT"""
     with Names() as new, machine(options=CREATE) as vm:
         dev = Arena(vm)
         name = new()
@@ -175,7 +177,7 @@ def test_rename():
 
 
 def second_names(dev, number, obj, new):
-    """The second name is checked as the first, in its half of BAR2."""
+    """The second name, in its half of BAR2, is checked as the first name is."""
     for second, errno in (
             ("", c.EINVAL), ("/", c.EINVAL), ("x", c.EINVAL),
             ("/a/b", c.EINVAL), ("/.", c.EINVAL), ("/..", c.EINVAL),
@@ -250,7 +252,7 @@ def test_resize():
 
 
 def test_shrinking_what_is_attached():
-    """Its tail is private zero memory then, wherever it is attached."""
+    """The part after the new end is private zero memory in each attachment."""
     size = 8 * PAGE
     with Object(size, pattern(size)) as obj, \
             machine(options=CREATE) as vm:
@@ -272,8 +274,8 @@ def test_shrinking_what_is_attached():
                 dev.sees(dev.span, kept, f"{new} bytes, read-only")
                 dev.sees(16 * PAGE, kept[2 * PAGE:5 * PAGE], "a part")
                 dev.shows(kept, f"{new} bytes, BAR1")
-            # What is written behind the end goes nowhere, and stays away
-            # when the object grows again
+            # A write behind the end does not change the object, also if the
+            # object grows later.
             dev.put(size - 4, b"tail")
             dev.store(size - 4, b"TAIL")
             dev.does(c.CMD_RESIZE, obj.name, length=size)
@@ -342,7 +344,7 @@ def test_allocate():
         os.ftruncate(obj.fd, 0)
 
 
-# In the place of mount(8), which a small system may not have
+# Mounts a tmpfs. A small system may not have mount(8).
 SMALL_SHM = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -356,7 +358,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 def small_shm():
-    """A command that gives QEMU a /dev/shm of its own, of 1 MiB."""
+    """A command that gives QEMU a private /dev/shm of 1 MiB"""
     if os.getuid():
         raise Skip("needs root, to give QEMU a /dev/shm of its own")
     return sys.executable, "-c", SMALL_SHM
@@ -378,7 +380,7 @@ def test_full_shared_memory():
 
 
 def test_as_another_user():
-    """What the host does not allow is EACCES or EPERM."""
+    """Commands that the host refuses fail with EACCES or EPERM."""
     if os.getuid():
         raise Skip("needs root, to run QEMU as another user")
     with Names() as new, Object(PAGE, mode=0o644) as obj, \
@@ -393,7 +395,7 @@ def test_as_another_user():
                  errnos, f"command {number}")
         equal(refusals(vm), {"permission": 4}, "refusals")
         equal(obj.size, PAGE, "size")
-        # Writing is enough for its size
+        # RESIZE needs only the permission to write.
         dev.does(c.CMD_RESIZE, free.name, length=5)
         name = new()
         dev.does(c.CMD_CREATE, name, mode=0o640)
@@ -401,7 +403,7 @@ def test_as_another_user():
         dev.does(c.CMD_UNLINK, name)
 
 
-# Limits: what the guest could otherwise take from the host
+# Limits of the host's resources that a guest can use
 
 def test_limit_of_objects():
     with Store([b"/a", b"/b"]) as store:
@@ -414,7 +416,7 @@ def test_limit_of_objects():
                   "a fifth")
             equal(dev.command(c.CMD_LINK, "/c", second="/e"), c.ENFILE,
                   "a fifth, by LINK")
-            # Not more objects by these
+            # RENAME and LINK do not increase the number of objects.
             dev.does(c.CMD_RENAME, "/c", second="/e")
             dev.does(c.CMD_RESIZE, "/e", length=PAGE)
             dev.does(c.CMD_UNLINK, "/e")
@@ -430,7 +432,7 @@ def test_limit_of_objects():
 
 
 def test_limit_of_objects_counts_what_cannot_be_opened():
-    """Else a guest could make any number of them."""
+    """Otherwise, a guest could create any number of such objects."""
     if os.getuid():
         raise Skip("needs root, to run QEMU as another user")
     with Store() as store:
@@ -463,7 +465,7 @@ def test_limit_of_bytes():
                               length=1), c.EDQUOT, "far away")
             equal(dev.command(c.CMD_RESIZE, "/b", length=2**63 - 1),
                   c.EDQUOT, "the most")
-            # What the host made counts, too, and is not refused
+            # Objects of the host also count. The host is not limited.
             store.make(b"/host", 65536)
             equal(dev.command(c.CMD_RESIZE, "/b", length=2), c.EDQUOT,
                   "grow")
@@ -474,7 +476,7 @@ def test_limit_of_bytes():
 
 
 def test_limit_of_bytes_with_huge_objects_of_the_host():
-    """Their sizes together are more than 64 bits hold."""
+    """The sum of the sizes exceeds 64 bits."""
     with Store() as store:
         for name in (b"/a", b"/b", b"/c"):
             os.ftruncate(store.make(name).fd, 2**63 - 1)
@@ -486,7 +488,7 @@ def test_limit_of_bytes_with_huge_objects_of_the_host():
 
 
 def test_limit_of_bytes_counts_what_is_unlinked_and_kept():
-    """Else a guest could fill the host with what has no name."""
+    """Otherwise, a guest could fill the host with objects without names."""
     with Store() as store:
         options = store.options + ",create=on,max-bytes=65536"
         with machine(options=options) as vm:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The numbers: regs.h against the hand-written ones, and PCI's view."""
+"""The numbers of regs.h equal those of contract.py, and those that PCI shows"""
 
 import os
 import re
@@ -14,7 +14,7 @@ def test_regs_h_has_the_numbers_of_the_contract():
     with open(file, encoding="utf-8") as header:
         found = {name: int(value, 0) for name, value in re.findall(
             r"^#define\s+VMSHM_(\w+)\s+(\w+)", header.read(), re.M)}
-    # Errno values, class and revision are other people's numbers
+    # Errno values, class and revision are not in regs.h.
     ours = {name: value for name, value in vars(c).items()
             if name.isupper() and not name.startswith("E") and
             name not in ("OK", "PCI_CLASS", "PCI_REVISION")}
@@ -44,7 +44,8 @@ def bars_of_2010(f, registers=4096):
 
 
 def with_memory():
-    """Bytes of BAR0 if the device has an arena, hence a command memory."""
+    """The size of BAR0 in bytes if the device has an arena, and therefore a
+    command memory"""
     return 262144 if of_2010() else 4096
 
 

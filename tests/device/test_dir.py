@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The property dir=: the directory that the objects are in."""
+"""The property dir=, the directory of the objects"""
 
 import glob
 import os
@@ -17,7 +17,7 @@ HUGE = 2 * MIB
 
 
 class Folder(tempfile.TemporaryDirectory):
-    """A directory of objects, on whatever file system /tmp has."""
+    """A directory of objects, on the file system of /tmp"""
 
     def __enter__(self):
         return self
@@ -64,7 +64,7 @@ def test_no_name_leaves_the_directory():
         os.symlink(secret.name, f"{folder.name}/link")
         os.symlink("..", f"{folder.name}/up")
         os.mkdir(f"{folder.name}/sub")
-        os.link(secret.name, f"{folder.name}/hard")  # let in by root
+        os.link(secret.name, f"{folder.name}/hard")  # root allows the access
         with folder.machine(",create=on") as vm:
             dev = Arena(vm)
             equal(dev.names()[0], [b"/hard"], "the list")
@@ -82,7 +82,7 @@ def test_no_name_leaves_the_directory():
 
 
 def test_it_is_held_by_descriptor():
-    """What takes the directory's name later is another directory."""
+    """The device keeps the directory if another one gets its name."""
     with tempfile.TemporaryDirectory() as top:
         os.mkdir(top + "/objects")
         with machine(options=f",dir={top}/objects,arena=2M") as vm:
@@ -109,7 +109,7 @@ def test_a_directory_that_cannot_be_used():
 
 
 def test_a_directory_of_its_own_bounds_the_guest():
-    """A guest can fill a tmpfs that only it has, and nothing else."""
+    """A guest with a separate tmpfs can fill that tmpfs only."""
     with tempfile.TemporaryDirectory() as folder:
         wrap = full(16)
         wrap = (*wrap[:-2], wrap[-2].replace("/dev/shm", folder), wrap[-1])
@@ -143,8 +143,8 @@ def test_types_that_are_no_objects():
 
 
 def test_names_of_objects_that_cannot_be_read():
-    """UNLINK, RENAME and LINK are about the directory. A listing counts what
-    it leaves out."""
+    """UNLINK, RENAME and LINK need rights to the directory only. A listing
+    counts the names that it omits."""
     if os.geteuid():
         raise Skip("only root can start QEMU as another user")
     with Folder() as folder:
@@ -168,7 +168,7 @@ def test_names_of_objects_that_cannot_be_read():
 
 
 def huge_pages(count):
-    """A command that gives QEMU a /dev/shm of huge pages."""
+    """A command that gives QEMU a private /dev/shm with huge pages"""
     if os.geteuid():
         raise Skip("only root can mount a file system of its own")
     with open("/proc/meminfo", encoding="ascii") as lines:

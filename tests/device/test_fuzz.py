@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Random writes to every register, with commands among them: the device
-lives, loses nothing, and keeps to its limits."""
+"""Random writes to all registers, and random commands. The device survives,
+leaks nothing, and stays within its limits."""
 
 import os
 import random
@@ -21,7 +21,7 @@ COMMANDS = range(1, 13)
 
 
 def number(rng, bits):
-    """Of the kind that finds mistakes."""
+    """A random number, often at a limit or a power of 2"""
     kind = rng.random()
     if kind < 0.35:
         value = rng.randrange(64) * PAGE
@@ -70,13 +70,13 @@ class Fuzz:
     def command(self):
         value = (number(self.rng, 32) if self.rng.random() < 0.02
                  else self.rng.choice(COMMANDS))
-        # Not too often: it ends all that the others made
+        # RELEASE is rare, because it detaches all objects.
         if value == c.CMD_RELEASE and self.rng.random() < 0.9:
             value = c.CMD_ATTACH
         return [f"writel {self.dev.regs + c.REG_COMMAND:#x} {value:#x}"]
 
     def wild(self):
-        """Anything at any register, in any size, read or written."""
+        """A read or a write of any size and value at any register"""
         size, letter = self.rng.choice(((1, "b"), (2, "w"), (4, "l"),
                                         (8, "q")))
         bar, length = self.rng.choice(((self.dev.regs, 0x1000),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Slots that hold a word: when the guest is gone, the kernel marks it."""
+"""Slots that hold a word. The host kernel marks the word when the guest
+ends."""
 
 import os
 import struct
@@ -13,7 +14,7 @@ from vmshm import Skip, equal, machine, sandbox, true, until
 
 WAITERS, DIED, TID_MASK = 0x80000000, 0x40000000, 0x3fffffff
 NOBODY = 65534
-THREADS = 24        # of QEMU, in the test where the host has no more
+THREADS = 24        # the limit of QEMU's threads in one of the tests
 
 
 def word(obj, offset=0):
@@ -21,8 +22,8 @@ def word(obj, offset=0):
 
 
 def held(dev, obj, n=0, place=0, offset=0):
-    """Hold the word at `place`, which is at `offset` of the object, and do
-    the driver's part; the owner."""
+    """Makes slot n hold the word at `place`, which is at `offset` of the
+    object, as the driver does. Returns the owner."""
     dev.hold(n, place)
     owner = dev.owner(n)
     true(0 < owner <= TID_MASK, f"owner {owner:#x}")
@@ -35,14 +36,15 @@ def threads(vm):
 
 
 def waiter(obj, expected, offset=0):
-    """A waiter on the host that is asleep by now."""
+    """A waiter on the host, which is already asleep"""
     w = futex.Waiter(path(obj.name), offset, expected)
     until(lambda: w.asleep, "it does not fall asleep")
     return w
 
 
 def marked(obj, *waiters, offset=0):
-    """The word says that its owner died, and one of the waiters knows."""
+    """Waits until the word has the mark of a dead owner and one of the waiters
+    is woken."""
     equal(word(obj, offset), DIED | WAITERS, "the word")
     if waiters:
         until(lambda: any(w.done for w in waiters), "no waiter was woken")
@@ -75,14 +77,14 @@ def test_again_and_again():
             held(dev, obj, turn % 3, 4, 4)
             dev.disarm(turn % 3)
             marked(obj, offset=4)
-            # The same slot as a waiter
+            # The slot waits for the word.
             dev.arm(turn % 3, 4, DIED | WAITERS)
             host_wakes(obj, 4, 1)
             dev.until(turn % 3, c.SLOT_IS_FIRED, "woken")
 
 
 def ends(how, *args):
-    """how(vm, dev) ends the hold of a word that has a waiter."""
+    """Checks that how(vm, dev) ends the hold of a word with a waiter."""
     with Object(PAGE) as obj, machine(*args, options=OPTIONS) as vm:
         dev = Waits(vm)
         dev.attach(obj.name, 2 * PAGE)
@@ -152,7 +154,7 @@ def test_a_word_that_was_changed_is_left_alone():
             obj.write(0, struct.pack("<I", value))
             dev.disarm(0)
             equal(word(obj), value, "the word")
-        # Its own number without the bit: no waiter is announced
+        # The word has the owner's number without the bit for waiters.
         owner = held(dev, obj)
         obj.write(0, struct.pack("<I", owner))
         one = waiter(obj, owner)
@@ -172,7 +174,7 @@ def test_nonsense_is_ignored():
             dev.hold(3, place)
             equal(dev.state(3), c.SLOT_IS_IDLE, f"held at {place:#x}")
         equal(threads(vm), before, "threads")
-        # One that waits, and one that holds, go on
+        # A slot that waits and a slot that holds are not affected.
         dev.arm(3, 0, 0)
         dev.hold(3, 0)
         equal(dev.state(3), c.SLOT_IS_ARMED, "held while it waits")
@@ -183,7 +185,7 @@ def test_nonsense_is_ignored():
                         (1 << 64) - 1):
             dev.set_slot(3, c.SLOT_CONTROL, control)
             equal(dev.owner(3), owner, f"control {control:#x}")
-        # The place counts when it begins
+        # The place is read at the start of the hold only.
         dev.set_slot(3, c.SLOT_PLACE, 5)
         dev.set_slot(3, c.SLOT_CONTROL, 0xffffffff)
         equal(dev.state(3), c.SLOT_IS_IDLE, "ended")
@@ -245,7 +247,7 @@ def test_host_without_threads():
         states = [dev.state(n) & 0xffffffff for n in range(THREADS)]
         true(states[0] == c.SLOT_IS_HELD, "the first is held")
         equal(states[-1], c.SLOT_IS_IDLE, "the last")
-        # A waiter has to look for itself
+        # A slot without a thread fires at once, as a spurious wake-up.
         dev.arm(95, 0, 0)
         equal(dev.state(95), c.SLOT_IS_FIRED, "a waiter")
         equal(dev.fired(), 1 << 95, "fired")
@@ -256,7 +258,8 @@ def test_host_without_threads():
 
 
 def test_no_hold_where_numbers_are_not_unique():
-    """Threads of two containers can have the same number."""
+    """In a PID namespace, HOLD fails, because threads of two containers can
+    have the same number."""
     if os.geteuid():
         raise Skip("only root can start QEMU in a PID namespace")
     with Object(PAGE) as obj, \
@@ -268,6 +271,6 @@ def test_no_hold_where_numbers_are_not_unique():
         dev.hold(0, 0)
         equal(dev.state(0), c.SLOT_IS_IDLE, "the slot")
         true("words cannot be held" in vm.said(), vm.said())
-        # The rest works
+        # All other functions work.
         dev.arm(0, 0, 0)
         equal(dev.state(0) & 0xffffffff, c.SLOT_IS_ARMED, "armed")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""device_add and device_del, on each kind of PCI hot-plug that QEMU has.
+"""device_add and device_del with each kind of PCI hot-plug in QEMU
 
-No guest runs: the tests answer the unplug request in its place.
+No guest runs. The tests answer the unplug request in the place of the guest.
 """
 
 import contract as c
@@ -17,7 +17,7 @@ NATIVE = ("-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
 
 
 class Pc:
-    """A slot of the pc machine's root bus, by ACPI."""
+    """A slot of the root bus of the machine pc, with ACPI hot-plug"""
 
     args, machine = (), "pc"
 
@@ -32,14 +32,14 @@ class Pc:
 
 
 class RootPort:
-    """A PCI Express root port of q35."""
+    """A PCI Express root port of the machine q35"""
 
     args, machine = PORT, "q35"
 
     def __init__(self, vm):
         self.vm, self.where = vm, {"bus": "port0"}
         self.port = vm.function(3)
-        # Bus 1 behind it, and a memory window
+        # Bus 1 is behind the port, which has a memory window.
         self.port.set(0x18, 0x010100)
         self.port.set(0x20, 0xf000e000 | 0x00000000)
         self.port.set(0x24, 0x0001fff1)
@@ -51,7 +51,7 @@ class RootPort:
 
 
 class RootPortAcpi(RootPort):
-    """... by ACPI, the default since QEMU 6.1."""
+    """A root port with ACPI hot-plug, the default since QEMU 6.1"""
 
     def eject(self):
         bsel = self.vm.bus_selector("/machine/peripheral/port0/port0")
@@ -59,17 +59,17 @@ class RootPortAcpi(RootPort):
 
 
 class RootPortNative(RootPort):
-    """... by PCI Express itself."""
+    """A root port with the native hot-plug of PCI Express"""
 
     args = PORT + NATIVE
 
     def device(self):
-        # The guest switches the power on, and the light
+        # The guest switches the slot's power and power indicator on.
         self.port.set(self.slot, 0x0100, 2)
         return super().device()
 
     def eject(self):
-        # ... and both off: it lets the device go
+        # The guest switches both off, which releases the device.
         self.port.set(self.slot, 0x0700, 2)
 
 
@@ -78,7 +78,8 @@ def plugged(kind):
 
 
 def cycle(kind):
-    """Plug, use, unplug while an object is open; three times."""
+    """Plugs the device, uses it, and unplugs it while an object is open, three
+    times."""
     with Object(1 << 20, pattern(1 << 20)) as obj, plugged(kind) as vm:
         place = kind(vm)
         before = None
@@ -95,7 +96,7 @@ def cycle(kind):
             until(lambda: not mapped(vm, obj), "the object stays mapped")
             released(vm, obj)
             equal(obj.read(i, 1), b"G", "the object")
-            if i == 0:      # QEMU itself keeps things from the first time
+            if i == 0:      # QEMU itself keeps some memory of the first round
                 before = descriptors(vm)
         equal(descriptors(vm), before, "descriptors")
 
@@ -141,7 +142,8 @@ def test_unplug_leaves_the_other_devices_alone():
 
 
 def test_unplug_asked_for_and_not_answered():
-    """A guest that never lets go keeps a working device; reset takes it."""
+    """The device works until the guest answers the unplug request. A reset
+    removes the device."""
     with Object(4096, b"host") as obj, plugged(Pc) as vm:
         place = Pc(vm)
         vm.add("vmshm", id="hot", **place.where)
@@ -186,7 +188,7 @@ def test_failed_device_add_leaves_nothing():
                 return int(statm.read().split()[0]), descriptors(vm)
 
         def wrong():
-            # One fails before the device is made, one after that
+            # One fails before the device is initialized, and one afterwards.
             for reason in ({"addr": "4"}, {"romfile": "/nonexistent"}):
                 try:
                     vm.add("vmshm", id="x", **reason)
@@ -199,7 +201,7 @@ def test_failed_device_add_leaves_nothing():
         pages, fds = state()
         for _ in range(30):
             wrong()
-        # A window that stays would be 3 MiB of addresses each time
+        # A leaked window has 3 MiB of addresses.
         until(lambda: state()[0] - pages < 50 * 256,
               "address space is lost")
         equal(state()[1], fds, "descriptors")

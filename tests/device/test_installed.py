@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""vmshm-device, as `make install-device` installs it, in a directory."""
+"""vmshm-device, after `make install-device` into a temporary directory"""
 
 import mmap
 import os
@@ -15,7 +15,7 @@ LIMIT = 240
 
 
 class Installed:
-    """An installation; QEMU's sources are those of the project."""
+    """An installation. It uses the sources of QEMU in build/."""
 
     def __enter__(self):
         not_builtin()
@@ -32,7 +32,7 @@ class Installed:
         self.folder.cleanup()
 
     def make(self, target):
-        # OUT: another installation may be built at the same time
+        # OUT: the same files may be built at the same time.
         subprocess.run(
             ["make", "-s", "-C", os.path.join(ROOT, "device"), target,
              f"PREFIX={self.prefix}", f"OUT={self.prefix}/out",
@@ -40,7 +40,8 @@ class Installed:
             stdout=subprocess.DEVNULL)
 
     def run(self, *args, code=0):
-        """What vmshm-device prints. code: None if any will do."""
+        """The output of vmshm-device. code: the expected exit code; None for
+        any."""
         env = dict(os.environ)
         if "QEMU_SRC" not in env:
             env["QEMU_SRC"] = source()
@@ -55,7 +56,7 @@ class Installed:
 
 
 def source():
-    """The source of the QEMU under test, which `make device` has fetched."""
+    """The source of the QEMU under test, which `make device` has downloaded"""
     text = subprocess.run([QEMU, "--version"], check=True, text=True,
                           stdout=subprocess.PIPE).stdout.split()[3]
     base = os.path.join(ROOT, "build", "qemu")
@@ -69,7 +70,7 @@ def source():
 
 
 def fake(folder, digit):
-    """A device for a QEMU that is not installed."""
+    """Creates a device for a QEMU that is not installed."""
     path = os.path.join(folder, digit * 40)
     with open(path + ".so", "wb") as f:
         f.write(bytes(4096))
@@ -103,7 +104,8 @@ def test_life_of_an_installation():
 
 
 def test_remove():
-    """What nothing uses goes; a mapped device and an installed QEMU's stay."""
+    """Unused devices are removed. A mapped device and the device of an
+    installed QEMU are kept."""
     with Installed() as at:
         if os.geteuid():
             true("needs root" in at.run("remove", code=1), "remove")
@@ -123,7 +125,7 @@ def test_remove():
 
 
 def test_status_of_an_outdated_device():
-    """A device that other sources made is outdated, and is built again."""
+    """A device from other sources is outdated and is built again."""
     with Installed() as at:
         at.run("build", at.qemu)
         before = os.stat(at.device).st_ino

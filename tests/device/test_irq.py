@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The interrupt's way into the machine is laid and taken away: by KVM itself
-where there is one. That it arrives is for the bare-metal guest to say."""
+"""The route of the interrupt is set up and removed, by KVM itself where KVM is
+available. The tests of the bare-metal guest check that interrupts arrive."""
 
 import contract as c
 from arena import MIB, PAGE
@@ -16,10 +16,10 @@ ADDRESS, DATA, CONTROL, PENDING = 0, 8, 12, 0x800
 
 
 class Irq(Waits):
-    """A device with its interrupt."""
+    """A device with an interrupt"""
 
     def setup(self, bits=ENABLE):
-        """As a driver does; every CPU that could be interrupted is idle."""
+        """Sets up MSI-X as a driver does. All CPUs are idle."""
         self.table = self.pci.bars[c.BAR_MSIX]
         self.at = self.pci.capability(MSIX)
         self.vm.write(self.table + ADDRESS, 4, 0xfee00000)
@@ -38,7 +38,7 @@ class Irq(Waits):
         return self.vm.read(self.table + PENDING, 4) & 1
 
     def fire(self, obj):
-        """A slot fires."""
+        """Makes a slot fire."""
         self.set(c.REG_FIRED, 1)
         self.arm(0, 0, 0)
         host_wakes(obj, 0, 1)
@@ -46,14 +46,15 @@ class Irq(Waits):
 
 
 def pends(obj, dev):
-    """What fires now is pending until it is let through."""
+    """Checks that an interrupt is pending until it is unmasked."""
     dev.fire(obj)
     until(lambda: dev.pending, "it is not pending")
 
 
 def ways():
-    """Of interrupting: QEMU's, KVM's, and QEMU's beside KVM, where there is
-    that: newer QEMUs want more of KVM for it than each host has."""
+    """The implementations of the interrupt controller: QEMU's, KVM's, and
+    QEMU's under KVM. The last one needs features of KVM that some hosts
+    lack."""
     for name, how in accelerators():
         yield how
         if name == "kvm" and not isinstance(how, Skip):
@@ -67,7 +68,8 @@ def ways():
 
 
 def each_accelerator(test, *args):
-    """Runs it on all that there are; skipped if KVM is not among them."""
+    """Runs the test with all implementations. The test is skipped if KVM is not
+    available."""
     skip = None
     for how in ways():
         if isinstance(how, Skip):
@@ -104,7 +106,7 @@ def test_off_and_on():
         for _ in range(20):
             dev.control(0)
             dev.fire(obj)
-            # In another order: the vector is unmasked while MSI-X is off
+            # In another order, the vector is unmasked while MSI-X is disabled.
             dev.mask(1)
             dev.mask(0)
             dev.control(ENABLE)
@@ -142,8 +144,8 @@ def test_unplug_and_again():
 
 
 def test_released_before_it_is_raised():
-    """A thread waits for the lock that it needs to raise the interrupt, while
-    the guest, which has the lock, lets go of the device."""
+    """A thread waits for the lock that it needs for raising the interrupt. The
+    guest's access, which holds the lock, releases the device."""
     with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
         dev = Irq(vm)
         dev.setup()
@@ -155,7 +157,7 @@ def test_released_before_it_is_raised():
             asleep(vm, 1)
 
         fired = f"readl {dev.regs + c.REG_FIRED:#x}"
-        # So short that QEMU does it all without letting go of the lock
+        # The lines are short, so that QEMU keeps the lock for all of them.
         lines = [f"writeq {dev.regs + c.REG_WAKE:#x} "
                  f"{1 << c.WAKE_COUNT_SHIFT:#x}", *[fired] * 20,
                  f"writel {dev.regs + c.REG_COMMAND:#x} {c.CMD_RELEASE:#x}"]
@@ -165,7 +167,7 @@ def test_released_before_it_is_raised():
             arm()
             answers = vm.batch(lines)
             seen += int(answers[-2], 16)
-            # The thread has been through it and waits for another word.
+            # The thread has handled the wake-up and waits for another word.
             arm()
             equal(dev.pending, 0, "pending after the release")
             dev.does(c.CMD_RELEASE)

@@ -2,8 +2,8 @@
 """A device that is built from the source of another point release: each layout
 that the device depends on is compared when QEMU loads it.
 
-The other release is an artificial one: the source of the QEMU under test, with
-one number changed. LAYOUTS=all changes each number in turn.
+The other release is artificial: it is the source of the QEMU under test with
+one changed number. LAYOUTS=all changes each number in turn.
 """
 
 import concurrent.futures
@@ -18,8 +18,8 @@ from test_installed import LIMIT, Installed, source
 from vmshm import equal, machine, true
 
 DEVICE = os.path.join(ROOT, "device")
-# (structure, member before which another one is put), and the beginning of
-# what the refusal names. The first ones are what `make check` does.
+# (structure, member before which another member is inserted), and the beginning
+# of the name in the refusal. `make check` tests the first ones only.
 CHANGES = (
     ("VMStateField", "num", "VMStateField"),
     ("PCIDeviceClass", "vendor_id", "PCIDeviceClass.vendor_id"),
@@ -80,13 +80,14 @@ CHANGES = (
     ("rcu_reader_data", "depth", "rcu_reader_data"),
 )
 IN_CHECK = 4
-# What loads a device, without the device itself
+# The files that load a device, without the device itself
 COMMON = ("load", "mask")
 REFUSAL = r"vmshm\.so: built from the source of QEMU .*, but (.*) is different"
 
 
 def header_of(tree, structure):
-    """(path below include/, text, where the members begin)."""
+    """(path below include/, text, offset of the first member) of the header
+    that defines the structure"""
     found = subprocess.run(
         ["grep", "-rlzE", rf"struct {structure}\s*\{{", "include"], cwd=tree,
         check=True, text=True, stdout=subprocess.PIPE).stdout.split()
@@ -97,7 +98,8 @@ def header_of(tree, structure):
 
 
 def shifted(tree, structure, member):
-    """(path of the header, its text with 16 bytes before that member)."""
+    """(path of the header, its text with 16 bytes inserted before that member)
+    """
     path, text, start = header_of(tree, structure)
     end = text.index("\n}", start)
     at = re.search(rf"^ .*\b{member}\b *(?:\[.*\]|\)\(.*)?(?: *:.*)?[;,(]|"
@@ -126,7 +128,7 @@ def compile_one(tree, out, name, *first):
 
 
 def says(device):
-    """(exit code, output) of a QEMU that loads it."""
+    """(exit code, output) of a QEMU that loads the device"""
     done = subprocess.run(
         [QEMU, "-M", "none", "-nodefaults", "-display", "none", "-monitor",
          "stdio", "-plugin", device], input="quit\n", text=True, check=False,
@@ -135,7 +137,7 @@ def says(device):
 
 
 class Checks:
-    """The checks of a device, without the device."""
+    """The checks of a device, without the device itself"""
 
     def __init__(self, folder):
         self.tree, self.folder = source(), folder
@@ -147,7 +149,7 @@ class Checks:
             f.write("void vmshm_register_types(void) { }\n")
 
     def device(self, change=None):
-        """A shared object; change: (structure, member)."""
+        """Builds a shared object. change: (structure, member)"""
         name = "-".join(change or ("none",))
         first, out = [], os.path.join(self.folder, name)
         if change:
@@ -156,7 +158,7 @@ class Checks:
             os.makedirs(os.path.dirname(header))
             with open(header, "w", encoding="utf-8") as f:
                 f.write(text)
-            # It includes some headers of its own directory.
+            # The header includes some headers of its own directory.
             first = [f"-I{out}", f"-idirafter{self.tree}/include/"
                      + os.path.dirname(path)]
         compile_one(self.tree, out + ".o", "layout", *first)
@@ -166,7 +168,8 @@ class Checks:
 
 
 def refused(checks, structure, member, name):
-    """None, or what is wrong."""
+    """Checks the refusal of a changed structure. Returns the problem, or None.
+    """
     code, said = says(checks.device((structure, member)))
     found = re.findall(REFUSAL, said)
     if code != 1 or len(found) != 1 or not found[0].startswith(name):
@@ -175,7 +178,8 @@ def refused(checks, structure, member, name):
 
 
 def test_each_number_counts():
-    """The source itself fits; with one number changed it is refused."""
+    """A device from the original source loads. QEMU refuses a device from a
+    source with a changed number."""
     changes = (CHANGES if os.environ.get("LAYOUTS") == "all"
                else CHANGES[:IN_CHECK])
     with tempfile.TemporaryDirectory() as folder, \
@@ -189,7 +193,7 @@ def test_each_number_counts():
 
 
 def other_release(folder, change=None):
-    """A source tree that says to be another point release."""
+    """A source tree with the version of another point release"""
     tree = source()
     for name in os.listdir(tree):
         if name not in ("include", "VERSION"):
@@ -211,7 +215,9 @@ def other_release(folder, change=None):
 
 
 def test_nearest_point_release():
-    """Only on demand; a VM starts; status, list and the files say so."""
+    """A device is built from the nearest point release only if the user asks
+    for it. A VM starts with it, and status, list and the files name the
+    release."""
     with Installed() as at, tempfile.TemporaryDirectory() as tree:
         version = other_release(tree)
         os.environ["QEMU_SRC"] = tree
@@ -233,14 +239,14 @@ def test_nearest_point_release():
             timeout=LIMIT, text=True, stderr=subprocess.PIPE)
         true(done.returncode and "needs -plugin in the place of LD_PRELOAD"
              in done.stderr, done.stderr)
-        # The source of this QEMU is there again.
+        # The source of this QEMU is available again.
         at.run("build", at.qemu)
         text = at.run("status", code=None)
         true(f"ok      {at.qemu}\n" in text, text)
 
 
 def test_nearest_point_release_with_another_layout():
-    """It is refused before it is installed, and when it is loaded."""
+    """The device is refused before the installation, and when QEMU loads it."""
     with Installed() as at, tempfile.TemporaryDirectory() as tree:
         version = other_release(tree, ("VMStateField", "num"))
         os.environ["QEMU_SRC"] = tree

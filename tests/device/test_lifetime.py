@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reset, the end of QEMU, and that nothing is lost over time."""
+"""Reset, the end of QEMU, and resources over time: nothing leaks"""
 
 import os
 import signal
@@ -59,7 +59,7 @@ def test_signals_with_an_object_open():
             Vmshm(vm).opened(obj.name).store(0, b"GUEST")
             vm.process.send_signal(number)
             equal(vm.process.wait(DEADLINE), code, f"exit code of {number}")
-            vm.kill()       # only to tidy up
+            vm.kill()       # cleanup
             equal(obj.read(0, 5000), b"GUEST" + bytes(4091), "the object")
             true(os.path.exists(obj.path), "the object is gone")
 
@@ -70,7 +70,7 @@ def maps(vm):
 
 
 def private_kib(vm):
-    """Memory that is QEMU's own."""
+    """The private memory of QEMU in KiB"""
     with open(f"/proc/{vm.pid}/smaps_rollup", encoding="utf-8") as lines:
         return sum(int(line.split()[1]) for line in lines
                    if line.startswith("Private_"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a device takes of its host is bounded, for all devices together."""
+"""The resources of the host that all devices use together are bounded."""
 
 import os
 import struct
@@ -15,7 +15,7 @@ from shm import Object
 from test_loss import maps
 from vmshm import Skip, descriptors, equal, machine, true, until
 
-COUNT = 2000        # vm.max_map_count, as the device sees it
+COUNT = 2000        # the value of vm.max_map_count that the device reads
 FILES = 400         # the hard limit of open files
 
 
@@ -44,7 +44,7 @@ def test_mappings_of_all_devices():
         true(COUNT // 4 < len(handles) < COUNT // 2, f"{len(handles)}")
         true(maps(vm) < COUNT, f"{maps(vm)} mappings")
         equal(vm.qmp("query-status")["running"], False, "QEMU")
-        # Attachments come and go, in pieces that the guest has written to
+        # The guest attaches and detaches objects, and writes to the places.
         for dev, handle in handles:
             dev.detach(handle)
         for n in range(3 * COUNT):
@@ -67,7 +67,7 @@ def test_descriptors_of_all_devices():
         equal(status, c.EMFILE, "one more")
         true(FILES // 2 < i <= FILES * 3 // 4, f"{i} objects")
         true(len(descriptors(vm)) < FILES - 20, "descriptors")
-        # The monitor has some left
+        # The monitor can still open files.
         with tempfile.TemporaryDirectory() as folder:
             vm.qmp("pmemsave", val=0, size=PAGE, filename=folder + "/file")
 
@@ -77,14 +77,14 @@ def test_the_log_of_what_migration_forbids():
         dev, start = Arena(vm), time.monotonic()
         for _ in range(300):
             equal(dev.command(c.CMD_ATTACH, obj.name), c.EACCES, "attach")
-        # Each period of 10 seconds has its lines.
+        # The log is limited to a number of lines in each 10 seconds.
         periods = 1 + (time.monotonic() - start) // 10
         equal(refusals(vm), {"migration": 300}, "refusals")
         true(len(vm.said().splitlines()) <= 12 * periods, vm.said())
 
 
 def flags(vm, address_of):
-    """VmFlags of the mapping whose line of smaps contains the text."""
+    """The VmFlags of the mapping whose line in smaps contains the text"""
     with open(f"/proc/{vm.pid}/smaps", encoding="utf-8",
               errors="replace") as lines:
         found = False
@@ -97,7 +97,7 @@ def flags(vm, address_of):
 
 
 def test_windows_are_marked_as_qemu_marks_its_memory():
-    """dc: no copy in children; dd: none in core dumps; nh: no huge pages"""
+    """dc: not copied by fork(2); dd: not in core dumps; nh: no huge pages"""
     with Object(PAGE) as obj, machine(options=",arena=256M") as vm:
         dev = Arena(vm)
         for _ in range(2):
@@ -110,7 +110,7 @@ def test_windows_are_marked_as_qemu_marks_its_memory():
 
 
 def is_idle(line, least):
-    """A line of smaps for private, anonymous memory of that size"""
+    """Whether a line of smaps is of private, anonymous memory of this size"""
     words = line.split()
     start, end = (int(word, 16) for word in words[0].split("-"))
     return end - start > least and len(words) == 5 and words[1] == "rw-p"
@@ -121,7 +121,7 @@ def test_a_failed_start_leaks_no_addresses():
         before = size_of(vm)
         for _ in range(5):
             try:
-                # The arena is there when the directory is looked for
+                # The arena exists when the device opens the directory.
                 vm.add("vmshm", id="other", arena="1G", addr="9",
                        **{"dir": "/nonexistent"})
             except QmpError as e:
@@ -135,7 +135,7 @@ def size_of(vm):
 
 
 def caller():
-    """The loop of running.py, but it calls what it finds at WHERE."""
+    """A firmware with the loop of running.py, which calls the code at WHERE"""
     rom = bytearray(firmware())
 
     def word(value):
@@ -156,7 +156,7 @@ def returns(value):
 
 
 def test_code_of_an_object_that_was_replaced():
-    """TCG forgets it after each way of replacing it."""
+    """TCG drops the translated code after each kind of replacement."""
     with Object(PAGE, returns(1)) as one, Object(PAGE, returns(2)) as two, \
             Running({"accel": "tcg"}, ",arena=2M", rom=caller()) as cpu:
         dev = Arena(cpu.vm)
@@ -179,7 +179,7 @@ def test_resize_cuts_what_the_host_has_cut_before():
         dev.attach(obj.name)
         os.ftruncate(obj.fd, 0)
         dev.does(c.CMD_RESIZE, obj.name, length=PAGE)
-        # Now the host makes it longer; that is not the guest's object
+        # The host makes the file longer, which is no longer the guest's object.
         os.ftruncate(obj.fd, 4 * PAGE)
         obj.write(PAGE, b"later")
         dev.sees_zeros(PAGE, PAGE, "behind the end that the guest has set")

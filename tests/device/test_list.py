@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""LIST: which names, in which parts, and that it stays one list.
+"""LIST: the names, the parts, and the consistency of a list over its parts
 
-Other programs make and remove objects meanwhile, hence prefix=.
+The tests use prefix=, because other programs create and remove objects at the
+same time.
 """
 
 import os
@@ -30,18 +31,18 @@ def test_none_one_and_a_thousand():
         with Store(numbered(count)) as store, \
                 machine(options=store.options) as vm:
             parts = check(store, vm, f"{count} objects")
-            # As many as fit: no part but the last has much room left
+            # Each part except the last contains as many names as possible.
             for part in parts[:-1]:
                 true(part >= 1024 // 5, f"parts: {parts}")
 
 
 def test_part_is_as_long_as_bar2():
-    """Four names of 256 bytes with their NULs fill it to the last byte."""
+    """Four names of 256 bytes, with their NULs, fill BAR2 to the last byte."""
     for length, fits in ((256, 4), (257 - 52, 4), (205, 4), (204, 5),
                          (1024 // 6, 6), (2 + 1, 341), (103, 9), (102, 10)):
-        room = length - 2       # the slash and the NUL
+        room = length - 2       # without the slash and the NUL
         with Store() as store:
-            # allow= in the place of prefix=: it leaves room for 255
+            # allow= instead of prefix=, which would shorten names of 255 bytes
             stem = fresh_name().encode()
             if length > 200:
                 store.host = lambda name: name
@@ -80,7 +81,7 @@ def test_names_of_any_bytes():
 
 
 def test_what_is_behind_the_prefix_is_a_name():
-    """The host's PREFIX, PREFIX. and PREFIX.. are no names of the guest."""
+    """The host's names PREFIX, PREFIX. and PREFIX.. are not in the list."""
     with Store([b"/x", b"/...", b"/.", b"/..", b"/"]) as store, \
             machine(options=store.options) as vm:
         names, _ = Arena(vm).names()
@@ -147,7 +148,7 @@ def test_one_list_stays_as_it_was():
         for i in range(0, 500, 2):
             store.remove(b"/%d" % i)
         store.make(b"/later")
-        # Other commands come between
+        # Another command between two parts
         equal(dev.command(c.CMD_STAT, b"/later"), c.OK, "stat")
         rest, _ = dev.names(first)
         equal(len(part) + len(rest), 500, "count")
@@ -156,12 +157,13 @@ def test_one_list_stays_as_it_was():
 
 
 def test_places_in_the_list():
-    """Any place of it, also one again, and beyond the end."""
+    """A part can begin at any place in the list, repeatedly, and after the end.
+    """
     with Store(numbered(300)) as store, \
             machine(options=store.options) as vm:
         dev = Arena(vm)
         all_names, _ = dev.names()
-        dev.does(c.CMD_LIST)        # a new one, in the same order
+        dev.does(c.CMD_LIST)        # a new list in the same order
         for first in (299, 1, 7, 150, 7, 298):
             dev.does(c.CMD_LIST, offset=first)
             count = dev.get(c.REG_RES_COUNT)
@@ -171,7 +173,7 @@ def test_places_in_the_list():
             dev.does(c.CMD_LIST, offset=first)
             equal(dev.get(c.REG_RES_COUNT), 0, f"from {first} on")
         check(store, vm, "after the end")
-        # Never begun: what there is now, from that place on
+        # Without a list, the device makes one and begins at the place.
         vm.qmp("system_reset")
         vm.event("RESET")
         dev.assign()

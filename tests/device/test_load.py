@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How the device gets into a stock QEMU, and how it refuses a wrong one."""
+"""Loading the device into a stock QEMU, and the refusal of another QEMU"""
 
 import os
 import re
@@ -15,12 +15,12 @@ from vmshm import (Skip, Vmshm, device_help, equal, machine, not_builtin,
 
 PRELOAD = {"LD_PRELOAD": VMSHM_SO}
 
-# What the loader tells to type, before the path of QEMU
+# The command in the hint of the loader, before the path of QEMU
 BUILD = f"make -C {ROOT} device QEMU="
 
 
 def run(*command, deadline=DEADLINE, **env):
-    """(exit code, stdout, stderr) of a program."""
+    """(exit code, stdout, stderr) of a program"""
     done = subprocess.run(
         command, env={**os.environ, **env}, timeout=deadline, check=False,
         stdin=subprocess.DEVNULL, capture_output=True)
@@ -29,7 +29,7 @@ def run(*command, deadline=DEADLINE, **env):
 
 
 def works(vm):
-    """The device opens an object."""
+    """Checks that the device opens an object."""
     with Object(4096, b"host") as obj:
         dev = Vmshm(vm).opened(obj.name)
         dev.shows(b"host", "the buffer")
@@ -37,14 +37,14 @@ def works(vm):
 
 
 def quiet(**how):
-    """A machine with the device works and QEMU prints nothing."""
+    """Checks that a machine with the device works and QEMU prints nothing."""
     with machine(**how) as vm:
         works(vm)
     equal(vm.said(), "", "QEMU printed")
 
 
 def other_binary(name):
-    """A QEMU of the same package as the one under test."""
+    """Another QEMU of the package of the QEMU under test"""
     path = os.path.join(os.path.dirname(shutil.which(QEMU)), name)
     if not os.path.exists(path):
         raise Skip(f"no {name} beside {QEMU}")
@@ -132,8 +132,8 @@ def test_preload_reaches_qemu_through_a_script():
 
 
 def child_environment(preload, **env):
-    """LD_PRELOAD as a child of a QEMU started with that sees it; None when
-    it is not set."""
+    """The value of LD_PRELOAD in a child of QEMU, which was started with
+    `preload`; None if the variable is not set"""
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "environment")
         with machine(load=[], env={"LD_PRELOAD": preload, **env}) as vm:
@@ -188,8 +188,8 @@ def test_preload_in_the_other_binary_of_the_package():
 # The loader and its directory of devices
 
 class LoaderCopy:
-    """A copy of the loader in a directory of its own, with these bytes as the
-    device for QEMU; None: without one."""
+    """A copy of the loader in a temporary directory, with these bytes as the
+    device for QEMU; None: without a device"""
 
     def __init__(self, image):
         not_builtin()
@@ -212,13 +212,14 @@ class LoaderCopy:
 
 
 def started_with(plugin):
-    """(exit code, stdout, stderr) of QEMU, which does not start."""
+    """(exit code, stdout, stderr) of QEMU, which has to refuse the plugin"""
     return run(QEMU, "-M", "none", "-display", "none", "-plugin", plugin,
                "-device", "vmshm")
 
 
 def test_no_device():
-    """One line: the file, the QEMU, the command that builds it."""
+    """The message is one line with the file, the QEMU, and the command that
+    builds the device."""
     with LoaderCopy(None) as copy:
         code, out, err = started_with(copy.file)
         equal((code, out, err), (1, "", (
@@ -228,7 +229,7 @@ def test_no_device():
 
 
 def test_no_device_with_preload():
-    """QEMU goes on, and does not know the device."""
+    """QEMU starts without the device type."""
     with LoaderCopy(None) as copy:
         env = {"LD_PRELOAD": copy.file}
         with Qemu(load=[], env=env) as vm:
@@ -253,7 +254,7 @@ def test_device_that_cannot_be_loaded():
 
 
 def test_devices_of_others_are_left_alone():
-    """The name alone decides which one is loaded."""
+    """Only the name of a file determines whether it is loaded."""
     with open(device_file(), "rb") as file:
         image = file.read()
     with LoaderCopy(image) as copy:
@@ -264,7 +265,8 @@ def test_devices_of_others_are_left_alone():
 
 
 def test_loader_by_link():
-    """The devices lie beside the file, not beside a link to it."""
+    """The directory of devices is beside the loader's file, and not beside a
+    symbolic link to it."""
     not_builtin()
     with tempfile.TemporaryDirectory() as folder:
         link = os.path.join(folder, "vmshm.so")
@@ -284,7 +286,7 @@ def test_device_by_its_own_name():
 
 
 def test_device_is_replaced_while_in_use():
-    """A VM that runs keeps the device that it has loaded."""
+    """A running VM keeps the device that it has loaded."""
     not_builtin()
     with open(device_file(), "rb") as file:
         image = file.read()
@@ -302,7 +304,8 @@ def test_device_is_replaced_while_in_use():
 
 
 def test_loader_has_no_symbols_of_qemu():
-    """It is one file for every QEMU, so it asks for none of its symbols."""
+    """The loader is the same file for every QEMU. Therefore it needs no symbol
+    of QEMU."""
     not_builtin()
     text = run("readelf", "-W", "--dyn-syms", VMSHM_SO)[1]
     for line in text.splitlines():
@@ -310,11 +313,11 @@ def test_loader_has_no_symbols_of_qemu():
             true("@GLIBC" in line or " WEAK " in line, line)
 
 
-# The QEMU under test, said to be another one
+# A device that names another QEMU than the one under test
 
 class OtherBuild:
-    """A copy of the loader, with a device under the right name that is for a
-    QEMU package that differs in a letter."""
+    """A copy of the loader. Its device has the right name, but was built for a
+    QEMU package whose version differs in a letter."""
 
     def __enter__(self):
         not_builtin()
@@ -333,8 +336,8 @@ class OtherBuild:
         self.copy.folder.cleanup()
 
     def refusal(self, text):
-        """The one line that says what is wrong and what to type."""
-        # With -plugin, QEMU adds a line of its own
+        """The line with the reason and the command to type"""
+        # With -plugin, QEMU adds another line.
         lines = [line for line in text.splitlines()
                  if "Could not load plugin" not in line]
         equal(len(lines), 1, f"lines printed: {lines}")
@@ -354,12 +357,12 @@ def test_mismatch_with_plugin():
 def test_mismatch_with_preload():
     with OtherBuild() as other:
         env = {"LD_PRELOAD": other.file}
-        # QEMU itself goes on ...
+        # QEMU itself starts.
         with Qemu(load=[], env=env) as vm:
             vm.qmp("query-status")
             equal(vm.qmp("qom-list-types", implements="vmshm"), [], "types")
         other.refusal(vm.said())
-        # ... and does not know the device
+        # The device type is unknown.
         code, out, err = run(QEMU, "-device", "help", **env)
         equal(code, 0, "exit code")
         true('"vmshm"' not in out, "-device help lists vmshm")
@@ -376,7 +379,7 @@ def test_mismatch_leaves_other_programs_alone():
         equal(run("/bin/true", LD_PRELOAD=other.file), (0, "", ""), "true")
 
 
-# What QEMU tells about the device
+# QEMU's information about the device
 
 def test_device_help():
     true("addr=" in device_help(), device_help())
@@ -394,7 +397,7 @@ def test_properties_by_qmp():
 
 
 def test_introspection_of_every_property():
-    """What libvirt and `info qtree` do: read all of them."""
+    """All properties are read, as by libvirt and `info qtree`."""
     with machine() as vm:
         path = "/machine/peripheral/vmshm0"
         for p in vm.qmp("qom-list", path=path):
@@ -418,7 +421,7 @@ def test_type_is_a_pci_device():
 
 
 def refused(*args, **how):
-    """What QEMU says when it does not start."""
+    """The message of a QEMU that does not start"""
     try:
         with Qemu(*args, **how):
             raise AssertionError(f"it started with {args}")
@@ -459,7 +462,7 @@ def test_sandbox_with_all_denials():
 
 
 def oldest_machines():
-    """The oldest pc and the oldest q35 that this QEMU still has."""
+    """The oldest versions of pc and q35 in this QEMU"""
     found = re.findall(r"^(pc-(i440fx|q35)-(\d+)\.(\d+)) ",
                        run(QEMU, "-machine", "help")[1], re.M)
     oldest = {}
@@ -470,7 +473,7 @@ def oldest_machines():
 
 
 def test_machines():
-    """Any machine with a PCI bus, and any slot of it."""
+    """The device works in each machine with a PCI bus, and in each slot."""
     for name in ("pc", "q35", *oldest_machines()):
         with machine(machine=name) as vm:
             works(vm)

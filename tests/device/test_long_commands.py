@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Commands that wait for the host: the VM goes on, and nothing is lost by a
-reset, an unplug or a migration meanwhile."""
+"""Commands that wait for the host. The VM continues, and a reset, an unplug or
+a migration during the command loses nothing."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from vmshm import (Skip, descriptors, equal, machine, mapped, released, true,
                    until)
 
 CREATE = ",create=on"
-COMMANDS_MAX = 64       # that a device executes at one time
+COMMANDS_MAX = 64       # concurrent commands of a device
 MSIX, ENABLE, MASK_ALL, PENDING = 0x11, 0x8000, 0x4000, 0x800
 
 
@@ -26,7 +26,7 @@ def needs_root():
 
 
 def waits(dev, n, tag):
-    """A command that cannot complete now; QEMU does everything else."""
+    """Checks that a command does not complete, while QEMU does other work."""
     true(not dev.finished(n, tag), "it has completed")
     equal(dev.vm.qmp("query-status")["status"], "prelaunch", "QMP")
     true(not dev.finished(n, tag), "it has completed")
@@ -70,7 +70,8 @@ def is_resized(store):
 
 
 def test_a_busy_mailbox_is_left_alone():
-    """The guest writes into it, as another of its CPUs could."""
+    """The guest writes to the mailbox of a running command, as another CPU of
+    the guest could."""
     with resize_waits(b"/b") as (store, lock, dev, tag):
         dev.submit(0, c.CMD_RESIZE, "/b", length=0)
         waits(dev, 0, tag)
@@ -88,7 +89,7 @@ def test_limits_hold_for_commands_at_the_same_time():
             _, lock, dev, tag):
         other = dev.submit(1, c.CMD_RESIZE, "/b", length=2 * PAGE)
         waits(dev, 1, other)
-        # Nor by the way of 1.0
+        # The registers of contract 1.0 also refuse a command.
         equal(dev.command(c.CMD_RESIZE, "/b", length=2 * PAGE), c.EBUSY,
               "by registers")
         lock.release()
@@ -103,7 +104,7 @@ def test_reset():
         dev.assign()
         equal(dev.vm.load(dev.box(0), c.MAILBOX_SIZE),
               bytes(c.MAILBOX_SIZE), "the mailbox")
-        # It is free
+        # The mailbox is free.
         dev.posts(c.CMD_ATTACH, "/a")
         tag = dev.tags
         lock.release()
@@ -122,7 +123,8 @@ def test_release():
 
 
 def again_and_again(dev, command, rounds):
-    """A command in each mailbox, and RELEASE, which makes them free."""
+    """Submits a command in each mailbox, and then RELEASE, which frees the
+    mailboxes."""
     for n in range(c.MAILBOXES_MAX):
         dev.submit(n, command, "/b", second="/c", length=PAGE)
     lines = [f"writel {dev.regs + c.REG_COMMAND:#x} {c.CMD_RELEASE:#x}"]
@@ -133,7 +135,8 @@ def again_and_again(dev, command, rounds):
 
 
 def test_released_commands_have_a_limit():
-    """Those of which the guest makes more while the host is slow."""
+    """Released commands of which the guest submits more while the host is slow
+    """
     needs_root()
     with Store([b"/b"]) as store, \
             machine(options=store.options + CREATE) as vm:
@@ -144,7 +147,7 @@ def test_released_commands_have_a_limit():
             have = len(descriptors(vm))
             true(have - fds <= COMMANDS_MAX, f"{have} descriptors, was {fds}")
             equal(dev.word(0, c.MB_RES_STATUS), c.EAGAIN, "one too many")
-            # What needs no mailbox does
+            # A command without a mailbox completes.
             equal(dev.stat("/b").size, 0, "by registers")
             lock.release()
         until(lambda: len(descriptors(vm)) == fds, "descriptors are left")
@@ -152,7 +155,7 @@ def test_released_commands_have_a_limit():
 
 
 def test_released_commands_that_have_not_begun():
-    """They end one after the other, in one thread of the host."""
+    """Released commands end one after the other, in one thread of the host."""
     with resize_waits(b"/b", options=",max-bytes=1M") as (store, lock, dev, _):
         again_and_again(dev, c.CMD_LINK, 700)
         dev.does(c.CMD_RELEASE)
@@ -176,7 +179,7 @@ def test_unplug():
             equal(mapped(vm, obj), [], "mappings")
             equal(vm.qmp("query-status")["status"], "prelaunch", "QMP")
             lock.release()
-        # It is the command that has kept the device
+        # The command has kept the device from being deleted.
         vm.event("DEVICE_DELETED")
         until(lambda: os.fstat(obj.fd).st_size == 2 * PAGE, "the rest")
 
@@ -231,7 +234,8 @@ def test_a_long_allocation_is_deferred():
 
 
 def test_the_last_use_of_a_large_object():
-    """Its memory is freed while the VM goes on; DETACH completes after."""
+    """The memory is freed while the VM continues. DETACH completes afterwards.
+    """
     with Object(64 << 20, b"host") as obj, machine() as vm:
         os.posix_fallocate(obj.fd, 0, 64 << 20)
         dev = Mailboxes(vm).posts(c.CMD_ATTACH, obj.name)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects whose memory the host takes away while they are attached: each way
-on which QEMU gets to such memory survives it."""
+"""Objects whose memory the host removes while they are attached. QEMU survives
+each kind of access to such memory."""
 
 import os
 import resource
@@ -26,7 +26,7 @@ TEXT = b"another object, which is not touched"
 
 
 def losses(vm, device="vmshm0"):
-    """What was lost, without the kinds of which there was nothing."""
+    """The counts of losses that QEMU's monitor shows, without those of 0"""
     return {kind: count for kind, count in property_of(
         vm, "losses", device).items() if count}
 
@@ -38,8 +38,8 @@ def alive(vm):
 
 
 class Truncated:
-    """A machine in which an object is attached that has no bytes any more,
-    and beside it one that is whole."""
+    """A machine with an attached object that was truncated to 0 bytes, and with
+    an intact object beside it"""
 
     def __init__(self, *args, options=OPTIONS, what=Arena, **how):
         self.obj = Object(PAGES * PAGE, pattern(PAGES * PAGE))
@@ -113,7 +113,7 @@ def test_debugger_reads_and_writes():
 
 
 def test_debugger_writes_to_a_read_only_attachment():
-    """The write is dropped, and QEMU lives."""
+    """The write is dropped, and QEMU survives."""
     data = pattern(2 * PAGE)
     with tempfile.TemporaryDirectory() as folder, \
             Object(2 * PAGE, data) as obj:
@@ -129,7 +129,7 @@ def test_debugger_writes_to_a_read_only_attachment():
                   "the guest's view did not come back")
             obj.write(PAGE, b"from the host")
             dev.sees(dev.span + PAGE, b"from the host", "it is shared again")
-            # A part that was truncated stays zero
+            # The truncated part stays zero.
             os.ftruncate(obj.fd, PAGE)
             dev.sees_zeros(dev.span + PAGE, PAGE, "truncated")
             gdb.write(dev.arena + dev.span + 8, b"scribble")
@@ -139,7 +139,7 @@ def test_debugger_writes_to_a_read_only_attachment():
 
 
 def fw_cfg_dma(vm, control, address):
-    """Read the signature to an address, as firmware does it."""
+    """Reads the signature to an address, as firmware does."""
     vm.store(control, struct.pack(">IIQ", 8 | 2, 4, address))
     vm.outl(0x514, int.from_bytes(struct.pack(">I", control >> 32), "little"))
     vm.outl(0x518, int.from_bytes(
@@ -155,7 +155,7 @@ def test_emulated_dma_writes():
 
 def test_emulated_dma_reads():
     with Truncated() as t:
-        # Its request lies in what is lost, and is all zeros
+        # The request is in lost memory, which reads as zeros.
         t.vm.outl(0x514, int.from_bytes(
             struct.pack(">I", t.at >> 32), "little"))
         t.vm.outl(0x518, int.from_bytes(
@@ -183,8 +183,8 @@ def test_disk_of_an_iothread_that_came_later():
 
 
 def test_disk_that_copies_in_a_thread_of_its_own():
-    """O_DIRECT, to an address that is not aligned: QEMU's thread pool reads to
-    a buffer of its own, and copies. Its threads come and go."""
+    """With O_DIRECT and an unaligned address, QEMU's thread pool reads to a
+    bounce buffer and copies the data. The pool starts and ends threads."""
     with tempfile.TemporaryDirectory(dir=ROOT + "/build") as folder:
         with open(folder + "/image", "wb") as image:
             image.truncate(MIB)
@@ -206,7 +206,7 @@ def test_dump_leaves_the_arena_out():
                  protocol=f"file:{folder}/dump")
         size = os.path.getsize(folder + "/dump")
         true(size < 128 * MIB, f"the dump has {size} bytes")
-        # It has not looked there
+        # The disk has not accessed lost memory.
         equal(losses(t.vm), {}, "losses")
         t.dev.look(PAGE, 1)
 
@@ -221,7 +221,7 @@ def test_migration_is_refused_and_harmless():
 
 
 def test_interrupt_that_is_a_write_to_an_object():
-    """Its thread is the device's own."""
+    """A thread of the device writes the interrupt message."""
     with Object(PAGE) as word, Truncated(what=Waits) as t:
         t.dev.attach(word.name, 16 * PAGE)
         table = t.dev.pci.bars[c.BAR_MSIX]
@@ -254,12 +254,13 @@ def by_the_processor(how):
             equal(cpu.look(base + 2 * PAGE), 0, "behind the end")
             true(cpu.alive, "the machine stopped")
         equal(losses(cpu.vm), {"truncated": 2}, "losses")
-        # What is left is the object still, and it is shared
+        # The rest of the attachment still shows the shared object.
         obj.write(0, b"\x22" * 4)
         equal(cpu.look(dev.arena), 0x22222222, "before the end")
         equal(cpu.store(dev.arena + 2 * PAGE, 5), 5, "written behind it")
         equal(cpu.look(dev.arena + PAGES * PAGE), 0x11111111, "the other one")
-        # Until it is attached again, also if the object grows
+        # The lost part stays lost until it is attached again, also if the
+        # object grows.
         os.ftruncate(obj.fd, PAGES * PAGE)
         obj.write(2 * PAGE, b"\x33" * 4)
         equal(cpu.look(dev.arena + 2 * PAGE), 5, "the object has grown")
@@ -271,8 +272,8 @@ def by_the_processor(how):
 
 
 def recreated(how):
-    """A host program that starts anew: O_TRUNC, then its size again. The
-    processor reads all the time, and the data of the new one, or zeros."""
+    """A host program starts again: it truncates the object and restores its
+    size. The processor always reads the object's new data or zeros."""
     with Object(PAGE) as obj, Running(how, OPTIONS) as cpu:
         dev = Arena(cpu.vm)
         dev.attach(obj.name)
@@ -314,14 +315,14 @@ def maps(vm):
 
 
 def blocked(vm, thread):
-    """Whether a thread of QEMU has SIGBUS blocked."""
+    """Whether a thread of QEMU has SIGBUS blocked"""
     try:
         with open(f"/proc/{vm.pid}/task/{thread}/status",
                   encoding="ascii") as lines:
             mask = next(int(line.split()[1], 16) for line in lines
                         if line.startswith("SigBlk:"))
     except (FileNotFoundError, ProcessLookupError):
-        return False        # it has ended
+        return False        # the thread has ended
     return bool(mask >> signal.SIGBUS - 1 & 1)
 
 
@@ -330,7 +331,8 @@ def lets_through(vm, thread, what):
 
 
 def test_no_thread_blocks_the_signal():
-    """Also not one that was plugged later."""
+    """No thread blocks SIGBUS, nor does the thread of a CPU that was plugged
+    later."""
     args = ("-smp", "1,maxcpus=2", "-object", "iothread,id=io0", "-blockdev",
             "null-co,node-name=null0,read-zeroes=on,size=1048576")
     with machine(*args, "-cpu", "qemu64", options=OPTIONS) as vm:
@@ -350,14 +352,14 @@ def test_no_thread_blocks_the_signal():
         equal(sorted(t["id"] for t in threads), ["io0", "io1"], "I/O threads")
         for thread in threads:
             lets_through(vm, thread["thread-id"], thread["id"])
-        # Those for RCU and for QMP's socket access no memory of the guest,
-        # and can be there before the device is loaded.
+        # The threads for RCU and QMP's socket do not access memory of the
+        # guest, and may start before the device is loaded.
         until(lambda: sum(blocked(vm, t) for t in os.listdir(
             f"/proc/{vm.pid}/task")) <= 2, "SIGBUS is blocked in others")
 
 
 def test_other_errors_end_qemu_as_before():
-    """A SIGBUS that is none of ours is QEMU's."""
+    """QEMU handles a SIGBUS outside the device's memory."""
     for number in signal.SIGBUS, signal.SIGSEGV:
         with machine(options=OPTIONS) as vm:
             os.kill(vm.pid, number)
@@ -381,8 +383,8 @@ def test_a_device_that_goes_while_there_is_a_loss():
 
 
 def test_memory_that_the_host_does_not_commit():
-    """Where private memory is refused, what is detached still goes, and what
-    is lost is replaced."""
+    """If the host refuses private memory, detached objects are still removed,
+    and lost memory is still replaced."""
     with Object(PAGES * PAGE, pattern(PAGES * PAGE)) as obj, \
             machine(options=OPTIONS + ",create=on") as vm:
         dev = Arena(vm)
@@ -407,7 +409,7 @@ def test_memory_that_the_host_does_not_commit():
 
 
 def full(pages):
-    """A command that gives QEMU a /dev/shm of its own, of so many pages."""
+    """A command that gives QEMU a private /dev/shm with this number of pages"""
     if os.geteuid():
         raise Skip("only root can mount a file system of its own")
     return ("unshare", "-m", "--propagation", "private", "sh", "-c",
@@ -416,8 +418,7 @@ def full(pages):
 
 
 def test_full_file_system():
-    """A page for which there is no memory reads as zero; the others are the
-    object's."""
+    """A page without memory reads as zero. The other pages show the object."""
     with machine(options=",arena=2M", wrap=full(8)) as vm:
         folder = f"/proc/{vm.pid}/root/dev/shm"
         with open(folder + "/sparse", "wb") as file:
@@ -444,7 +445,8 @@ def test_full_file_system():
 
 
 def test_full_file_system_and_many_pages():
-    """More pages than mappings can be had: the whole attachment is lost."""
+    """If the lost pages need more mappings than possible, the whole attachment
+    is lost."""
     count = "/proc/sys/vm/max_map_count"
     wrap = full(1)
     with tempfile.NamedTemporaryFile("w") as file:

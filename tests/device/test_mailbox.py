@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Commands by the command memory: what each does, and hostile requests."""
+"""Commands through the command memory: their results, and hostile requests"""
 
 import os
 import random
@@ -30,7 +30,7 @@ def test_the_feature_comes_with_the_arena():
 
 
 def test_contract_1_0():
-    """Without the property it is the device of the contract before."""
+    """Without the property, the device has contract 1.0."""
     with Object(4096, b"host") as obj, \
             machine(options=",command-memory=off") as vm:
         equal(vm.function(SLOT).probe(c.BAR_REGS), (c.REGS_SIZE, 0), "BAR0")
@@ -69,14 +69,14 @@ def test_stat_by_name_and_by_handle():
             equal((attr.mtime, attr.mtime_ns), divmod(st.st_mtime_ns, 10**9),
                   "modified")
             equal(attr.blocks, st.st_blocks, "blocks")
-            # The registers tell the same
+            # The registers have the same attributes.
             about = dev.stat(obj.name)
             equal((about.ident, about.size), (attr.ident, attr.bytes),
                   "by the registers")
         handle = dev.attach(obj.name)
         again = dev.posts(c.CMD_STAT, flags=c.RQ_HANDLE,
                           handle=handle).attr()
-        # To map it is an access
+        # Mapping the object is an access.
         equal(again, attr._replace(atime=again.atime,
                                    atime_ns=again.atime_ns), "by handle")
         equal(dev.post(c.CMD_STAT, fresh_name()), c.ENOENT, "missing")
@@ -96,7 +96,7 @@ def test_attach_and_detach():
         dev.posts(c.CMD_ATTACH, obj.name, flags=c.RQ_READONLY, n=3,
                   place=dev.span)
         dev.sees(dev.span, pattern(5000), "read-only")
-        # A handle of one way is one of the other, too
+        # Registers and mailboxes have the same handles.
         dev.detach(dev.res_handle(3))
         dev.posts(c.CMD_DETACH, handle=handle)
         dev.sees_zeros(8192, 5000, "detached")
@@ -105,7 +105,7 @@ def test_attach_and_detach():
 
 
 def test_attach_up_to():
-    """Of an object whose size the guest does not know."""
+    """ATTACH with a limit, for an object whose size the guest does not know"""
     with Object(5000, pattern(5000)) as obj, Object(0) as empty, \
             machine() as vm:
         dev = Mailboxes(vm)
@@ -164,7 +164,7 @@ def test_create_resize_allocate_rename_link_unlink():
 
 
 def test_create_with_a_handle():
-    """It is writable whatever the permission bits are."""
+    """The handle is writable with any permission bits."""
     with Store() as store, \
             machine(options=store.options + CREATE + ",max-objects=2") as vm:
         dev = Mailboxes(vm)
@@ -242,14 +242,14 @@ def test_list_with_attributes():
         equal(commands, 1, "commands")
         for name, attr in found:
             equal(attr, dev.posts(c.CMD_STAT, name).attr(), name)
-        # Two lists at the same time, in two mailboxes
+        # Two concurrent lists in two mailboxes
         long = [b"/" + b"%d" % n * 60 for n in range(100, 200)]
         for name in long:
             store.make(name)
         first, second = dev.list(2), dev.list(7)
         equal(sorted(n for n, _ in first[0]), sorted(names + long), "names")
         equal(first, second, "two lists")
-        # What ends in the middle is not continued
+        # A list that ends early is not continued.
         dev.posts(c.CMD_LIST)
         offset = dev.word64(0, c.MB_RES_NEXT)
         true(offset, "it fits")
@@ -295,7 +295,7 @@ def test_malformed_requests():
               c.EINVAL, "not zero, at the end")
         equal(dev.post(c.CMD_STAT, obj.name, flags=c.RQ_MTIME), c.EINVAL,
               "flags")
-        # No NUL in all of NAMES
+        # NAMES contains no NUL.
         vm.fill(dev.box(0) + c.MB_NAMES, c.NAME_SIZE, 0x2f)
         head, _ = dev.request(c.CMD_STAT, tag=4711)
         vm.store(dev.box(0), head)
@@ -313,7 +313,7 @@ def test_random_bytes_in_all_mailboxes():
         for turn in range(300):
             n = turn % c.MAILBOXES_MAX
             data = bytearray(rng.randbytes(c.MB_DATA))
-            # Mostly known commands, flags and handles; never a good name
+            # Mostly valid commands, flags and handles, and no valid name
             data[4:16] = bytes((rng.randrange(16), 0, 0, 0, rng.getrandbits(8),
                                 rng.randrange(2), 0, 0, rng.randrange(4), 0,
                                 0, 0))
@@ -350,7 +350,7 @@ def test_fired_bits_are_in_the_memory():
         dev = Mailboxes(vm)
         dev.attach(obj.name)
         for slot in (0, 37, 95):
-            dev.arm(slot, 0, 1)     # not the value
+            dev.arm(slot, 0, 1)     # the word has another value
             dev.until(slot, c.SLOT_IS_FIRED, "another value")
         view = dev.regs + c.MEM_FIRED
         want = 1 | 1 << 37 | 1 << 95

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Several devices in one VM, and several VMs on one object."""
+"""Several devices in a VM, and several VMs with the same object"""
 
 import os
 
@@ -23,7 +23,7 @@ def test_devices_have_independent_objects():
                 dev.store(1, b"device %d" % i)
             for i, obj in enumerate(objects):
                 equal(obj.read(1, 8), b"device %d" % i, f"object {i}")
-            # Closing one, in any order, is closing that one only
+            # Closing a device closes only that device, in any order.
             for i in (3, 0, 7, 5):
                 devices[i].closed()
                 devices[i].is_zero(f"device {i} closed")
@@ -73,7 +73,7 @@ def test_two_vms_share_one_object():
         vm1.kill()
         two.store(0, b"alone")
         equal(obj.read(0, 5), b"alone", "VM 1 is dead, VM 2 goes on")
-        # Leaving the block must not try to quit a VM that we killed
+        # The end of the block must not quit the VM, which was killed.
 
 
 def test_rest_of_the_buffer_is_shared_with_nobody():
@@ -87,7 +87,8 @@ def test_rest_of_the_buffer_is_shared_with_nobody():
 
 
 def proportional(vm, obj):
-    """Bytes of the object's memory that are put down to a VM's process."""
+    """The bytes of the object's memory in the proportional set size of a VM's
+    process"""
     total, here = 0, False
     with open(f"/proc/{vm.pid}/smaps", encoding="utf-8") as smaps:
         for line in smaps:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Migration and snapshots: refused while an object is mapped, else fine."""
+"""Migration and snapshots, which are refused while an object is mapped"""
 
 import os
 import socket
@@ -14,18 +14,18 @@ MIB = 1 << 20
 
 
 def refusal(call, *args, **more):
-    """The reason that QEMU gives for not doing it."""
+    """The reason with which QEMU refuses the call"""
     try:
         result = call(*args, **more)
     except QmpError as e:
         return str(e)
-    if result:      # the human monitor answers with text
+    if result:      # the text of the human monitor
         return result
     raise AssertionError(f"{args} {more} was not refused")
 
 
 def clear(reason):
-    """The reason names the device and what to end."""
+    """Checks that the reason names the device and the use to end."""
     true("vmshm" in reason, f"no vmshm in: {reason}")
     true("mapped" in reason or "open" in reason or "attached" in reason,
          f"it does not say why: {reason}")
@@ -43,22 +43,22 @@ def completed(vm):
 
 
 def migrates(vm):
-    """A migration to nowhere comes to its end."""
-    # A snapshot was one, too
+    """Checks that a migration to /dev/null completes."""
+    # A snapshot is also a migration.
     vm.forget("MIGRATION")
     vm.qmp("migrate", uri="exec:cat >/dev/null")
     completed(vm)
 
 
 class StuckMigration:
-    """A migration that does not end, because nothing reads what it sends."""
+    """A migration that does not end, because no process reads its data"""
 
     def __init__(self, vm):
         self.vm, self.socket = vm, socket.socket(socket.AF_UNIX)
 
     def __enter__(self):
         events(self.vm)
-        # More than a socket holds
+        # More data than the buffer of a socket
         self.vm.store(MIB, os.urandom(8 * MIB))
         with tempfile.TemporaryDirectory() as folder:
             self.socket.bind(f"{folder}/migration")
@@ -69,7 +69,7 @@ class StuckMigration:
 
     def cancel(self):
         self.vm.qmp("migrate_cancel")
-        # The stuck write ends only with the connection
+        # The blocked write ends when the connection is closed.
         self.socket.close()
         self.vm.event("MIGRATION", lambda d: d["status"] in (
             "cancelled", "failed"))
@@ -79,8 +79,8 @@ class StuckMigration:
 
 
 class Image:
-    """A qcow2 image that a machine can keep snapshots in. QEMU makes it
-    itself, so that no qemu-img is needed."""
+    """A qcow2 image for the snapshots of a machine. QEMU creates it, so that
+    qemu-img is not needed."""
 
     def __init__(self, vm, folder):
         self.vm, self.file = vm, os.path.join(folder, "image.qcow2")
@@ -95,7 +95,7 @@ class Image:
                **{"node_name": "disk0"})
 
     def job(self, command, **arguments):
-        """Run a job to its end; its error, or None."""
+        """Runs a job to its end. Returns its error, or None."""
         self.jobs += 1
         ident = f"job{self.jobs}"
         self.vm.qmp(command, job_id=ident, **arguments)
@@ -156,7 +156,7 @@ def test_snapshot_restores_the_name():
 
 
 def test_snapshot_loaded_while_open_closes():
-    """Otherwise the object would show in a guest that never opened it."""
+    """Otherwise, a guest that never opened the object would see it."""
     with Object(4096, b"host") as obj, machine() as vm, \
             tempfile.TemporaryDirectory() as folder:
         image = Image(vm, folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Anything in any order: random operations against a model in Python."""
+"""Random operations, compared with a model in Python"""
 
 import mmap
 import random
@@ -16,11 +16,11 @@ SIZES = (0, 1, 4096, 5000, 70000, MIB - 1, MIB + 5000)
 
 
 class Model:
-    """What one device has to be like."""
+    """The expected state of a device"""
 
     def __init__(self):
         self.name = bytearray(1024)
-        self.object = None          # a host mapping of what is open
+        self.object = None          # the host's mapping of the open object
         self.gap = range(0)
         self.private = bytearray(MIB)
 
@@ -29,7 +29,7 @@ class Model:
 
     @property
     def shown(self):
-        """How much of the buffer is the object."""
+        """The number of bytes of the buffer that show the object"""
         return min(len(self.object), MIB) if self.object else 0
 
     def read(self, at, size):
@@ -45,7 +45,7 @@ class Model:
 
 
 class Play:
-    """A machine with two devices, their models, and objects."""
+    """A machine with two devices, their models, and objects"""
 
     def __init__(self, rng, vm, objects):
         self.rng, self.vm = rng, vm
@@ -63,8 +63,8 @@ class Play:
             equal(self.vm.load(dev.name, 1024), bytes(model.name), "BAR2")
 
     def may_be_fresh(self, dev, model):
-        """After an open that failed or a close of nothing, private memory is
-        as it was, or zero."""
+        """After a failed open, or a close without an open object, private
+        memory is unchanged or zero."""
         data = dev.load(model.shown, MIB - model.shown)
         if data != model.private[model.shown:]:
             equal(data, bytes(len(data)), "private memory")
@@ -95,8 +95,8 @@ class Play:
         if got == c.OK:
             model.object = mmap.mmap(obj.fd, obj.size)
             model.fresh()
-            # Python maps no more than the size, the device whole pages:
-            # stay out of what lies between
+            # Python maps the size of the object, and the device maps whole
+            # pages. The test does not access the bytes between.
             pages = -(-obj.size // 4096) * 4096
             model.gap = range(min(obj.size, MIB), min(pages, MIB))
         elif got != c.EBUSY:
@@ -134,7 +134,7 @@ class Play:
     def create_anew(self, dev, model):
         old = self.rng.choice(list(self.objects.values()))
         size = old.size
-        old.close()     # a mapping keeps it
+        old.close()     # the mapping keeps the object
         self.objects[old.name] = Object(size, name=old.name)
         self.read(dev, model)
 

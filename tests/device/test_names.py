@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Hostile names, against the rules restated in a few lines of Python."""
+"""Hostile names, compared with the rules in a few lines of Python"""
 
 import errno
 import os
@@ -14,7 +14,7 @@ COUNT = 6000
 
 
 def verdict(raw):
-    """The errno that open must give for these 1024 bytes."""
+    """The errno with which open must fail for these 1024 bytes"""
     if b"\0" not in raw:
         return c.EINVAL
     name = raw[:raw.index(b"\0")]
@@ -33,7 +33,7 @@ def verdict(raw):
 
 
 def object_names():
-    """Names that are strange, yet right, each with an object behind it."""
+    """Unusual valid names. Each one has an object."""
     mine = f"/{PREFIX}".encode()
     for strange in (
             b"plain", b" ", b"a b", b"\n", b"\r\n", b"\t", b"\x01\x1b[31m",
@@ -46,7 +46,7 @@ def object_names():
 
 
 def hostile(rng, right):
-    """1024 bytes that a guest might leave there."""
+    """1024 random bytes in the form of a name"""
     name = rng.choice(right)
     kind = rng.randrange(16)
     if kind == 0:
@@ -81,7 +81,7 @@ def hostile(rng, right):
         name = name.ljust(1024, b"/x"[rng.randrange(2):][:1])
     elif kind == 9:
         name = (b"/" + name * 9)[:rng.randrange(1, 1025)]
-    # What follows the NUL is no part of the name
+    # The bytes after the NUL are not part of the name.
     fill = rng.choice((b"\0", b"/", b"x", b"\xff"))
     if rng.randrange(40):
         name += b"\0"
@@ -120,7 +120,7 @@ def test_hostile_names_by_the_thousand():
         equal(names(), before, "names on the host")
         equal([n for n in missing if os.path.lexists(path(n))], [],
               "names that were tried and exist now")
-        # The generator reaches every rule
+        # The generator covers each rule.
         equal(sorted(counts), [c.OK, c.ENOENT, c.EINVAL, c.ENAMETOOLONG],
               "results met")
         equal(min(counts.values()) > COUNT // 50, True, f"spread {counts}")
@@ -130,7 +130,7 @@ def test_hostile_names_by_the_thousand():
 
 
 def result_of(*several):
-    """open's result for each of these names, in one machine."""
+    """The results of open for each of these names, in one machine"""
     with machine() as vm:
         dev = Vmshm(vm)
         return [dev.open(name) for name in several]
@@ -165,7 +165,7 @@ def test_length_limit():
 
 
 def test_path_outside_is_never_opened():
-    """With a file that a path in the name would reach."""
+    """A name that is a path to an existing file does not open the file."""
     with Object(4096, b"inside") as obj:
         for name in ("/../shm" + obj.name, "/.." + obj.path, "/." + obj.name,
                      "/" + obj.name, obj.name[1:], obj.path):

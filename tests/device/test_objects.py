@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What may be opened, and what is refused with which errno."""
+"""Objects that can be opened, and the errno of each refusal"""
 
 import os
 import resource
@@ -14,7 +14,8 @@ NOBODY = 65534
 
 
 def opening(name):
-    """What open says; then the device must be as if nothing happened."""
+    """Opens the name. Returns the errno. Checks that a failure leaves the
+    device unchanged."""
     with Object(4096, b"good") as good, machine() as vm:
         dev = Vmshm(vm)
         result = dev.open(name)
@@ -27,7 +28,7 @@ def opening(name):
 
 
 class Special:
-    """Something that is no object, at an object's place."""
+    """A file that is not an object, under the name of an object"""
 
     def __init__(self, make, remove=os.unlink):
         self.name = fresh_name()
@@ -108,19 +109,19 @@ def test_device_node():
         raise Skip("making a device node is not permitted here") from None
     os.unlink(path(name))
     with Special(null) as node:
-        # EACCES where /dev/shm is mounted nodev
+        # EACCES if /dev/shm is mounted with nodev
         true(opening(node.name) in (c.EINVAL, c.EACCES), "open")
 
 
 def allowed(mode):
-    """open's result for an object of this mode and another owner, or of an
-    owner without a right to it."""
+    """The result of open for an object with this mode, whose owner is another
+    user, or QEMU's user without rights"""
     with Object(4096, b"host", mode=mode) as obj:
         how = {}
         if os.getuid() == 0:
             how["user"] = NOBODY
         elif mode & 0o666 != mode >> 6 & 6:
-            # Without root, QEMU is the object's owner
+            # Without root, QEMU's user owns the object.
             os.fchmod(obj.fd, (mode & 7) << 6)
         with machine(**how) as vm:
             dev = Vmshm(vm)
@@ -158,7 +159,7 @@ def test_permission_may_come_and_go():
         os.fchmod(obj.fd, 0o666)
         dev.opened(None).shows(b"host", "permitted")
         os.fchmod(obj.fd, 0o600)
-        # As for every mapping: permission is asked once, at open
+        # As for other mappings, the permission is checked once, at open.
         dev.shows(b"host", "still mapped")
         dev.closed()
         equal(dev.open(None), c.EACCES, "at the end")
@@ -207,7 +208,8 @@ def test_no_descriptor_left_is_an_errno():
     with Object(4096, b"host") as obj, machine() as vm:
         dev = Vmshm(vm)
         limits = resource.prlimit(vm.pid, resource.RLIMIT_NOFILE)
-        # Not lower: poll() refuses more descriptors than the limit
+        # The limit must not be below the number of open descriptors, because
+        # poll(2) then fails.
         used = {int(fd) for fd in os.listdir(f"/proc/{vm.pid}/fd")}
         free = min(set(range(len(used) + 1)) - used)
         resource.prlimit(vm.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
@@ -224,7 +226,7 @@ def test_no_address_space_left_is_an_errno():
         limits = resource.prlimit(vm.pid, resource.RLIMIT_AS)
         with open(f"/proc/{vm.pid}/statm", encoding="ascii") as statm:
             now = int(statm.read().split()[0]) * resource.getpagesize()
-        # Less than the object needs, yet some for QEMU's own requests
+        # The limit is too low for the object, but sufficient for QEMU itself.
         some = now + (512 << 10)
         resource.prlimit(vm.pid, resource.RLIMIT_AS, (some, limits[1]))
         result = dev.open(obj.name)

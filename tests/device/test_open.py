@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What open and close mean."""
+"""Open and close"""
 
 import os
 
@@ -102,7 +102,7 @@ def test_closed_buffer_is_private_memory():
         dev.closed()
         dev.is_zero("fresh after close")
         dev.store(0, pattern(MIB, 1))
-        # Nothing was open: a close is none, or a fresh buffer
+        # Without an open object, a close has no effect or clears the buffer.
         dev.closed()
         equal(dev.open(fresh_name()), c.ENOENT, "missing")
         dev.opened(obj.name).shows(b"host", "fresh after open")

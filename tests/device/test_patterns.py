@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""allow= and deny= by the thousand, against the rules restated."""
+"""Random patterns in allow= and deny=, compared with the rules in Python"""
 
 import random
 
@@ -15,10 +15,10 @@ NAMES = 240
 
 
 def matches(pattern, name):
-    """Whether a shell pattern matches; both are bytes. * is any number of
-    any bytes, ? is one byte, [...] one of a set and [!...] one that is not
-    in it; a set is bytes and ranges, and its first byte is never its end.
-    A [ without an end is a byte like others."""
+    """Whether a shell pattern matches a name; both are bytes. * matches any
+    bytes, ? matches one byte, [...] matches a byte in a set, and [!...] a byte
+    outside the set. A set consists of bytes and ranges; a ] at its start is an
+    element. A [ without an end is an ordinary byte."""
     if not pattern:
         return not name
     first, rest = pattern[:1], pattern[1:]
@@ -37,7 +37,8 @@ def matches(pattern, name):
 
 
 def split_set(text):
-    """(what being in it means, the bytes, the text behind ]), or None."""
+    """Parses a set. Returns (whether its bytes match, the bytes, the text after
+    the ]), or None."""
     wanted = text[:1] != b"!"
     if not wanted:
         text = text[1:]
@@ -77,7 +78,7 @@ def random_set(rng):
         if rng.random() < 0.5:
             out += rng.choice((b"a-c", b"0-9", b"a-z", b"A-Z", b".-9"))
         else:
-            # Not [: fnmatch(3) has more for what begins with it
+            # Without [, because fnmatch(3) has classes that begin with [
             out += bytes([rng.choice(b"abcz019._\\?*\xff")])
     if rng.random() < 0.1:
         out += b"-"
@@ -87,7 +88,7 @@ def random_set(rng):
 def random_pattern(rng, names):
     kind = rng.random()
     if kind < 0.15:
-        # One of the names itself, if nothing in it means something else
+        # A literal name, if it contains no special bytes
         text = rng.choice(names)[1:]
     else:
         text = b""
@@ -105,7 +106,7 @@ def random_pattern(rng, names):
                 text += bytes([rng.choice(ALPHABET)])
         if rng.random() < 0.04:
             text += rng.choice((b"[", b"[!", b"[a", b"[!0-"))
-    # QMP and the command line carry text, and these have their own meaning
+    # QMP and the command line carry text, in which these bytes are special.
     text = bytes(x for x in text if x < 0x80 and x not in b",:/\x01\x7f")
     return b"/" + (text or b"*")
 
@@ -131,7 +132,7 @@ def names_of(rng):
 
 
 def asked(dev, rng, names, want):
-    """By name, in one of the ways that there are."""
+    """Uses a name in one of the commands that take names."""
     for name in names:
         number = rng.choice((c.CMD_STAT, c.CMD_UNLINK, c.CMD_RESIZE,
                              c.CMD_HOLD))
@@ -141,7 +142,7 @@ def asked(dev, rng, names, want):
         elif number == c.CMD_HOLD:
             refused, allowed = c.ENOENT, c.OK
         else:
-            refused = allowed = c.EROFS     # before the name is looked at
+            refused = allowed = c.EROFS     # checked before the name
         equal(dev.command(number, name),
               allowed if name in want else refused, f"{number} {name}")
         status = dev.open(name)
@@ -167,12 +168,13 @@ def test_thousands_of_names_and_patterns():
                 equal(sorted(set(dev.names()[0]) ^ want), [], what)
                 asked(dev, rng, rng.sample(names, 12), want)
                 seen, hidden = seen + len(want), hidden + NAMES - len(want)
-    # The dice have to show both sides
+    # The random numbers have to cover both results.
     true(seen > 2000 and hidden > 2000, f"{seen} seen, {hidden} hidden")
 
 
 def test_the_matcher_knows_the_rules():
-    """A few by hand, so that two wrongs do not make a right."""
+    """A few patterns by hand. They detect a mistake that the device and the
+    rules in Python share."""
     for pattern, yes, no in (
             (b"/*", (b"/", b"/x", b"/.x"), (b"", b"x")),
             (b"/a?", (b"/ab", b"/a\xff"), (b"/a", b"/abc")),
@@ -191,7 +193,7 @@ def test_the_matcher_knows_the_rules():
 
 
 def test_many_patterns():
-    """A thousand in one property, as a script may write them."""
+    """A property with a thousand patterns, as a script may write them"""
     names = [b"/n%d" % i for i in range(100)]
     allow = ":".join(f"/n{i}" for i in range(0, 2000, 2))
     with Store(names) as store, machine(devices=0) as vm:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The properties: what they let a guest do, and values that are refused."""
+"""The properties of the device: their effects, and the refusal of wrong values
+"""
 
 import os
 
@@ -12,7 +13,7 @@ from vmshm import SLOT, Vmshm, equal, machine, mapped, true
 
 NOBODY = 65534
 
-# Options, and words of the message that tell what is right
+# Options, and words in the message about a correct value
 WRONG = (
     ("arena=1M", "power of two", "2M", "1T"),
     ("arena=3M", "power of two"),
@@ -87,10 +88,10 @@ def test_properties_cannot_be_changed_later():
                 pass
 
 
-# A name that is refused looks like one that is missing
+# A refused name looks like a missing name.
 
 def everything(dev, name):
-    """What each command and register says to a name."""
+    """The results of each command and register for a name"""
     answers = []
     for number in (c.CMD_STAT, c.CMD_ATTACH, c.CMD_HOLD, c.CMD_UNLINK,
                    c.CMD_RENAME, c.CMD_LINK, c.CMD_RESIZE, c.CMD_ALLOCATE):
@@ -113,7 +114,7 @@ def test_a_refused_name_looks_like_a_missing_one():
                 equal(everything(dev, "/secret-missing"), [c.ENOENT] * 10,
                       policy)
                 equal(refusals(vm), {"policy": 20}, "refusals")
-                # It shows no sign of it, even where it would be made
+                # For existing and missing names, the errno is the same.
                 for name in ("/secret", "/secret-missing"):
                     equal(dev.command(c.CMD_CREATE, name, mode=0o600),
                           c.EACCES, f"create {name}")
@@ -164,7 +165,7 @@ def test_prefix():
                 true(os.path.exists(b"/dev/shm" + store.host(name)), name)
                 dev.does(c.CMD_UNLINK, name.decode())
             equal(dev.names()[0], [b"/x"], "names")
-            # Dots that the prefix would turn into something else
+            # Dots, which the prefix would change into another name
             for name in ("/.", "/..", "/", ""):
                 equal(dev.command(c.CMD_STAT, name), c.EINVAL, name)
 
@@ -182,7 +183,7 @@ def test_prefix_makes_a_name_too_long():
             equal(dev.open(name), c.ENAMETOOLONG, f"{length} bytes, open")
             equal(dev.command(c.CMD_RENAME, "/y", second=name),
                   c.ENAMETOOLONG, f"{length} bytes, second name")
-        # The C library may draw the line one byte before
+        # The limit of the C library may be one byte lower.
         name = "/" + "x" * (room - 1)
         dev.does(c.CMD_CREATE, name, mode=0o600)
         dev.does(c.CMD_UNLINK, name)
@@ -190,7 +191,7 @@ def test_prefix_makes_a_name_too_long():
 
 
 def test_prefix_of_dots():
-    """It cannot make a name that leads out of the folder."""
+    """A prefix of dots does not make a name outside the directory."""
     with machine(options=",prefix=.,arena=2M") as vm:
         dev = Arena(vm)
         for name, errno in (("/.", c.EINVAL), ("/..", c.EINVAL),
@@ -212,7 +213,7 @@ def test_readonly():
             equal(refusals(vm), {"readonly": 2}, "refusals")
             dev.attach_ro(obj.name)
             dev.does(c.CMD_HOLD, obj.name, flags=c.RQ_READONLY)
-            # The right to read is enough, at BAR1, too
+            # The right to read is sufficient, also for BAR1.
             dev.opened(obj.name)
             equal({line.split()[1] for line in mapped(vm, obj)}, {"r--s"},
                   "mappings")
@@ -227,7 +228,7 @@ def test_readonly():
             dev.closed()
             dev.store(0, b"lost")
             dev.is_zero("closed")
-            # The writable span is memory, in which nothing can be attached
+            # The writable span is memory. No object can be attached there.
             dev.put(0, b"mine")
             dev.sees(0, b"mine", "private memory")
             equal(vm.qmp("query-status")["running"], False, "-S")
@@ -254,7 +255,7 @@ def test_max_objects():
 
 
 def test_max_bytes():
-    """Whole pages count, each attachment by itself, BAR1's among them."""
+    """Each attachment counts in whole pages, as does BAR1."""
     with Object(2 * MIB) as obj, machine(
             options=f",max-bytes={MIB + 3 * PAGE},arena=4M") as vm:
         dev = Arena(vm)
@@ -274,7 +275,7 @@ def test_max_bytes():
         equal(dev.open(obj.name), c.EDQUOT, "BAR1")
 
 
-# Several devices with policies of their own on the same objects
+# Several devices with different policies for the same objects
 
 def test_devices_have_their_own_policies():
     with Store([b"/a", b"/b"], PAGE) as store:
@@ -315,7 +316,8 @@ def test_devices_have_their_own_policies():
 
 
 def test_default_policy_is_the_seeds():
-    """What the QEMU process itself may open, for reading and writing."""
+    """The default policy allows all objects that QEMU can open for reading and
+    writing."""
     name = fresh_name()
     with Object(PAGE, b"host", name=name) as obj, machine() as vm:
         dev = Vmshm(vm).opened(obj.name)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Limits that a guest could exceed by doing two things at the same time, and
-bounds of what a host process does to a device."""
+"""Limits that a guest could exceed by concurrent commands, and bounds of the
+effects that a host process has on a device"""
 
 import os
 import sys
@@ -19,8 +19,8 @@ from tracer import Calls
 from vmshm import (SLOT, descriptors, equal, machine, true, until)
 
 CREATE = ",create=on"
-NAMES_MAX = 65536       # of a listing
-SECOND = 1000000        # in microseconds, for strace
+NAMES_MAX = 65536       # names in a listing
+SECOND = 1000000        # a second in microseconds, for strace
 
 
 def mailboxes(vm, count):
@@ -28,7 +28,7 @@ def mailboxes(vm, count):
 
 
 def two_devices(store):
-    """They have the same objects, and two pages for them."""
+    """Two devices with the same objects, and with a limit of two pages"""
     return machine(options=store.options + CREATE + f",max-bytes={2 * PAGE}",
                    devices=2)
 
@@ -51,7 +51,7 @@ def test_two_devices_with_the_same_objects_change_them_in_turn():
 
 
 def test_two_machines_with_the_same_objects():
-    """Each counts what the other one has made under a name."""
+    """Each device counts the objects with names that the other one created."""
     with Store() as store:
         options = store.options + f"{CREATE},max-objects=2,max-bytes={MIB}"
         with machine(options=options) as one, machine(options=options) as two:
@@ -100,7 +100,8 @@ def test_one_device_has_threads_whatever_the_other_waits_for():
 
 
 def test_what_a_command_still_uses_counts():
-    """An object that was unlinked and detached while a command uses it"""
+    """An object counts if a command still uses it after it was unlinked and
+    detached."""
     needs_root()
     with Store([b"/a", b"/b"]) as store, \
             machine(options=store.options + CREATE +
@@ -128,7 +129,7 @@ def nameless(vm):
 
 
 def test_memory_that_is_being_freed_counts():
-    """A limit is not checked before it is free."""
+    """The limit is checked after the memory has been freed."""
     size = 16 * MIB
     with Store([b"/a", b"/b"]) as store, \
             machine(options=store.options + CREATE +
@@ -150,7 +151,8 @@ def test_memory_that_is_being_freed_counts():
 
 
 def test_create_removes_only_what_it_has_made():
-    """It fails while another program gives the name to an object."""
+    """CREATE fails, and another program replaces the object under the name at
+    the same time."""
     with Store([b"/theirs"], PAGE) as store, \
             machine("-only-migratable",
                     options=store.options + CREATE) as vm:
@@ -171,7 +173,7 @@ def test_create_removes_only_what_it_has_made():
 
 
 def test_resize_cuts_nothing_that_is_there_again():
-    """The object grows, and is attached, before RESIZE has ended."""
+    """The object grows and is attached again before RESIZE has completed."""
     with Store([b"/a"], 4 * PAGE) as store, \
             machine(options=store.options + CREATE) as vm:
         obj = store.objects[b"/a"]
@@ -223,7 +225,7 @@ def test_names_that_are_kept_are_bounded():
             equal(dev.post(c.CMD_RESIZE, "/more", length=1), c.EDQUOT,
                   "resize")
             equal(refusals(vm), {"limit": 4}, "refusals")
-            # Each by its name all the same
+            # Each object can still be used by its name.
             dev.posts(c.CMD_STAT, "/more")
             dev.posts(c.CMD_UNLINK, "/0")
             dev.does(c.CMD_LIST)

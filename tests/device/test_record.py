@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the operator sees: attachments, refusals, lines of the log."""
+"""The operator's view: attachments, refusals, and lines of the log"""
 
 import time
 
@@ -41,7 +41,7 @@ def test_attachments():
         (one,) = attachments(vm)
         equal((one["name"], one["bytes"], "bar" in one, "place" in one),
               (small.name, 0, False, False), "held")
-        # The name is the one it was attached by
+        # The name is the name that ATTACH used.
         small.unlink()
         equal(len(attachments(vm)), 1, "after unlink")
         dev.does(c.CMD_RELEASE)
@@ -57,7 +57,7 @@ def test_attachments_with_odd_names():
             try:
                 equal(one["name"].encode(), name, "the name")
             except AssertionError:
-                # JSON has only Unicode: U+FFFD stands for what is not
+                # In JSON, U+FFFD stands for bytes that are not UTF-8.
                 equal(one["name"], name.decode(errors="replace"), "the name")
 
 
@@ -96,17 +96,17 @@ def test_refusals_are_counted_by_kind():
         refused("limit", c.EDQUOT, c.CMD_ATTACH, obj.name, place=8 * PAGE)
         dev.attach(obj.name, 8 * PAGE, length=PAGE)
         refused("limit", c.ENFILE, c.CMD_ATTACH, obj.name, place=4 * PAGE)
-        # By the registers of 2010 alike
+        # The registers of 2010 count in the same way.
         for name, kind, status in (("", "name", c.EINVAL),
                                    ("/no", "policy", c.ENOENT),
                                    (obj.name, "limit", c.ENFILE)):
             equal(dev.open(name), status, kind)
             want[kind] += 1
             equal(property_of(vm, "refusals"), want, kind)
-        # No refusals: what is not there, taken, or at its end
+        # Names that are missing or in use, and full spans, are not refusals.
         equal(dev.command(c.CMD_STAT, fresh_name()), c.ENOENT, "missing")
         equal(property_of(vm, "refusals"), want, "after it")
-        # Reset is the guest's to do: it clears no record
+        # A guest can cause a reset. A reset clears no record.
         vm.qmp("system_reset")
         vm.event("RESET")
         equal(property_of(vm, "refusals"), want, "after reset")
@@ -131,7 +131,7 @@ def test_log_says_what_was_refused():
                 ("/secret", "not allowed"))):
             for word in ("vmshm: refused", *words):
                 true(word in line, f"no {word!r} in: {line}")
-        # What is not refused is not in the log
+        # The log contains only refusals.
         dev.stat(obj.name)
         dev.attach(obj.name)
         dev.command(c.CMD_STAT, fresh_name())
@@ -139,7 +139,8 @@ def test_log_says_what_was_refused():
 
 
 def test_log_cannot_be_forged():
-    """No new lines, control characters or lines without end."""
+    """A guest cannot write line breaks, control characters or endless lines to
+    the log."""
     with machine() as vm:
         dev = Vmshm(vm)
         for name in (b"\nvmshm: all is well", b"\x1b[2J\x07\r", b"\x80\xff%s",

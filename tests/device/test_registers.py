@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The two registers: which accesses act and which must not."""
+"""The two registers of 2010: accesses with and without an effect"""
 
 import contract as c
 from qemu import string_bytes
@@ -7,7 +7,7 @@ from shm import Object, fresh_name, pattern
 from vmshm import Vmshm, equal, machine, mapped, of_2010, true
 
 SIZES = (1, 2, 4, 8)
-# A device with an arena has registers here: not for these tests
+# A device with an arena has registers here, which these tests do not use.
 SECOND_HALF = range(0x40, 0x100)
 
 
@@ -20,7 +20,7 @@ def test_open_acts_at_every_size():
         dev = Vmshm(vm)
         vm.store(dev.name, string_bytes(obj.name))
         for size in SIZES:
-            # The upper half of 8 bytes is 0, too
+            # The upper half of 8 bytes is also 0.
             equal(dev.register(c.REG_OPEN, size), 0, f"open, {size} bytes")
             equal(dev.load(0, 4), b"host", f"open, {size} bytes")
             equal(dev.register(c.REG_OPEN, size), c.EBUSY,
@@ -96,7 +96,8 @@ def test_writes_to_the_registers_do_nothing():
 
 
 def test_long_accesses_split_by_the_machine_are_harmless():
-    """A guest's rep movs or a host's memset over all of BAR0."""
+    """An access to the whole BAR0, such as a guest's rep movs or a memset of
+    the host"""
     with Object(4096, b"host") as obj, machine(options=of_2010()) as vm:
         dev = Vmshm(vm)
         vm.store(dev.name, string_bytes(obj.name))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""KVM on hardware, which answers an access to lost memory with EFAULT: the VM
-goes on. Here an interposed ioctl() says so."""
+"""KVM on hardware fails with EFAULT when the guest accesses lost memory. The VM
+continues. In these tests, an interposed ioctl() returns EFAULT."""
 
 import mmap
 import os
@@ -22,7 +22,7 @@ ALWAYS = 1 << 40
 
 
 class Failing:
-    """A running machine whose KVM_RUN can be made to fail."""
+    """A running machine in which the test can make KVM_RUN fail"""
 
     def __init__(self, **more):
         how = dict(accelerators())["kvm"]
@@ -58,7 +58,8 @@ class Failing:
         return struct.unpack_from("<Q", self.words, 8 * n)[0]
 
     def fail(self, times, reason=None, address=0):
-        """From the next KVM_RUN on, which comes at once."""
+        """Makes KVM_RUN fail, beginning with the next one, which follows at
+        once."""
         self.vm.qmp("stop")
         self.word(SETS, reason is not None)
         self.word(REASON, reason or 0)
@@ -103,7 +104,7 @@ def test_does_not_go_on_for_ever():
         until(lambda: "the VM is paused" in kvm.vm.said(), "no reason")
         equal(kvm.status, "paused", "the machine")
         equal(kvm.word(FAILED), 11, "calls that failed")
-        # The operator can go on, when the reason is gone
+        # The operator can continue the VM after removing the cause.
         kvm.word(LEFT, 0)
         kvm.vm.qmp("cont")
         kvm.cpu.round()
@@ -122,14 +123,14 @@ def test_stays_stopped_after_an_error_of_kvm():
         kvm.dev.attach(obj.name)
         kvm.cpu.start(kvm.dev.arena)
         kvm.fail(1, INTERNAL_ERROR)
-        # Its bottom half has run by then
+        # The bottom half has run when QMP answers.
         kvm.vm.qmp("query-status")
         equal(kvm.status, "internal-error", "the machine")
         equal(losses(kvm.vm), {}, "losses")
 
 
 def test_a_page_that_kvm_names():
-    """In a full file system."""
+    """KVM reports the page of a full file system, and the VM continues."""
     with Failing(wrap=full(1)) as kvm:
         with open(f"/proc/{kvm.vm.pid}/root/dev/shm/sparse", "wb") as file:
             file.truncate(16 * PAGE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The device under a processor that runs, with TCG and with KVM."""
+"""The device while a processor accesses it, with TCG and with KVM"""
 
 import struct
 
@@ -27,7 +27,7 @@ def read_only_span(how):
         equal(cpu.look(ro), 0x11111111, "attached")
         equal(cpu.store(ro, 0xbad), 0x11111111, "read after a write")
         equal(obj.read(0, PAGE), words(0x11111111), "the object")
-        # Beside it, and in the other span, writes do arrive
+        # Writes beside it and in the other span reach the object.
         dev.attach(obj.name)
         equal(cpu.store(rw + 8, 0x22222222), 0x22222222, "writable")
         equal(obj.read(8, 4), words(0x22222222, 4), "the object")
@@ -54,7 +54,7 @@ def read_only_device(how):
 
 
 def detach_at_once(how):
-    """No processor reads the object after DETACH, or another one's."""
+    """After DETACH, no processor reads the object, nor another object there."""
     with Object(PAGE, words(0x11111111)) as one, \
             Object(PAGE, words(0x22222222)) as two, \
             Running(how, OPTIONS) as cpu:
@@ -65,15 +65,15 @@ def detach_at_once(how):
             handle = dev.attach(obj.name)
             equal(cpu.look(dev.arena), value, "attached")
             dev.detach(handle)
-            # Each round that began after it
+            # A round that began after DETACH
             cpu.round()
             for _ in range(5):
                 equal(cpu.vm.read(SEEN, 4), 0, "detached")
 
 
 def writes_after_detach(how):
-    """A processor that writes all the time leaves no trace in the object,
-    and sees none of its own in the next one."""
+    """The writes of a running processor do not change the object after DETACH,
+    and are not visible in the next object."""
     with Object(PAGE, words(0x11111111)) as one, \
             Object(PAGE, words(0x22222222)) as two, \
             Running(how, OPTIONS) as cpu:
@@ -96,7 +96,7 @@ def writes_after_detach(how):
 
 
 def shrunk_under_it(how):
-    """RESIZE cuts off what the processor reads at that moment."""
+    """RESIZE removes the page that the processor is reading."""
     with Object(2 * PAGE, words(0x11111111, 2 * PAGE)) as obj, \
             Running(how, OPTIONS + ",create=on") as cpu:
         dev = Arena(cpu.vm)

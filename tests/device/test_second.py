@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The registers from 0x40 on: what they tell, latches, access sizes."""
+"""The registers from 0x40 on: constants, latches, access sizes"""
 
 import os
 import re
@@ -18,13 +18,13 @@ CONSTANTS = range(c.REG_ID, c.REG_SLOTS + 4, 4)
 UNASSIGNED = [0x6c, *range(0x74, 0x80, 4),
               *range(0xa4, 0xb0, 4), 0xb8, 0xbc, *range(0xf8, 0x1000, 4)]
 ALL = range(0x40, 0x100, 4)
-# What a host with futex_waitv(2) adds
+# The features of a host with futex_waitv(2)
 FUTEX = c.F_FUTEX | c.F_MEMORY
 JUNK = (0xffffffff, 0x80000000, 1, 0x5a5aa5a5)
 
 
 def constants(options):
-    """(features, max. objects, writable span, read-only span)."""
+    """(features, max. objects, writable span, read-only span) of a device"""
     with machine(options=options) as vm:
         dev = Arena(vm)
         equal(dev.get(c.REG_ID), c.ID, "ID")
@@ -37,7 +37,7 @@ def constants(options):
 
 
 def documented():
-    """Bytes of the default span, as docs/spec.md has it."""
+    """The bytes of the default span in docs/spec.md"""
     with open(os.path.join(ROOT, "docs", "spec.md"), encoding="utf-8") as spec:
         number, unit = re.search(r"`arena=SIZE` \| (\d+)([MG]) ",
                                  spec.read()).groups()
@@ -121,7 +121,7 @@ def test_latches_stay_over_commands():
 
 
 def used(vm, obj):
-    """A device of which no result register is 0 but by chance."""
+    """A device whose result registers are not 0"""
     dev = Arena(vm)
     dev.attach(obj.name, 4096)
     return dev
@@ -161,7 +161,7 @@ def test_read_only_and_unassigned_registers_ignore_writes():
 
 
 def test_other_accesses_read_0_and_are_ignored():
-    """1, 2 and 8 bytes, and 4 that are not aligned."""
+    """Accesses of 1, 2 and 8 bytes, and unaligned accesses of 4 bytes"""
     with Object(4096) as obj, machine() as vm:
         dev = used(vm, obj)
         for register in LATCHES:
@@ -211,7 +211,7 @@ def test_status_is_the_last_commands():
             equal(dev.command(c.CMD_STAT, fresh_name()), c.ENOENT, "missing")
             equal(dev.get(c.REG_STATUS), c.ENOENT, "read again")
             equal(dev.command(c.CMD_STAT, obj.name), c.OK, "there")
-            # open and close are no commands
+            # Open and close are not commands, and leave results unchanged.
             equal(dev.open(fresh_name()), c.ENOENT, "open")
             equal(dev.get(c.REG_STATUS), c.OK, "after open")
 
@@ -238,7 +238,7 @@ def test_a_command_that_fails_sets_no_result():
 
 
 def test_each_command_sets_its_own_results():
-    """And leaves those of other commands alone."""
+    """A command does not change the result registers of other commands."""
     with Object(5000) as obj, machine(options=",create=on") as vm:
         dev = used(vm, obj)
         handle = dev.get(c.REG_RES_HANDLE)
@@ -261,7 +261,7 @@ def test_each_command_sets_its_own_results():
 
 
 def test_unused_flags_are_refused():
-    """By the commands that use FLAGS."""
+    """Each command that uses FLAGS refuses unknown flags."""
     allowed = {c.CMD_STAT: c.RQ_HANDLE,
                c.CMD_ATTACH: c.RQ_HANDLE | c.RQ_READONLY | c.RQ_LIMIT,
                c.CMD_RESIZE: c.RQ_HANDLE | c.RQ_GROW,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names of semaphores under a policy, and the temporary files that sem_open()
-of a C library makes, writes and links."""
+"""Names of semaphores under a policy, and the temporary files that sem_open(3)
+creates, writes and links"""
 
 import os
 
@@ -9,14 +9,14 @@ from arena import PAGE, Arena, attachments, refusals
 from store import Store
 from vmshm import equal, machine, true, until
 
-TEMPORARIES_MAX = 64    # that a device keeps
+TEMPORARIES_MAX = 64    # temporary files that a device keeps
 
-# What glibc and musl make up
+# The names of temporary files of glibc and musl
 TEMPORARIES = ("/sem.Ab3xYz", "/tmp-123456789")
 
 
 def on_host(store):
-    """Names of the host that the guest can have made, without the prefix."""
+    """The host's names without the prefix"""
     return sorted(n for n in os.listdir("/dev/shm") if store.prefix in n)
 
 
@@ -48,7 +48,7 @@ def test_names_that_are_no_semaphores():
 
 
 def test_each_object_has_one_name():
-    """Names of the host that another rule would lead to"""
+    """Names of the host that another mapping of names would create"""
     with Store() as store:
         for entry in (f"{store.prefix}sem.x", f"sem.{store.prefix}",
                       f"sem.sem.{store.prefix}x", "sem." + store.prefix[1:]):
@@ -141,7 +141,8 @@ def test_sem_open_under_a_policy():
 
 
 def test_a_temporary_has_no_name_on_the_host():
-    """Nor in a listing; nothing is left of it when the guest ends."""
+    """A temporary file has no name on the host and in listings. The end of the
+    guest removes it."""
     for policy in ("", ",allow=/cam-*"):
         with Store() as store:
             options = f"{store.options},create=on{policy}"
@@ -205,7 +206,7 @@ def test_without_create():
 
 
 def test_objects_of_the_host_with_such_a_name():
-    """The policy says whether the guest knows of them."""
+    """The policy determines whether the guest sees such objects."""
     with Store() as store:
         path = f"/dev/shm/sem.{store.prefix}Ab3xYz"
         with open(path, "xb") as file:
@@ -230,7 +231,7 @@ def test_objects_of_the_host_with_such_a_name():
 
 
 def test_the_oldest_temporary_goes():
-    """Processes that were killed leave theirs."""
+    """Killed processes leave temporary files. The oldest one is removed."""
     with Store() as store, machine(options=store.options +
                                    ",create=on,allow=/cam-*") as vm:
         dev = Arena(vm)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects of every size: what the buffer shows, what never changes."""
+"""Objects of many sizes: the contents of the buffer, and the unchanged bytes"""
 
 import os
 
@@ -19,7 +19,7 @@ def pages(size):
 
 
 def check(size):
-    """All that holds for an object of any size from 1 byte up."""
+    """Checks all rules for an object of a size from 1 byte on."""
     data = pattern(size, size)
     shown = data[:MIB]
     with Object(size, data) as obj, machine(devices=2) as vm:
@@ -27,12 +27,12 @@ def check(size):
         dev.store(0, pattern(MIB, 1))
         dev.opened(obj.name).shows(shown, "open")
 
-        # Within the object the guest writes to the host's object
+        # Within its size, the guest writes to the host's object.
         flipped = bytes(b ^ 0xff for b in shown)
         dev.store(0, flipped)
         equal(obj.read(0, size + 1), flipped + data[MIB:], "the object")
 
-        # Behind its last page the buffer is memory of this device alone
+        # Behind the last page, the buffer is private memory of this device.
         rest = pages(size)
         if rest < MIB:
             dev.store(rest, pattern(MIB - rest, 2))
@@ -46,7 +46,7 @@ def check(size):
         dev.is_zero("closed")
         dev.opened(obj.name).shows(flipped[:MIB], "open again")
 
-        # Not even all-over writes make it grow
+        # Writes to the whole buffer do not make the object grow.
         vm.fill(dev.buffer, MIB, 0x5a)
         equal(obj.size, size, "size")
         equal(obj.read(0, size + 1), b"\x5a" * len(shown) + data[MIB:],
@@ -56,7 +56,7 @@ def check(size):
 
 
 def _add(size):
-    # One test a size, so that a failure names it
+    # Each size has a test, so that a failure names the size.
     globals()[f"test_{size}_bytes"] = lambda: check(size)
 
 
@@ -70,7 +70,7 @@ def test_0_bytes_is_no_data():
         equal(dev.open(obj.name), c.ENODATA, "open")
         equal(obj.size, 0, "size")
         dev.is_zero("after it")
-        # Its creator sizes it, and the same name opens
+        # After the creator has set the size, the object can be opened.
         obj.write(0, b"sized")
         dev.opened(None).shows(b"sized", "sized now")
         equal(obj.size, 5, "size")
@@ -89,7 +89,7 @@ def test_1_gib_sparse():
         equal(obj.size, size, "size")
         equal(obj.read(MIB - 4, 21), b"lastbehind the buffer", "content")
         equal(obj.read(size - 3, 4), b"end", "end")
-        # Only what the guest could touch has taken memory
+        # Only the pages that the guest can access use memory.
         used = os.fstat(obj.fd).st_blocks * 512
         true(used <= MIB + 2 * PAGE, f"{used} bytes of memory in use")
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Slots that are started by records in the command memory: one access arms
-them at any place, and wakes others before that."""
+"""Slots that records in the command memory start. One access arms a slot at any
+place, and wakes other waiters before."""
 
 import struct
 
@@ -13,7 +13,7 @@ from vmshm import equal, machine, until
 
 
 class Records(Waits):
-    """A device with records."""
+    """A device with records"""
 
     def record(self, n, place, expected=0, *, wake=0, count=0, vector=0,
                zero=0):
@@ -30,7 +30,7 @@ class Records(Waits):
         self.request(c.SLOT_ARM | n)
 
     def end(self, n):
-        """Ends the wait; whether it had fired."""
+        """Ends the wait. Returns whether the slot had fired."""
         self.request(n)
         return self.has_fired(n)
 
@@ -50,7 +50,7 @@ def test_the_first_and_the_last_slot():
             dev.start(n, 64)
             host_wakes(obj, 64, 1)
             dev.until_fired(n)
-            dev.start(n, 128, 1)        # not the value
+            dev.start(n, 128, 1)        # the word has another value
             dev.until_fired(n)
 
 
@@ -63,7 +63,7 @@ def test_registers_and_records_are_views_of_one_slot():
               (c.SLOT_IS_ARMED, 64), "what the record has started")
         equal(dev.disarm(5), c.SLOT_IS_IDLE, "ended by the register")
         dev.arm(5, 128, 0)
-        dev.start(5, 256)       # it is armed: nothing changes
+        dev.start(5, 256)       # no effect, because the slot is armed
         equal(dev.slot(5, c.SLOT_PLACE), 128, "the place of an armed slot")
         equal((dev.end(5), dev.state(5)), (0, c.SLOT_IS_IDLE),
               "ended by START")
@@ -79,7 +79,8 @@ def test_it_wakes_and_then_waits():
 
         def woken():
             dev.start(700, 64, wake=12, count=ALL)
-            # One of the word that the slot waits for then does not wake it.
+            # A wake-up of the same word comes first, and does not wake the
+            # slot.
             dev.start(701, 128, wake=128, count=ALL)
             equal(dev.end(700), 0, "the slot that waits")
             equal(dev.end(701), 0, "a slot that wakes its own word")
@@ -142,7 +143,7 @@ def test_nonsense_is_ignored():
 
 
 def test_a_wake_up_is_passed_on():
-    """Of a slot that was ended, to the next waiter of the word."""
+    """A wake-up of a slot that was ended is passed to the next waiter."""
     with Object(PAGE) as obj, machine(options=OPTIONS) as vm:
         dev = Records(vm)
         dev.attach(obj.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""STAT, by name and by handle, and what makes an object another one."""
+"""STAT by name and by handle, and the identity of objects"""
 
 import os
 import socket
@@ -15,7 +15,7 @@ NOBODY = 65534
 
 
 def same(got, fd, what):
-    """The registers against fstat(2)."""
+    """Compares the result registers with fstat(2)."""
     st = os.fstat(fd)
     equal(got._replace(ident=0), got._replace(
         mode=stat.S_IMODE(st.st_mode), size=st.st_size, ident=0,
@@ -48,7 +48,7 @@ def test_every_field_by_name_and_by_handle():
         os.posix_fallocate(obj.fd, 0, 1 << 20)
         equal(dev.stat(obj.name).blocks, 2048, "blocks of 1 MiB")
         check("allocated")
-        # Before 1970, the far future, and half a second each
+        # Times before 1970 and in the far future, each with half a second
         for when in (-1, -1500000000, 0, 10**9, 2**33 * 10**9 + 5 * 10**8):
             os.utime(obj.fd, ns=(0, when))
             check(f"modified at {when} ns")
@@ -106,7 +106,8 @@ def test_by_handle_after_unlink():
 
 
 def test_by_handle_and_not_by_name():
-    """What BAR2 holds does not matter then, and the other way."""
+    """A command with a handle ignores the name in BAR2; a command with a name
+    ignores the handle."""
     with Object(1000) as one, Object(2000) as two, machine() as vm:
         dev = Arena(vm)
         handle = dev.attach(one.name)
@@ -135,7 +136,7 @@ def test_wrong_handles():
 
 
 def test_identity_of_each_new_object_is_new():
-    """Of 500 in a row with one name, at once after each other."""
+    """500 consecutive objects with one name have different identities."""
     name = fresh_name()
     with Object(4096) as other, machine() as vm:
         dev = Arena(vm)
@@ -147,7 +148,8 @@ def test_identity_of_each_new_object_is_new():
 
 
 def test_identity_stays():
-    """With whatever happens to the object, in another device and VM, too."""
+    """The identity does not change while the object changes, and is the same in
+    other devices and VMs."""
     new_name, link = fresh_name(), fresh_name()
     with Object(4096) as obj, machine() as vm, machine() as vm2:
         dev = Arena(vm)
@@ -169,7 +171,7 @@ def test_identity_stays():
         os.unlink(path(link))
 
 
-# The command's errnos are those of open
+# STAT fails with the errnos of open.
 
 def refused(dev, name):
     results = {dev.command(number, name) for number in (
@@ -236,13 +238,13 @@ def test_permission():
                         dev.detach(dev.get(c.REG_RES_HANDLE))
                 equal(tuple(got), errnos, f"mode {mode:o}, {command}")
         equal(refusals(vm), {"permission": 14}, "refusals")
-        # A read-only handle does not become more by asking again
+        # A repeated ATTACH does not make a read-only handle writable.
         os.fchmod(obj.fd, 0o666)
         handle = dev.attach_ro(obj.name)
         for command in (c.CMD_ATTACH, c.CMD_HOLD):
             equal(dev.command(command, flags=c.RQ_HANDLE, handle=handle),
                   c.EBADF, "writable, of a read-only handle")
-        # ... and a handle outlives the permission, as a descriptor does
+        # A handle outlives the permission, as a file descriptor does.
         os.fchmod(obj.fd, 0)
         dev.attach(None, dev.span + 8192, handle=handle,
                    flags=c.RQ_HANDLE | c.RQ_READONLY)

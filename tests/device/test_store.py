@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What create=on costs does not depend on objects that the guest cannot use,
-and its limits are exact."""
+"""The cost of create=on does not depend on objects that the guest cannot use.
+Its limits are exact."""
 
 import os
 import tempfile
@@ -45,7 +45,7 @@ def test_foreign_objects_cost_nothing():
 
 
 def test_limits_follow_what_the_host_does():
-    """Objects that come, go and change their names count at once."""
+    """Objects that the host creates, removes and renames count at once."""
     with Store() as store:
         options = store.options + ",create=on,max-objects=4"
         with machine(options=options) as vm:
@@ -59,7 +59,7 @@ def test_limits_follow_what_the_host_does():
             dev.does(c.CMD_CREATE, "/5", mode=0o600)
             equal(dev.command(c.CMD_CREATE, "/6", mode=0o600), c.ENFILE,
                   "the fifth, again")
-            # Out of the guest's names, and in again
+            # The object leaves the guest's names and returns.
             outside = f"/dev/shm/vmshm-test-{os.getpid()}-out"
             os.rename(store.objects[b"/3"].path, outside)
             dev.does(c.CMD_CREATE, "/6", mode=0o600)
@@ -70,7 +70,7 @@ def test_limits_follow_what_the_host_does():
 
 
 def test_limits_hold_after_an_overflow():
-    """More changes than the kernel keeps in its queue"""
+    """The limits hold after more changes than the kernel's queue can have."""
     with Store() as store:
         options = store.options + ",create=on,max-objects=3"
         with machine(options=options) as vm:
@@ -92,7 +92,8 @@ def test_limits_hold_after_an_overflow():
 
 
 def test_two_devices_on_one_prefix():
-    """What one of them keeps without a name counts for the other, too."""
+    """An object without a name that one device keeps also counts for the other
+    device."""
     with Store() as store:
         options = store.options + f",create=on,max-bytes={MIB}"
         with machine(options=options, devices=2) as vm:
@@ -123,7 +124,9 @@ def test_another_prefix_has_limits_of_its_own():
 
 
 def test_names_cannot_be_taken_from_more_than_the_limit():
-    """Objects of the host, held and then unlinked, one after the other"""
+    """The guest holds and then unlinks objects of the host, one after the
+    other.
+    """
     with Store([b"/%d" % i for i in range(4)], MIB) as store:
         options = store.options + f",create=on,max-bytes={2 * MIB}"
         with machine(options=options) as vm:
@@ -139,13 +142,14 @@ def test_names_cannot_be_taken_from_more_than_the_limit():
             equal(dev.command(c.CMD_RENAME, "/new", second="/2"), c.EDQUOT,
                   "rename")
             equal(refusals(vm), {"limit": 2}, "refusals")
-            # These take no name from it
+            # These commands remove no name of the object.
             dev.does(c.CMD_RENAME, "/2", second="/2")
             os.link(path(store.host(b"/2").decode()),
                     path(store.host(b"/link").decode()))
             dev.does(c.CMD_RENAME, "/link", second="/2")
             os.unlink(path(store.host(b"/link").decode()))
-            # Not held: its memory goes with its name
+            # This object is not held, so that its memory is freed with its
+            # name.
             dev.detach(handles[2])
             dev.does(c.CMD_UNLINK, "/2")
             dev.detach(handles[0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `vmshm top` and `vmshm doctor` show of a running QEMU."""
+"""The output of `vmshm top` and `vmshm doctor` for a running QEMU"""
 
 import functools
 import json
@@ -19,7 +19,7 @@ def build():
 
 
 def vmshm(*args):
-    """What the tool prints as JSON. The doctor may find other faults."""
+    """The JSON that the tool prints. The doctor may report other faults."""
     build()
     done = subprocess.run([TOOL, *args, "--json"], check=False,
                           stdout=subprocess.PIPE)
@@ -27,7 +27,7 @@ def vmshm(*args):
 
 
 def attached(name):
-    """{pid: (VM, bytes, writable)} of an object, without this process."""
+    """{pid: (VM, bytes, writable)} of an object, without this process"""
     return {u["pid"]: (u["vm"], u["mapped"], u["writable"])
             for o in vmshm("top")["objects"] if o["name"] == name
             for u in o["users"] if u["pid"] != os.getpid()}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Host processes that change objects at random while a VM uses them: two
-processors, of which one was plugged later, emulated DMA, and a disk with an
-I/O thread that was plugged later. ROUNDS=10000 makes it long."""
+"""Host processes change objects at random while a VM uses them. The VM has two
+processors, one of them plugged later, emulated DMA, and a disk with an I/O
+thread that was plugged later. ROUNDS sets the number of rounds."""
 
 import os
 import random
@@ -16,14 +16,14 @@ from walk import Walkers
 
 ROUNDS = int(os.environ.get("ROUNDS", "150"))
 SEED = 11
-COUNT, PAGES = 8, 64        # objects, and the place that each has
+COUNT, PAGES = 8, 64        # number of objects; pages for each one in the arena
 RANGE = COUNT * PAGES * PAGE
 DISK = 9
 FALLOC_PUNCH = 3            # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 
 
 class Victim:
-    """An object that changes under the VM, at its place in the arena."""
+    """An object at a fixed place in the arena, which host processes change"""
 
     def __init__(self, number, rng):
         self.place, self.rng, self.name = number * PAGES * PAGE, rng, \
@@ -32,14 +32,14 @@ class Victim:
         self.handle = None
 
     def attach(self, dev):
-        """Anew, if it has any bytes."""
+        """Attaches the object again, unless its size is 0."""
         if self.handle is not None:
             dev.detach(self.handle)
             self.handle = None
         if self.obj.size:
             self.handle = dev.attach(self.name, self.place)
 
-    # What a host process does
+    # Operations of a host process
 
     def truncate(self):
         os.ftruncate(self.obj.fd, self.rng.randrange(PAGES * PAGE))
@@ -75,7 +75,7 @@ def punch(fd, offset, length):
 
 
 def rounds_of(rng, cpus, dev, disk, victims, how):
-    """One change, and accesses from everywhere after it."""
+    """Changes an object, and then accesses it from all parts of the VM."""
     vm = cpus.vm
     victim = rng.choice(victims)
     victim.change()
@@ -115,8 +115,8 @@ def random_changes(how, rounds):
             true(maps(vm) < before + 40 * COUNT,
                  f"{maps(vm)} mappings, before {before}")
             true(len(descriptors(vm)) <= fds + 2, "descriptors")
-            # Unplug it in this state. A processor that is never interrupted
-            # would keep the device for ever.
+            # Unplugs the device in this state. A running processor without
+            # interrupts would keep the device from being removed.
             vm.qmp("stop")
             vm.remove("vmshm0", lambda: vm.eject_acpi(0xae00, 0, SLOT))
     finally:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Slots: futex(2) on the host for the guest, and the interrupt."""
+"""Slots, which wait by futex(2) on the host for the guest, and their interrupts
+"""
 
 import os
 
@@ -81,7 +82,7 @@ def test_disarmed_slot_does_not_keep_a_wake_up():
             dev.arm(1, 0, turn)
             gone = dev.disarm(0) != c.SLOT_IS_FIRED
             true(gone, "it was woken")
-            # The word is changed for the slot that is not in the queue yet.
+            # The changed word also ends a wait that is not in the queue yet.
             obj.write(0, u32(turn + 1))
             futex.wake(path(obj.name), 0, 1)
             dev.until(1, c.SLOT_IS_FIRED, "the other slot")
@@ -136,7 +137,7 @@ def test_two_machines():
 
 
 def test_host_without_futex_waitv():
-    """Before Linux 5.16: the feature is missing, and nothing else."""
+    """On Linux before 5.16, only the feature for waiting is missing."""
     wrap = os.path.join(ROOT, "tests", "lib", "without.py"), str(FUTEX_WAITV)
     with Object(PAGE, b"host") as obj, \
          machine(options=OPTIONS, wrap=wrap) as vm:
@@ -163,8 +164,8 @@ def test_read_only_span():
 
 
 def test_readers_take_no_wake_up_from_others():
-    """A wake-up of one waiter reaches the host's program behind all the
-    slots of a guest that can only read."""
+    """A wake-up of one waiter reaches a program of the host that waits after
+    all slots of a guest with read-only access."""
     with Object(PAGE) as obj, machine(options=OPTIONS + ",readonly=on") as vm:
         dev = Waits(vm)
         dev.attach_ro(obj.name)
@@ -190,7 +191,7 @@ def test_readers_that_are_reset_pass_nothing_on_twice():
         asleep(vm, 1)
         equal(futex.wake(path(obj.name), 0, 1), 1, "woken")
         dev.until(0, c.SLOT_IS_FIRED, "the reader")
-        # The wake-up of a waiter that can write is not spent yet
+        # A waiter with write access has not used the wake-up yet.
         dev.arm(1, 0, 0)
         asleep(vm, 1)
         equal(futex.wake(path(obj.name), 0, 1), 1, "woken")
@@ -222,7 +223,7 @@ def test_nonsense_is_ignored():
         equal(dev.state(3), c.SLOT_IS_ARMED, "still armed")
         host_wakes(obj, 0, 1)
         dev.until(3, c.SLOT_IS_FIRED, "woken")
-        # Behind the last slot, and behind the last register
+        # Accesses after the last slot and after the last register
         for offset in range(c.REG_SLOT + c.SLOTS * c.SLOT_SIZE, 0x1000, 8):
             if not c.REG_FIRED <= offset < c.REG_WAKE:
                 vm.write(dev.regs + offset, 8, (1 << 64) - 1)

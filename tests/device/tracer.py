@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""strace(1) on all threads of QEMU."""
+"""strace(1) of all threads of QEMU"""
 
 import os
 import shutil
@@ -11,12 +11,12 @@ from vmshm import Skip, until
 
 
 class Calls:
-    """Counts system calls in the `with` block, or changes them.
+    """Counts system calls in the `with` block, or changes their results.
 
-    names     which ones
-    inject    what is done to which of them, see -e inject of strace(1)
+    names     the names of the system calls
+    inject    the argument of -e inject, see strace(1)
 
-    Afterwards, count has the number of each, and text is the log.
+    After the block, count has the number of each call, and text is the log.
     """
 
     def __init__(self, vm, *names, inject=None):

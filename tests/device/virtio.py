@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A virtio block device that reads into any memory, driven through qtest.
+"""A virtio block device that reads into any memory, controlled through qtest
 
-The backend is null-co with read-zeroes=on: QEMU itself writes zeros into the
+The backend is null-co with read-zeroes=on. QEMU itself writes zeros into the
 guest's memory, in its main loop or in an I/O thread.
 """
 
@@ -10,9 +10,9 @@ import struct
 from vmshm import equal, until
 
 PORT = 0xc000
-QUEUE = 0x100000        # in RAM: descriptors, then the two rings
+QUEUE = 0x100000        # address in RAM of the descriptors and both rings
 HEADER, STATUS = QUEUE + 0x4000, QUEUE + 0x4010
-SIZE = 256              # of the queue, as QEMU has it
+SIZE = 256              # size of the queue in QEMU
 
 GUEST_FEATURES, PFN, SELECT, NOTIFY, STATE = 0x04, 0x08, 0x0e, 0x10, 0x12
 NEXT, WRITE = 1, 2
@@ -25,7 +25,7 @@ def arguments(slot, iothread=None):
 
 
 class Disk:
-    """The disk of arguments(), at the same slot."""
+    """The disk of arguments(), at the same slot"""
 
     def __init__(self, vm, slot):
         self.vm, self.count = vm, 0
@@ -40,7 +40,7 @@ class Disk:
         vm.outb(PORT + STATE, 7)
 
     def read(self, address, size):
-        """Have zeros written there; returns when it is done."""
+        """Makes the disk write zeros to the address. Returns after that."""
         self.vm.store(HEADER, struct.pack("<IIQ", 0, 0, 0))
         self.vm.store(STATUS, b"\xff")
         self.vm.store(QUEUE, struct.pack(

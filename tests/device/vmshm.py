@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The device as the tests see it, and what a test can use to judge."""
+"""The interface of tests to the device, and checks for tests"""
 
 import functools
 import os
@@ -14,7 +14,7 @@ SLOT = 4
 
 
 def equal(got, want, what):
-    """Fail unless the two are the same."""
+    """Fails unless the two values are equal."""
     if got == want:
         return
     if isinstance(got, bytes) and len(got) > 32:
@@ -27,14 +27,14 @@ def equal(got, want, what):
 
 
 def true(value, what):
-    """Fail unless it holds."""
+    """Fails unless the value is true."""
     if not value:
         raise AssertionError(what)
 
 
 class Vmshm:
-    """A vmshm device in a VM. Its BARs are assigned, unless they are said
-    to be at `bars` already (after a migration)."""
+    """A vmshm device in a VM. Addresses are assigned to its BARs, unless the
+    BARs are already at `bars` (after a migration)."""
 
     def __init__(self, vm, slot=SLOT, bus=0, bars=None):
         self.vm = vm
@@ -45,7 +45,7 @@ class Vmshm:
             self.pci.bars = dict(bars)
 
     def assign(self):
-        """What firmware does after each reset."""
+        """Assigns addresses to BARs, as firmware does after each reset."""
         self.pci.assign()
 
     @property
@@ -64,7 +64,8 @@ class Vmshm:
         return self.vm.read(self.regs + offset, size)
 
     def open(self, name=None):
-        """Write the name, unless it is there; what the register gives."""
+        """Writes the name, unless it is None, and opens it. Returns the value
+        of the register."""
         if name is not None:
             self.vm.store(self.name, string_bytes(name))
         return self.register(c.REG_OPEN)
@@ -73,7 +74,7 @@ class Vmshm:
         return self.register(c.REG_CLOSE)
 
     def opened(self, name):
-        """Open an object that has to open."""
+        """Opens an object, which has to succeed."""
         equal(self.open(name), c.OK, f"open {name}")
         return self
 
@@ -87,7 +88,7 @@ class Vmshm:
         self.vm.store(self.buffer + offset, data)
 
     def shows(self, data, what):
-        """The buffer is data, then zeros up to its end."""
+        """Checks that the buffer contains data, followed by zeros."""
         equal(self.load(), data + bytes(c.BUFFER_SIZE - len(data)), what)
 
     def is_zero(self, what):
@@ -95,7 +96,8 @@ class Vmshm:
 
 
 def machine(*args, devices=1, options="", **how):
-    """A QEMU with devices at slots SLOT, SLOT + 1, ..., named vmshm0, ..."""
+    """A QEMU with devices at slots SLOT, SLOT + 1, ..., named vmshm0, vmshm1,
+    ..."""
     for i in range(devices):
         args += ("-device", f"vmshm,id=vmshm{i},addr={SLOT + i:#x}{options}")
     return Qemu(*args, **how)
@@ -103,8 +105,8 @@ def machine(*args, devices=1, options="", **how):
 
 @functools.cache
 def device_help():
-    """What QEMU prints for -device vmshm,help. It does so before it comes
-    to -plugin, hence LD_PRELOAD."""
+    """The output of QEMU for -device vmshm,help. QEMU prints it before it
+    handles -plugin, so that the device is loaded by LD_PRELOAD."""
     env = {} if BUILTIN else {"LD_PRELOAD": VMSHM_SO}
     return subprocess.run(
         [QEMU, "-device", "vmshm,help"], env={**os.environ, **env},
@@ -113,12 +115,12 @@ def device_help():
 
 
 def of_2010():
-    """Options that make the device of 2010: three BARs, two registers."""
+    """The options for the device of 2010: three BARs, two registers"""
     return ",arena=0" if "arena=" in device_help() else ""
 
 
 def sandbox():
-    """Arguments that forbid QEMU all that it can forbid itself."""
+    """The arguments for QEMU's sandbox with all restrictions"""
     args = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,"
             "spawn=deny,resourcecontrol=deny")
     done = subprocess.run(
@@ -131,14 +133,15 @@ def sandbox():
 
 
 def not_builtin():
-    """For tests of how the device gets into a stock QEMU."""
+    """Skips a test about loading the device if the device is a part of QEMU."""
     if BUILTIN:
         raise Skip("the device is part of this QEMU")
 
 
 def until(condition, what):
-    """For work that QEMU does later on a thread of its own (RCU) and never
-    tells about. `what` is a text, or a function that returns it."""
+    """Waits for a condition that has no event, for example the work of QEMU's
+    RCU thread. `what` is the text of a failure, or a function that returns it.
+    """
     end = time.monotonic() + DEADLINE
     while not condition():
         if time.monotonic() > end:
@@ -147,7 +150,7 @@ def until(condition, what):
 
 
 def mapped(vm, obj):
-    """Lines of /proc/PID/maps that map the object, by inode."""
+    """The lines of /proc/PID/maps with the inode of the object"""
     inode = os.fstat(obj.fd).st_ino
     with open(f"/proc/{vm.pid}/maps", encoding="utf-8",
               errors="replace") as maps:
@@ -156,7 +159,7 @@ def mapped(vm, obj):
 
 
 def descriptors(vm):
-    """What each file descriptor of QEMU is."""
+    """The target of each file descriptor of QEMU"""
     folder, found = f"/proc/{vm.pid}/fd", []
     for fd in os.listdir(folder):
         try:
@@ -167,7 +170,7 @@ def descriptors(vm):
 
 
 def released(vm, obj):
-    """QEMU has neither a mapping nor a descriptor of the object."""
+    """Waits until QEMU has no mapping and no descriptor of the object."""
     equal(mapped(vm, obj), [], "mappings left")
     left = [d for d in descriptors(vm) if d.startswith(obj.path)]
     equal(left, [], "descriptors left")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Two processors that read and write a range all the time; the second one is
-plugged while the machine runs."""
+"""Two processors that continuously read and write a range. The second processor
+is plugged while the machine runs."""
 
 import subprocess
 import tempfile
@@ -13,7 +13,7 @@ WHERE, MASK, ROUNDS, SEED, WAKE = range(0, 20, 4)
 
 
 def build(folder):
-    """The firmware; its path."""
+    """Builds the firmware. Returns its path."""
     binary, rom = folder + "/walk", folder + "/walk.bin"
     subprocess.run(["gcc", "-m32", "-nostdlib", "-static", "-no-pie",
                     "-Wl,-Ttext=0xffff0000,-e,0,--build-id=none",
@@ -24,7 +24,7 @@ def build(folder):
 
 
 class Walkers:
-    """The machine."""
+    """The machine with the processors"""
 
     def __init__(self, how, *args, options="", **more):
         with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,7 @@ class Walkers:
 
     def __enter__(self):
         self.vm.__enter__()
-        self.vm.next64 = 0xf0000000     # they have 32 bits
+        self.vm.next64 = 0xf0000000     # the firmware is 32-bit code
         return self
 
     def __exit__(self, *more):
@@ -45,7 +45,7 @@ class Walkers:
         return 0x1000 + 0x100 * cpu
 
     def start(self, where, size):
-        """Plug the second processor, and let both walk."""
+        """Plugs the second processor, and starts the accesses of both."""
         vm = self.vm
         for cpu in 0, 1:
             vm.store(self.words(cpu), bytes(20))
@@ -62,7 +62,7 @@ class Walkers:
         self.walk([0, 1], 1)
 
     def walk(self, cpus, rounds):
-        """Returns when each of them has done so many rounds more."""
+        """Returns when each processor has done `rounds` further rounds."""
         start = [self.vm.read(self.words(cpu) + ROUNDS, 4) for cpu in cpus]
         for cpu, before in zip(cpus, start):
             at = self.words(cpu) + ROUNDS
