@@ -4,8 +4,8 @@
 
     tests/tool/run.py [SUBSTRING...]
 
-Runs each test_* function of each test_*.py file here. What the program does in
-a guest is tested in tests/guest/test-tool.sh.
+Runs each test_* function of each test_*.py file here. tests/guest/test-tool.sh
+tests the program in guests.
 """
 
 import os
@@ -25,7 +25,7 @@ CFLAGS = ("-O1 -g -Wall -Wextra -Werror -Wno-error=stringop-overread "
 
 
 def build():
-    """Lost, with what the compiler says, if that fails."""
+    """Builds the program. Raises Lost with the compiler's output on failure."""
     done = subprocess.run(
         ["make", "-s", "-C", "tools", "OUT=" + BUILD, "CFLAGS=" + CFLAGS],
         cwd=ROOT, check=False, stdin=subprocess.DEVNULL,

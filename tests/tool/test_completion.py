@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What bash offers after a part of a command line."""
+"""The completion of command lines in bash"""
 
 import os
 import re
@@ -13,7 +13,7 @@ SCRIPT = os.path.join(ROOT, "tools", "completion.bash")
 
 
 def complete(*words):
-    """The words that bash offers for the last one."""
+    """The words that bash offers for the last word"""
     script = ('. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
               '_vmshm || exit; [ ${#COMPREPLY[@]} = 0 ] || '
               'printf "%s\\n" "${COMPREPLY[@]}"')
@@ -29,7 +29,7 @@ def complete(*words):
 
 
 def test_commands():
-    """All of the help text, after options, too."""
+    """bash completes all commands of the help text, also after options."""
     commands = re.findall(r"^  ([a-z]+) ", vmshm("--help").out, re.M)
     equal(complete(""), commands)
     equal(complete("-d", "vmshm0", "do"), ["doctor"])
@@ -55,7 +55,8 @@ def test_options():
 
 
 def test_objects():
-    """With the slash and without; a name with blanks stays one word."""
+    """bash completes names of objects with and without the slash. A name with
+    blanks is one word."""
     with Object(1) as a, Object(1, name=fresh_name() + " b'c") as b:
         equal(complete("cat", a.name[:-1]).count(a.name), 1)
         equal(a.name[1:] in complete("rm", a.name[1:4]), True)
@@ -66,7 +67,8 @@ def test_objects():
 
 
 def test_directory():
-    """Directories after --dir, and the objects in the one that is given."""
+    """bash completes directories after --dir, and then the objects in that
+    directory."""
     with folder() as here:
         with open(os.path.join(here, "frames"), "wb"):
             pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Objects in a directory other than /dev/shm: --dir and VMSHM_DIR."""
+"""Objects in a directory other than /dev/shm: --dir and VMSHM_DIR"""
 
 import mmap
 import os
@@ -9,7 +9,7 @@ from tool import DEADLINE, ROOT, VMSHM, contains, equal, folder, vmshm
 
 
 def test_commands():
-    """Each command that uses objects, with the option on either side."""
+    """Each command that uses objects accepts the option before and after it."""
     with folder() as here:
         vmshm("--dir", here, "create", "/x", "4096")
         equal(os.stat(here + "/x").st_size, 4096)
@@ -33,7 +33,7 @@ def test_commands():
 
 
 def test_relative():
-    """As any path; the variable, too."""
+    """The option and the variable accept relative paths."""
     with folder() as here:
         os.mkdir(here + "/d")
         vmshm("--dir", "d", "create", "/x", "1", cwd=here)
@@ -42,7 +42,7 @@ def test_relative():
 
 
 def test_option_first():
-    """The option is stronger than the variable, which may be empty."""
+    """The option takes precedence over the variable, which may be empty."""
     with folder() as here, folder() as other:
         vmshm("--dir", here, "create", "/x", "1", env={"VMSHM_DIR": other})
         equal((os.listdir(here), os.listdir(other)), (["x"], []))
@@ -51,7 +51,7 @@ def test_option_first():
 
 
 def test_channel():
-    """send and recv meet there."""
+    """send and recv use a channel in the directory."""
     with folder() as here:
         with subprocess.Popen([VMSHM, "--dir", here, "recv", "/c"], cwd=ROOT,
                               stdout=subprocess.PIPE) as receiver:
@@ -78,7 +78,7 @@ def test_wrong():
 
 
 def test_hints():
-    """A hint is about the same objects."""
+    """The command in a hint uses the same directory."""
     with folder() as here:
         directory = os.path.join(here, "a b")
         os.mkdir(directory)
@@ -92,7 +92,7 @@ def test_hints():
 
 
 def test_removed_file_elsewhere():
-    """On the same file system, a removed file is an object only there."""
+    """A removed file elsewhere on the same file system is not an object."""
     with folder() as here:
         os.mkdir(here + "/d")
         os.mkdir(here + "/other")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the doctor says of healthy and of broken machines.
+"""The reports of the doctor about healthy and broken machines
 
-A broken host is this one with other things mounted over /dev, or with another
-QEMU. So is a guest here: with what its kernel would show in /sys; real ones
-are in tests/guest/test-tool.sh.
+The tests simulate a broken host by mounts over /dev, or by another QEMU. They
+simulate a guest by the files that a guest's kernel shows in /sys.
+tests/guest/test-tool.sh runs the doctor in guests.
 """
 
 import functools
@@ -19,13 +19,14 @@ VERSION = "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)"
 OTHER = "10.0.2 (Debian 1:10.0.2+ds-2)"
 TOOL = vmshm("--version").out.split()[1]
 FAKES = folder()
-# Other users run them, too.
+# Other users also run these programs.
 os.chmod(FAKES.name, 0o755)
 
 
 def findings(*args, code=0, **more):
-    """{check: (verdict, text, explanations, advice)}, the same as people see
-    it. A host has a /dev/shm of its own, whose free memory does not change."""
+    """{check: (verdict, text, explanations, advice)}. JSON and text output are
+    compared. A host has a private /dev/shm, whose free memory does not change.
+    """
     if "-H" in args:
         more.setdefault("before", alone())
     told = vmshm("doctor", "--json", *args, code=code, **more).json
@@ -45,7 +46,8 @@ def findings(*args, code=0, **more):
             f["verdict"], f["text"], " ".join(f["explanation"]),
             "\n".join(f["advice"])))
     for line in people.splitlines():
-        # A long path is not broken; it stands alone, or after the verdict.
+        # A long path is not broken into lines. It is alone on its line, or
+        # follows the verdict.
         if (len(line) > COLUMNS and "type: " not in line and
                 len(line.split()) > 2):
             raise AssertionError(f"too wide: {line}")
@@ -53,7 +55,8 @@ def findings(*args, code=0, **more):
 
 
 def expect(found, check, verdict, *parts):
-    """The check ends so, and its text and advice have these in them."""
+    """Checks the verdict, and that the text and the advice contain the
+    parts."""
     if check not in found:
         raise AssertionError(f"nothing is said of {check}: {found}")
     equal(found[check][0], verdict, f"{check}: {found[check]}")
@@ -64,7 +67,7 @@ def expect(found, check, verdict, *parts):
 
 @functools.lru_cache(None)
 def fake_qemu(version, built_in):
-    """A program with a build ID that tells this version and devices."""
+    """A program with a build ID that prints this version and these devices"""
     base = os.path.join(FAKES.name, str(fake_qemu.cache_info().misses))
     with open(base + ".c", "w", encoding="ascii") as f:
         f.write(f"""#include <stdio.h>
@@ -82,7 +85,7 @@ int main(int argc, char **argv)
 
 
 class Host:
-    """A directory with a QEMU of that version, a loader, and a device."""
+    """A directory with a QEMU of that version, a loader, and a device"""
 
     def __init__(self, version=VERSION, device=VERSION, built_in=False,
                  loader=True, **info):
@@ -101,7 +104,7 @@ class Host:
             self.add(self.id, device, **{"qemu": self.qemu, **info})
 
     def add(self, build_id, device, **info):
-        """A device file, with what its .info file says."""
+        """Adds a device file, with the contents of its .info file."""
         base = os.path.join(self.devices, build_id)
         with open(base + ".so", "wb") as f:
             f.write(b"\x7fELF" + bytes(5000) + b"text\0" +
@@ -119,7 +122,7 @@ class Host:
 
 
 def test_real_device():
-    """What "make device" has built is for the QEMU that is installed."""
+    """The device of "make device" is for the installed QEMU."""
     if not os.path.exists(os.path.join(ROOT, "build", "vmshm-devices")):
         raise Skip("no build/vmshm-devices")
     found = findings("-H")
@@ -139,7 +142,7 @@ def test_device_fits():
 
 
 def test_device_of_another_qemu():
-    """Of the right name; nothing but the whole version will do."""
+    """A device with the right name must also have the whole version of QEMU."""
     for other in (OTHER, "1" + VERSION, VERSION + "x", VERSION[:-1], ""):
         with Host(device=other) as host:
             expect(findings("-H", env=host.env, code=1), "device", "fail",
@@ -184,7 +187,8 @@ def test_device_built_in():
 
 
 def test_devices_of_others():
-    """Those of installed QEMU binaries are counted, others named."""
+    """The doctor counts the devices of installed QEMU binaries, and names other
+    devices."""
     other, other_id = fake_qemu(OTHER, False)
     with Host() as host:
         host.add(other_id, OTHER, qemu=other)
@@ -192,7 +196,7 @@ def test_devices_of_others():
         expect(found, "devices", "ok", "1 more device")
     with Host() as host:
         stale = host.add("abcd", OTHER, qemu=other)
-        # A file that is being written
+        # An incomplete file, which build.sh is still writing
         with open(os.path.join(host.devices, ".new.1.so"), "wb"):
             pass
         found = findings("-H", env=host.env)
@@ -200,7 +204,7 @@ def test_devices_of_others():
 
 
 def test_qemu_without_build_id():
-    """Or with one that a damaged file only seems to have."""
+    """QEMU has no build ID, or is a damaged file."""
     with Host() as host:
         with open(host.qemu, "rb") as f:
             whole = f.read()
@@ -222,7 +226,8 @@ def test_qemu_without_build_id():
 
 
 def test_source():
-    """Whether the source of a Debian QEMU is there, for the next build."""
+    """The doctor checks whether the source of a Debian QEMU is available for
+    the next build."""
     with Host(version="7.2.99 (Debian 1:7.2+x-1+b3)") as host:
         found = findings("-H", env=host.env, code=1)
         expect(found, "source", "note", "7.2+x-1 is not cached")
@@ -250,7 +255,7 @@ def test_no_qemu():
 
 
 def test_odd_qemu():
-    """One that says nothing, rubbish, too much, or fails."""
+    """QEMU prints nothing, garbage, or too much, or it fails."""
     with folder() as here:
         for text in ("", "echo hello", "echo QEMU emulator version; exit 1",
                      "printf 'QEMU\\0\\377\\033[31m'", "kill -9 $$",
@@ -296,7 +301,7 @@ def test_shm_read_only():
 
 
 def test_shm_forbidden():
-    """For a user other than root."""
+    """A user other than root has no access to /dev/shm."""
     if os.geteuid():
         raise Skip("not root")
     # Other users may have no access to the build directory.
@@ -310,7 +315,7 @@ def test_shm_forbidden():
 
 
 def test_bare_dev():
-    """No /dev/shm, no /dev/kvm."""
+    """/dev has neither shm nor kvm."""
     if os.geteuid():
         raise Skip("not root")
     with Host() as host:
@@ -325,7 +330,7 @@ def test_bare_dev():
 # Guests
 
 class Guest:
-    """A folder that has what the kernel of a guest shows."""
+    """A directory with the files that the kernel of a guest shows"""
 
     def __init__(self):
         self.folder = folder()
@@ -347,7 +352,7 @@ class Guest:
 
     def device(self, pci="0000:00:03.0", name="", bar4=(1 << 32, 2 << 30),
                ident="0x6661", **attributes):
-        """A PCI device; bar4: address and bytes, no bytes for none."""
+        """Adds a PCI device. bar4: (address, bytes); 0 bytes: no BAR4"""
         here = f"devices/{pci}/"
         self.write(here + "vendor", "0x1af4\n")
         self.write(here + "device", ident + "\n")
@@ -369,7 +374,7 @@ class Guest:
             self.write("module/vmshm/version", f.read())
 
     def before(self, script=""):
-        """What starts a program that sees all this."""
+        """The command that starts a program with these files in its mounts"""
         places = {"devices": "/sys/bus/pci/devices", "class": "/sys/class",
                   "module": "/sys/module", "modules": "/lib/modules"}
         missing = [b for b in places.values() if not os.path.isdir(b)]
@@ -395,7 +400,8 @@ def test_guest_without_device():
 
 
 def test_guest_is_known():
-    """Without -G, too: it has the device, or it runs in QEMU."""
+    """Without -G, the program recognises a guest by the device, or by QEMU's
+    firmware."""
     with Guest() as guest:
         guest.device()
         none = {"QEMU": "/nonexistent"}
@@ -419,7 +425,7 @@ def test_guest_is_known():
 
 
 def test_driver_not_built():
-    """For no kernel, or for another one."""
+    """The driver is built for no kernel, or for another kernel."""
     release = platform.release()
     with Guest() as guest:
         guest.device()
@@ -460,7 +466,8 @@ def test_driver_has_not_taken_it():
 
 
 def test_node():
-    """Missing, forbidden by a group, forbidden by a missing udev rule."""
+    """The node is missing, or the user has no access because of a group or a
+    missing udev rule."""
     with Guest() as guest:
         guest.device(name="vmshm0", **FULL)
         guest.loaded()
@@ -484,7 +491,8 @@ def test_node():
 
 
 def test_arena():
-    """None, one without an address, one that the driver cannot use."""
+    """The device has no arena, an arena without an address, or an arena that
+    the driver cannot use."""
     for bar4, size, verdict, words in (
             ((0, 0), 0, "note", "arena=0"),
             ((0, 2 << 30), 0, "fail", "pref64-reserve"),
@@ -518,7 +526,8 @@ def test_cached():
 
 
 def test_futex():
-    """The driver's parameter, and thread IDs that meet those of the host."""
+    """The doctor checks the driver's parameter, and thread IDs that can equal
+    those of the host."""
     with Guest() as guest:
         guest.device(name="vmshm0", **FULL)
         guest.loaded()
@@ -547,7 +556,7 @@ def test_futex():
 
 
 def test_guest_info():
-    """What "info" tells of the same devices."""
+    """"info" prints the same devices."""
     with Guest() as guest:
         guest.device(name="vmshm0", **FULL)
         guest.device(pci="0000:00:04.0", name="vmshm1", bar4=(0, 0),
@@ -573,6 +582,6 @@ def test_guest_info():
             one = vmshm("info", "--json", name, before=before).json
             equal(one, told[1])
         vmshm("info", "/dev/vmshm7", before=before, code=1)
-        # An object, which needs a mount
+        # /vmshm0 is the name of an object, which needs a mount.
         contains(vmshm("info", "/vmshm0", before=before, code=1).err,
                  "not mounted")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The library as it is built and installed: symbols, pkg-config, musl, i386."""
+"""The built and installed library: symbols, pkg-config, musl, i386"""
 
 import glob
 import os
@@ -9,7 +9,8 @@ import subprocess
 
 from tool import BUILD, ROOT, Skip, equal, folder
 
-# It opens, maps, wakes, sends and receives; all of libvmshm.a is linked.
+# A program that opens, maps, wakes, sends and receives, so that all objects of
+# libvmshm.a are linked.
 PROGRAM = r"""
 #include <fcntl.h>
 #include <string.h>
@@ -75,7 +76,8 @@ def header_functions():
 
 
 def test_symbols():
-    """The map has each function of the headers, and nothing else is global."""
+    """The symbol map has each function of the headers. No other symbol is
+    global."""
     with open(f"{ROOT}/lib/libvmshm.map", encoding="utf-8") as f:
         listed = re.findall(r"^\t(\w+);", f.read(), re.M)
     equal(listed, header_functions(), "libvmshm.map")
@@ -103,7 +105,7 @@ def test_pkg_config():
             text = f.read()
         equal("libdir=/opt/x/lib/y\n" in text, True, text)
         equal("includedir=/opt/x/headers\n" in text, True, text)
-        # A page for each function, which leads to the page about it
+        # Each function has a page, which is a link to the page about it.
         pages = here + "/opt/x/share/man/man3/"
         for function in header_functions():
             with open(f"{pages}{function}.3", encoding="utf-8") as f:
@@ -114,7 +116,7 @@ def test_pkg_config():
 
 
 def build_and_run(name, compiler, *args):
-    """With all warnings, linked statically, and run on this host"""
+    """Builds the program with all warnings, linked statically, and runs it."""
     out = os.path.join(BUILD, "lib-" + name)
     cc = " ".join(compiler)
     make(out, "CC=" + cc, "CFLAGS=-O2 -Wall -Wextra -Werror", *args)
@@ -129,7 +131,8 @@ def build_and_run(name, compiler, *args):
 
 
 def test_musl():
-    """musl-gcc looks for no kernel headers, so it is told where they are."""
+    """musl-gcc does not search the kernel's headers, so that it needs their
+    directory as an argument."""
     if not shutil.which("musl-gcc"):
         raise Skip("no musl-gcc; Debian: apt install musl-tools")
     arch = output("gcc", "-print-multiarch").strip()
@@ -138,11 +141,12 @@ def test_musl():
 
 
 def test_i386():
-    """A static library, too: its objects share a hidden function."""
+    """The static library also links on i386, where its objects share a hidden
+    function."""
     cross = "i686-linux-gnu-"
     if not shutil.which(cross + "gcc"):
         raise Skip("no i686-linux-gnu-gcc; Debian: apt install "
                    "gcc-i686-linux-gnu libc6-dev-i386-cross")
-    # Only the tools that the variables name know this machine.
+    # Only the tools in the variables support this architecture.
     build_and_run("i386", [cross + "gcc"], "AR=" + cross + "ar",
                   "OBJCOPY=" + cross + "objcopy", "LD=" + cross + "ld")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manual pages: well-formed, complete, installed."""
+"""The manual pages are well-formed, complete and installed."""
 
 import glob
 import os
@@ -27,8 +27,8 @@ def page(name):
 
 
 def lint(path):
-    """What mandoc says; which other manuals there are is the machine's, and
-    the pages are not those of an operating system."""
+    """The findings of mandoc, without those about references to pages that are
+    not installed here, and about the name of an operating system"""
     done = subprocess.run(["mandoc", "-Tlint", path], check=False, cwd=ROOT,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return [line for line in done.stdout.decode().splitlines()
@@ -57,7 +57,7 @@ def test_references():
 
 
 def test_commands_and_options():
-    """All that --help tells is in vmshm(1)."""
+    """All commands and options of --help are in vmshm(1)."""
     text = page("vmshm.1")
     helped = vmshm("--help").out
     commands = re.findall(r"^  ([a-z]+) ", helped, re.M)
@@ -72,7 +72,7 @@ def test_commands_and_options():
 
 
 def test_errors():
-    """Each error that the contract of ioctl has is in vmshm(4)."""
+    """Each error in the contract of ioctls is in vmshm(4)."""
     errors = set(re.findall(r"\b(E[A-Z]{3,})\b",
                             read("include/vmshm/ioctl.h")))
     equal(len(errors) > 8, True, errors)
@@ -97,7 +97,7 @@ def test_mount_options():
 
 
 def functions(header=None):
-    """Of the library, or of one of its headers"""
+    """The functions of the library, or of one of its headers"""
     if header is None:
         return [f for h in HEADERS.values() for f in functions(h)]
     return re.findall(r"^[a-z].*?\*?(vmshm_\w+)\(",
@@ -105,7 +105,7 @@ def functions(header=None):
 
 
 def test_library():
-    """Each function of a header and each error is in the page for it."""
+    """Each function and each error of a header is in its page."""
     for name, header in HEADERS.items():
         text = page(name)
         calls = functions(header)
@@ -123,27 +123,27 @@ def test_library():
 
 
 def test_operating_system():
-    """The footer names the project, not the machine that shows the page."""
+    """The footer names the project instead of the operating system."""
     for name in PAGES:
         equal(".Os VMShm\n" in page(name), True, name)
 
 
 def examples():
-    """The blocks of commands of vmshm(1)."""
+    """The blocks of commands in vmshm(1)"""
     text = page("vmshm.1").split(".Sh EXAMPLES\n")[1].split("\n.Sh ")[0]
     return re.findall(r"^\.Bd -literal.*\n((?:.*\n)*?)\.Ed$", text, re.M)
 
 
 def example(start):
-    """The one that begins so."""
+    """The example that begins with this text"""
     found = [block for block in examples() if block.startswith(start)]
     equal(len(found), 1, start)
     return found[0].strip()
 
 
 def run_example(script):
-    """What a shell prints that runs it on a host with a group kvm and the
-    directory of a VM, and finds the program as vmshm."""
+    """The output of a shell that runs the example on a host with a group kvm
+    and the directory of a VM. The program is in PATH as vmshm."""
     if os.geteuid():
         raise Skip("not root")
     if not shutil.which("jq"):
@@ -176,7 +176,7 @@ def test_examples_of_a_host():
     contains(text, "/frames", '"/frames"')
     equal("/other" in text, False)
     contains(run_example(example("vmshm --dir")), "/mine")
-    # A process by the name of a QEMU, and one that is none
+    # Processes with the name of a QEMU and with another name
     qemu = ("sh -c 'echo qemu-system-x86 >/proc/$$/comm; >ready; read x' "
             "-name guest=vm1 <>pipe 3</dev/shm/frames &")
     text = run_example(
@@ -186,7 +186,7 @@ def test_examples_of_a_host():
 
 
 def test_examples_of_a_copy():
-    """A directory comes to the other side."""
+    """The example copies a directory to the other side."""
     text = run_example(
         "mkdir directory to; echo hello >directory/file\n"
         "(cd to; " + example("vmshm recv") + ") &\n" +
@@ -195,7 +195,8 @@ def test_examples_of_a_copy():
 
 
 def test_examples_of_a_guest():
-    """Which are those of tests/guest/test-tool.sh, with other programs."""
+    """The examples for guests are those of tests/guest/test-tool.sh, with other
+    programs."""
     tested = read("tests/guest/test-tool.sh")
     for block in examples():
         if "vmshm run" not in block:
@@ -212,7 +213,7 @@ def make(*args):
 
 
 def test_install():
-    """To DESTDIR and PREFIX, and away again."""
+    """The pages are installed below DESTDIR and PREFIX, and removed again."""
     with folder() as here:
         args = ["-C", "tools", "OUT=" + BUILD, "DESTDIR=" + here,
                 "PREFIX=/opt/x"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ls, info, create, rm, cat and write, on real objects."""
+"""ls, info, create, rm, cat and write with objects"""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tool import (DEADLINE, VMSHM, Skip, contains, equal, folder, vmshm,
 
 
 class Others:
-    """What may be in /dev/shm and is no object."""
+    """Files in /dev/shm that are not objects"""
 
     def __enter__(self):
         self.names = {kind: fresh_name() for kind in ("dir", "fifo", "link")}
@@ -52,7 +52,8 @@ def test_ls():
 
 
 def test_ls_pattern():
-    """With and without the slash, several, and one that matches nothing."""
+    """Patterns with and without the slash, several patterns, and a pattern that
+    matches no name"""
     with Object(1) as a, Object(2) as b:
         def listed(*patterns, code=0):
             return [e["name"] for e in
@@ -69,7 +70,8 @@ def test_ls_pattern():
 
 
 def test_times():
-    """Of any year; the calendar of the C library ends before that of tmpfs."""
+    """Times of any year are printed. The C library supports fewer years than
+    tmpfs."""
     for when in (-(1 << 55), -62167219201, -1, 0, 253402300800,
                  67768036191676799, 67768036191676800, 1 << 56):
         with Object(1) as o:
@@ -89,7 +91,8 @@ def test_times():
 
 
 def test_ls_long_owner():
-    """Columns are as wide as the longest owner; control bytes do nothing."""
+    """Columns are as wide as the longest owner. Control bytes in the name of an
+    owner have no effect."""
     script = ("mount -t tmpfs none /dev/shm\ntouch /dev/shm/a /dev/shm/b\n"
               "chown 4242 /dev/shm/a\nchown 4243 /dev/shm/b\n"
               "mount -t tmpfs none /mnt\n"
@@ -111,7 +114,7 @@ def test_ls_empty():
 
 
 def test_ls_many():
-    """More than fit into one buffer, all of them, in order."""
+    """All names are listed in order if they do not fit into one buffer."""
     before = with_mounts(
         "mount -t tmpfs none /dev/shm\n"
         "seq -w 3000 | sed 's,^,/dev/shm/n,' | xargs touch")
@@ -139,7 +142,7 @@ def test_info_host():
 
 
 def test_not_objects():
-    """Nothing waits for a FIFO, and no link is followed."""
+    """No command waits for a FIFO or follows a symbolic link."""
     with Others() as others:
         for kind, name in others.items():
             for args in (("info",), ("cat",), ("write",)):
@@ -161,7 +164,7 @@ def test_no_permission():
     nobody = ("setpriv", "--reuid", "65534", "--clear-groups")
     with Object(10) as o:
         for args in (("cat", o.name), ("write", o.name)):
-            # Other users may have no access to the build directory
+            # Other users may have no access to the build directory.
             with open(VMSHM, "rb") as f:
                 done = subprocess.run(
                     [*nobody, f"/proc/self/fd/{f.fileno()}", *args],
@@ -173,7 +176,8 @@ def test_no_permission():
 
 
 def test_create():
-    """All of its memory is there, and zero; the name must be free."""
+    """The object has all of its memory, with zeros. create fails if the name is
+    in use."""
     name = fresh_name()
     vmshm("create", name, "1M")
     st = os.stat(path(name))
@@ -189,7 +193,7 @@ def test_create():
 
 
 def test_create_through_link():
-    """A link that leads nowhere does not become an object somewhere else."""
+    """A dangling symbolic link does not become an object elsewhere."""
     name, target = fresh_name(), fresh_name()
     os.symlink(path(target), path(name))
     vmshm("create", name, "1", code=1)
@@ -198,7 +202,7 @@ def test_create_through_link():
 
 
 def test_create_no_room():
-    """It says so, and nothing is left."""
+    """Without enough memory, create fails and leaves no object."""
     script = f'{VMSHM} create /a 900K && ! {VMSHM} create /b 1M'
     result = vmshm("ls", "--json",
                    before=[*with_shm("1M"), "sh", "-ec",
@@ -209,7 +213,7 @@ def test_create_no_room():
 
 
 def test_create_interrupted():
-    """Whole, or not there at all."""
+    """After a signal, the object is complete or does not exist."""
     name = fresh_name()
     # pylint: disable=consider-using-with
     process = subprocess.Popen([VMSHM, "create", name, "1G"],
@@ -227,7 +231,7 @@ def test_create_interrupted():
 
 
 def test_rm():
-    """All that there are, also beside other errors."""
+    """All existing objects are removed, also after errors with other names."""
     with Object(1) as a, Object(1) as b:
         missing = fresh_name()
         vmshm("rm", a.name, "not/right", b.name, code=2)
@@ -245,7 +249,8 @@ def test_cat():
 
 
 def test_write():
-    """At the beginning, in the middle, up to the last byte."""
+    """Data can be written at the beginning, in the middle, and up to the last
+    byte."""
     with Object(200000) as o:
         want = bytearray(200000)
         for args, at, data in (((), 0, b"begin"), (("100",), 100, b"middle"),
@@ -258,8 +263,8 @@ def test_write():
 
 
 def test_write_too_long():
-    """The object keeps its size. A file that is too long is known to be so
-    before anything is written; of a pipe as much as fits is taken."""
+    """The object keeps its size. A file that is too long is refused before the
+    first write. From a pipe, as many bytes as fit are written."""
     with Object(100, b"o" * 100) as o, folder() as f:
         file = os.path.join(f, "data")
         with open(file, "wb") as out:
@@ -284,7 +289,7 @@ def test_write_too_long():
 
 
 def test_sides():
-    """A host that is told to be a guest says what is missing."""
+    """With -G on a host, the message names the missing part."""
     with Object(1) as o:
         vmshm("-H", "info", o.name)
         vmshm("info", "--host", o.name)
@@ -300,7 +305,7 @@ def test_sides():
 
 
 def test_no_shm():
-    """No /dev/shm at all: what to ask."""
+    """Without /dev/shm, the message names the next command."""
     if os.geteuid():
         raise Skip("not root")
     before = with_mounts("mount -t tmpfs none /dev\nmknod /dev/null c 1 3")
@@ -310,6 +315,6 @@ def test_no_shm():
 
 
 def test_nothing_left():
-    """Of all these tests."""
+    """The tests of this file have left no object."""
     left = [n for n in os.listdir(shm.FOLDER) if n.startswith(shm.PREFIX)]
     equal(left, [])

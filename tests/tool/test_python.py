@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """python/vmshm.py: channels, objects and broadcasts between processes and
-threads of the host, signals, and what lives longer than it should."""
+threads of the host, signals, and objects with references that live longer"""
 
 import array
 import errno
@@ -24,7 +24,7 @@ ENV = {"VMSHM_LIBRARY": LIBRARY, "PYTHONPATH": MODULE}
 
 @functools.lru_cache(None)
 def library():
-    """The module, with the library of this tree."""
+    """The module, with the library of this tree"""
     subprocess.run(["make", "-s", "-C", "lib"], cwd=ROOT, check=True,
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     os.environ["VMSHM_LIBRARY"] = LIBRARY
@@ -34,7 +34,7 @@ def library():
 
 
 class Pair:
-    """Two channels that are each other's peer."""
+    """Two connected channels"""
 
     def __init__(self, ring=0):
         self.name = fresh_name()
@@ -61,7 +61,7 @@ def raises(kind, call, *args, code=None, **more):
 
 
 class Background(threading.Thread):
-    """A call in a thread of its own; its result with get()."""
+    """A call in a separate thread. get() returns its result."""
 
     def __init__(self, call, *args):
         self.call, self.args = call, args
@@ -80,7 +80,7 @@ class Background(threading.Thread):
 
 
 def python(*args, code=0, interpreter=sys.executable, **more):
-    """Another program; what it prints."""
+    """Runs another Python program. Returns its output."""
     done = subprocess.run([interpreter, *args], check=False, cwd=ROOT,
                           timeout=DEADLINE, env={**os.environ, **ENV},
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -110,7 +110,7 @@ def test_messages():
 
 
 def test_kinds_of_data():
-    """Each type that has bytes."""
+    """Each type with the buffer protocol can be sent."""
     with Pair() as (a, b):
         numbers = array.array("d", [1.5, 2.5])
         for data in (b"ab", bytearray(b"ab"), memoryview(b"ab"),
@@ -141,14 +141,14 @@ def test_batches():
         raises(TimeoutError, b.recvv, 3, timeout=0.01)
         raises(ValueError, b.recvv, 0)
         raises(TypeError, a.sendv, ["text"])
-        # What does not fit is not sent, and the next call says so.
+        # Messages that do not fit are not sent. The next call raises the error.
         equal(a.sendv([bytes(1000)] * 10, timeout=0), 4)
         raises(BlockingIOError, a.sendv, [bytes(1000)], timeout=0)
         equal(len(b.recvv(10)), 4)
         equal(a.sendv([b"x", bytes(a.max + 1)]), 1)
         raises(OSError, a.sendv, [bytes(a.max + 1)], code=errno.EMSGSIZE)
         equal(b.recvv(10), [b"x"])
-        # All of it, while the other one receives
+        # All messages are sent while the peer receives.
         received = []
         sending = Background(a.sendv, [bytes(900)] * 50)
         while len(received) < 50:
@@ -156,7 +156,7 @@ def test_batches():
         equal(sending.get(), 50)
         equal(received == [bytes(900)] * 50, True)
     with Pair() as (a, b):
-        # Longer than the memory at first
+        # A message that is longer than the initial memory
         long = os.urandom(100000)
         equal(a.sendv([b"short", long, long]), 3)
         equal(b.recvv(10), [b"short"])
@@ -166,7 +166,7 @@ def test_batches():
 
 
 def test_stream():
-    """More than fits, and its end."""
+    """A stream with more bytes than the ring buffer, and its end"""
     data = os.urandom((10 << 20) + 7)
     with Pair(ring=65536) as (a, b):
         writer = Background(a.write, data)
@@ -216,7 +216,8 @@ def test_timeouts():
 
 
 def test_killed():
-    """What it had sent, and then ConnectionResetError."""
+    """After the death of the peer, recv() returns the sent messages, and then
+    raises ConnectionResetError."""
     name = fresh_name()
     with library().Channel(name) as a:
         python("-c", "import os, sys, vmshm; c = vmshm.Channel(sys.argv[1]);"
@@ -242,8 +243,8 @@ def test_open_errors():
 
 
 def test_wrong_arguments():
-    """Are errors, and not cut to something that is right."""
-    # It was the end of the interpreter
+    """Wrong arguments raise errors. They are not truncated to valid values."""
+    # These calls once crashed the interpreter.
     python("-c", """if True:
         import vmshm
         for call in (vmshm.unlink, vmshm.Channel, vmshm.SharedMemory,
@@ -278,7 +279,7 @@ def test_wrong_arguments():
 
 
 def test_long_timeouts():
-    """Longer than the library can count is for ever."""
+    """A timeout that exceeds the library's range has no limit."""
     with Pair() as (a, b):
         for timeout in (float("inf"), 1e10, 2.0 ** 63, 18446744073.8,
                         10 ** 400):
@@ -292,7 +293,7 @@ def test_long_timeouts():
 
 
 def test_empty_room():
-    """For a message without a byte"""
+    """A buffer of 0 bytes receives a message of 0 bytes."""
     with Pair() as (a, b):
         a.send(b"")
         equal(b.recv_into(bytearray(0)), 0)
@@ -329,7 +330,7 @@ def test_spin():
 # Signals
 
 class Alarms:
-    """SIGALRM again and again, for one that comes a moment too early"""
+    """Repeats SIGALRM, because a single one may arrive before the call."""
 
     def __init__(self, handler):
         self.handler = handler
@@ -344,7 +345,7 @@ class Alarms:
 
 
 def interrupted(call):
-    """As by Ctrl-C, once, when the call has begun."""
+    """Checks that KeyboardInterrupt, as by Ctrl-C, ends the call."""
     wanted = []
 
     def handler(*_):
@@ -361,7 +362,7 @@ def interrupted(call):
 
 
 def test_interrupted():
-    """In each call; all goes on after that."""
+    """Each call can be interrupted. The objects can be used afterwards."""
     name = fresh_name()
     with Pair(ring=4096) as (a, b), \
             library().SharedMemory(name, create=True, size=4096) as memory:
@@ -419,7 +420,8 @@ SPINS = """if True:
 
 
 def test_interrupted_spinning():
-    """Although the library looks for ever then, and not at signals"""
+    """A busy-polling call can be interrupted, although the library itself does
+    not handle signals while it busy-polls."""
     library()
     for which in ("recv", "recv_into", "read", "write", "send", "drain"):
         python("-c", SPINS, fresh_name(), which, "None")
@@ -427,7 +429,7 @@ def test_interrupted_spinning():
 
 
 def test_handled():
-    """A handler that returns: the wait goes on, until the same deadline."""
+    """After a handler returns, the wait continues until the same deadline."""
     count = []
     with Pair(ring=4096) as (a, b), Alarms(lambda *_: count.append(1)):
         while len(count) < 10:
@@ -439,7 +441,7 @@ def test_handled():
         equal(reader.get() == data, True, "the bytes, in spite of signals")
 
 
-# Lives
+# Lifetimes
 
 def test_closed():
     with Pair() as (a, b):
@@ -452,7 +454,7 @@ def test_closed():
 
 
 def test_closed_in_use():
-    """Not while another thread is in it."""
+    """close() does not close the pointer while another thread uses it."""
     with Pair() as (a, b):
         inside = threading.Event()
 
@@ -463,7 +465,7 @@ def test_closed_in_use():
         waiter = Background(wait)
         inside.wait(DEADLINE)
         try:
-            # Just before the call or in it
+            # The other thread is just before the call or in the call.
             a.close()
         except OSError as e:
             equal(e.errno, errno.EBUSY)
@@ -474,7 +476,7 @@ def test_closed_in_use():
 
 
 def test_two_threads_receive():
-    """One after the other; nothing is lost, and nothing twice."""
+    """Two threads receive each message exactly once."""
     with Pair() as (a, b):
         readers = [Background(list, b) for _ in range(4)]
         for i in range(2000):
@@ -485,7 +487,7 @@ def test_two_threads_receive():
 
 
 def test_forgotten():
-    """A party that is not closed ends with its last reference."""
+    """The end of the last reference closes a channel."""
     pair = Pair()
     del pair.a
     gc.collect()
@@ -494,7 +496,7 @@ def test_forgotten():
 
 
 def in_child(call):
-    """True, if the call does so in a child of fork(), and soon enough."""
+    """Whether the call returns true in a forked child before the deadline"""
     child = os.fork()
     if not child:
         signal.alarm(DEADLINE)
@@ -507,12 +509,13 @@ def in_child(call):
 
 
 def refused(*calls):
-    """All of them, because they are not of this process"""
+    """Whether all calls are refused, because another process opened the objects
+    """
     return all("parent" in str(raises(ValueError, call)) for call in calls)
 
 
 def test_fork_in_use():
-    """While other threads are in calls: a child does not wait for them."""
+    """A child that is forked during calls of other threads does not wait."""
     name = fresh_name()
     with Pair(ring=4096) as (a, b), \
             library().BroadcastWriter(name, 10, 10) as writer, \
@@ -539,7 +542,8 @@ def test_fork_in_use():
 
 
 def test_fork():
-    """A child has no part in it, and ending it ends nothing."""
+    """A child cannot use the parent's objects. The end of the child does not
+    close them."""
     with Pair() as (a, b):
         child = os.fork()
         if not child:
@@ -579,7 +583,7 @@ def test_memory():
             equal((a.size, b.size, len(a.buf)), (10000, 10000, 5000))
         a.unlink()
         raises(FileNotFoundError, library().SharedMemory, name)
-    # A size that is none leaves no object behind, and none is removed.
+    # An invalid size neither creates nor removes an object.
     for size, kind in ((-1, OverflowError), (1 << 64, OverflowError),
                        (1.5, TypeError), ("1", TypeError),
                        ((1 << 63) - 1, OSError), (1 << 63, OSError)):
@@ -596,7 +600,8 @@ def test_memory():
 
 
 def test_memory_in_use():
-    """Views that live longer are an error, or keep what they need."""
+    """Views that live longer than the object raise an error, or keep the
+    mapping."""
     with shm.Object(4096) as o:
         memory = library().SharedMemory(o.name)
         view = memory.buf[:4].cast("I")
@@ -612,7 +617,7 @@ def test_memory_in_use():
         gc.collect()
         view[0] = 8
         equal(o.read(0, 4), b"\x08\0\0\0")
-        # An error inside matters more than the view that it still has
+        # An exception in the block takes precedence over that about the view.
         with_view = None
         try:
             with library().SharedMemory(o.name) as memory:
@@ -690,10 +695,11 @@ def test_broadcast_killed():
         os.unlink(shm.path(name))
 
 
-# What the documentation shows
+# The examples of the documentation
 
 def page_example(language):
-    """The first of that language in vmshm(3), with an object of our own."""
+    """The first example of a language in vmshm(3), with another name of the
+    object"""
     with open(os.path.join(ROOT, "docs/man/vmshm.3"), encoding="utf-8") as f:
         examples = f.read().split(".Bd -literal -offset indent\n")[1:]
     start = {"c": "#include", "python": "import"}[language]
@@ -704,7 +710,7 @@ def page_example(language):
 
 
 def meet(command, name):
-    """Two of it print each other's words."""
+    """Checks that two processes print the other's words."""
     with subprocess.Popen([*command, "ping"], stdout=subprocess.PIPE,
                           env={**os.environ, **ENV}) as other:
         done = subprocess.run([*command, "pong"], stdout=subprocess.PIPE,
@@ -716,7 +722,7 @@ def meet(command, name):
 
 
 def test_example_in_c():
-    """As a user builds it: installed, with pkg-config."""
+    """The example is built against the installed library, with pkg-config."""
     name, text = page_example("c")
     with folder() as here:
         subprocess.run(["make", "-s", "-C", "lib", "install",

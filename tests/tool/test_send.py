@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""vmshm send, recv and pipe between two programs of the host. Across the
-border: tests/guest/test-send.sh."""
+"""vmshm send, recv and pipe between two programs of the host.
+tests/guest/test-send.sh tests them between a host and a guest."""
 
 import os
 import pty
@@ -19,8 +19,9 @@ SIZES = (0, 1, 4096, (10 << 20) + 7)
 
 
 class Running:
-    """A program that runs beside the test; killed if it still does at the
-    end."""
+    """A program that runs during the test. The end of the `with` block kills
+    it.
+    """
 
     def __init__(self, *args, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                  stderr=subprocess.PIPE, before=()):
@@ -37,7 +38,7 @@ class Running:
         self.process.communicate()
 
     def end(self, data=None, code=0):
-        """Give it that input, and it has to end so."""
+        """Writes the input. Checks the exit code of the program."""
         out, err = self.process.communicate(data, timeout=DEADLINE)
         result = Result(self.process.returncode, out or b"", err or b"")
         if result.code != code:
@@ -76,7 +77,8 @@ def exists(name):
 
 
 def is_ready(name):
-    """Its first seat is taken, and it is prepared; see lib/channel-common.h."""
+    """Whether the first seat is taken and the channel is prepared; see
+    lib/channel-common.h"""
     if not exists(name):
         return False
     with open(shm.path(name), "rb") as f:
@@ -85,12 +87,13 @@ def is_ready(name):
 
 
 def came_first(name):
-    """The first one is there, and waits."""
+    """Waits until the first program has created the channel and waits."""
     wait_for(lambda: is_ready(name))
 
 
 def both(data, first, second):
-    """Send the data from one to the other; nothing is left over."""
+    """Sends the data from one program to the other. Checks that no object is
+    left."""
     name = fresh_name()
     parties = {}
     with Running(first, name) as parties[first]:
@@ -117,7 +120,7 @@ def test_recv_first():
 
 
 def test_same_moment():
-    """Both make the object, or nearly."""
+    """Both programs try to create the object at the same time."""
     for _ in range(20):
         name = fresh_name()
         with Running("send", name) as sender, Running("recv", name) as other:
@@ -127,7 +130,7 @@ def test_same_moment():
 
 
 def test_as_it_comes():
-    """Little by little, long before the end."""
+    """Data arrives before the end of the input."""
     name = fresh_name()
     with Running("send", name) as sender, Running("recv", name) as other:
         for i in range(100):
@@ -138,7 +141,7 @@ def test_as_it_comes():
 
 
 def test_archive():
-    """A folder, with tar."""
+    """A directory is sent with tar."""
     name = fresh_name()
     with folder() as source, folder() as target:
         os.mkdir(source + "/a")
@@ -153,7 +156,8 @@ def test_archive():
 
 
 def test_pipe():
-    """Both ways at once, and one long after the other has ended."""
+    """Both directions at the same time. One direction continues after the end
+    of the other."""
     name = fresh_name()
     data = [os.urandom(3 << 20), os.urandom(5 << 20)]
     with Running("pipe", name) as a, Running("pipe", name) as b:
@@ -175,7 +179,8 @@ def test_pipe():
 
 
 def test_killed():
-    """One is killed; the other one notices in each call that waits."""
+    """One program is killed. The other one detects this in each waiting
+    call."""
     for victim in ("send", "recv"):
         name = fresh_name()
         with Running("send", name) as sender, Running("recv", name) as other:
@@ -187,7 +192,7 @@ def test_killed():
                          "killed")
             else:
                 other.process.kill()
-                # No input comes, and none ends
+                # The input neither has data nor ends.
                 equal(sender.process.wait(DEADLINE), 1)
                 contains(sender.process.stderr.read().decode(), "killed")
 
@@ -202,7 +207,7 @@ def test_pipe_killed():
         contains(a.process.stderr.read().decode(), "killed")
 
 
-# As on a file system that only then says that its disk is full
+# Makes close(2) fail, as on a file system that reports a full disk then.
 BAD_CLOSE = """
 #include <errno.h>
 #include <sys/stat.h>
@@ -223,7 +228,8 @@ int close(int fd)
 
 
 def test_close_fails():
-    """Of the output, after all was written: both ends report a failure."""
+    """close(2) of the output fails after all data was written. Both programs
+    report a failure."""
     with folder() as here:
         subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-o",
                         here + "/bad.so", "-"], check=True,
@@ -244,7 +250,7 @@ def test_close_fails():
 
 
 def failed_output(stdout):
-    """What the receiver says; the sender has failed as well."""
+    """The message of the receiver. The sender also has to fail."""
     name = fresh_name()
     with Running("send", name) as sender, \
             Running("recv", name, stdout=stdout) as other:
@@ -261,7 +267,8 @@ def test_output_full():
 
 
 def test_output_closed():
-    """As after "| head": no death by SIGPIPE."""
+    """The output is closed, as after "| head". The program is not killed by
+    SIGPIPE."""
     read, write = os.pipe()
     os.close(read)
     try:
@@ -284,12 +291,12 @@ def test_input_fails():
 
 
 def without(redirection):
-    """What starts a program with one of its files closed"""
+    """The command that starts a program with one of its descriptors closed"""
     return ("sh", "-c", f'exec "$@" {redirection}', "sh")
 
 
 def test_no_input():
-    """The object is not taken for it."""
+    """With standard input closed, the object does not get descriptor 0."""
     name = fresh_name()
     with Running("recv", name) as other:
         came_first(name)
@@ -309,7 +316,7 @@ def test_no_output():
 
 
 def test_no_errors():
-    """A message goes nowhere, and not into the channel."""
+    """With standard error closed, a message is not written to the channel."""
     fd = os.open("/", os.O_RDONLY)
     try:
         with Object(1 << 20) as o, Running("recv", o.name) as other:
@@ -331,7 +338,7 @@ def test_two_senders():
 
 
 def test_three():
-    """A third one is told; the two go on."""
+    """A third program gets an error. The first two continue."""
     with Object(1 << 20) as o:
         with Running("send", o.name) as sender, \
                 Running("recv", o.name) as other:
@@ -351,7 +358,7 @@ def test_three():
 
 
 def test_names_free_again():
-    """As soon as two have met, two others can, by the same name."""
+    """After two programs have connected, two others can use the same name."""
     name = fresh_name()
     with Running("send", name) as a, Running("recv", name) as b:
         a.put(b"1")
@@ -372,7 +379,7 @@ def test_other_content():
 
 
 def test_ended_while_waiting():
-    """A party that got no peer leaves nothing."""
+    """A party that ends without a peer leaves no object."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         name = fresh_name()
         with Running("recv", name) as party:
@@ -403,7 +410,7 @@ def test_made_by_others():
 
 
 def test_ignored_signals():
-    """As after nohup: it goes on waiting, and later, too."""
+    """Signals that are ignored, as after nohup, do not end a program."""
     name = fresh_name()
     with Running("recv", name, before=(
             "sh", "-c", 'trap "" HUP; exec "$@"', "sh")) as party:
@@ -418,7 +425,7 @@ def test_ignored_signals():
 
 
 def next_two_use(name):
-    """What is left of an object is a channel for the next two."""
+    """Checks that the next two programs can use the object that was left."""
     try:
         with Running("send", name) as sender, Running("recv", name) as other:
             sender.end(b"hello")
@@ -428,7 +435,7 @@ def next_two_use(name):
 
 
 def test_left_behind():
-    """By one that was killed: the next two use it."""
+    """The next two programs use the object of a killed program."""
     name = fresh_name()
     with Running("recv", name) as party:
         came_first(name)
@@ -438,7 +445,8 @@ def test_left_behind():
 
 
 def test_left_behind_empty():
-    """The same, but killed before it had made it as large as it has to be."""
+    """The next two programs use an object whose creator was killed before it
+    had set the size."""
     name = fresh_name()
     with open(shm.path(name), "xb"):
         pass
@@ -463,13 +471,13 @@ def test_wrong_use():
 
 
 def test_no_memory():
-    """A /dev/shm that is too small for the object."""
+    """/dev/shm is too small for the object."""
     contains(vmshm("recv", fresh_name(), code=1, before=with_shm("64k")).err,
              "no memory for the object")
 
 
 def read_until(fd, text):
-    """Or until the other end is closed"""
+    """Reads until the text, or until the other end is closed."""
     seen = b""
     while text not in seen:
         if not select.select([fd], [], [], DEADLINE)[0]:
@@ -482,7 +490,7 @@ def read_until(fd, text):
 
 
 def on_terminal(name):
-    """What a person sees of a transfer, from the side that waits."""
+    """The output of a transfer on a terminal, on the side that waits"""
     own, other = pty.openpty()
     with Running("send", name, stderr=other) as sender:
         os.close(other)
@@ -500,7 +508,8 @@ def on_terminal(name):
 
 
 def test_terminal():
-    """It waits, a line that is rewritten, and a last one."""
+    """The output is a line about waiting, a line that is rewritten, and a last
+    line."""
     name = fresh_name()
     seen = on_terminal(name)
     contains(seen, f"waiting for the other end of {name}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""vmshm top: which process has which object."""
+"""vmshm top: the processes that use each object"""
 
 import json
 import mmap
@@ -11,7 +11,7 @@ import sys
 from shm import Object, fresh_name, path
 from tool import DEADLINE, ROOT, VMSHM, Skip, contains, equal, vmshm
 
-# A process that has the object named by argv[1], and says so
+# A process that uses the object named by argv[1], and reports that it is ready
 HOLDER = """
 import mmap, os, sys
 path, how, rename = sys.argv[1:4]
@@ -30,8 +30,8 @@ sys.stdin.read()
 
 
 class Holder:
-    """Another process that has an object: "d" its descriptor, "m" a mapping
-    of 4096 bytes, "w" for writing; mmap() keeps a descriptor of its own."""
+    """Another process that uses an object. "d": a descriptor; "m": a mapping of
+    4096 bytes; "w": for writing. Python's mmap() keeps another descriptor."""
 
     def __init__(self, name, how, rename="", args=()):
         self.process = subprocess.Popen(
@@ -47,14 +47,14 @@ class Holder:
 
 
 def users(name, **more):
-    """{pid: what is told of it} for the object of that name."""
+    """{pid: the reported data} for the object of that name"""
     told = vmshm("top", "--json", **more).json
     return {u["pid"]: u for o in told["objects"] if o["name"] == name
             for u in o["users"]}
 
 
 def test_processes():
-    """Mappings and descriptors, for reading and writing."""
+    """Mappings and descriptors for reading and writing are shown."""
     with Object(8192) as o, Holder(o.name, "d") as reader, \
             Holder(o.name, "mw") as writer, Holder(o.name, "m") as mapper:
         found = users(o.name)
@@ -81,7 +81,8 @@ def test_nobody():
 
 
 def test_removed():
-    """An object without a name, by a mapping or a descriptor alone."""
+    """An object without a name is shown if a process has a mapping or a
+    descriptor of it."""
     with Object(4096) as o, Holder(o.name, "m") as mapper, \
             Holder(o.name, "d") as reader:
         o.unlink()
@@ -90,7 +91,7 @@ def test_removed():
         equal([t["removed"] for t in ours], [True])
         equal({u["pid"] for u in ours[0]["users"]},
               {mapper, reader, os.getpid()})
-        # Another one of that name is another object.
+        # A new object with that name is another object.
         with Object(1, name=o.name) as new:
             equal(sorted(t["removed"] for t in
                          vmshm("top", "--json").json["objects"]
@@ -100,7 +101,8 @@ def test_removed():
 
 
 def test_virtual_machines():
-    """The name of the VM is that of QEMU's -name, however it is written."""
+    """The name of the VM is that of QEMU's -name, in each form of the
+    option."""
     for value, vm in (("vm1", "vm1"), ("guest=vm2,debug-threads=on", "vm2"),
                       ("vm3,process=renamed", "vm3"),
                       ("debug-threads=on,guest=a\x1b[31m", "a\x1b[31m")):
@@ -126,7 +128,8 @@ def test_strange_names():
 
 
 def test_not_objects():
-    """Files in directories of /dev/shm, and other files of that number."""
+    """Files in subdirectories of /dev/shm are not objects, nor are files with
+    the same inode number elsewhere."""
     name = fresh_name()
     os.mkdir(path(name))
     try:
@@ -141,7 +144,7 @@ def test_not_objects():
 
 
 def test_unprivileged():
-    """A user sees own processes, and how many there are besides."""
+    """A user sees own processes, and the number of other processes."""
     if os.geteuid():
         raise Skip("not root")
     with Object(4096, mode=0o666) as o, Holder(o.name, "m") as pid, \
@@ -161,7 +164,8 @@ def test_unprivileged():
 
 
 def test_interval():
-    """Without a terminal once; with an interval one line of JSON a view."""
+    """Without a terminal, one view is printed. With an interval, each view is a
+    line of JSON."""
     with Object(4096) as o, Holder(o.name, "m") as pid:
         equal(len(vmshm("top", "--json").out.splitlines()), 1)
         with subprocess.Popen(
@@ -175,7 +179,7 @@ def test_interval():
 
 
 def test_terminal():
-    """It repeats, and clears the screen before each view."""
+    """On a terminal, the view is repeated after the screen was cleared."""
     own, other = pty.openpty()
     with subprocess.Popen([VMSHM, "top", "--interval", "0.1"], stdout=other,
                           stdin=other, cwd=ROOT) as process:
@@ -189,7 +193,7 @@ def test_terminal():
 
 
 def test_output_closed():
-    """A view that cannot be written ends it."""
+    """The program ends if it cannot write a view."""
     if not os.path.exists("/dev/full"):
         raise Skip("no /dev/full")
     with open("/dev/full", "wb") as full:

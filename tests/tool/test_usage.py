@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line, right and wrong, and what is printed about it."""
+"""Valid and invalid command lines, and the messages about them"""
 
 import os
 import pty
@@ -22,7 +22,7 @@ def test_version():
 
 
 def test_help():
-    """Of the program and of each command; nothing is wider than a screen."""
+    """The help of the program and of each command has at most 80 columns."""
     text = vmshm("--help").out
     for command in COMMANDS:
         contains(text, command)
@@ -34,7 +34,7 @@ def test_help():
 
 
 def test_wrong_use():
-    """Exit code 2, a reason, and where to read more."""
+    """Wrong use has exit code 2, a reason, and a reference to the help."""
     for args in ((), ("nothing",), ("--nothing",), ("-x",), ("ls", "-x"),
                  ("ls", "-m", "600"), ("ls", "--sparse"),
                  ("info", "/a", "/b"), ("create",), ("create", "/a"),
@@ -54,7 +54,7 @@ def test_wrong_use():
 
 
 def test_sizes():
-    """What SIZE can be, and what it cannot."""
+    """Valid and invalid values of SIZE"""
     name = fresh_name()
     for text, size in (("1", 1), ("4096", 4096), ("04096", 4096),
                        ("64K", 65536), ("64k", 65536), ("1M", 1 << 20),
@@ -69,7 +69,7 @@ def test_sizes():
         for args in (("create", name, text), ("write", name, text)):
             if args[0] == "write" and text in ("0", "0K"):
                 continue
-            # Else it were an option
+            # "--", because the value could be taken for an option
             vmshm(args[0], "--", *args[1:], code=2, wide=True)
     for text in ("8388607T", "9223372036854775807"):
         contains(vmshm("create", name, text, code=1).err, name)
@@ -100,14 +100,15 @@ def test_wrong_names():
 
 
 def test_name_without_slash():
-    """As for shm_open(), "frames" is "/frames"."""
+    """"frames" names "/frames", as for shm_open(3)."""
     with Object(5) as o:
         equal(vmshm("info", "--json", o.name[1:]).json["name"], o.name)
         equal(vmshm("cat", o.name[1:]).raw, bytes(5))
 
 
 def test_strange_names():
-    """Any bytes, which JSON gives back and people see escaped."""
+    """Names can have any bytes. JSON preserves them; text output escapes them.
+    """
     for tail in (b" ", b"a b", b"\n", b"\x01\x1b[31m", b"\x7f", b"\xff\xfe",
                  "ä€😀".encode(), b"\xc0\xaf", b"\xed\xa0\x80", b"\xc2\x9b",
                  b"\xf4\x90\x80\x80", b"\xe2\x82", b"%s%n", b"'", b'"', b"\\",
@@ -132,7 +133,7 @@ def test_strange_names():
 
 
 def test_blanks_in_names():
-    """They are kept in all output; a line break replaces at most one."""
+    """All output keeps blanks. A line break replaces at most one of them."""
     name = fresh_name() + "  two   three  "
     vmshm("create", name, "1")
     lines = vmshm("ls").out.splitlines()
@@ -146,7 +147,7 @@ def test_blanks_in_names():
 
 
 def test_hints_can_be_pasted():
-    """A shell gets back the name, with any bytes in it, and nothing else."""
+    """A shell that runs a hint gets exactly the name, with any bytes in it."""
     with folder() as bin_folder:
         os.symlink(VMSHM, os.path.join(bin_folder, "vmshm"))
         env = {**os.environ, "PATH": bin_folder + ":" + os.environ["PATH"]}
@@ -176,7 +177,7 @@ def test_longest_name():
 
 
 def on_terminal(*args, env=None):
-    """What a person sees."""
+    """The output on a terminal"""
     own, other = pty.openpty()
     with subprocess.Popen([*alone(), VMSHM, *args], stdout=other,
                           stdin=other, cwd=ROOT,
@@ -196,7 +197,7 @@ def on_terminal(*args, env=None):
 
 
 def test_colour():
-    """On a terminal, unless NO_COLOR is set."""
+    """Output on a terminal has colours, unless NO_COLOR is set."""
     seen = on_terminal("doctor", env={"TERM": "xterm", "NO_COLOR": ""})
     equal("\033[" in seen, True, "colour on a terminal")
     plain = re.sub("\033\\[[0-9]*m", "", seen)
@@ -209,7 +210,7 @@ def test_colour():
 
 
 def test_output_full():
-    """A full disk is no success."""
+    """The program fails if the disk of its output is full."""
     if not os.path.exists("/dev/full"):
         raise Skip("no /dev/full")
     with Object(100000) as o, open("/dev/full", "wb") as full:
@@ -219,7 +220,7 @@ def test_output_full():
 
 
 def test_closed_files():
-    """Without an input or output, what needs it fails; the rest goes on."""
+    """With a closed standard descriptor, only commands that need it fail."""
     def without(redirection, *args, code):
         return vmshm(*args, code=code, before=(
             "sh", "-c", f'exec "$@" {redirection}', "sh"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the doctor says of running virtual machines.
+"""The reports of the doctor about running virtual machines
 
-A QEMU here is a process with its name and arguments, which has a device file
-mapped. It runs with the doctor where no other process runs.
+In these tests, QEMU is a process with the name and the arguments of QEMU, which
+has a device file mapped. It runs with the doctor in a separate PID namespace.
 """
 
 import os
@@ -12,7 +12,7 @@ from shm import fresh_name
 from test_doctor import Host, expect, findings
 from tool import Skip, alone, contains, equal, vmshm
 
-# Maps argv[1], says so with the file argv[2], and stays.
+# Maps argv[1], creates the file argv[2], and waits.
 QEMU = r"""
 import mmap, os, sys, time
 with open("/proc/self/comm", "w") as f:
@@ -31,7 +31,8 @@ def root():
 
 
 def running(host, *args, script="", uid=USER, after=""):
-    """What starts the doctor beside a QEMU of that user, with arguments."""
+    """The command that starts the doctor beside a QEMU of that user with these
+    arguments"""
     qemu = os.path.join(host.folder.name, "qemu.py")
     with open(qemu, "w", encoding="ascii") as f:
         f.write(QEMU)
@@ -61,7 +62,7 @@ def test_loaded():
 
 
 def test_replaced():
-    """The file of a device is replaced while a VM runs."""
+    """The file of a device is replaced while a VM uses the device."""
     root()
     with Host() as host:
         device = os.path.join(host.devices, host.id + ".so")
@@ -72,7 +73,7 @@ def test_replaced():
 
 
 def test_used_device():
-    """A device for a QEMU that is gone, but still runs."""
+    """A device is used by a QEMU whose file was removed."""
     root()
     with Host() as host:
         before = running(host, after="sleep 0")
@@ -96,7 +97,8 @@ OBJECTS = ("touch /dev/shm/vm1-secret '/dev/shm/vm1-a b' /dev/shm/other\n"
 
 
 def test_objects():
-    """Those that QEMU may not open, with the command for each."""
+    """The doctor names objects that QEMU cannot open, with a command for each.
+    """
     root()
     with Host() as host:
         found = findings("-H", env=host.env, before=running(
@@ -141,7 +143,8 @@ def test_semaphores():
 
 
 def test_objects_all_allowed():
-    """Root's QEMU, the owner's, and one that the policy keeps away."""
+    """There is no finding for root's QEMU, the owner's QEMU, and an object that
+    the policy excludes."""
     root()
     with Host() as host:
         for uid, argument, script in (
@@ -154,7 +157,7 @@ def test_objects_all_allowed():
 
 
 def test_objects_pasted():
-    """After the commands, there is nothing to say any more."""
+    """After the suggested commands have run, there is no finding."""
     root()
     with Host() as host:
         if subprocess.run(["which", "setfacl"], check=False,
@@ -179,7 +182,7 @@ def test_many_objects():
 
 
 def test_hidden():
-    """Of other users, for a user other than root."""
+    """A user other than root does not see the VMs of other users."""
     root()
     with Host() as host:
         before = [*running(host, after="cp build/tool/vmshm /mnt/vmshm"),
@@ -190,7 +193,8 @@ def test_hidden():
 
 
 def test_logout():
-    """A login user's objects go at logout, unless systemd is told not to."""
+    """systemd removes a login user's objects at logout, unless it is configured
+    otherwise."""
     root()
     seats = ("mount -t tmpfs none /run\nmkdir -p /run/systemd/seats\n"
              "mount -t tmpfs none /etc/systemd\n"
@@ -221,7 +225,7 @@ def test_logout():
 
 
 def libvirt(host, files=(), enabled="Y"):
-    """A host with libvirt and, if enabled, AppArmor."""
+    """A host with libvirt and, if enabled, AppArmor"""
     lines = "".join(f"mkdir -p $(dirname {name}); echo '{text}' >>{name}\n"
                     for name, text in files)
     return alone(f"""
@@ -242,7 +246,7 @@ def libvirt(host, files=(), enabled="Y"):
 
 
 def test_libvirt_user():
-    """The user of libvirt's QEMU has to be able to read the device."""
+    """The user of libvirt's QEMU needs the permission to read the device."""
     root()
     with Host() as host:
         expect(findings("-H", env=host.env, before=libvirt(host)),
@@ -255,7 +259,7 @@ def test_libvirt_user():
 
 
 def test_apparmor():
-    """Rules that are missing, with the commands that add them."""
+    """The doctor names missing rules, with the commands that add them."""
     root()
     local = "/etc/apparmor.d/local/abstractions/libvirt-qemu"
     with Host() as host:
@@ -279,7 +283,7 @@ def test_apparmor():
 
 
 def test_two_devices():
-    """Each -device has a policy of its own."""
+    """Each -device has its own policy."""
     root()
     name = fresh_name()
     with Host() as host:

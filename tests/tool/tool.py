@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run the program vmshm, and look at all that it prints."""
+"""Runs the program vmshm, and checks its output."""
 
 import functools
 import json
@@ -17,7 +17,7 @@ BUILD = os.path.join(ROOT, "build", "tool")
 VMSHM = os.path.join(BUILD, "vmshm")
 COLUMNS = 80
 
-# A program that is silent for so long is lost. Seconds.
+# Seconds without output after which a program is lost
 DEADLINE = 120
 
 
@@ -27,7 +27,7 @@ def equal(found, wanted, what="value"):
 
 
 def contains(text, *parts):
-    """Each part is there, with any line breaks."""
+    """Checks that the text contains each part, with any line breaks."""
     text = text.replace("vmshm: ", "").replace(VMSHM, "vmshm")
     flat = " ".join(text.split())
     for part in parts:
@@ -35,7 +35,7 @@ def contains(text, *parts):
             raise AssertionError(f"there is no {part!r} in: {flat}")
 
 
-# What a hint may start. Pipes are known ones only.
+# The programs that a hint may run. Only known pipes are allowed.
 PROGRAMS = {"apt", "chmod", "dmesg", "echo", "loginctl", "make", "mkdir",
             "modprobe", "mokutil", "mount", "printf", "rm", "setfacl",
             "sysctl", "systemctl",
@@ -44,7 +44,7 @@ PIPES = re.compile(r" \| (grep vmshm|(sudo )?tee (-a )?/\S+)$")
 
 
 def check_hint(command):
-    """A hint is one command: nothing to fill in, and no prose behind it."""
+    """Checks that a hint is one command, without placeholders and prose."""
     words = shlex.split(PIPES.sub("", command).replace("$'", "'"))
     if words[0] == "sudo":
         words.pop(0)
@@ -56,7 +56,7 @@ def check_hint(command):
 
 
 class Result:
-    """How a run ended, and what it printed."""
+    """The exit code and the output of a run"""
 
     def __init__(self, code, out, err):
         self.code, self.raw = code, out
@@ -68,7 +68,7 @@ class Result:
         return json.loads(self.out)
 
     def check_messages(self, wide):
-        """As every message has to be."""
+        """Checks the rules for all messages."""
         for line in self.err.splitlines():
             if not line.startswith("vmshm: "):
                 raise AssertionError(f"on stderr: {line!r}")
@@ -83,7 +83,7 @@ class Result:
 
     @property
     def hints(self):
-        """The commands that the messages suggest."""
+        """The commands that the messages suggest"""
         start = "vmshm: type: "
         return [line[len(start):] for line in self.err.splitlines()
                 if line.startswith(start)]
@@ -91,7 +91,8 @@ class Result:
 
 def vmshm(*args, code=0, data=b"", env=None, before=(), wide=False,
           stdin=None, stdout=subprocess.PIPE, cwd=ROOT):
-    """Run it; it has to end with that code. `before`: what starts it."""
+    """Runs the program, which has to end with that exit code. `before` is the
+    command that starts it."""
     command = [*before, VMSHM, *args]
     done = subprocess.run(
         command, check=False, cwd=cwd, timeout=DEADLINE, stdout=stdout,
@@ -109,7 +110,7 @@ def vmshm(*args, code=0, data=b"", env=None, before=(), wide=False,
 
 @functools.lru_cache(None)
 def own_mounts():
-    """The command that gives what follows its own mounts."""
+    """The command that runs another command in its own mount namespace"""
     command = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
     if subprocess.run([*command, "true"], check=False,
                       stderr=subprocess.DEVNULL).returncode:
@@ -118,19 +119,21 @@ def own_mounts():
 
 
 def with_mounts(script):
-    """What starts a program after that shell script, in its own mounts."""
+    """The command that runs a shell script and then a program, in their own
+    mount namespace"""
     return [*own_mounts(), "sh", "-ec", script + '\nexec "$@"', "sh"]
 
 
 def with_shm(size):
-    """What starts a program whose /dev/shm is new, of that size."""
+    """The command that starts a program with an empty /dev/shm of that size"""
     return with_mounts(
         f"mount -t tmpfs -o size={size},mode=1777 none /dev/shm")
 
 
 @functools.lru_cache(None)
 def own_processes():
-    """The command that gives what follows its own mounts and processes."""
+    """The command that runs another command in its own mount and PID namespaces
+    """
     command = [*own_mounts(), "-p", "-f", "--mount-proc"]
     if subprocess.run([*command, "true"], check=False,
                       stderr=subprocess.DEVNULL).returncode:
@@ -139,8 +142,8 @@ def own_processes():
 
 
 def alone(script="", size="1G"):
-    """What starts a program after that shell script, with a /dev/shm of its
-    own, where no other program runs and no libvirt is installed."""
+    """The command that runs a shell script and then a program, with a private
+    /dev/shm, without other processes and without libvirt"""
     return [*own_processes(), "sh", "-ec",
             f"mount -t tmpfs -o size={size},mode=1777 none /dev/shm\n"
             "[ ! -d /etc/libvirt ] || mount -t tmpfs none /etc/libvirt\n" +
@@ -148,7 +151,7 @@ def alone(script="", size="1G"):
 
 
 def program(folder, name, text):
-    """A shell script to be found in that folder."""
+    """Creates a shell script in that directory, which is in PATH."""
     path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8") as f:
         f.write("#!/bin/sh\n" + text)
