@@ -162,7 +162,8 @@ def _address(data):
 
 
 def _room(buffer):
-    """The same for a buffer that the library writes to"""
+    """The address and the number of bytes of a buffer that the library writes
+    to"""
     with memoryview(buffer) as view:
         if view.readonly:
             raise TypeError("the buffer is read-only")
@@ -192,7 +193,7 @@ class _Handle:
         try:
             self._calls.add(call)
             while True:
-                # close() looks at the calls after it has taken the pointer
+                # close() checks for calls after it has removed the pointer.
                 result = function(self._pointer(), *args)
                 if result != -errno.EINTR:
                     return _check(result)
@@ -272,7 +273,8 @@ class SharedMemory(_Closing):
         if create:
             flags |= os.O_CREAT | os.O_EXCL
         self._where, self._readonly = where, readonly
-        # Before there is an object: a wrong size leaves none behind.
+        # Checked before the object is created, so that a wrong size leaves no
+        # object.
         size = _fits(operator.index(size), 64)
         self._open(_lib.vmshm_open, _lib.vmshm_close, name, where, flags,
                    _fits(mode, 32))
@@ -344,7 +346,8 @@ class SharedMemory(_Closing):
         try:
             self.close()
         except BufferError:
-            # The earlier exception uses it, and is more important.
+            # The earlier exception takes precedence. Its traceback may hold a
+            # view of `buf`.
             if kind is None:
                 raise
 
@@ -520,7 +523,7 @@ class Channel(_Closing):
                     return done
                 if done == size:
                     return done
-                # A signal or an error came; the next call shows which.
+                # A signal or an error ended the call. The next call handles it.
                 address, _ = _address(memoryview(data).cast("B")[done:])
 
     def read(self, size, timeout=None):
@@ -542,8 +545,9 @@ class Channel(_Closing):
         self._send(_lib.vmshm_channel_shutdown)
 
     def spin(self, seconds):
-        """Sets how long calls busy-poll before they sleep: None always, 0
-        never. Busy-polling uses the CPU and saves the time to fall asleep."""
+        """Sets how long calls busy-poll before they sleep: None without a
+        limit, 0 not at all. Busy-polling uses the CPU and avoids the time to
+        fall asleep and to wake up."""
         time = _nanoseconds(seconds)
         own = self._handle.own
         with own(self._sending), own(self._receiving):
@@ -555,9 +559,9 @@ class Channel(_Closing):
         return self._receive(_lib.vmshm_channel_fd)
 
     def arm(self):
-        """Has to be called before each select(). The file descriptor is
-        readable when a message has arrived, or when the peer has joined or has
-        left. Returns True if this is already the case."""
+        """Prepares the file descriptor for one select(). The file descriptor
+        becomes readable when a message has arrived, or when the peer has joined
+        or has left. Returns True if this is already the case."""
         return bool(self._receive(_lib.vmshm_channel_arm))
 
 

@@ -6,8 +6,8 @@
 # qemu: -device vmshm,id=vmshm0
 # qemu 2010: -device vmshm,id=vmshm0,arena=0
 
-# The program has the name of its object built in. A device with prefix= keeps
-# it apart from objects of others, and its node is what the program opens.
+# The name of the object is fixed in the program. The program opens the node of
+# a device with prefix=, so that it does not use an object of another program.
 runs_as_printed()
 {
 	object=$(name shared-with-qemu)

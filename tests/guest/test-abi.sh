@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh disable=SC2317
 #
-# The library in programs of other ABIs, with a party on the host: linked with
-# musl, and for i386 on a 64-bit kernel. The calls sleep in the driver.
+# The library in programs of other ABIs: linked with musl, and for i386 on a
+# 64-bit kernel. The other party runs on the host. The calls sleep in the
+# driver.
 #
 # qemu: channels
 # needs: abi
@@ -25,7 +26,7 @@ channels_and_broadcasts()
 	host spawn party "${object}2" end recv $EPIPE
 	$party "/dev/shm${object}2" messages 2000
 	host reap
-	# Its death is seen on the host.
+	# The party on the host detects the death of the party in the guest.
 	host spawn party "${object}3" end recv $ECONNRESET
 	code=0
 	$party "/dev/shm${object}3" die || code=$?

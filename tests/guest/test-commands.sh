@@ -7,7 +7,7 @@
 
 d=/tmp/m
 
-# with DEVICE NAME...: mounts it; $f is a new object's file
+# with DEVICE NAME...: mounts the device. $f is the file of a new object.
 with()
 {
 	mkdir -p $d
@@ -35,7 +35,7 @@ same()
 test_ls_and_stat()
 {
 	with vmshm1 ls
-	# shellcheck disable=SC2010 # it is what is tested
+	# shellcheck disable=SC2010 # the test is about ls
 	line=$(ls -l $d | grep "${object#/}\$")
 	case $line in
 	"-rw-r-----"*" 300000 "*) ;;
@@ -62,7 +62,7 @@ test_cat_cp_cmp()
 	grep -q 'hello world' "$f" || fail "grep"
 	printf x | dd of=/tmp/copy bs=1 seek=299999 conv=notrunc 2>/dev/null
 	if cmp -s "$f" /tmp/copy; then fail "cmp sees no difference"; fi
-	# The other way round
+	# A copy in the other direction
 	cat /tmp/copy 1<>"$f"
 	cmp "$f" /tmp/copy
 	same "the host reads" "$(host read "$object" 299999 1)" 78
@@ -81,7 +81,7 @@ test_dd()
 	same "the host reads" "$(host read "$object" 123456 14)" \
 		66726f6d20746865206775657374
 	same size "$(host size "$object")" 300000
-	# Without create=on nothing is cut off.
+	# Without create=on, the object is not truncated.
 	if dd if=/dev/zero of="$f" bs=1 count=1 2>/tmp/err; then
 		fail "dd cuts"
 	fi
@@ -136,7 +136,7 @@ test_df_and_mounts()
 		umount $d-2
 	done
 	umount $d
-	# The device is a name, or the path of its node.
+	# mount accepts the name of the device, or the path of its node.
 	mount -t vmshm /dev/vmshm3 $d
 	cmp "$f" "$f"
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh disable=SC2317
 #
-# The file system: what the usual commands say of it.
+# The output of the usual commands about the file system
 #
 # qemu: files
 # expect-log: vmshm: no device of that name
@@ -29,7 +29,7 @@ test_reads_and_writes()
 	printf world | dd of="$f" bs=1 seek=5000 conv=notrunc 2>/dev/null
 	[ "$(host read "$object" 5000 5)" = 776f726c64 ] ||
 		fail "the host reads $(host read "$object" 5000 5)"
-	# shellcheck disable=SC2010,SC2012 # it is ls that is tested
+	# shellcheck disable=SC2010,SC2012 # the test is about ls
 	ls -l $d | grep -q "${object#/}" || fail "ls: $(ls $d)"
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh disable=SC2317
 #
-# python/vmshm.py in the guest and on the host, and an array that both have.
+# python/vmshm.py in the guest and on the host, and an array that both share
 #
 # qemu: files
 # needs: python tests/guest/helpers/channel.py
@@ -42,7 +42,7 @@ test_killed()
 	both mourn die "$(name ch4)"
 }
 
-# Without a mount, by the node
+# The guest uses the node, without a mount.
 test_node()
 {
 	object=$(name ch5)
@@ -74,7 +74,7 @@ test_interrupt()
 	guest /channel.py interrupt "$(name ch9)"
 }
 
-# The example as it is
+# The unchanged example
 test_array()
 {
 	[ -e /array.py ] || skip "no numpy for the host's Python"

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh disable=SC2317
 #
-# The remote calls of examples/rpc/: programs here, the service on the host.
+# The remote calls of examples/rpc/: programs in the guest, the service on the
+# host
 #
 # qemu: files
 # needs: rpc
 
 m=/tmp/rpc
 
-# with NAME: the service at $object, and its file here; $RPCBLAS
+# with NAME: starts the service at $object, mounts its file, and sets $RPCBLAS.
 with()
 {
 	object=$(name "$1")
@@ -20,7 +21,7 @@ with()
 	export RPCBLAS="vmshm:$object" LD_LIBRARY_PATH=/lib
 }
 
-# The service ends in order, and removes what it has made.
+# Checks that the service ends without an error and removes its object.
 ended()
 {
 	code=$(host blas_end)
@@ -28,7 +29,8 @@ ended()
 	[ ! -e "$m$object" ] || fail "$object is still there"
 }
 
-# started PROGRAM ARG...: in the background, until it has said something; $pid
+# started PROGRAM ARG...: starts a program in the background, waits for its
+# first line, and sets $pid.
 started()
 {
 	rm -f /tmp/rpc-fifo
@@ -39,7 +41,7 @@ started()
 	read -r _ <&5 || fail "$1: $(cat /tmp/err)"
 }
 
-# A program that knows nothing of it
+# A program without support for remote calls
 test_demo()
 {
 	with rpc1
@@ -48,7 +50,7 @@ test_demo()
 	[ "$(wc -l </tmp/remote)" = 4 ] || fail "$(cat /tmp/remote)"
 	if RPCBLAS='' LD_PRELOAD=/lib/librpcblas.so sgemm-demo 4 2>/tmp/err
 	then
-		fail "it is not the host that computes"
+		fail "the host does not compute the products"
 	fi
 	ended
 }
@@ -61,7 +63,7 @@ test_products()
 	ended
 }
 
-# A new service uses the object that exists, for products of that size.
+# Checks that a new service uses the existing object, for products of that size.
 served_in_the_same_object()
 {
 	host blas "$object" >/tmp/port
@@ -70,7 +72,7 @@ served_in_the_same_object()
 	host unlink "$object"
 }
 
-# Nothing is mounted, and the object fits into 1 MiB.
+# Without a mount, the object has to fit into the 1 MiB of the node.
 test_node()
 {
 	with rpc3

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh disable=SC2317
 #
-# vmshm send, recv and pipe across the border, and in the guest.
+# vmshm send, recv and pipe between host and guest, and in the guest
 #
 # qemu: files
 # needs: tool
@@ -28,20 +28,21 @@ random()
 	head -c "$1" /dev/urandom
 }
 
-# ended CODE SUM: so has the host's program
+# ended CODE SUM: checks the end of the host's program.
 ended()
 {
 	end=$(host vmshm_end)
 	[ "$end" = "$1 $2" ] || fail "on the host: $end, not $1 $2"
 }
 
-# No name is left over.
+# gone OBJECT: succeeds if the name does not exist.
 gone()
 {
 	[ ! -e "$m$1" ]
 }
 
-# fails WORDS COMMAND...: with a message that has these words in it
+# fails WORDS COMMAND...: the command has to fail, with these words in its
+# message.
 fails()
 {
 	words=$1 code=0
@@ -58,13 +59,15 @@ says()
 		fail "$(cat /tmp/err)"
 }
 
-# until_so COMMAND...: it succeeds; t.sh ends what does not end
+# until_so COMMAND...: repeats the command until it succeeds. t.sh has a
+# deadline.
 until_so()
 {
 	until "$@" 2>/dev/null; do :; done
 }
 
-# begun COMMAND OBJECT [SIZE [open]]: on the host, and its object is there
+# begun COMMAND OBJECT [SIZE [open]]: starts the command on the host, and waits
+# for its object.
 begun()
 {
 	sent=$(host vmshm "$@")
@@ -103,7 +106,7 @@ test_to_guest()
 	done
 }
 
-# It may not make the object, and waits until the host does.
+# The guest may not create the object, and waits until the host creates it.
 test_guest_first()
 {
 	mounted vmshm1
@@ -115,7 +118,7 @@ test_guest_first()
 	gone "$object"
 }
 
-# It may, and removes it.
+# The guest may create the object, and removes it.
 test_guest_makes()
 {
 	mounted vmshm0
@@ -130,7 +133,7 @@ test_guest_makes()
 	gone "$object"
 }
 
-# Nothing is mounted: the 1 MiB of the node are enough.
+# Without a mount, the object fits into the 1 MiB of the node.
 test_node()
 {
 	object=$(name send5)
@@ -175,7 +178,7 @@ test_both_in_guest()
 	gone "$object"
 }
 
-# The input does not end, and nothing comes.
+# The input neither has data nor ends.
 test_host_recv_killed()
 {
 	mounted vmshm1
@@ -239,7 +242,7 @@ test_guest_recv_killed()
 	ended 1 "$(sum /dev/null)"
 }
 
-# What is said where it cannot be
+# The messages of failures
 test_errors()
 {
 	object=$(name send13)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh disable=SC2317
 #
-# The program vmshm in a guest where something is missing.
+# The program vmshm in a guest in which a part is missing
 #
 # qemu: two
 # needs: tool
 # expect-log: vmshm: the device has no arena
 
-# expect WORDS: the doctor says so, and something is to be mended
+# expect WORDS: the doctor has to fail, with these words in its output.
 expect()
 {
 	if vmshm doctor >/tmp/out 2>&1; then fail "all is well?"; fi
@@ -48,7 +48,7 @@ test_driver_unbound()
 	expect "is not bound to the device $pci"
 	vmshm info >/tmp/out
 	grep -q 'no driver is bound' /tmp/out || fail "$(cat /tmp/out)"
-	# The advice helps.
+	# The advice solves the problem.
 	vmshm doctor | sed -n \
 		's/.*type: \(echo.*bind\)$/\1/p' >/tmp/advice
 	trap - EXIT

@@ -18,7 +18,8 @@ mounted()
 	trap 'umount $m' EXIT
 }
 
-# fails CODE WORDS COMMAND...: with a message that has these words in it
+# fails CODE WORDS COMMAND...: the command has to fail with that exit code, and
+# with these words in its message.
 fails()
 {
 	want=$1 words=$2 code=0
@@ -30,7 +31,7 @@ fails()
 	if grep -qv '^vmshm: ' /tmp/err; then fail "$*: $(cat /tmp/err)"; fi
 }
 
-# As a user without any rights
+# user COMMAND: runs the command as a user without rights.
 user()
 {
 	mkdir -p /etc
@@ -139,7 +140,7 @@ test_read_only()
 	fails 1 'Permission denied' vmshm write "$object" </dev/null
 }
 
-# Which one it is has to be said if there is a choice.
+# With two mounted devices, the command needs the name of one.
 test_two_mounted()
 {
 	mounted vmshm0
@@ -158,7 +159,7 @@ test_two_mounted()
 	vmshm ls >/tmp/out
 }
 
-# What is mounted below something else is not there.
+# A mount that is hidden by another mount is not used.
 test_covered()
 {
 	mounted vmshm0
@@ -192,7 +193,7 @@ test_info()
 	fails 1 'no device vmshm9' vmshm info /dev/vmshm9
 }
 
-# What the driver tells is what the kernel has in its own books.
+# The memory type that the driver reports is that of the kernel.
 test_memory_type()
 {
 	book=/sys/kernel/debug/x86/pat_memtype_list
@@ -243,7 +244,7 @@ test_run_exit_codes()
 	has --json
 }
 
-# Only root mounts; others get what is mounted, with the rights they have.
+# Only root can mount. Other users use an existing mount with their own rights.
 test_run_as_user()
 {
 	object=$(name tool-user) theirs=$(name tool-root)
@@ -305,7 +306,7 @@ test_top()
 	wait $! || :
 }
 
-# At logout systemd-logind removes objects in /dev/shm, which are the host's.
+# At logout, systemd-logind would remove the host's objects in /dev/shm.
 test_logind()
 {
 	mkdir -p /run/systemd/seats /etc/systemd
@@ -314,14 +315,15 @@ test_logind()
 	vmshm doctor >/tmp/out || fail "$(cat /tmp/out)"
 	has RemoveIPC=yes
 	has "type: printf '[Login]\\nRemoveIPC=no\\n' | tee /etc/systemd/"
-	# The advice helps.
+	# The advice solves the problem.
 	sed -n 's/.*type: \(mkdir.*\|printf.*\)/\1/p' /tmp/out >/tmp/advice
 	sh /tmp/advice
 	vmshm doctor >/tmp/out || fail "$(cat /tmp/out)"
 	if grep -q RemoveIPC /tmp/out; then fail "$(cat /tmp/out)"; fi
 	rm -r /etc/systemd/logind.conf.d
 	umount /dev/shm
-	# Without create=on, or read-only, nothing can be removed.
+	# Without create=on, or with a read-only mount, no object can be
+	# removed.
 	for mount in vmshm1 '-o ro vmshm0'; do
 		# shellcheck disable=SC2086 # several words
 		mount -t vmshm $mount /dev/shm

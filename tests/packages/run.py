@@ -55,7 +55,7 @@ LIBRARY = r"""
 die() { echo "$*"; exit 1; }
 trap 'echo "line $LINENO: $BASH_COMMAND"' ERR
 apt_get() { apt-get -y -q --no-install-recommends "$@" </dev/null; }
-# Packages of ours, by name
+# The names of the project's packages
 install() {
 	local files=() name
 	for name; do files+=(/deb/"$name"_[0-9]*.deb); done
@@ -65,13 +65,13 @@ files() { find / -xdev \( -path /proc -o -path /dev -o -path /deb \
 	-o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt \
 	-o -path /var/log -o -path /run -o -path /tmp \) -prune -o \
 	-name '*vmshm*' -print; }
-# Nothing of ours is left after a purge
+# Checks that a purge leaves no file of the packages.
 gone() {
 	apt_get purge "$@"
 	[ -z "$(files)" ] || die "purge left: $(files | xargs)"
 }
 loader() { echo /usr/lib/*/qemu/vmshm.so; }
-# A VM that has the device
+# Starts a VM with the device.
 vm() {
 	printf 'info pci\nquit\n' | timeout 60 qemu-system-x86_64 -M q35 \
 		-nodefaults -display none -monitor stdio -S \
@@ -80,7 +80,7 @@ vm() {
 vm_works() {
 	vm | grep -q 'PCI device 1af4:6661' || die "no VM: $(vm | tail -n 1)"
 }
-# The QEMU package again, as an update with another build ID
+# Simulates an update of the QEMU package, with another build ID.
 update_qemu() {
 	local file=/usr/bin/qemu-system-x86_64 id version
 	mkdir -p /tmp/update
