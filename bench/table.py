@@ -21,12 +21,12 @@ def head(table):
     yield f"VMShm {m['vmshm']} in Linux {m['guest']}, {m['guest_cpus']} CPUs"
     yield (f"QEMU {m['qemu']}, {TITLES[m['accelerator']]}, on {m['cpus']} "
            "CPUs")
-    yield (f"Medians of {m['rounds']} rounds (least..most); ratios are of the "
-           "same round.")
-    yield (f"{m['short']} rounds: loaded, idle, files by name. p99: of single "
-           "operations.")
+    yield (f"Medians of {m['rounds']} rounds (minimum..maximum). Ratios are "
+           "computed in each round.")
+    yield (f"{m['short']} rounds for: loaded, idle, files by name. p99 is that "
+           "of single operations.")
     if m["load"] > 0.75 * m["cpus"]:
-        yield f"Other programs were running: a load of {m['load']:.1f}."
+        yield f"Other programs were running, with a load of {m['load']:.1f}."
     for name, why in m["left_out"].items():
         yield from textwrap.wrap(f"Left out: {name}; {why}.", 80)
 
@@ -49,10 +49,11 @@ def attach_part(table, title, touch, part, sizes):
 def attach(table):
     yield from attach_part(table, "Attach: open by name, mmap, first byte",
                            "first", "touched", ATTACHED)
-    yield from attach_part(table, "And munmap, close (unplug)", "first",
+    yield from attach_part(table, "With munmap and close (unplug)", "first",
                            "whole", ATTACHED)
-    yield from attach_part(table, "The same with a byte of each page", "all",
-                           "whole", ATTACHED[1:])
+    yield from attach_part(
+        table, "With munmap and close, reading a byte of each page", "all",
+        "whole", ATTACHED[1:])
 
 
 def tails(table):
