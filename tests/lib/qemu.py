@@ -329,7 +329,7 @@ class Qemu:
         letter = {1: "b", 2: "w", 4: "l", 8: "q"}[size]
         self.qtest(f"write{letter} {address:#x} {value:#x}")
 
-    # For each piece that qtest receives, it searches the whole line for the end.
+    # qtest searches the whole line for its end at each piece that it receives.
     PIECE = 1 << 16
 
     def load(self, address, size):
