@@ -197,7 +197,7 @@ class BenchGuest(Guest):
             self.times.append((time.monotonic() - self.began, rest))
             self.running = None
         else:
-            raise Lost(f"the guest said: {line}")
+            raise Lost(f"unexpected line of the guest: {line}")
 
     def finish(self):
         """Ends the run. A warning of the kernel makes the run invalid."""

@@ -21,7 +21,7 @@ class Meeting:
         try:
             self.barrier.wait()
         except threading.BrokenBarrierError:
-            raise Refused("another guest did not come") from None
+            raise Refused("another guest has not reached the barrier") from None
 
 
 class Member(BenchGuest):

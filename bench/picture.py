@@ -219,7 +219,7 @@ def draw(data, path, terminal="svg"):
                           input=script(data, path, terminal).encode())
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        return "No picture: gnuplot said, " + " ".join(said)[:60]
+        return "No picture: gnuplot failed, " + " ".join(said)[:60]
     if terminal == "svg":
         tidy(path)
     return "Picture: " + os.path.relpath(path)

@@ -177,7 +177,7 @@ def table(data):
     results = Results(data)
     rows = {n: [results.find(n=n, peer=peer) for peer in NAMES]
             for n in SIZES}
-    yield "How many times faster a call by the channel is"
+    yield "Ratio of times: other calls to calls through the channel"
     yield line("n", ["", *list(NAMES.values())[1:-1]])
     for n, (channel, *others, _) in rows.items():
         yield line(str(n), ["", *(times(results.ratio(r, channel))

@@ -31,7 +31,7 @@ class Gdb:
             if byte == b"$":
                 break
             if not byte:
-                raise ConnectionError("the gdbstub is gone")
+                raise ConnectionError("the gdbstub has closed the connection")
         answer = b""
         while not answer.endswith(b"#"):
             answer += self.file.read(1)

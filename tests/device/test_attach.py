@@ -35,7 +35,7 @@ def test_sizes_in_both_spans():
                 obj.write(0, b"H")
                 dev.sees(0, b"H", "the host's write")
                 rest = min(PAGE, ARENA - len(whole))
-                dev.sees_zeros(len(whole), rest, "behind it")
+                dev.sees_zeros(len(whole), rest, "behind the attachment")
                 dev.detach(rw, ro)
                 dev.sees_zeros(0, len(whole), "after detach")
                 dev.sees_zeros(dev.span, len(whole), "after detach")
@@ -62,7 +62,7 @@ def test_larger_than_the_arena():
         obj.write(ARENA - 4, b"edgeEDGE")
         dev = Arena(vm)
         equal(dev.command(c.CMD_ATTACH, obj.name, length=size), c.EINVAL,
-              "all of it")
+              "the whole object")
         handle = dev.attach(obj.name)
         equal(attachments(vm)[0]["bytes"], ARENA, "bytes")
         dev.sees(ARENA - 4, b"edge\0\0\0\0", "the end of the span")
@@ -189,7 +189,7 @@ def test_largest_object():
         # Linux cannot map any file up to that offset.
         equal(dev.command(c.CMD_ATTACH, obj.name, offset=2**63 - PAGE),
               c.EOVERFLOW, "the last page")
-        dev.sees_zeros(0, PAGE, "after it")
+        dev.sees_zeros(0, PAGE, "after the failure")
 
 
 def test_span_and_flag_have_to_fit():
@@ -292,14 +292,14 @@ def test_detach_wrong_and_stale_handles():
         handle = dev.attach(obj.name)
         for wrong in (0, handle + 1, handle - 1, 0xffffffff):
             equal(dev.command(c.CMD_DETACH, handle=wrong), c.EBADF, wrong)
-        dev.shows(b"host", "what is open at BAR1")
+        dev.shows(b"host", "the object at BAR1")
         dev.detach(handle)
         equal(dev.command(c.CMD_DETACH, handle=handle), c.EBADF, "twice")
         # The stale handle does not name the next attachment at this place.
         again = dev.attach(obj.name)
         true(again != handle, "the handle is used again at once")
         equal(dev.command(c.CMD_DETACH, handle=handle), c.EBADF, "stale")
-        dev.sees(0, b"host", "the new one")
+        dev.sees(0, b"host", "the new object")
 
 
 def test_handles_are_not_used_again_soon():
@@ -419,7 +419,7 @@ def test_hold():
         third = hold(None, c.RQ_HANDLE, handle=first)
         equal(len({first, second, third}), 3, "handles")
         equal(mapped(vm, obj), [], "mappings")
-        equal(len(attachments(vm)), 3, "it counts as an attachment")
+        equal(len(attachments(vm)), 3, "attachments, with BAR1")
         equal(dev.command(c.CMD_HOLD, obj.name), c.ENFILE, "a fourth")
         equal(dev.command(c.CMD_ATTACH, obj.name), c.ENFILE, "a fourth")
         equal(dev.open(obj.name), c.ENFILE, "a fourth, at BAR1")
@@ -438,7 +438,7 @@ def test_hold():
         dev.detach(first, second)
         equal(dev.command(c.CMD_DETACH, handle=second), c.EBADF, "twice")
         released(vm, obj)
-        dev.sees(0, b"guest", "what is attached stays")
+        dev.sees(0, b"guest", "the attached object")
 
 
 def test_release():

@@ -81,12 +81,13 @@ def test_max_objects_by_default():
         equal(len(mapped(vm, obj)), 4096, "mappings")
         for command in (c.CMD_ATTACH, c.CMD_HOLD):
             equal(dev.command(command, obj.name, place=PAGE), c.ENFILE,
-                  "one more")
+                  "one attachment more")
         equal(dev.open(obj.name), c.ENFILE, "one more at BAR1")
-        dev.sees(2 * PAGE * 4095, b"host", "the last one")
+        dev.sees(2 * PAGE * 4095, b"host", "the last attachment")
         dev.detach(first)
         dev.opened(obj.name)
-        equal(dev.command(c.CMD_ATTACH, obj.name), c.ENFILE, "one more")
+        equal(dev.command(c.CMD_ATTACH, obj.name), c.ENFILE,
+              "one attachment more")
         dev.closed()
         dev.attach(obj.name)
         vm.qmp("system_reset")
@@ -176,7 +177,7 @@ def test_no_descriptor_left():
                                   handle=handle), c.EMFILE,
                       f"command {number}, flags {flag}")
         dev.sees(0, b"host", "the object")
-        equal(obj.size, 2 * PAGE, "its size")
+        equal(obj.size, 2 * PAGE, "the size of the object")
         dev.detach(handle)
         # The descriptor is free again.
         dev.detach(dev.attach(obj.name))
@@ -203,7 +204,7 @@ def test_soft_limit_of_descriptors_is_raised():
             lines += dev.lines(c.CMD_ATTACH, flags=HANDLE, handle=first,
                                place=PAGE * i)
         vm.batch(lines)
-        equal(dev.get(c.REG_STATUS), c.OK, "the last one")
+        equal(dev.get(c.REG_STATUS), c.OK, "the last attachment")
         equal(len(attachments(vm)), 700, "attachments")
 
 

@@ -88,8 +88,8 @@ def test_50_times_plugged_lose_nothing():
         for _ in range(50):
             once()
         # A leaked window has 32 MiB.
-        until(lambda: state()[0] < pages + 64 * 256, "addresses are lost")
-        until(lambda: state()[1] < maps + 10, "mappings are lost")
+        until(lambda: state()[0] < pages + 64 * 256, "address space leaks")
+        until(lambda: state()[1] < maps + 10, "mappings leak")
         equal(descriptors(vm), fds, "descriptors")
         released(vm, obj)
 
@@ -215,7 +215,7 @@ def test_migration_to_another_arena_size_is_refused():
         # The message of QEMU 11.1 has numbers without a hint.
         true("vmshm" in said and ("arena" in said or "2000000" in said),
              f"it does not say why: {said}")
-        Arena(source).sees_zeros(0, PAGE, "the source goes on")
+        Arena(source).sees_zeros(0, PAGE, "the source does not continue")
 
 
 def test_attach_is_busy_while_migration_runs():
@@ -228,7 +228,7 @@ def test_attach_is_busy_while_migration_runs():
         released(vm, obj)
         migration.cancel()
         dev.attach(obj.name)
-        dev.sees(0, b"host", "after it was cancelled")
+        dev.sees(0, b"host", "after the migration was cancelled")
 
 
 def test_attach_under_only_migratable():

@@ -119,8 +119,8 @@ def test_create_and_use():
         with open(path(name), "rb") as file:
             equal(file.read(), b"from the guest".ljust(5000, b"\0"), "file")
         dev.does(c.CMD_UNLINK, name)
-        true(not exists(name), "it is there")
-        dev.sees(0, b"from the guest", "it is kept")
+        true(not exists(name), "the object exists")
+        dev.sees(0, b"from the guest", "the object is kept")
         equal(dev.command(c.CMD_UNLINK, name), c.ENOENT, "again")
 
 
@@ -135,12 +135,12 @@ def test_unlink():
             name = fresh_name()
             make(path(name))
             true(dev.command(c.CMD_UNLINK, name) in (c.EINVAL, c.ELOOP),
-                 "what is no object")
+                 "a file that is not an object")
             remove(path(name))
         dev.attach(obj.name)
         dev.opened(obj.name)
         dev.does(c.CMD_UNLINK, obj.name)
-        true(not exists(obj.name), "it is there")
+        true(not exists(obj.name), "the object exists")
         dev.sees(0, b"host", "the arena")
         dev.shows(b"host", "BAR1")
 
@@ -162,14 +162,14 @@ def test_rename():
         equal(rename(one.name, one.name, c.RQ_NOREPLACE), c.EEXIST, "itself")
         equal(rename(one.name, one.name), c.OK, "itself")
         equal(rename(fresh_name(), free), c.ENOENT, "missing")
-        true(not exists(free), "it is there")
+        true(not exists(free), "the object exists")
         equal(rename(one.name, free, c.RQ_NOREPLACE), c.OK, "free")
         equal(dev.stat(free).ident, ident, "identity")
         equal(dev.command(c.CMD_STAT, one.name), c.ENOENT, "the old name")
         equal(rename(free, two.name), c.OK, "replaced")
         equal(dev.stat(two.name).ident, ident, "identity")
-        dev.sees(0, b"one", "what was renamed")
-        dev.sees(PAGE, b"two", "what was replaced")
+        dev.sees(0, b"one", "the renamed object")
+        dev.sees(PAGE, b"two", "the replaced object")
         equal(dev.stat(flags=c.RQ_HANDLE, handle=handle).ident, ident,
               "by handle")
         dev.detach(other)
@@ -302,7 +302,7 @@ def test_shrinking_leaves_other_objects_alone():
         one.unlink()
         with Object(4 * PAGE, pattern(4 * PAGE, 2), name=one.name):
             dev.does(c.CMD_RESIZE, one.name, length=1)
-            dev.sees(0, pattern(4 * PAGE), "the one that had the name")
+            dev.sees(0, pattern(4 * PAGE), "the previous object of the name")
             dev.sees(4 * PAGE, pattern(4 * PAGE, 1), "the other")
 
 
@@ -371,7 +371,7 @@ def test_full_shared_memory():
         dev.does(c.CMD_CREATE, "/one", mode=0o600)
         dev.does(c.CMD_ALLOCATE, "/one", length=MIB - 64 * PAGE)
         equal(dev.command(c.CMD_ALLOCATE, "/one", length=2 * MIB), c.ENOSPC,
-              "too much")
+              "more than the host's memory")
         equal(dev.stat("/one").size, MIB - 64 * PAGE, "size")
         dev.attach("/one")
         dev.put(MIB - 65 * PAGE, b"end")
@@ -456,9 +456,9 @@ def test_limit_of_bytes():
                           f"command {number}, {size} bytes")
                 dev.does(number, "/b", length=65536 - PAGE)
                 equal(dev.command(number, "/b", length=65537 - PAGE),
-                      c.EDQUOT, "one more")
+                      c.EDQUOT, "one more object")
                 equal(dev.command(number, "/a", length=PAGE + 1), c.EDQUOT,
-                      "one more, of another")
+                      "one more name, of another object")
                 dev.does(c.CMD_RESIZE, "/b", length=1)
                 dev.does(c.CMD_RESIZE, "/a", length=PAGE)
             equal(dev.command(c.CMD_ALLOCATE, "/b", offset=1 << 62,

@@ -18,7 +18,7 @@ def test_regs_h_has_the_numbers_of_the_contract():
     ours = {name: value for name, value in vars(c).items()
             if name.isupper() and not name.startswith("E") and
             name not in ("OK", "PCI_CLASS", "PCI_REVISION")}
-    equal(sorted(found.keys() ^ ours.keys()), [], "names in one of both")
+    equal(sorted(found.keys() ^ ours.keys()), [], "names in one file only")
     for name, value in ours.items():
         equal(found[name], value, f"VMSHM_{name}")
 

@@ -91,7 +91,7 @@ def test_it_is_held_by_descriptor():
             for where, size in ("moved", PAGE), ("objects", 2 * PAGE):
                 with open(f"{top}/{where}/x", "wb") as file:
                     file.truncate(size)
-            equal(Arena(vm).stat("/x").size, PAGE, "its size")
+            equal(Arena(vm).stat("/x").size, PAGE, "the size of the object")
 
 
 def refused(options, reason):
@@ -118,7 +118,7 @@ def test_a_directory_of_its_own_bounds_the_guest():
             dev = Arena(vm)
             dev.does(c.CMD_CREATE, "/big", mode=0o600)
             equal(dev.command(c.CMD_ALLOCATE, "/big", length=MIB), c.ENOSPC,
-                  "more than it has")
+                  "more than the file system has")
             dev.does(c.CMD_RESIZE, "/big", length=MIB)
             dev.attach("/big")
             for page in range(MIB // PAGE):
@@ -197,7 +197,7 @@ def test_huge_pages():
             one = dev.attach("/huge", 0, length=HUGE)
             two = dev.attach("/huge", HUGE, offset=HUGE)
             dev.put(HUGE, b"second")
-            dev.sees_zeros(2 * HUGE, PAGE, "behind it")
+            dev.sees_zeros(2 * HUGE, PAGE, "behind the object")
             dev.detach(one)
             dev.sees(HUGE, b"second", "the other part")
             os.ftruncate(file.fileno(), 0)
@@ -210,6 +210,6 @@ def test_huge_pages():
 def test_huge_pages_need_an_arena():
     try:
         with machine(options=",arena=0", wrap=huge_pages(0)):
-            raise AssertionError("it was accepted")
+            raise AssertionError("QEMU has accepted the property")
     except Lost as e:
         true("arena= has to be at least that" in str(e), str(e))

@@ -161,7 +161,7 @@ def test_random_registers_and_commands():
             limits_hold(store, vm)
             equal(worked, set(COMMANDS), "commands that ever worked")
             equal(outside.read(0, 3 * PAGE), mine, "the object outside")
-            equal(outside.size, 3 * PAGE, "its size")
+            equal(outside.size, 3 * PAGE, "the size of the object")
             vm.qmp("system_reset")
             vm.event("RESET")
             vm.next32, vm.next64 = 0xe0000000, 1 << 40

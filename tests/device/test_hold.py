@@ -38,7 +38,7 @@ def threads(vm):
 def waiter(obj, expected, offset=0):
     """A waiter on the host, which is already asleep"""
     w = futex.Waiter(path(obj.name), offset, expected)
-    until(lambda: w.asleep, "it does not fall asleep")
+    until(lambda: w.asleep, "the waiter does not fall asleep")
     return w
 
 
@@ -160,7 +160,7 @@ def test_a_word_that_was_changed_is_left_alone():
         one = waiter(obj, owner)
         dev.disarm(0)
         equal(word(obj), DIED, "the word")
-        true(not one.done, "it was woken")
+        true(not one.done, "the waiter was woken")
         host_wakes(obj, 0, 1)
 
 
@@ -177,7 +177,7 @@ def test_nonsense_is_ignored():
         # A slot that waits and a slot that holds are not affected.
         dev.arm(3, 0, 0)
         dev.hold(3, 0)
-        equal(dev.state(3), c.SLOT_IS_ARMED, "held while it waits")
+        equal(dev.state(3), c.SLOT_IS_ARMED, "hold of a slot that waits")
         host_wakes(obj, 0, 1)
         dev.until(3, c.SLOT_IS_FIRED, "woken")
         owner = held(dev, obj, 3)
@@ -199,7 +199,7 @@ def test_read_only_span():
         dev.attach_ro(obj.name)
         owner = held(dev, obj, 0, dev.span)
         dev.disarm(0)
-        equal(word(obj), owner | WAITERS, "what cannot be written")
+        equal(word(obj), owner | WAITERS, "hold of a read-only word")
 
 
 def test_where_nothing_is_attached():
@@ -226,7 +226,7 @@ def test_object_goes_while_its_word_is_held():
         dev.attach(obj.name)
         held(dev, obj)
         os.truncate(path(obj.name), 0)
-        equal(dev.disarm(0), c.SLOT_IS_IDLE, "on memory that is gone")
+        equal(dev.disarm(0), c.SLOT_IS_IDLE, "hold of lost memory")
         dev.disarm(1)
 
 

@@ -166,7 +166,7 @@ def test_secondary_bus_reset_closes():
         released(vm, obj)
         dev.assign()
         dev.is_zero("after the bus reset")
-        equal(dev.open(), c.EINVAL, "the name is gone, too")
+        equal(dev.open(), c.EINVAL, "the name after the reset")
         dev.opened(obj.name)
 
 
@@ -203,7 +203,7 @@ def test_failed_device_add_leaves_nothing():
             wrong()
         # A leaked window has 3 MiB of addresses.
         until(lambda: state()[0] - pages < 50 * 256,
-              "address space is lost")
+              "address space leaks")
         equal(state()[1], fds, "descriptors")
 
 
@@ -226,6 +226,6 @@ def test_100_cycles_lose_nothing():
         before, fds = lines(), descriptors(vm)
         for _ in range(100):
             once()
-        until(lambda: lines() <= before + 10, "mappings are lost")
+        until(lambda: lines() <= before + 10, "mappings leak")
         equal(descriptors(vm), fds, "descriptors")
         true(not mapped(vm, obj), "the object stays mapped")

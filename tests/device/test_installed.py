@@ -96,7 +96,7 @@ def test_life_of_an_installation():
             if os.geteuid() == 0:
                 text = at.run("remove", "--all")
                 true(f"process {vm.pid} uses it" in text, text)
-                true(os.path.exists(at.device), "the device is gone")
+                true(os.path.exists(at.device), "the device was removed")
         at.make("uninstall")
         shutil.rmtree(os.path.join(at.prefix, "out"))
         left = [f for _, _, files in os.walk(at.prefix) for f in files]
@@ -135,7 +135,7 @@ def test_status_of_an_outdated_device():
         text = at.run("status", code=1)
         true(f"old     {at.qemu}\n" in text, text)
         at.run("build", at.qemu)
-        true(os.stat(at.device).st_ino != before, "it was not built again")
+        true(os.stat(at.device).st_ino != before, "the device is the old one")
 
 
 def test_wrong_arguments():

@@ -48,7 +48,7 @@ class Irq(Waits):
 def pends(obj, dev):
     """Checks that an interrupt is pending until it is unmasked."""
     dev.fire(obj)
-    until(lambda: dev.pending, "it is not pending")
+    until(lambda: dev.pending, "the interrupt is not pending")
 
 
 def ways():

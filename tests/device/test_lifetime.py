@@ -117,11 +117,11 @@ def test_every_refusal_loses_nothing():
         before, fds = len(maps(vm)), descriptors(vm)
         times(300)
         equal(descriptors(vm), fds, "descriptors")
-        true(len(maps(vm)) <= before + 4, "mappings are lost")
+        true(len(maps(vm)) <= before + 4, "mappings leak")
         dev.opened(obj.name)
         before = descriptors(vm)
         times(100)
-        equal(descriptors(vm), before, "descriptors while one is open")
+        equal(descriptors(vm), before, "descriptors while an object is open")
 
 
 def test_guest_scribbles_cost_at_most_the_buffer():

@@ -40,7 +40,7 @@ def test_mappings_of_all_devices():
             if status:
                 break
             handles.append((dev, dev.get(c.REG_RES_HANDLE)))
-        equal(status, c.ENOMEM, "one more")
+        equal(status, c.ENOMEM, "one more attachment")
         true(COUNT // 4 < len(handles) < COUNT // 2, f"{len(handles)}")
         true(maps(vm) < COUNT, f"{maps(vm)} mappings")
         equal(vm.qmp("query-status")["running"], False, "QEMU")
@@ -64,7 +64,7 @@ def test_descriptors_of_all_devices():
             status = devices[i % 2].command(c.CMD_HOLD, obj.name)
             if status:
                 break
-        equal(status, c.EMFILE, "one more")
+        equal(status, c.EMFILE, "one more attachment")
         true(FILES // 2 < i <= FILES * 3 // 4, f"{i} objects")
         true(len(descriptors(vm)) < FILES - 20, "descriptors")
         # The monitor can still open files.

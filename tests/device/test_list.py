@@ -177,7 +177,7 @@ def test_places_in_the_list():
         vm.qmp("system_reset")
         vm.event("RESET")
         dev.assign()
-        equal(len(dev.names(299)[0]), 1, "the last one")
+        equal(len(dev.names(299)[0]), 1, "the last name")
 
 
 def test_a_list_can_be_left_and_begun_again():
@@ -187,4 +187,4 @@ def test_a_list_can_be_left_and_begun_again():
         for _ in range(300):
             dev.does(c.CMD_LIST)
             dev.does(c.CMD_LIST, offset=5)
-        check(store, vm, "the last one")
+        check(store, vm, "the last name")

@@ -424,7 +424,7 @@ def refused(*args, **how):
     """The message of a QEMU that does not start"""
     try:
         with Qemu(*args, **how):
-            raise AssertionError(f"it started with {args}")
+            raise AssertionError(f"QEMU has started with {args}")
     except Lost as e:
         true("exit code 1;" in str(e), f"no clean refusal: {e}")
         return str(e)

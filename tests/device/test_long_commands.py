@@ -27,9 +27,9 @@ def needs_root():
 
 def waits(dev, n, tag):
     """Checks that a command does not complete, while QEMU does other work."""
-    true(not dev.finished(n, tag), "it has completed")
+    true(not dev.finished(n, tag), "the command has completed")
     equal(dev.vm.qmp("query-status")["status"], "prelaunch", "QMP")
-    true(not dev.finished(n, tag), "it has completed")
+    true(not dev.finished(n, tag), "the command has completed")
 
 
 @contextlib.contextmanager
@@ -119,7 +119,7 @@ def test_release():
         dev.posts(c.CMD_STAT, "/a", n=0)
         lock.release()
         is_resized(store)
-        true(not dev.finished(0, tag), "it has completed")
+        true(not dev.finished(0, tag), "the command has completed")
 
 
 def again_and_again(dev, command, rounds):
@@ -146,7 +146,7 @@ def test_released_commands_have_a_limit():
             again_and_again(dev, c.CMD_RESIZE, 20)
             have = len(descriptors(vm))
             true(have - fds <= COMMANDS_MAX, f"{have} descriptors, was {fds}")
-            equal(dev.word(0, c.MB_RES_STATUS), c.EAGAIN, "one too many")
+            equal(dev.word(0, c.MB_RES_STATUS), c.EAGAIN, "excess command")
             # A command without a mailbox completes.
             equal(dev.stat("/b").size, 0, "by registers")
             lock.release()
@@ -162,7 +162,7 @@ def test_released_commands_that_have_not_begun():
         lock.release()
         is_resized(store)
         until(lambda: dev.post(c.CMD_LINK, "/b", second="/c") == c.OK,
-              "they do not end")
+              "the commands do not end")
 
 
 def test_unplug():
@@ -173,7 +173,7 @@ def test_unplug():
         dev.posts(c.CMD_ATTACH, obj.name, n=1)
         with InodeLock(obj) as lock:
             tag = dev.submit(0, c.CMD_RESIZE, obj.name, length=2 * PAGE)
-            true(not dev.finished(0, tag), "it has completed")
+            true(not dev.finished(0, tag), "the command has completed")
             vm.qmp("device_del", id="hot")
             vm.eject_acpi(0xae00, 0, 9)
             equal(mapped(vm, obj), [], "mappings")

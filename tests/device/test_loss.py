@@ -72,8 +72,8 @@ class Truncated:
     def check(self):
         alive(self.vm)
         equal(losses(self.vm), {"truncated": 1}, "losses")
-        self.dev.sees_zeros(PAGE, (PAGES - 1) * PAGE, "what is lost")
-        self.dev.sees(PAGES * PAGE, TEXT, "the other object")
+        self.dev.sees_zeros(PAGE, (PAGES - 1) * PAGE, "the lost part")
+        self.dev.sees(PAGES * PAGE, TEXT, "other object")
         equal(losses(self.vm), {"truncated": 1}, "losses, after a look")
         until(lambda: "was truncated while it is attached" in self.vm.said(),
               "no line in the log")
@@ -98,7 +98,7 @@ def test_monitor_saves_memory():
     with Truncated() as t, tempfile.TemporaryDirectory() as folder:
         t.vm.qmp("pmemsave", val=t.at, size=2 * PAGE, filename=folder + "/f")
         with open(folder + "/f", "rb") as file:
-            equal(file.read(), bytes(2 * PAGE), "what was saved")
+            equal(file.read(), bytes(2 * PAGE), "the saved memory")
 
 
 def test_debugger_reads_and_writes():
@@ -128,14 +128,14 @@ def test_debugger_writes_to_a_read_only_attachment():
             until(lambda: dev.look(dev.span, 2 * PAGE) == data,
                   "the guest's view did not come back")
             obj.write(PAGE, b"from the host")
-            dev.sees(dev.span + PAGE, b"from the host", "it is shared again")
+            dev.sees(dev.span + PAGE, b"from the host", "memory shared again")
             # The truncated part stays zero.
             os.ftruncate(obj.fd, PAGE)
             dev.sees_zeros(dev.span + PAGE, PAGE, "truncated")
             gdb.write(dev.arena + dev.span + 8, b"scribble")
             until(lambda: losses(vm)["written-read-only"] == 2, "no count")
             until(lambda: dev.look(dev.span, PAGE) == data[:PAGE], "no")
-            dev.sees_zeros(dev.span + PAGE, PAGE, "truncated, after it")
+            dev.sees_zeros(dev.span + PAGE, PAGE, "truncated, after the write")
 
 
 def fw_cfg_dma(vm, control, address):
@@ -257,8 +257,8 @@ def by_the_processor(how):
         # The rest of the attachment still shows the shared object.
         obj.write(0, b"\x22" * 4)
         equal(cpu.look(dev.arena), 0x22222222, "before the end")
-        equal(cpu.store(dev.arena + 2 * PAGE, 5), 5, "written behind it")
-        equal(cpu.look(dev.arena + PAGES * PAGE), 0x11111111, "the other one")
+        equal(cpu.store(dev.arena + 2 * PAGE, 5), 5, "write behind the object")
+        equal(cpu.look(dev.arena + PAGES * PAGE), 0x11111111, "other object")
         # The lost part stays lost until it is attached again, also if the
         # object grows.
         os.ftruncate(obj.fd, PAGES * PAGE)
@@ -291,7 +291,7 @@ def test_the_command_after_it_says_so():
         t.dev.does(c.CMD_STAT, **flags)
         t.dev.look(PAGE, 1)
         equal(t.dev.command(c.CMD_STAT, **flags), c.EIO, "after the loss")
-        equal(t.dev.stat(**flags).size, 0, "once it was told")
+        equal(t.dev.stat(**flags).size, 0, "after the report of the loss")
 
 
 def test_a_truncation_costs_one_mapping():
@@ -396,7 +396,7 @@ def test_memory_that_the_host_does_not_commit():
         os.ftruncate(obj.fd, PAGE)
         dev.sees_zeros(PAGE, PAGE, "behind the end")
         dev.does(c.CMD_RESIZE, obj.name, length=0)
-        dev.sees_zeros(0, PAGES * PAGE, "cut to nothing")
+        dev.sees_zeros(0, PAGES * PAGE, "the object of size 0")
         dev.detach(ro)
         dev.sees_zeros(dev.span, PAGES * PAGE, "detached")
         dev.closed()

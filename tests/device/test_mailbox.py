@@ -54,7 +54,7 @@ def test_the_memory_is_ram():
         dev = Mailboxes(vm)
         size = c.BAR0_SIZE - c.MEM_MAILBOX
         vm.store(dev.box(0), pattern(size))
-        equal(vm.load(dev.box(0), size), pattern(size), "what was written")
+        equal(vm.load(dev.box(0), size), pattern(size), "the written bytes")
 
 
 def test_stat_by_name_and_by_handle():
@@ -111,7 +111,7 @@ def test_attach_up_to():
         dev = Mailboxes(vm)
         limit = {"flags": c.RQ_LIMIT}
         dev.posts(c.CMD_ATTACH, obj.name, length=MIB, **limit)
-        equal([a["bytes"] for a in attachments(vm)], [8192], "all of it")
+        equal([a["bytes"] for a in attachments(vm)], [8192], "the whole object")
         dev.posts(c.CMD_DETACH, handle=dev.res_handle())
         dev.posts(c.CMD_ATTACH, obj.name, length=PAGE, **limit)
         equal([a["bytes"] for a in attachments(vm)], [4096], "a part")
@@ -120,7 +120,7 @@ def test_attach_up_to():
         dev.posts(c.CMD_ATTACH, empty.name, length=MIB, **limit)
         held = dev.res_handle()
         true(held, "no handle for an empty object")
-        equal([a["bytes"] for a in attachments(vm)], [0], "nothing of it")
+        equal([a["bytes"] for a in attachments(vm)], [0], "no byte")
         os.ftruncate(empty.fd, 4096)
         equal(dev.posts(c.CMD_STAT, flags=c.RQ_HANDLE, handle=held)
               .attr().bytes, 4096, "size, later")
@@ -180,7 +180,7 @@ def test_create_with_a_handle():
             equal(file.read(7), b"written", "the object")
         equal(dev.post(c.CMD_CREATE, "/b", mode=0o600, **hold), c.ENFILE,
               "too many handles")
-        equal(dev.post(c.CMD_STAT, "/b"), c.ENOENT, "it was created")
+        equal(dev.post(c.CMD_STAT, "/b"), c.ENOENT, "the object was created")
 
 
 def test_setattr():
@@ -252,7 +252,7 @@ def test_list_with_attributes():
         # A list that ends early is not continued.
         dev.posts(c.CMD_LIST)
         offset = dev.word64(0, c.MB_RES_NEXT)
-        true(offset, "it fits")
+        true(offset, "the list fits into one part")
         dev.posts(c.CMD_STAT, names[0])
         equal(dev.post(c.CMD_LIST, offset=offset), c.EINVAL, "no list")
 

@@ -45,7 +45,7 @@ def test_devices_share_one_object():
             dev.shows(obj.read(0, 8192), "each sees all")
         devices[1].closed()
         devices[0].store(0, b"still shared")
-        equal(devices[2].load(0, 12), b"still shared", "after one closed")
+        equal(devices[2].load(0, 12), b"still shared", "after one close")
         equal(len(mapped(vm, obj)), 2, "mappings")
 
 
@@ -69,10 +69,10 @@ def test_two_vms_share_one_object():
         equal(one.load(5, 9), b"from VM 2", "VM 2 to VM 1")
         one.closed()
         one.is_zero("VM 1 closed")
-        equal(two.load(5, 9), b"from VM 2", "VM 2 goes on")
+        equal(two.load(5, 9), b"from VM 2", "VM 2 continues")
         vm1.kill()
         two.store(0, b"alone")
-        equal(obj.read(0, 5), b"alone", "VM 1 is dead, VM 2 goes on")
+        equal(obj.read(0, 5), b"alone", "VM 2, after the death of VM 1")
         # The end of the block must not quit the VM, which was killed.
 
 
@@ -108,7 +108,7 @@ def test_memory_is_there_once_for_all_vms():
             dev = Arena(vm)
             dev.attach(obj.name)
             dev.put(0, content)
-            dev.sees(0, content, "what it wrote")
+            dev.sees(0, content, "the bytes that the VM wrote")
         equal(os.stat(path(obj.name)).st_blocks * 512, size, "memory")
         equal([proportional(vm, obj) for vm in (one, two)], [size // 2] * 2,
-              "the VMs' shares of it")
+              "the VMs' shares of the object")

@@ -210,10 +210,10 @@ def test_open_is_busy_while_migration_runs():
             StuckMigration(vm) as migration:
         dev = Vmshm(vm)
         equal(dev.open(obj.name), c.EBUSY, "open")
-        true(not mapped(vm, obj), "it is mapped")
+        true(not mapped(vm, obj), "the object is mapped")
         dev.closed()
         migration.cancel()
-        dev.opened(None).shows(b"host", "after it was cancelled")
+        dev.opened(None).shows(b"host", "after the migration was cancelled")
 
 
 def test_open_under_only_migratable():
@@ -222,7 +222,7 @@ def test_open_under_only_migratable():
         equal(dev.open(obj.name), c.EACCES, "open")
         dev.is_zero("after it")
         dev.closed()
-        true(not mapped(vm, obj), "it is mapped")
+        true(not mapped(vm, obj), "the object is mapped")
 
 
 def test_unplug_of_an_open_device_lifts_the_refusal():

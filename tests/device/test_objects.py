@@ -23,7 +23,7 @@ def opening(name):
         equal([m for m in os.listdir(f"/proc/{vm.pid}/fd")
                if name in os.readlink(f"/proc/{vm.pid}/fd/{m}")], [],
               "descriptors")
-        dev.opened(good.name).shows(b"good", "a good object after it")
+        dev.opened(good.name).shows(b"good", "a valid object after the refusal")
     return result
 
 
@@ -78,7 +78,7 @@ def test_hard_link_is_an_object():
 def test_directory():
     with Special(os.mkdir, os.rmdir) as folder:
         equal(opening(folder.name), c.EINVAL, "open")
-        equal(opening(folder.name + "/x"), c.EINVAL, "inside of it")
+        equal(opening(folder.name + "/x"), c.EINVAL, "inside the directory")
 
 
 def test_fifo():
@@ -172,7 +172,7 @@ def test_unlinked_while_open():
         dev.shows(b"host", "after unlink")
         dev.store(0, b"GUEST")
         equal(obj.read(0, 5), b"GUEST", "the unlinked object")
-        true(mapped(vm, obj), "it is no longer mapped")
+        true(mapped(vm, obj), "the object is no longer mapped")
         dev.closed()
         released(vm, obj)
         equal(dev.open(None), c.ENOENT, "open after unlink and close")

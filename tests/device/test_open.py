@@ -96,7 +96,7 @@ def test_closed_buffer_is_private_memory():
         dev, other = Vmshm(vm), Vmshm(vm, slot=5)
         dev.is_zero("at the start")
         dev.store(0, pattern(MIB))
-        dev.shows(pattern(MIB), "it is memory")
+        dev.shows(pattern(MIB), "the buffer is memory")
         other.is_zero("another device")
         dev.opened(obj.name).shows(b"host", "fresh after open")
         dev.closed()

@@ -64,7 +64,7 @@ def test_wrong_values_are_refused_with_what_is_right():
 def test_wrong_value_at_the_start():
     try:
         with machine(options=",max-objects=0"):
-            raise AssertionError("it started")
+            raise AssertionError("QEMU has started")
     except Lost as e:
         true("exit code 1;" in str(e) and "max-objects= takes" in str(e), e)
 
@@ -125,7 +125,7 @@ def test_a_refused_name_looks_like_a_missing_one():
                 for number in (c.CMD_STAT, c.CMD_RESIZE):
                     dev.does(number, "/public", length=PAGE)
                 equal(sorted(os.listdir("/dev/shm")).count(
-                    f"{store.prefix}secret"), 1, "the secret one")
+                    f"{store.prefix}secret"), 1, "the hidden object")
                 equal(dev.open("/public"), c.OK, "open")
 
 
@@ -308,7 +308,7 @@ def test_devices_have_their_own_policies():
             maker.does(c.CMD_CREATE, "/c", mode=0o600)
             equal(plain.command(c.CMD_UNLINK, "/c"), c.EROFS, "plain")
             for dev in (plain, reader, denied):
-                equal(dev.stat("/c").size, 0, "the new one")
+                equal(dev.stat("/c").size, 0, "the new object")
             maker.does(c.CMD_RENAME, "/c", second="/b")
             equal([refusals(vm, f"vmshm{i}") for i in range(5)],
                   [{"readonly": 1}, {"readonly": 1}, {"policy": 1},

@@ -117,7 +117,7 @@ def test_what_a_command_still_uses_counts():
             waits(dev, 0, tag)
             dev.posts(c.CMD_DETACH, n=1, handle=handle)
             equal(dev.post(c.CMD_RESIZE, "/b", n=1, length=PAGE), c.EDQUOT,
-                  "while it is used")
+                  "while a command uses the object")
             lock.release()
             equal(dev.wait(0, tag), c.OK, "setattr")
         dev.posts(c.CMD_RESIZE, "/b", length=2 * PAGE)
@@ -140,7 +140,7 @@ def test_memory_that_is_being_freed_counts():
             dev.posts(c.CMD_ALLOCATE, "/x", length=size)
             handle = dev.posts(c.CMD_HOLD, "/x").res_handle()
             dev.posts(c.CMD_UNLINK, "/x")
-            equal(len(nameless(vm)), 1, "what is held")
+            equal(len(nameless(vm)), 1, "the held object")
             with Calls(vm, "close", "ftruncate",
                        inject=f"close:delay_enter={SECOND}") as calls:
                 dev.submit(0, how, handle=handle)
@@ -162,14 +162,14 @@ def test_create_removes_only_what_it_has_made():
         with Calls(vm, "fchmod", inject=f"fchmod:delay_exit={SECOND}"):
             tag = dev.submit(0, c.CMD_CREATE, "/x", flags=c.RQ_HOLD,
                              mode=0o600)
-            until(lambda: os.path.exists(name), "it is not created")
+            until(lambda: os.path.exists(name), "the object is not created")
             os.rename(theirs, name)
             equal(dev.wait(0, tag), c.EACCES, "create")
         equal(os.stat(name).st_size, PAGE, "the object of that program")
         os.rename(name, theirs)
         equal(dev.post(c.CMD_CREATE, "/x", flags=c.RQ_HOLD, mode=0o600),
               c.EACCES, "create")
-        true(not os.path.exists(name), "it is left")
+        true(not os.path.exists(name), "the object is left")
 
 
 def test_resize_cuts_nothing_that_is_there_again():

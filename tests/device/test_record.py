@@ -135,7 +135,7 @@ def test_log_says_what_was_refused():
         dev.stat(obj.name)
         dev.attach(obj.name)
         dev.command(c.CMD_STAT, fresh_name())
-        equal(lines(vm), said, "after what is allowed")
+        equal(lines(vm), said, "after allowed commands")
 
 
 def test_log_cannot_be_forged():
@@ -169,4 +169,4 @@ def test_guest_cannot_flood_the_log():
              f"{len(lines(vm))} lines")
         equal(refusals(vm), {"name": count // 2, "readonly": count // 4,
                              "request": count // 4}, "refusals")
-        equal(dev.open("/" + PREFIX), c.ENOENT, "it works")
+        equal(dev.open("/" + PREFIX), c.ENOENT, "the device works")

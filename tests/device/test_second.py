@@ -83,7 +83,7 @@ def test_device_of_2010_has_no_second_half():
         equal(refusals(vm), {}, "refusals")
         dev.shows(b"host", "the buffer")
         dev.closed()
-        equal(dev.open(fresh_name()), c.ENOENT, "open after it")
+        equal(dev.open(fresh_name()), c.ENOENT, "open after the command")
 
 
 def test_everything_is_0_at_the_start():
@@ -187,7 +187,7 @@ def test_accesses_over_the_border_of_the_halves():
                              (8, 0x39), (8, 0x3c), (8, 0x3f)):
             vm.write(dev.regs + offset, size, 0xff)
             equal(dev.register(offset, size), 0, f"{size} at {offset:#x}")
-        true(mapped(vm, obj), "it is closed")
+        true(mapped(vm, obj), "the object is closed")
 
 
 def test_unknown_commands():

@@ -225,7 +225,7 @@ def test_objects_of_the_host_with_such_a_name():
                 equal(dev.result().size, 0, "size")
                 dev.does(c.CMD_UNLINK, "/sem.Ab3xYz")
             with open(path, "rb") as file:
-                equal(file.read(), b"of the host", "it is still there")
+                equal(file.read(), b"of the host", "the host's file")
         finally:
             os.unlink(path)
 

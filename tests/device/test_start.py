@@ -60,7 +60,7 @@ def test_registers_and_records_are_views_of_one_slot():
         dev.attach(obj.name)
         dev.start(5, 64)
         equal((dev.state(5), dev.slot(5, c.SLOT_PLACE)),
-              (c.SLOT_IS_ARMED, 64), "what the record has started")
+              (c.SLOT_IS_ARMED, 64), "the slot that the record started")
         equal(dev.disarm(5), c.SLOT_IS_IDLE, "ended by the register")
         dev.arm(5, 128, 0)
         dev.start(5, 256)       # no effect, because the slot is armed
@@ -85,7 +85,7 @@ def test_it_wakes_and_then_waits():
             equal(dev.end(700), 0, "the slot that waits")
             equal(dev.end(701), 0, "a slot that wakes its own word")
             return all(w.done for w in waiters)
-        until(woken, "the host sleeps on")
+        until(woken, "the host's waiter is not woken")
 
 
 def test_each_of_all_slots_waits():
@@ -134,7 +134,7 @@ def test_nonsense_is_ignored():
             dev.until_fired(3)
             dev.set(c.REG_FIRED, 1 << 3)
         dev.start(3, 0, wake=2 * dev.span, count=ALL)
-        equal(dev.state(3), c.SLOT_IS_ARMED, "it waits all the same")
+        equal(dev.state(3), c.SLOT_IS_ARMED, "the state of the slot")
         dev.hold(4, 0)
         dev.start(4, 64)
         equal(dev.state(4) & 0xffffffff, c.SLOT_IS_HELD, "a held slot")
@@ -150,7 +150,7 @@ def test_a_wake_up_is_passed_on():
         for turn in range(200):
             dev.start(1000, 0, turn)
             dev.start(1001, 0, turn)
-            equal(dev.end(1000), 0, "it was woken")
+            equal(dev.end(1000), 0, "the slot was woken")
             obj.write(0, struct.pack("<I", turn + 1))
             futex.wake(path(obj.name), 0, 1)
             dev.until_fired(1001)

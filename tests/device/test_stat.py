@@ -27,7 +27,7 @@ def test_every_field_by_name_and_by_handle():
     with Object(5000, b"host") as obj, machine() as vm:
         dev = Arena(vm)
         handle = dev.attach(obj.name)
-        same(dev.result(), obj.fd, "what ATTACH gives")
+        same(dev.result(), obj.fd, "the results of ATTACH")
         ident = dev.result().ident
 
         def check(what):
@@ -94,12 +94,12 @@ def test_by_handle_after_unlink():
         equal(dev.stat(flags=c.RQ_HANDLE, handle=handle), before, "by handle")
         with Object(100, b"new", name=obj.name) as new:
             by_name = dev.stat(new.name)
-            same(by_name, new.fd, "the new one, by name")
+            same(by_name, new.fd, "the new object, by name")
             true(by_name.ident != before.ident, "the same identity")
             os.ftruncate(obj.fd, 6000)
             by_handle = dev.stat(flags=c.RQ_HANDLE, handle=handle)
-            same(by_handle, obj.fd, "the old one, by handle")
-            equal(by_handle.ident, before.ident, "its identity")
+            same(by_handle, obj.fd, "the old object, by handle")
+            equal(by_handle.ident, before.ident, "the identity of the object")
         dev.detach(handle)
         equal(dev.command(c.CMD_STAT, flags=c.RQ_HANDLE, handle=handle),
               c.EBADF, "by handle after detach")

@@ -41,7 +41,7 @@ def test_host_wakes_a_slot():
         equal(dev.fired(), 1 << 5, "fired")
         dev.set(c.REG_FIRED, 1 << 5)
         equal(dev.fired(), 0, "cleared")
-        equal(dev.disarm(5), c.SLOT_IS_FIRED, "it was woken before")
+        equal(dev.disarm(5), c.SLOT_IS_FIRED, "the slot was woken before")
 
 
 def test_another_value_fires_at_once():
@@ -81,7 +81,7 @@ def test_disarmed_slot_does_not_keep_a_wake_up():
             dev.arm(0, 0, turn)
             dev.arm(1, 0, turn)
             gone = dev.disarm(0) != c.SLOT_IS_FIRED
-            true(gone, "it was woken")
+            true(gone, "the slot was woken")
             # The changed word also ends a wait that is not in the queue yet.
             obj.write(0, u32(turn + 1))
             futex.wake(path(obj.name), 0, 1)
@@ -100,7 +100,7 @@ def test_guest_wakes_the_host_and_slots():
         def woken():
             dev.wake(PAGE + 12, 1)
             return waiter.done
-        until(woken, "the host sleeps on")
+        until(woken, "the host's waiter is not woken")
         dev.arm(1, PAGE, 0)
         dev.arm(2, PAGE, 0)
 
@@ -133,7 +133,7 @@ def test_two_machines():
         def woken():
             there.wake(7 * PAGE + 4, 1)
             return here.state(0) == c.SLOT_IS_FIRED
-        until(woken, "it sleeps on")
+        until(woken, "the slot is not woken")
 
 
 def test_host_without_futex_waitv():
@@ -177,7 +177,7 @@ def test_readers_take_no_wake_up_from_others():
               "the program does not wait")
         equal(futex.wake(path(obj.name), 0, 1), 1, "woken")
         until(lambda: waiter.done, "the readers have kept the wake-up")
-        equal(waiter.result, 0, "how the program's wait ended")
+        equal(waiter.result, 0, "the result of the program's wait")
         for n in range(c.SLOTS):
             dev.until(n, c.SLOT_IS_FIRED, "a reader")
 
@@ -197,9 +197,9 @@ def test_readers_that_are_reset_pass_nothing_on_twice():
         equal(futex.wake(path(obj.name), 0, 1), 1, "woken")
         dev.until(1, c.SLOT_IS_FIRED, "the writer")
         waiters = [futex.Waiter(path(obj.name), 0, 0) for _ in range(2)]
-        until(lambda: futex.waiters(path(obj.name), 0) == 2, "they wait")
+        until(lambda: futex.waiters(path(obj.name), 0) == 2, "no two waiters")
         dev.does(c.CMD_RELEASE)
-        until(lambda: any(w.done for w in waiters), "it is lost")
+        until(lambda: any(w.done for w in waiters), "the wake-up is lost")
         equal(futex.wake(path(obj.name), 0, 2), 1, "waiters that are left")
 
 

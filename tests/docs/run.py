@@ -68,7 +68,7 @@ def run(*args, **more):
 def test_demo():
     """The demo shows both sides and removes its object."""
     if "\n    make demo\n" not in read("README.md"):
-        return "README.md does not say how to run it"
+        return "README.md does not contain the command of the demo"
     code, text = run("make", "demo", timeout=DEMO_LIMIT)
     if code:
         return f"exit code {code}: {text[-300:]}"
@@ -104,7 +104,7 @@ def test_verbs():
                 return f"{name}: there is no make {verb}"
     told = set(re.findall(r"`make ([a-z-]+)", read("CONTRIBUTING.md")))
     missing = verbs - told
-    return f"CONTRIBUTING.md does not tell {missing}" if missing else None
+    return f"CONTRIBUTING.md does not list {missing}" if missing else None
 
 
 def test_verbs_of_parts():

@@ -82,7 +82,7 @@ class KernelRun:
 
     def ended(self):
         for test in sorted(self.guest.todo):
-            self.report.fail(self.name(test), "it did not run")
+            self.report.fail(self.name(test), "the test did not run")
         self.guest.todo.clear()
         trouble, name = self.guest.trouble, self.name(f"boot-{self.number}")
         if trouble:

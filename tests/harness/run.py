@@ -88,7 +88,7 @@ def ended(process, code):
 
 def ready(process):
     if process.stdout.readline() != "ready\n":
-        raise AssertionError("it does not begin")
+        raise AssertionError("the tier does not begin")
     # The three that the test makes, and the lock
     if len(left(process.pid)) != 4:
         raise AssertionError(f"it has only {left(process.pid)}")
@@ -159,7 +159,7 @@ def test_kill_9_of_the_whole_tier_leaves_nothing():
         with open(pid, encoding="ascii") as f:
             remains = left(f.read().strip())
     if report.failed != 1:
-        return f"{report.failed} failures are told"
+        return f"{report.failed} failures are reported"
     return f"it leaves {remains}" if remains else None
 
 
@@ -263,7 +263,7 @@ def test_results():
 
 def test_nothing_wanted_is_a_failure():
     if Report(["misspelt"], io.StringIO()).finish() != 1:
-        return "it has passed"
+        return "the report has passed"
     return None
 
 

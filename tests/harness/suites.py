@@ -95,7 +95,7 @@ def test_ubuntu_without_sources():
             f.write(text.replace("http://security.invalid",
                                  "file:/nonexistent"))
         done = run(env, "noble", "source", "qemu=1:8.2")
-        assert done.returncode, "it did not fail"
+        assert done.returncode, "apt-suite did not fail"
         line = ("deb-src [signed-by=/usr/share/keyrings/ubuntu-archive-"
                 "keyring.gpg] file:/nonexistent/ubuntu noble main universe")
         assert line in done.stderr.splitlines(), done.stderr

@@ -208,7 +208,7 @@ def test_save_restore_dump():
     with Domain(with_device()):
         file = f"/var/lib/libvirt/qemu/save/{NAME}.saved"
         virsh("save", NAME, file)
-        expect(virsh("domstate", NAME) == "shut off", "it still runs")
+        expect(virsh("domstate", NAME) == "shut off", "the VM still runs")
         virsh("restore", file)
         expect(has_device(), "restored without the device")
         virsh("managedsave", NAME)

@@ -256,7 +256,7 @@ def check(suite, name):
         if done.returncode:
             log.seek(0)
             lines = log.read().splitlines() or ["nothing"]
-            raise AssertionError(f"exit code {done.returncode}, it said: "
+            raise AssertionError(f"exit code {done.returncode}, output: "
                                  f"{lines[-1]} (all of it: {log.name})")
 
 

@@ -64,4 +64,4 @@ def call_and_be_killed(address):
         guest.boot()
     except Lost as e:
         return None if KillingHost.killed else str(e)
-    return "it has ended"
+    return "the guest has ended"

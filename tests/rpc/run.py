@@ -71,7 +71,7 @@ def build():
 def line_of(file):
     """The next line of a program's output"""
     if not select.select([file], [], [], DEADLINE)[0]:
-        raise AssertionError("it is silent")
+        raise AssertionError("the program prints nothing")
     return file.readline().decode().strip()
 
 
@@ -141,7 +141,7 @@ def both(test):
         if said:
             raise AssertionError(f"the service said: {said}")
     if os.path.exists(shm.path(name)):
-        raise AssertionError("it leaves the object")
+        raise AssertionError("the service leaves the object")
 
 
 def test_products():
@@ -332,7 +332,7 @@ def test_fork_in_call():
                 if program.wait(DEADLINE):
                     raise AssertionError(program.stderr.read().decode())
             if line_of(program.stdout) != "the child is done":
-                raise AssertionError("it has not said that it is done")
+                raise AssertionError("the child has not reported its end")
 
 
 def test_object_cut():
@@ -349,7 +349,7 @@ def test_object_cut():
         end = time.monotonic() + DEADLINE
         while not os.stat(shm.path(name)).st_size:
             if time.monotonic() > end:
-                raise AssertionError("it does not start anew")
+                raise AssertionError("the service does not start again")
             time.sleep(0.01)
         run("products", "5", "1", "20", address=addresses[0])
 

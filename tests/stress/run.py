@@ -113,7 +113,7 @@ class Stress:
         if code:
             raise Lost(f"the conductor has failed: exit code {code}")
         if left < self.alive:
-            raise Lost("it was over before a guest could be killed")
+            raise Lost("the round ended before a guest could be killed")
 
     def look(self):
         """Raises Lost if a side has failed."""
@@ -159,7 +159,7 @@ class Progress:
             self.end()
             for sleeper in board.sleepers():
                 print("   " + sleeper)
-            raise Lost("nothing changes any more; the list shows the sleepers")
+            raise Lost("no value changes any more; see the sleeping workers")
         done, total = board.progress()
         if sys.stdout.isatty():
             print(f"\r\033[K{done} of {total}", end="", flush=True)
@@ -195,7 +195,7 @@ def check_tokens(board, total):
         # A killed worker may not have counted its last token.
         count = board.sum("tokens", first=first, step=2)
         if not total - killed <= count <= total:
-            return (f"workers say that they have {what} {count} of {total}, "
+            return (f"the workers have {what} {count} of {total}, "
                     f"with {killed} kills")
     return None
 

@@ -288,7 +288,7 @@ def test_shm_not_mounted():
     with Host() as host, folder() as plain:
         before = alone(f"mount --bind {plain} /dev/shm")
         if os.statvfs(plain).f_fsid == os.statvfs("/dev/shm").f_fsid:
-            raise Skip("the temporary folder is in a tmpfs")
+            raise Skip("the temporary directory is in a tmpfs")
         with_code = findings("-H", env=host.env, before=before, code=1)
         expect(with_code, "shm", "fail", "No tmpfs", "mount -t tmpfs")
 

@@ -127,7 +127,7 @@ def build_and_run(name, compiler, *args):
            "-o", program, program + ".c", out + "/libvmshm.a")
     done = subprocess.run([program, f"/vmshm-test-{os.getpid()}-{name}"],
                           check=False)
-    equal(done.returncode, 0, "its exit code")
+    equal(done.returncode, 0, "the exit code of the program")
 
 
 def test_musl():

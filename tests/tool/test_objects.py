@@ -235,7 +235,7 @@ def test_rm():
     with Object(1) as a, Object(1) as b:
         missing = fresh_name()
         vmshm("rm", a.name, "not/right", b.name, code=2)
-        equal(os.path.exists(path(a.name)), True, "nothing was removed")
+        equal(os.path.exists(path(a.name)), True, "no object was removed")
         contains(vmshm("rm", a.name, missing, b.name, code=1).err, missing)
         equal(os.path.exists(path(a.name)), False)
         equal(os.path.exists(path(b.name)), False)

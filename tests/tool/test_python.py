@@ -268,7 +268,7 @@ def test_wrong_arguments():
             (lib.BroadcastWriter, name, (1 << 64) + 10, 2),
             (lib.BroadcastWriter, name, 10, 2, much + 0o600)):
         raises(OverflowError, call, *args)
-        equal(os.path.exists(shm.path(name)), False, "it is made")
+        equal(os.path.exists(shm.path(name)), False, "the object is created")
     with shm.Object(4096) as o, lib.SharedMemory(o.name) as memory:
         for call, *args in ((memory.wait, 0, much), (memory.wait, 1 << 64, 1),
                             (memory.wait, 0, -1), (memory.wake, 0, much),

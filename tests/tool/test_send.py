@@ -68,7 +68,7 @@ def wait_for(condition):
     end = time.monotonic() + DEADLINE
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError("it does not come")
+            raise AssertionError("the condition does not hold in time")
         time.sleep(0.001)
 
 
@@ -170,7 +170,7 @@ def test_pipe():
     with Running("pipe", name) as a, Running("pipe", name) as b:
         a.put_all(b"question")
         equal(b.get(8), b"question")
-        equal(b.process.stdout.read(), b"", "the end, although b goes on")
+        equal(b.process.stdout.read(), b"", "the end of one direction")
         b.put_all(b"answer")
         equal(a.get(6), b"answer")
         for party in (a, b):
@@ -325,7 +325,7 @@ def test_no_errors():
                          before=without("2>&-")) as sender:
                 sender.end(code=1)
             contains(other.end(code=1).err, "the other end has failed")
-            equal(b"vmshm: " in o.read(0, 4096), False, "it is in the object")
+            equal(b"vmshm: " in o.read(0, 4096), False, "message in the object")
     finally:
         os.close(fd)
 

@@ -171,7 +171,7 @@ def test_longest_name():
     name = fresh_name()
     name += "n" * (256 - len(name))
     vmshm("create", name, "1")
-    equal(name in vmshm("ls").out, True, "it is listed")
+    equal(name in vmshm("ls").out, True, "the object is listed")
     vmshm("rm", name)
     contains(vmshm("rm", name, code=1, wide=True).err, "no such object")
 

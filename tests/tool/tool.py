@@ -104,7 +104,7 @@ def vmshm(*args, code=0, data=b"", env=None, before=(), wide=False,
                              f"{result.err}{result.out[-300:]}")
     result.check_messages(wide)
     if code and not result.err and not result.out:
-        raise AssertionError(f"{args}: it failed without a word")
+        raise AssertionError(f"{args}: the program failed without a message")
     return result
 
 

@@ -383,5 +383,5 @@ class OtherGuest(BackgroundGuest):
         """Waits for the end of the VM. Returns the problem, or None."""
         self.thread.join(seconds)
         if self.thread.is_alive():
-            return "it does not end"
+            return "the other VM does not end"
         return self.problem or next(iter(self.trouble), None)

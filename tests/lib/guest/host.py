@@ -320,7 +320,7 @@ class Host(HostRpc, HostTool):
                 code = child.wait(timeout=PATIENCE)
             except subprocess.TimeoutExpired:
                 self.children.append(child)
-                raise Refused("it does not end") from None
+                raise Refused("the process does not end") from None
             if code:
                 raise Refused(f"exit code {code}")
             if child.stdout:
