@@ -5,7 +5,7 @@
  * other across the border.
  *
  * driver: futex=1
- * qemu: -device vmshm
+ * qemu: programs
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>

@@ -95,3 +95,4 @@ class Build:
         yield os.path.join(HARNESS, "kmsg.c")
         yield from (f for f in files_in(HELPERS) if f.endswith(".c"))
         yield os.path.join(ROOT, "examples", "guest.c")
+        yield os.path.join(ROOT, "examples", "turns.c")

@@ -303,6 +303,13 @@ class Host(HostRpc, HostTool):
             [file, self.path(name), *words], stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent))
 
+    def do_spawn_turns(self, name, *words):
+        self.path(name)
+        self.children.append(subprocess.Popen(
+            [os.path.join(FOLDER, "turns"), name, *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            preexec_fn=die_with_parent))
+
     def do_python_spawn(self, file, *words):
         for name in words:
             if name.startswith("/"):

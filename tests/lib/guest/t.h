@@ -161,6 +161,7 @@ const char *t_name(const char *tail);
  *	nobody_waits NAME OFFSET	until no waiter is in that queue; a slot
  *					leaves it a little after its wait
  *	spawn PROGRAM NAME ARG...	runs a helper program on the host
+ *	spawn_turns NAME SIDE ROUNDS	runs examples/turns.c on the host
  *	python_spawn FILE WORD...	runs a Python program on the host
  *	reap				waits for all of them; they must
  *					succeed; answers what Python printed
