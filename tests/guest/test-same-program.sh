@@ -6,6 +6,7 @@
 #
 # driver: futex=1
 # qemu: programs
+# needs: linked
 
 in_mount()
 {
@@ -37,4 +38,48 @@ test_example_first()
 test_example_second()
 {
 	example 1
+}
+
+# each_kind PROGRAM: each primitive, with both roles in the guest
+each_kind()
+{
+	in_mount
+	command -v "$1" >/dev/null || skip "no compiler for $1"
+	for kind in semaphore named mutex condition deadline barrier rwlock \
+		robust; do
+		for role in 0 1; do
+			object=$(name "$1-$kind-$role")
+			host create "$object" 4096
+			"$1" "/dev/shm$object" init
+			host spawn "$1" "$object" $kind $((1 - role)) 20
+			"$1" "/dev/shm$object" $kind $role 20
+			host reap
+			rm -f /dev/shm/*"${object#/}"*
+		done
+	done
+}
+
+test_static()
+{
+	each_kind primitives
+}
+
+test_dynamic()
+{
+	each_kind primitives-dynamic
+}
+
+test_musl_static()
+{
+	each_kind primitives-musl
+}
+
+test_musl_dynamic()
+{
+	each_kind primitives-musl-dynamic
+}
+
+test_i386_static()
+{
+	each_kind primitives-i386
 }

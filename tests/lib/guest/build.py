@@ -8,7 +8,7 @@ import threading
 
 from qemu import ROOT, Lost
 
-from . import abi, host_rpc, python
+from . import abi, host_rpc, linked, python
 from .program import DEBUG, HARNESS, HELPERS, LIBRARY, TESTS, is_test, name_of
 
 # The directory of compiled test programs
@@ -59,6 +59,8 @@ class Build:
             self.files += host_rpc.files()
         if any(p.abi for p in programs):
             self.files += abi.files(folder, FLAGS)
+        if any(p.linked for p in programs):
+            self.files += linked.files(folder)
 
     def python(self, program):
         """The files for running a Python program in a guest; may be empty"""

@@ -105,6 +105,7 @@ class Program:
         self.tool = "tool" in directives(text, "needs")
         self.rpc = "rpc" in directives(text, "needs")
         self.abi = "abi" in directives(text, "needs")
+        self.linked = "linked" in directives(text, "needs")
         qemu, modules = MACHINES.get(
             qemu, (qemu, " ".join(directives(text, "modules"))))
         driver = " ".join(directives(text, "driver"))

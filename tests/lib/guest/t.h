@@ -41,6 +41,8 @@
  *	needs: abi	the helper program party for other ABIs, as
  *			bin/party-musl and bin/party-i386, where there is a
  *			compiler for it
+ *	needs: linked	the helper program primitives, linked in other ways;
+ *			see linked.py
  *	order: last	after all other files of the boot, which it ends
  *	modules: NAMES	also load these modules of the kernel package
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
