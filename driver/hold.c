@@ -4,7 +4,6 @@
  * file on the host. When the hold of the slot ends, the host kernel marks the
  * word.
  */
-#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -59,7 +58,7 @@ int vmshm_hold_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 	if (vmshm_word_read(word) != expected)
 		return -EAGAIN;
 	n = vmshm_slot_get(slots, VMSHM_SLOT_HOLDS, word->place,
-			   current_fsuid(), NULL);
+			   vmshm_slot_user(), NULL);
 	if (n < 0)
 		return n;
 	if (vmshm_slots_enter(slots)) {

@@ -2,7 +2,6 @@
 /*
  * VMShm words for event loops: a slot waits for as long as its file polls.
  */
-#include <linux/cred.h>
 #include <linux/mm.h>
 #include <linux/poll.h>
 
@@ -65,7 +64,7 @@ int vmshm_poll_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 
 	if (wfile->polling < 0) {
 		int n = vmshm_slot_get(wfile->vdev->slots, VMSHM_SLOT_POLLS,
-				       word->place, current_fsuid(),
+				       word->place, vmshm_slot_user(),
 				       &wfile->waiter);
 
 		if (n < 0)

@@ -17,7 +17,6 @@
  *   the wake-up is passed on.
  * docs/waiting.md has the reasons, tests/model/local.pml is the model.
  */
-#include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/hash.h>
 #include <linux/hrtimer.h>
@@ -105,7 +104,7 @@ vmshm_queue_group_new(const struct vmshm_word *word, u32 expected)
 	group->word = *word;
 	get_page(group->word.page);
 	group->expected = expected;
-	group->user = current_fsuid();
+	group->user = vmshm_slot_user();
 	group->slot = -1;
 	vmshm_slot_waiter_init(&group->signal);
 	return group;

@@ -5,12 +5,14 @@
  */
 #include <linux/bitmap.h>
 #include <linux/cpumask.h>
+#include <linux/cred.h>
 #include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 
 #include <vmshm/regs.h>
 
@@ -159,6 +161,27 @@ bool vmshm_slots_enter(struct vmshm_slots *slots)
 void vmshm_slots_leave(struct vmshm_slots *slots)
 {
 	up_read(&slots->gone_lock);
+}
+
+/**
+ * vmshm_slot_user() - the user to whose limit the slots of this task count
+ *
+ * A user can have many user IDs in a user namespace, so all of them count to
+ * the user that created the outermost namespace. In a namespace that root has
+ * created, as for a container or a service, each user ID counts to itself,
+ * because the user IDs can be those of different users.
+ *
+ * Return: the user.
+ */
+kuid_t vmshm_slot_user(void)
+{
+	struct user_namespace *ns = current_user_ns();
+
+	if (ns == &init_user_ns)
+		return current_fsuid();
+	while (ns->parent != &init_user_ns)
+		ns = ns->parent;
+	return uid_eq(ns->owner, GLOBAL_ROOT_UID) ? current_fsuid() : ns->owner;
 }
 
 /* Whether a user other than root has half of the slots in [@first, @end) */

@@ -104,6 +104,7 @@ enum vmshm_slot_use {
 	VMSHM_SLOT_WAITS_UNSHARED,
 };
 
+kuid_t vmshm_slot_user(void);
 void vmshm_slot_waiter_init(struct vmshm_slot_waiter *waiter);
 void vmshm_slot_waiter_fire(struct vmshm_slots *slots,
 			    struct vmshm_slot_waiter *waiter);

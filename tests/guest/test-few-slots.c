@@ -191,6 +191,87 @@ T_TEST(one_user_does_not_take_all_slots)
 		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
 }
 
+/* IDs 0 and 10 to 13 of a user namespace are 1000 and 100000 to 100003. */
+static void map_ids(pid_t pid, const char *file)
+{
+	T_EQ(t_system("printf '0 1000 1\n10 100000 4\n' >/proc/%d/%s", pid,
+		      file),
+	     0);
+}
+
+/* Polls and holds @count words, and then one too many if @full. */
+static void takes(uid_t id, const int *files, long word, int count, int full)
+{
+	int i;
+
+	T_EQ(seteuid(id), 0);
+	for (i = 0; i < count; i++, word++) {
+		T_EQ(poll_word(files[i], word, 0), 0);
+		T_EQ(do_word(files[i], VMSHM_IOC_HOLD, word, 0), 0);
+	}
+	if (full) {
+		T_EQ(poll_word(files[i], word, 0), 0);
+		T_ERRNO(do_word(files[i], VMSHM_IOC_HOLD, word, 0), ENOSPC);
+	}
+	T_EQ(seteuid(0), 0);
+}
+
+/* The user 1000, who also has the user IDs 100000 to 100003 */
+static void takes_with_all_ids(const int *files, int unshared, int mapped)
+{
+	char byte = 0;
+
+	T_EQ(setresgid(1000, 1000, 1000), 0);
+	T_EQ(setresuid(1000, 1000, 1000), 0);
+	T_EQ(unshare(CLONE_NEWUSER), 0);
+	T_EQ(write(unshared, &byte, 1), 1);
+	T_EQ(read(mapped, &byte, 1), 1);
+	takes(0, files, 0, 8, 0);
+	takes(10, files + 8, 8, 7, 0);
+	takes(11, files + 15, 15, 1, 1);
+	takes(12, files + 17, 17, 0, 1);
+	/* 18 words are polled so far. */
+	T_EQ(seteuid(13), 0);
+	for (int i = 18; i < 24; i++)
+		T_EQ(poll_word(files[i], i, 0), 0);
+	T_ERRNO(poll_word(files[24], 24, 0), ENOSPC);
+}
+
+T_TEST(subordinate_user_ids_have_one_limit)
+{
+	const char *name = words_name();
+	int i, unshared[2], mapped[2], files[SLOTS];
+	char byte = 0;
+	pid_t pid;
+
+	words_map(name);
+	for (i = 0; i < SLOTS; i++)
+		files[i] = words_open(name, O_RDWR);
+	T_EQ(pipe(unshared), 0);
+	T_EQ(pipe(mapped), 0);
+	pid = t_fork();
+	if (!pid) {
+		takes_with_all_ids(files, unshared[1], mapped[0]);
+		T_EQ(write(unshared[1], &byte, 1), 1);
+		pause();
+	}
+	T_EQ(read(unshared[0], &byte, 1), 1);
+	map_ids(pid, "uid_map");
+	map_ids(pid, "gid_map");
+	T_EQ(write(mapped[1], &byte, 1), 1);
+	T_EQ(read(unshared[0], &byte, 1), 1);
+	/* The same user outside of the namespace, and another user */
+	T_EQ(seteuid(1000), 0);
+	T_ERRNO(do_word(files[30], VMSHM_IOC_HOLD, 200, 0), ENOSPC);
+	T_EQ(seteuid(0), 0);
+	T_EQ(seteuid(100000), 0);
+	T_EQ(do_word(files[31], VMSHM_IOC_HOLD, 201, 0), 0);
+	T_EQ(poll_word(files[31], 201, 0), 0);
+	T_EQ(seteuid(0), 0);
+	T_EQ(kill(pid, SIGKILL), 0);
+	T_EQ(waitpid(pid, NULL, 0), pid);
+}
+
 T_TEST(polls_have_a_limit)
 {
 	const char *name = words_name();
