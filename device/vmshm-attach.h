@@ -57,6 +57,7 @@ typedef struct VMShmAttachments {
     uint64_t lost_ends;         /* how often; under the windows' lock */
     uint64_t lost_pages;
     uint64_t lost_writes;
+    bool untold;                /* an attachment may have it; the same lock */
     QLIST_ENTRY(VMShmAttachments) next;
     uint32_t last_handle;
     uint64_t bytes;             /* mapped by all of them */

@@ -7,6 +7,7 @@
 #include "vmshm-command.h"
 #include "vmshm-command-parts.h"
 #include "vmshm-host.h"
+#include "vmshm-loss.h"
 
 int vmshm_command_check_limits(VMShmJob *job, uint64_t length)
 {
@@ -261,6 +262,7 @@ void vmshm_command_detach(VMShmJob *job)
         vmshm_command_refuse(job, "detach: handle", -EBADF);
         return;
     }
+    vmshm_loss_pass_on(&s->attachments, a);
     job->ret = vmshm_attachments_remove(&s->attachments, a, &job->fd);
     if (job->ret == 0 && vmshm_scope_close_is_long(job->fd)) {
         /*

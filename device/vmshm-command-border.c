@@ -199,7 +199,7 @@ static void open_attached(VMShmJob *job, bool readonly,
         vmshm_command_refuse(job, "handle", -EBADF);
         return;
     }
-    if (vmshm_loss_tell(a)) {
+    if (vmshm_loss_tell(&job->s->attachments, a)) {
         job->ret = -EIO;
         return;
     }

@@ -36,7 +36,10 @@ static void count(VMShmAttachments *t, VMShmAttachment *a, unsigned lost)
     }
     losses++;
     a->unreported |= lost;
-    a->untold |= lost != VMSHM_LOST_WRITE;
+    if (lost != VMSHM_LOST_WRITE) {
+        a->untold = true;
+        t->untold = true;
+    }
     /* This is async-signal-safe, as QEMU promises. */
     qemu_bh_schedule(t->loss_bh);
 }
@@ -205,13 +208,56 @@ void vmshm_loss_report(VMShmAttachments *t,
     }
 }
 
-bool vmshm_loss_tell(VMShmAttachment *a)
+static bool same_object(const VMShmAttachment *one,
+                        const VMShmAttachment *other)
 {
-    bool untold;
+    struct stat a, b;
+
+    return one == other ||
+           (fstat(one->fd, &a) == 0 && fstat(other->fd, &b) == 0 &&
+            a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+}
+
+bool vmshm_loss_tell(VMShmAttachments *t, const VMShmAttachment *a)
+{
+    bool told = false;
+    GHashTableIter iter;
+    gpointer value;
 
     vmshm_window_lock();
-    untold = a->untold;
-    a->untold = false;
+    if (t->untold) {
+        t->untold = false;
+        g_hash_table_iter_init(&iter, t->by_handle);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+            VMShmAttachment *other = value;
+
+            if (other->untold && same_object(a, other)) {
+                other->untold = false;
+                told = true;
+            }
+            t->untold |= other->untold;
+        }
+    }
     vmshm_window_unlock();
-    return untold;
+    return told;
+}
+
+void vmshm_loss_pass_on(VMShmAttachments *t, const VMShmAttachment *a)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    vmshm_window_lock();
+    if (a->untold) {
+        g_hash_table_iter_init(&iter, t->by_handle);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+            VMShmAttachment *other = value;
+
+            if (other != a && same_object(a, other)) {
+                other->untold = true;
+                break;
+            }
+        }
+    }
+    vmshm_window_unlock();
 }

@@ -45,7 +45,16 @@ void vmshm_loss_report(VMShmAttachments *t,
                                       unsigned lost),
                        void *opaque);
 
-/* Whether @a has lost memory since the last call for @a */
-bool vmshm_loss_tell(VMShmAttachment *a);
+/*
+ * Whether an attachment of the object of @a has lost memory since the last
+ * call for this object
+ */
+bool vmshm_loss_tell(VMShmAttachments *t, const VMShmAttachment *a);
+
+/*
+ * Before @a is removed: another attachment of the object, if there is one,
+ * keeps the report that vmshm_loss_tell() has not made yet.
+ */
+void vmshm_loss_pass_on(VMShmAttachments *t, const VMShmAttachment *a);
 
 #endif /* VMSHM_LOSS_H */

@@ -32,6 +32,7 @@ static void vmshm_content_detach(struct vmshm_vnode *vnode)
 	list_for_each_entry_safe(extent, next, &vnode->extents, node)
 		vmshm_extent_release(extent);
 	vmshm_vnode_put_handle(vnode);
+	vnode->lost = false;
 	xa_for_each(&vnode->tail, index, page)
 		put_page(page);
 	xa_destroy(&vnode->tail);
@@ -210,8 +211,8 @@ static int vmshm_content_attach(struct vmshm_vnode *vnode, u64 offset,
 }
 
 /* Attaches a page that may be beyond the end of the object as last reported. */
-static int vmshm_content_attach_page(struct vmshm_vnode *vnode, u64 offset,
-				     bool grow)
+static int vmshm_content_try_page(struct vmshm_vnode *vnode, u64 offset,
+				  bool grow)
 {
 	struct vmshm_stat st;
 	int err = -ENODATA;
@@ -226,6 +227,22 @@ static int vmshm_content_attach_page(struct vmshm_vnode *vnode, u64 offset,
 		if (offset >= PAGE_ALIGN(vnode->size))
 			return -EFAULT;
 		err = vmshm_content_attach(vnode, offset, grow);
+	}
+	return err;
+}
+
+/*
+ * The device reports once that memory of the object was lost. The report is for
+ * the next call, not for a page fault, so the attachment is tried again.
+ */
+static int vmshm_content_attach_page(struct vmshm_vnode *vnode, u64 offset,
+				     bool grow)
+{
+	int err = vmshm_content_try_page(vnode, offset, grow);
+
+	if (err == -EIO) {
+		vnode->lost = true;
+		err = vmshm_content_try_page(vnode, offset, grow);
 	}
 	return err;
 }

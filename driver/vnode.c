@@ -394,18 +394,20 @@ int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 }
 
 /**
- * vmshm_vnode_stat() - ask the device about a vnode
+ * vmshm_vnode_stat() - ask the device about a vnode, for a call
  * @vnode: a vnode; its size is updated
  * @st: the answer
  *
- * Return: as vmshm_vnode_refresh().
+ * Return: as vmshm_vnode_refresh(); -EIO also if a page fault has seen that
+ * memory of the object was lost.
  */
 int vmshm_vnode_stat(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 {
 	int err;
 
 	mutex_lock(&vnode->lock);
-	err = vmshm_vnode_refresh(vnode, st);
+	err = vnode->lost ? -EIO : vmshm_vnode_refresh(vnode, st);
+	vnode->lost = false;
 	mutex_unlock(&vnode->lock);
 	return err;
 }

@@ -37,6 +37,8 @@ struct vmshm_dev;
  * @size: bytes, as the device reported last
  * @handle: a handle without an extent, or 0
  * @extents: struct vmshm_extent
+ * @lost: the host had no memory for a part of the object, or has truncated it;
+ *	the next call has to report it
  * @seen: the object, as the device reported it with @extents or @handle; valid
  *	if @has_seen
  * @fresh_for: the task for which the attributes of the inode are fresh
@@ -69,6 +71,7 @@ struct vmshm_vnode {
 	u32 handle;
 	struct list_head extents;
 	struct xarray tail;
+	bool lost;
 	struct vmshm_stat seen;
 	bool has_seen;
 	struct task_struct *fresh_for;

@@ -294,6 +294,33 @@ def test_the_command_after_it_says_so():
         equal(t.dev.stat(**flags).size, 0, "after the report of the loss")
 
 
+def held(dev, name):
+    dev.does(c.CMD_HOLD, name)
+    return {"flags": c.RQ_HANDLE, "handle": dev.get(c.REG_RES_HANDLE)}
+
+
+def test_any_handle_of_the_object_says_so():
+    with Truncated() as t:
+        own = {"flags": c.RQ_HANDLE, "handle": t.handle}
+        same, other = held(t.dev, t.obj.name), held(t.dev, t.other.name)
+        t.dev.look(PAGE, 1)
+        t.dev.does(c.CMD_STAT, **other)
+        equal(t.dev.command(c.CMD_STAT, **same), c.EIO, "after the loss")
+        t.dev.does(c.CMD_STAT, **same)
+        t.dev.does(c.CMD_STAT, **own)
+
+
+def test_a_handle_that_is_left_says_so():
+    with Truncated() as t:
+        same, other = held(t.dev, t.obj.name), held(t.dev, t.other.name)
+        t.dev.look(PAGE, 1)
+        t.dev.detach(t.handle)
+        t.dev.does(c.CMD_STAT, **other)
+        t.handle = same["handle"]
+        equal(t.dev.command(c.CMD_STAT, **same), c.EIO, "after DETACH")
+        t.dev.does(c.CMD_STAT, **same)
+
+
 def test_a_truncation_costs_one_mapping():
     pages = 2000
     with Object(pages * PAGE) as obj, machine(options=",arena=16M") as vm:

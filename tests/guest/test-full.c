@@ -140,6 +140,55 @@ T_TEST(fallocate_gets_enospc)
 	the_device_works();
 }
 
+/*
+ * Stores to holes through a mapping. The object has two parts in the arena. The
+ * next call on the file reports the loss, whatever handle of the device it
+ * uses; a page fault that attaches a part in between does not.
+ */
+T_TEST(store_to_a_hole)
+{
+	const long second = 8 * MIB, size = second + MIB;
+	struct stat st;
+	int fd, other;
+	char *p, byte;
+
+	with_small();
+	fd = create(paths[0]);
+	other = create(paths[1]);
+	T_EQ(ftruncate(fd, size), 0);
+	p = fs_map_at(fd, 0, size);
+	p[0] = 1;
+	T_EQ(fallocate(fd, 0, second, PAGE), 0);
+	T_EQ(fallocate(other, 0, 0, SIZE - 2 * PAGE), 0);
+	T_EQ(bytes_free(), 0);
+	p[PAGE] = 2;
+	T_EQ(p[PAGE], 2);
+	T_EQ(t_read_faults(p + second), 0);
+	T_ERRNO(fstat(fd, &st), EIO);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, size);
+	p[second + PAGE] = 3;
+	T_EQ(p[second + PAGE], 3);
+	T_ERRNO(pread(fd, &byte, 1, 0), EIO);
+	T_EQ(pread(fd, &byte, 1, 0), 1);
+	T_EQ(byte, 1);
+	/* The object keeps its holes. */
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_blocks * 512, 2 * PAGE);
+	munmap(p, size);
+	close(fd);
+	close(other);
+	T_EQ(unlink(paths[1]), 0);
+	fd = open(paths[0], O_RDWR);
+	p = fs_map_at(fd, 0, size);
+	T_EQ(p[0], 1);
+	T_EQ(p[PAGE], 0);
+	T_EQ(p[second + PAGE], 0);
+	munmap(p, size);
+	close(fd);
+	the_device_works();
+}
+
 T_TEST(programs_get_enospc)
 {
 	with_small();
