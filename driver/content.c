@@ -404,6 +404,29 @@ static bool vmshm_content_used(struct vmshm_vnode *vnode)
 	return refcount_read(&vnode->users);
 }
 
+/*
+ * Attaches an object for writing that was attached for reading only, because
+ * the host may allow it by now. Page faults and calls then attach its parts
+ * again, in the writable span.
+ */
+static int vmshm_content_make_writable(struct vmshm_vnode *vnode)
+{
+	struct vmshm_extent *extent, *next;
+	int err;
+
+	if (!vnode->readonly || vnode->vdev->features & VMSHM_F_READONLY)
+		return 0;
+	err = vmshm_vnode_get_writable(vnode);
+	/* The device cannot open an object that has lost its name. */
+	if (err == -EPERM || err == -ENOENT || err == -ESTALE)
+		return -EACCES;
+	if (err)
+		return err;
+	list_for_each_entry_safe(extent, next, &vnode->extents, node)
+		vmshm_extent_release(extent);
+	return 0;
+}
+
 /**
  * vmshm_content_open() - begin to use a vnode, for a file that is opened
  * @vnode: a vnode
@@ -424,6 +447,8 @@ int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write)
 		err = -ENODEV;
 	else if (!vmshm_content_used(vnode))
 		err = vmshm_content_first_use(vnode, size);
+	else if (write)
+		err = vmshm_content_make_writable(vnode);
 	if (!err && write && vnode->readonly)
 		err = -EACCES;
 	if (err && !vmshm_content_used(vnode))
@@ -520,20 +545,25 @@ static void vmshm_content_cut(struct vmshm_vnode *vnode)
  * @size: bytes
  * @st: what the device reports afterwards
  *
- * Return: 0; -ENODEV; -ESTALE if the name belongs to another object by now; or
- * the error of the device.
+ * Return: 0; -ENODEV; -ESTALE if the name belongs to another object by now;
+ * -EACCES if the object is in use, and can only be read; or the error of the
+ * device.
  */
 int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 			 struct vmshm_stat *st)
 {
 	struct vmshm_dev *vdev = vnode->vdev;
-	int err;
+	int err = 0;
 
 	mutex_lock(&vnode->lock);
-	if (!vmshm_content_used(vnode))
+	if (vnode->gone)
+		err = -ENODEV;
+	else if (vmshm_content_used(vnode))
+		err = vmshm_content_make_writable(vnode);
+	else
 		vnode->readonly = false;
 	/* The name could belong to another object by now. */
-	err = vnode->gone ? -ENODEV : vmshm_vnode_get_handle(vnode);
+	err = err ?: vmshm_vnode_get_handle(vnode);
 	if (err)
 		goto out;
 	err = vmshm_request_resize(vdev, vnode->name,

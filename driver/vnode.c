@@ -296,6 +296,27 @@ u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode)
 	return extent ? extent->handle : 0;
 }
 
+/* Gets a handle that depends on no extent, by the name or from @handle. */
+static int vmshm_vnode_request_handle(struct vmshm_vnode *vnode, u32 handle,
+				      bool readonly)
+{
+	struct vmshm_dev *vdev = vnode->vdev;
+	struct vmshm_reply reply;
+	int err;
+
+	err = vmshm_request_get_handle(vdev, vnode->name, handle, readonly,
+				       &reply);
+	if (!err && reply.st.ident != vnode->ident)
+		err = vmshm_request_detach(vdev, reply.handle) ?: -ESTALE;
+	if (err)
+		return err;
+	vnode->handle = reply.handle;
+	vnode->size = reply.st.size;
+	vnode->seen = reply.st;
+	vnode->has_seen = reply.has_attr;
+	return 0;
+}
+
 /**
  * vmshm_vnode_get_handle() - get a handle that depends on no extent
  * @vnode: a vnode, locked
@@ -308,24 +329,34 @@ u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode)
  */
 int vmshm_vnode_get_handle(struct vmshm_vnode *vnode)
 {
-	struct vmshm_dev *vdev = vnode->vdev;
-	struct vmshm_reply reply;
-	int err;
-
 	lockdep_assert_held(&vnode->lock);
 	if (vnode->handle)
 		return 0;
-	err = vmshm_request_get_handle(vdev, vnode->name,
-				       vmshm_vnode_any_handle(vnode),
-				       vnode->readonly, &reply);
-	if (!err && reply.st.ident != vnode->ident)
-		err = vmshm_request_detach(vdev, reply.handle) ?: -ESTALE;
+	return vmshm_vnode_request_handle(vnode, vmshm_vnode_any_handle(vnode),
+					  vnode->readonly);
+}
+
+/**
+ * vmshm_vnode_get_writable() - get a writable handle by the name
+ * @vnode: a vnode that is attached for reading only, locked; it is writable
+ *	afterwards
+ *
+ * The extents stay attached for reading only.
+ *
+ * Return: as vmshm_vnode_get_handle(); the vnode is not changed by a failure.
+ */
+int vmshm_vnode_get_writable(struct vmshm_vnode *vnode)
+{
+	u32 old = vnode->handle;
+	int err;
+
+	lockdep_assert_held(&vnode->lock);
+	err = vmshm_vnode_request_handle(vnode, 0, false);
 	if (err)
 		return err;
-	vnode->handle = reply.handle;
-	vnode->size = reply.st.size;
-	vnode->seen = reply.st;
-	vnode->has_seen = reply.has_attr;
+	vnode->readonly = false;
+	if (old)
+		vmshm_request_detach(vnode->vdev, old);
 	return 0;
 }
 

@@ -92,6 +92,7 @@ bool vmshm_vnode_set_unasked(struct vmshm_vnode *vnode, const char *name);
 bool vmshm_vnode_take_unasked(struct vmshm_vnode *vnode);
 u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_get_handle(struct vmshm_vnode *vnode);
+int vmshm_vnode_get_writable(struct vmshm_vnode *vnode);
 void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle);
 void vmshm_vnode_put_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st);

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <grp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -169,14 +170,116 @@ T_TEST(object_that_qemu_may_not_write)
 	T_ASSERT(p != MAP_FAILED);
 	fs_same(name, p, 2 * PAGE);
 	no_way_to_write(p);
-	/* An open file keeps its rights when the mode changes. */
+	/* A new mode does not concern files that are open. */
 	t_host("mode %s 644", name);
-	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+	T_ERRNO(mprotect(p, PAGE, PROT_READ | PROT_WRITE), EACCES);
+	no_way_to_write(p);
 	munmap(p, 2 * PAGE);
 	close(fd);
 	p = fs_map(name, 2 * PAGE);
 	p[0] ^= 1;
 	fs_same(name, p, 2 * PAGE);
+}
+
+/* Waits for the word 1 with the value 0. */
+static void waits(int fd)
+{
+	struct vmshm_ioc_wait wait = { .offset = 4, .deadline = -1 };
+
+	T_EQ(ioctl(fd, VMSHM_IOC_WAIT, &wait), 0);
+	_exit(0);
+}
+
+/*
+ * The host allows writing while the object is open for reading. The next open
+ * for writing then succeeds, and existing mappings, pages and waits go on.
+ */
+T_TEST(object_that_qemu_may_write_later)
+{
+	const char *name = fs_object("a", 3 * MIB, 14);
+	struct vmshm_ioc_word word = { .offset = 8 };
+	struct pollfd polled = { .events = POLLIN };
+	struct iovec iov = { .iov_len = 100 };
+	char *reader, *writer, *copy, bytes[100];
+	int fd, pipes[2];
+	pid_t pid;
+
+	fs_mount(CREATE);
+	t_host("write %s 0 000000000000000000000000", name);
+	t_host("mode %s 444", name);
+	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+	fd = fs_open(name, O_RDONLY);
+	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+	T_ERRNO(truncate(in_shm(name), 2 * MIB), EACCES);
+	reader = mmap(NULL, 3 * MIB, PROT_READ, MAP_SHARED, fd, 0);
+	copy = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, PAGE);
+	T_ASSERT(reader != MAP_FAILED && copy != MAP_FAILED);
+	fs_same(name, reader, 3 * MIB);
+	copy[0] = 5;
+	/* A wait, a polled word and a pipe keep the page that is read-only. */
+	pid = t_fork();
+	if (!pid)
+		waits(fd);
+	t_host("waiting %s 4 1", name);
+	polled.fd = fd;
+	T_EQ(ioctl(fd, VMSHM_IOC_POLL, &word), 0);
+	iov.iov_base = reader + 2 * PAGE;
+	T_EQ(pipe(pipes), 0);
+	T_EQ(vmsplice(pipes[1], &iov, 1, 0), 100);
+
+	t_host("mode %s 644", name);
+	writer = fs_map(name, 3 * MIB);
+	memset(writer + PAGE, 7, 3 * MIB - PAGE);
+	fs_same(name, writer, 3 * MIB);
+	T_ASSERT(!memcmp(reader, writer, 3 * MIB));
+	T_EQ(copy[0], 5);
+	T_EQ(pread(fd, bytes, 1, MIB), 1);
+	T_EQ(bytes[0], 7);
+	no_way_to_write(reader + PAGE);
+	T_EQ(read(pipes[0], bytes, 100), 100);
+	T_EQ(bytes[99], 7);
+	t_host("write %s 4 0100000001000000", name);
+	t_host("wake %s 4 1", name);
+	t_host("wake %s 8 1", name);
+	t_wait(pid);
+	T_EQ(poll(&polled, 1, -1), 1);
+	T_EQ(truncate(in_shm(name), 2 * MIB), 0);
+	T_EQ(t_read_faults(reader + 2 * MIB), 1);
+	T_EQ(t_write_faults(writer + 2 * MIB), 1);
+	writer[0] = 3;
+	T_EQ(reader[0], 3);
+	/* All is detached after the last close. */
+	munmap(reader, 3 * MIB);
+	munmap(writer, 3 * MIB);
+	munmap(copy, PAGE);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(fd);
+	while (fs_mapped(name))
+		sched_yield();
+}
+
+/* The same by chmod(2) in the guest, of an object that is empty */
+T_TEST(empty_object_that_qemu_may_write_later)
+{
+	const char *name = fs_new("a", 0);
+	int fd, fd2;
+	char byte;
+
+	fs_mount(CREATE);
+	t_host("mode %s 400", name);
+	fd = fs_open(name, O_RDONLY);
+	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
+	T_EQ(fchmod(fd, 0600), 0);
+	fd2 = fs_open(name, O_RDWR);
+	T_EQ(write(fd2, "x", 1), 1);
+	T_EQ(pread(fd, &byte, 1, 0), 1);
+	T_EQ(byte, 'x');
+	close(fd2);
+	/* The name belongs to another object by now. */
+	T_EQ(unlink(in_shm(name)), 0);
+	t_host("create %s 10 444", name);
+	T_ERRNO(shm_open(name, O_RDWR, 0), EACCES);
 }
 
 T_TEST(object_that_qemu_may_not_read)
