@@ -711,6 +711,8 @@ bool vmshm_content_can_restore(struct vmshm_dev *vdev)
 {
 	bool can;
 
+	/* The worker is not frozen, and a sleep ends its handles. */
+	flush_delayed_work(&vdev->linger_work);
 	mutex_lock(&vdev->vnodes_lock);
 	can = !vdev->buffer && list_empty(&vdev->lingering);
 	mutex_unlock(&vdev->vnodes_lock);

@@ -105,10 +105,13 @@ __poll_t vmshm_poll_mask(struct vmshm_word_file *wfile, struct file *file,
 			 struct poll_table_struct *wait)
 {
 	struct vmshm_slots *slots = wfile->vdev->slots;
-	bool gone = READ_ONCE(wfile->vdev->gone);
-	__poll_t mask = gone ? EPOLLERR | EPOLLHUP : 0;
+	__poll_t mask;
+	bool gone;
 
 	poll_wait(file, &wfile->waiter.wait, wait);
+	/* After poll_wait(), because vmshm_ioctl_gone() wakes only once */
+	gone = READ_ONCE(wfile->vdev->gone);
+	mask = gone ? EPOLLERR | EPOLLHUP : 0;
 	if (READ_ONCE(wfile->polling) < 0)
 		return gone ? mask : DEFAULT_POLLMASK;
 	spin_lock_irq(&slots->lock);
