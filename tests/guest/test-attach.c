@@ -43,6 +43,8 @@ static void *maps_in_a_loop(void *arg)
 
 		if (p != MAP_FAILED)
 			munmap(p, PAGE);
+		else
+			T_ASSERT(errno == ENXIO || errno == EBADF);
 	}
 	return NULL;
 }
@@ -54,9 +56,11 @@ T_TEST(attach_while_another_thread_maps)
 		int fd;
 		int end;
 	} job = { .fd = dev_open(0) };
+	/* This file keeps the driver's record of the object, and its count. */
+	int i, fd, keeper = dev_open(0);
 	pthread_t thread;
-	int i, fd;
 
+	T_EQ(ioctl(keeper, 0, name), 0);
 	T_EQ(pthread_create(&thread, NULL, maps_in_a_loop, &job), 0);
 	for (i = 0; i < 1000; i++) {
 		fd = job.fd;
@@ -67,8 +71,10 @@ T_TEST(attach_while_another_thread_maps)
 	__atomic_store_n(&job.end, 1, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
 	close(job.fd);
+	munmap(dev_map(keeper, 0, MIB), MIB);
 	munmap(dev_attach(0, name, &fd), MIB);
 	close(fd);
+	close(keeper);
 }
 
 T_TEST(first_mib_of_a_larger_object)
