@@ -15,8 +15,12 @@
 #define PIECE 65536u
 
 #define likely(condition) __builtin_expect(!!(condition), 1)
-/* Not inlined, so that the usual path need not save registers for it */
-#define RARE __attribute__((noinline, cold))
+/*
+ * Not inlined, so that the usual path need not save registers for it. Not
+ * "cold": gcc optimises cold functions for size, and copies messages there byte
+ * by byte (rep movsb).
+ */
+#define RARE __attribute__((noinline))
 
 /* Whether this process may access the memory */
 static inline bool is_usable(const struct vmshm_channel *ch)
