@@ -5,6 +5,13 @@
  * qemu: files
  */
 #define _GNU_SOURCE
+#include <linux/loop.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
 #include "t.h"
 
 #include "fs.h"
@@ -90,4 +97,189 @@ T_TEST(no_holes)
 	p[0] = 1;
 	T_ERRNO(madvise(p, PAGE, MADV_REMOVE), EOPNOTSUPP);
 	T_EQ(p[0], 1);
+}
+
+/* Whether a lock of the other process, on another mount, is seen */
+static void is_locked_elsewhere(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_len = 10 };
+	int fd = open(path, O_RDWR);
+
+	T_ASSERT(fd >= 0);
+	T_EQ(fcntl(fd, F_GETLK, &lock), 0);
+	T_EQ(lock.l_type, F_UNLCK);
+	T_EQ(fcntl(fd, F_SETLK, &lock), 0);
+	T_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
+	_exit(0);
+}
+
+static void is_locked_here(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_len = 10 };
+	int fd = open(path, O_RDWR);
+
+	T_ASSERT(fd >= 0);
+	T_ERRNO(fcntl(fd, F_SETLK, &lock), EAGAIN);
+	lock.l_pid = 0;
+	T_ERRNO(fcntl(fd, F_OFD_SETLK, &lock), EAGAIN);
+	lock.l_start = 10;
+	T_EQ(fcntl(fd, F_SETLK, &lock), 0);
+	T_ERRNO(flock(fd, LOCK_SH | LOCK_NB), EWOULDBLOCK);
+	_exit(0);
+}
+
+/* Locks of a mount do not reach another device, as they do not the host. */
+T_TEST(locks_are_local)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_len = 10 };
+	const char *name = fs_object("a", PAGE, 1);
+	pid_t pid;
+	int fd;
+
+	fs_mount(CREATE);
+	fs_mount_at(PLAIN, "/tmp/other", NULL);
+	fd = fs_open(name, O_RDWR);
+	T_EQ(fcntl(fd, F_SETLK, &lock), 0);
+	T_EQ(flock(fd, LOCK_EX), 0);
+	pid = t_fork();
+	if (!pid)
+		is_locked_here(in_shm(name));
+	t_wait(pid);
+	pid = t_fork();
+	if (!pid)
+		is_locked_elsewhere(fs_path("/tmp/other", name));
+	t_wait(pid);
+}
+
+T_TEST(leases)
+{
+	const char *name = fs_object("a", PAGE, 1);
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDONLY);
+	signal(SIGIO, SIG_IGN);
+	T_EQ(fcntl(fd, F_SETLEASE, F_RDLCK), 0);
+	T_EQ(fcntl(fd, F_GETLEASE), F_RDLCK);
+	T_ERRNO(open(in_shm(name), O_RDWR | O_NONBLOCK), EWOULDBLOCK);
+	/* The host does not know of it. */
+	t_host("write %s 0 07", name);
+	T_EQ(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+	T_ASSERT(fs_open(name, O_RDWR) >= 0);
+}
+
+/* An event of this guest is reported; one of the host is not. */
+T_TEST(inotify_is_local)
+{
+	const char *name = fs_object("a", PAGE, 1);
+	char events[1000];
+	int fd, in;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	in = inotify_init1(IN_NONBLOCK);
+	T_ASSERT(inotify_add_watch(in, in_shm(name), IN_MODIFY) >= 0);
+	t_host("write %s 0 07", name);
+	T_ERRNO(read(in, events, sizeof(events)), EAGAIN);
+	T_EQ(pwrite(fd, "x", 1, 0), 1);
+	T_ASSERT(read(in, events, sizeof(events)) > 0);
+}
+
+static struct stat times(const char *name)
+{
+	struct stat st;
+
+	T_EQ(stat(in_shm(name), &st), 0);
+	T_EQ(st.st_ctim.tv_sec, st.st_mtim.tv_sec);
+	T_EQ(st.st_ctim.tv_nsec, st.st_mtim.tv_nsec);
+	return st;
+}
+
+static int is_later(const struct timespec *one, const struct timespec *other)
+{
+	return one->tv_sec > other->tv_sec ||
+	       (one->tv_sec == other->tv_sec &&
+		one->tv_nsec > other->tv_nsec);
+}
+
+/*
+ * Reads and writes of existing bytes change no time, a new size does. The host
+ * has noticed the first store to each page before.
+ */
+T_TEST(times_are_those_of_the_host)
+{
+	const struct timespec old[2] = { { 1000, 0 }, { 2000, 0 } };
+	const char *name = fs_object("a", 2 * PAGE, 1);
+	struct stat st;
+	char byte, *p;
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	p = fs_map_at(fd, 0, 2 * PAGE);
+	p[0] = 1;
+	T_EQ(pwrite(fd, "x", 1, PAGE), 1);
+	T_EQ(futimens(fd, old), 0);
+	p[0] = 2;
+	T_EQ(pwrite(fd, "y", 1, PAGE), 1);
+	T_EQ(pread(fd, &byte, 1, 0), 1);
+	st = times(name);
+	T_EQ(st.st_atim.tv_sec, 1000);
+	T_EQ(st.st_mtim.tv_sec, 2000);
+	T_EQ(pwrite(fd, "x", 1, 2 * PAGE), 1);
+	st = times(name);
+	T_ASSERT(is_later(&st.st_mtim, &old[1]));
+}
+
+/* Each name of a listing has another d_ino. */
+T_TEST(numbers_of_names_differ)
+{
+	enum { NAMES = 200 };
+	const char *names = strdup(t_name("many"));
+	ino_t seen[NAMES];
+	int i, count = 0;
+	struct dirent *d;
+	DIR *dir;
+
+	t_host("many %s %d 0", names, NAMES);
+	fs_mount(CREATE);
+	dir = opendir("/dev/shm");
+	T_ASSERT(dir);
+	while ((d = readdir(dir))) {
+		if (strncmp(d->d_name, names + 1, strlen(names) - 1))
+			continue;
+		T_ASSERT(d->d_ino);
+		for (i = 0; i < count; i++)
+			T_ASSERT(seen[i] != d->d_ino);
+		seen[count++] = d->d_ino;
+	}
+	T_EQ(count, NAMES);
+	closedir(dir);
+}
+
+T_TEST(no_loop_device)
+{
+	const char *name = fs_object("a", MIB, 1);
+	int loop, fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	loop = open("/dev/loop0", O_RDWR);
+	T_ASSERT(loop >= 0);
+	T_ERRNO(ioctl(loop, LOOP_SET_FD, fd), EINVAL);
+}
+
+/* Only root of the system may mount the file system. */
+T_TEST(mount_in_a_user_namespace)
+{
+	pid_t pid;
+
+	mkdir("/mnt", 0755);
+	pid = t_fork();
+	if (!pid) {
+		T_EQ(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
+		T_ERRNO(mount("vmshm0", "/mnt", "vmshm", 0, NULL), EPERM);
+		_exit(0);
+	}
+	t_wait(pid);
 }

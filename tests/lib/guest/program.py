@@ -61,7 +61,7 @@ MACHINES = {
         "-device virtio-blk-pci,drive=disk "
         # The trace for test-accesses.c
         "-D @FOLDER@/trace",
-        "virtio_pci virtio_blk"),
+        "virtio_pci virtio_blk loop"),
 }
 
 # A directive in a comment line
