@@ -289,6 +289,74 @@ T_TEST(list)
 	unmounted();
 }
 
+static char second[520];
+
+static int call_rename(void)
+{
+	return result(rename(path, second));
+}
+
+static void undo_rename(void)
+{
+	rename(second, path);
+}
+
+T_TEST(rename)
+{
+	mounted();
+	snprintf(second, sizeof(second), "%s-2", path);
+	T_EQ(call_create(), 0);
+	each_fails("rename", call_rename, undo_rename);
+	undo_create();
+	unmounted();
+}
+
+static int call_link(void)
+{
+	return result(link(path, second));
+}
+
+static void undo_link(void)
+{
+	unlink(second);
+}
+
+T_TEST(link)
+{
+	mounted();
+	snprintf(second, sizeof(second), "%s-2", path);
+	T_EQ(call_create(), 0);
+	each_fails("link", call_link, undo_link);
+	undo_create();
+	unmounted();
+}
+
+static int call_hold(void)
+{
+	struct vmshm_ioc_word word = { .offset = 8 };
+
+	file = open(path, O_RDWR);
+	if (file < 0)
+		return errno;
+	return result(ioctl(file, VMSHM_IOC_HOLD, &word));
+}
+
+/* The end of a hold leaves a mark in the word. */
+static void undo_hold(void)
+{
+	undo_open();
+	t_host("write %s 8 00000000", name);
+}
+
+T_TEST(hold)
+{
+	mounted();
+	t_host("create %s 4096", name);
+	each_fails("hold", call_hold, undo_hold);
+	t_host("unlink %s", name);
+	unmounted();
+}
+
 static int call_words(void)
 {
 	struct vmshm_ioc_wait wait = { .deadline = 0 };
