@@ -1,9 +1,9 @@
 /*
- * VMShm: whether the running QEMU has the layouts of the device's headers
+ * VMShm: checks that the running QEMU has the layouts of the device's headers
  *
  * This is a part of the device only if its headers are those of another point
- * release. Each number is seen in a table of the running QEMU, or in what a
- * function of the running QEMU does with a structure of these headers.
+ * release. Each number is read from a table of the running QEMU, or from the
+ * effect of a function of the running QEMU on a structure of these headers.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -353,7 +353,7 @@ static void examine_classes(void)
          strcmp(dc->desc, "PCI Express Root Port") == 0);
 }
 
-/* A small model of what a device of VMShm sends in a migration */
+/* A small model of the state that a device sends in a migration */
 typedef struct Sent {
     uint64_t u64;
     uint8_t array8[3];

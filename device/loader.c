@@ -1,12 +1,12 @@
 /*
- * VMShm: the file that -plugin names, for every QEMU
+ * VMShm: the loader, which -plugin names, for every QEMU
  *
  * The device itself fits one QEMU binary only. This loader includes no header
  * of QEMU: it reads the build ID of the running program and loads the device
  * that was built for it, vmshm-devices/BUILDID.so in its own directory.
  *
- * It can be named in LD_PRELOAD, too. Processes that are not QEMU, such as
- * QEMU's children, then load it and nothing happens.
+ * LD_PRELOAD can also name the loader. It then has no effect in processes that
+ * are not QEMU, such as QEMU's children.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -32,7 +32,7 @@ static int sigmask_without_bus(int how, const sigset_t *set, sigset_t *old)
     return pthread_sigmask(how, set, old);
 }
 
-/* What the dynamic section of a program says about its relocations */
+/* The relocations of a program, from its dynamic section */
 typedef struct Dynamic {
     ElfW(Addr) base;
     const ElfW(Sym) *symbols;

@@ -1,5 +1,5 @@
 /*
- * VMShm: what all devices of this QEMU may take of the process's limits
+ * VMShm: the part of the process's limits that all devices may use
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,14 +8,14 @@
 
 /*
  * The kernel limits the mappings of a process (vm.max_map_count); glib aborts
- * QEMU when there is none left. The devices together take at most three
+ * QEMU when the limit is reached. All devices together use at most three
  * quarters. Each function is thread safe and async-signal-safe.
  */
 
 /* Mappings that one attachment can cost: itself, and the gap that it splits */
 #define VMSHM_BUDGET_ATTACHMENT 2
 
-/* Takes @count mappings; false if that would be too many. */
+/* Reserves @count mappings; false if the limit would be exceeded. */
 bool vmshm_budget_take_mappings(unsigned count);
 
 /* Gives them back. */

@@ -1,8 +1,8 @@
 /*
- * VMShm: what a command's request says
+ * VMShm: the checks of a command's request
  *
- * This is the border: every byte of the request comes from the guest and is
- * checked here before anything is done with it.
+ * This is the trust border: every byte of the request comes from the guest, and
+ * is checked here before it is used.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

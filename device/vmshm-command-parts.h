@@ -1,5 +1,5 @@
 /*
- * VMShm: the single commands, and what they share
+ * VMShm: the single commands, and their common functions
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

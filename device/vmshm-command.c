@@ -1,5 +1,5 @@
 /*
- * VMShm: what the guest can ask for
+ * VMShm: the commands of the guest
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -184,8 +184,8 @@ static inline void vmshm_compat_irqfd_remove(EventNotifier *n, int route)
 }
 
 /*
- * Accesses come without the big lock, where QEMU can do that. (Until 5.x there
- * was another way, which is gone: before 10.2 each access takes the lock.)
+ * QEMU makes accesses without the big lock, if it can. (Before 10.2, QEMU takes
+ * the lock for each access; an older function of QEMU was removed after 5.x.)
  */
 static inline void vmshm_compat_lockless(MemoryRegion *mr)
 {

@@ -1,5 +1,5 @@
 /*
- * VMShm: what the operator can see of a device
+ * VMShm: the properties of a device that the operator can read
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * VMShm: what the operator can see of a device
+ * VMShm: the properties of a device that the operator can read
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,7 +8,7 @@
 
 #include "vmshm-state.h"
 
-/* The caller unrefs what they return. */
+/* The caller unrefs the returned objects. */
 QList *vmshm_describe_attachments(VMShmState *s);
 QDict *vmshm_describe_refusals(VMShmState *s);
 QDict *vmshm_describe_losses(VMShmState *s);

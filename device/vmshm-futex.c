@@ -154,8 +154,8 @@ static bool wait_once(Slot *s)
         }
         if (ret == 1 && s->readonly) {
             /*
-             * A waiter that cannot write cannot do what it was woken for. The
-             * slot fires, and the next waiter in the queue is woken, too.
+             * A waiter without write access cannot handle an event that needs a
+             * write. The slot fires, and the next waiter is also woken.
              */
             wake(word, 1);
         }

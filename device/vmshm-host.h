@@ -45,8 +45,8 @@ uint64_t vmshm_host_page(int fd);
 int vmshm_host_open(int dir, const char *name, bool readonly, struct stat *st);
 
 /*
- * The same for an object that the host finds without waiting for anything; any
- * error means that vmshm_host_open() has to be called, which can block.
+ * As vmshm_host_open(), for an object that the host finds without waiting.
+ * After any error, the caller has to call vmshm_host_open(), which can block.
  */
 int vmshm_host_open_cached(int dir, const char *name, bool readonly,
                            struct stat *st);
@@ -112,8 +112,8 @@ int vmshm_host_link_fd(int dir, int fd, const char *to);
 uint64_t vmshm_host_identity(int fd, const struct stat *st);
 
 /*
- * Calls @fn with the name of each entry of the directory, whatever it is,
- * without '/', in no order, until @fn returns false; 0 or -errno.
+ * Calls @fn with the name of each entry of the directory, of any file type,
+ * without '/', in any order, until @fn returns false; 0 or -errno.
  */
 int vmshm_host_each(int dir, bool (*fn)(void *opaque, const char *entry),
                     void *opaque);

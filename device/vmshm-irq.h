@@ -20,13 +20,13 @@ VMShmIrq *vmshm_irq_new(PCIDevice *pci, unsigned vectors,
 unsigned vmshm_irq_vectors(const VMShmIrq *irq);
 
 /*
- * Any thread that holds no lock of others can raise an interrupt. It is dropped
- * if it is no longer pending when QEMU comes to it. A @vector that does not
- * exist stands for the first.
+ * Raises an interrupt. Any thread without locks of other parts can call this.
+ * The interrupt is dropped if it is no longer pending when QEMU handles it. A
+ * @vector that does not exist stands for the first one.
  */
 void vmshm_irq_raise(VMShmIrq *irq, unsigned vector);
 
-/* The same, whatever locks are held: the main loop raises it. */
+/* As vmshm_irq_raise(), with any locks held: the main loop raises it. */
 void vmshm_irq_raise_later(VMShmIrq *irq, unsigned vector);
 
 /* Under the big lock: raises it, pending or not. */

@@ -133,13 +133,13 @@ static bool wait_for_work(VMShmJob *job)
     return qatomic_cmpxchg(&job->state, JOB_RUNS, JOB_DEFERRED) == JOB_HAS_RUN;
 }
 
-/* Whether all steps are done; otherwise a worker thread goes on. */
+/* Executes steps; false if a worker thread continues with them. */
 static bool do_steps(VMShmJob *job)
 {
     for (next_step(job); has_work(job); next_step(job)) {
         qatomic_set(&job->state, JOB_RUNS);
         if (!vmshm_worker_call(work_call, job, !job->prompt)) {
-            /* The host has no thread for work that is prompt. */
+            /* Prompt work does not wait for a thread. */
             job->work(job);
         } else if (!wait_for_work(job)) {
             job->deferred = true;

@@ -18,7 +18,7 @@ struct VMShmJob {
     VMShmRequest request;
     VMShmResult result;
     int ret;                        /* 0 or -errno; an error ends the job */
-    const char *refused;            /* what is recorded as refused, or NULL */
+    const char *refused;            /* the name in the record, or NULL */
     VMShmRefusal refusal;           /* why */
 
     /*
@@ -31,7 +31,7 @@ struct VMShmJob {
     void (*done)(VMShmJob *job);
     void *opaque;                   /* of done */
 
-    /* What the steps tell each other */
+    /* Data that a step passes to later steps */
     bool mailbox;                   /* the request has the fields of 1.1 */
     bool exclusive;                 /* it alone changes the host's objects */
     bool patient;                   /* the guest's CPU waits a moment for it */
@@ -82,8 +82,8 @@ void vmshm_job_free(VMShmJob *job);
 void vmshm_job_run(VMShmJob *job);
 
 /*
- * Abandons all jobs but @except. What they have begun on the host goes on, but
- * they attach nothing, and their results are not used.
+ * Abandons all jobs except @except. Their work on the host continues, but they
+ * attach nothing, and their results are not used.
  */
 void vmshm_jobs_abandon(VMShmState *s, VMShmJob *except);
 

@@ -12,9 +12,9 @@
  * A host process can truncate an object that is attached, and a file system can
  * run out of memory for a page that is touched for the first time. The kernel
  * then answers an access with SIGBUS. The functions here put private zero
- * memory there, so that the access goes on: from the object's end to the end of
- * the attachment as one mapping, or in place of the one page. What was lost
- * stays so until the guest attaches the object again.
+ * memory there, so that the access continues: from the object's end to the end
+ * of the attachment as one mapping, or in place of the page. The memory stays
+ * lost until the guest attaches the object again.
  */
 
 /*
@@ -24,20 +24,20 @@
 bool vmshm_loss_bus_error(const void *host);
 
 /*
- * The same for a write to memory that cannot be written. Only a debugger does
- * that, through QEMU's gdbstub: its write goes to a private copy, which lasts
- * until the main loop comes to vmshm_loss_report().
+ * As vmshm_loss_bus_error(), for a write to read-only memory. Only a debugger
+ * writes to it, through QEMU's gdbstub. The write goes to a private copy, which
+ * exists until the main loop calls vmshm_loss_report().
  */
 bool vmshm_loss_write_fault(const void *host);
 
 /* Repairs all attachments of objects that are shorter now. Thread safe. */
 void vmshm_loss_repair(void);
 
-/* How many losses there were, of all devices. Thread safe. */
+/* The number of losses of all devices. Thread safe. */
 uint64_t vmshm_loss_count(void);
 
 /*
- * Calls @report for each attachment of @t that has lost something since the
+ * Calls @report for each attachment of @t that has lost memory since the
  * last call, with VMSHM_LOST_* and without a lock. In the main loop.
  */
 void vmshm_loss_report(VMShmAttachments *t,

@@ -106,7 +106,7 @@ static void complete(VMShmJob *job)
 }
 
 /*
- * Whether one more command can be executed. Those that only give something back
+ * Whether another command can be executed. Commands that only release resources
  * need no thread.
  */
 static bool has_room(VMShmState *s, uint32_t command)

@@ -1,5 +1,5 @@
 /*
- * VMShm: what the operator lets a guest do, and the record of refusals
+ * VMShm: the operator's policy for a guest, and the record of refusals
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * VMShm: what the guest asks for, and what it gets
+ * VMShm: the request and the result of a command
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -28,7 +28,7 @@ typedef struct VMShmAttr {
     struct stat st;
 } VMShmAttr;
 
-/* What a command that succeeded sets */
+/* The results that a successful command sets */
 typedef struct VMShmResult {
     uint32_t handle;        /* or 0 */
     bool has_attr;

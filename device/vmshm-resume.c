@@ -1,7 +1,7 @@
 /*
- * VMShm: a VM that KVM stopped because of lost memory goes on
+ * VMShm: resuming a VM that KVM has stopped because of lost memory
  *
- * QEMU does not tell why it stopped. The reasons of KVM's last exits
+ * QEMU does not report the reason of the stop. The reasons of KVM's last exits
  * distinguish an error of KVM itself, which is not handled here, from a call
  * that failed.
  *
@@ -20,10 +20,10 @@
 #define EXIT_MEMORY_FAULT 39
 
 /*
- * An object may have its memory again when resume() runs. Then there is nothing
- * to repair, and the VM can go on. If the memory is still lost, the VM stops
- * again at once. So many resumes without a repair are allowed in so many
- * milliseconds.
+ * An object may have its memory again when resume() runs. Then no repair is
+ * needed, and the VM can continue. If the memory is still lost, the VM stops
+ * again immediately. VAIN_RESUMES resumes without a repair are allowed in
+ * VAIN_PERIOD_MS milliseconds.
  */
 #define VAIN_RESUMES 10
 #define VAIN_PERIOD_MS 10000
@@ -66,8 +66,8 @@ static uint64_t faulting_address(const struct kvm_run *run)
 }
 
 /*
- * Repairs what the last exit of @cpu names. False if it was an error of KVM
- * that has nothing to do with memory.
+ * Repairs the memory that the last exit of @cpu names. False if the exit was an
+ * error of KVM that is not about memory.
  */
 static bool repair_exit(CPUState *cpu)
 {

@@ -1,5 +1,5 @@
 /*
- * VMShm: a VM that KVM stopped because of lost memory goes on
+ * VMShm: resuming a VM that KVM has stopped because of lost memory
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,7 +10,7 @@
  * With hardware virtualization, KVM accesses an object for the guest. If the
  * memory is lost, ioctl(KVM_RUN) fails with EFAULT, and QEMU stops the VM with
  * an internal error. From this call on, the VM is started again after
- * vmshm_loss_repair(). Under the big lock; only the first call does something.
+ * vmshm_loss_repair(). Under the big lock; only the first call has an effect.
  */
 void vmshm_resume_init(void);
 

@@ -9,7 +9,7 @@
 /*
  * Installs them in front of QEMU's own, and unblocks SIGBUS in all threads of
  * QEMU that access guest memory, also in those that come later. Under the big
- * lock, in the main thread; only the first call does something.
+ * lock, in the main thread; only the first call has an effect.
  */
 void vmshm_sigbus_init(void);
 

@@ -74,7 +74,7 @@ struct VMShmState {
     uint64_t hidden;                /* by the last listing; see VMShmJob */
     VMShmAttachments attachments;
     VMShmJobs jobs;
-    uint32_t open_handle;           /* what is at BAR1, or 0 */
+    uint32_t open_handle;           /* of the object at BAR1, or 0 */
     VMShmFutex *futex;              /* or NULL */
     VMShmIrq *irq;                  /* of futex, which frees it */
     GPtrArray *list;                /* names, while the guest lists; or NULL */
@@ -84,7 +84,7 @@ struct VMShmState {
     uint32_t result[VMSHM_RESULT_WORDS];
     uint32_t status;
     VMShmMailbox mailbox[VMSHM_MAILBOXES_MAX];
-    uint32_t epoch;                 /* what the command memory says */
+    uint32_t epoch;                 /* the value in the command memory */
 };
 
 #endif /* VMSHM_STATE_H */

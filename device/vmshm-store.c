@@ -1,5 +1,5 @@
 /*
- * VMShm: how many objects there are that a guest may know of
+ * VMShm: the number of objects that a guest may see
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

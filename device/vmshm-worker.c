@@ -1,9 +1,9 @@
 /*
- * VMShm: threads for what can block in the host's kernel
+ * VMShm: threads for calls that can block in the host's kernel
  *
  * One pool serves all devices of a QEMU. A thread starts when a call finds no
- * idle one, and ends when it had nothing to do for a while. The last one stays
- * until the last device has gone, so that the host cannot refuse all threads
+ * idle thread, and ends after it was idle for some time. The last thread exists
+ * until the last device is deleted, because the host may refuse a new thread
  * later.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

@@ -1,5 +1,5 @@
 /*
- * VMShm: threads for what can block in the host's kernel
+ * VMShm: threads for calls that can block in the host's kernel
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -7,17 +7,18 @@
 #define VMSHM_WORKER_H
 
 /*
- * Has a thread call @run(@opaque). The thread is known to RCU. Calls are made
- * in any order. If all threads are busy and the host has none left, the call
- * waits for one with @may_wait. Otherwise this returns false, and the call is
- * the caller's to make. Thread safe.
+ * Makes a thread call @run(@opaque). The thread is registered with RCU. Calls
+ * are made in any order. If all threads are busy and the host refuses another
+ * thread, then with @may_wait the call waits for a thread; without @may_wait
+ * the function returns false, and the caller has to call @run itself. Thread
+ * safe.
  */
 bool vmshm_worker_call(void (*run)(void *opaque), void *opaque, bool may_wait);
 
 /*
- * Whether there is a thread; if there is none, it tries to start one. The
- * thread stays as long as there is a device, so a call that may wait is taken
- * from then on. Thread safe.
+ * Whether a thread exists. If no thread exists, the function tries to start
+ * one. The thread exists as long as a device exists, so that every later call
+ * that may wait is made. Thread safe.
  */
 bool vmshm_worker_exists(void);
 

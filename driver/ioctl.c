@@ -132,8 +132,9 @@ static long vmshm_ioctl_begin(struct vmshm_word_file *wfile,
 }
 
 /*
- * Whether a file is open for what a request needs. A call that compares the
- * word with a value of the caller discloses the word, as a read does.
+ * Whether a file is open with the access that a request needs. A call that
+ * compares the word with a value of the caller discloses the word, as a read
+ * does.
  */
 static bool vmshm_ioctl_may(struct file *file, unsigned int cmd)
 {

@@ -172,7 +172,7 @@ static int vmshm_mailbox_wait(struct vmshm_dev *vdev, unsigned int n, u32 epoch)
 	return 0;
 }
 
-/* Executes what is in the mailbox. */
+/* Executes the request in the mailbox. */
 static int vmshm_mailbox_invoke(struct vmshm_dev *vdev, unsigned int n)
 {
 	u32 epoch = readl(vdev->regs + VMSHM_MEM_EPOCH);

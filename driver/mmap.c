@@ -173,7 +173,7 @@ static vm_fault_t vmshm_mmap_huge(struct vmshm_vnode *vnode,
 #endif
 
 /*
- * A huge entry is tried here, too: the kernel calls ->huge_fault() depending on
+ * A huge entry is also tried here: the kernel calls ->huge_fault() depending on
  * its setting of transparent huge pages, which is meant for its own memory.
  */
 static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)

@@ -60,7 +60,7 @@ static DECLARE_WAIT_QUEUE_HEAD(vmshm_orphan_queue);
 static struct workqueue_struct *vmshm_orphan_wq;
 
 /*
- * If the function is not only unbound but removed, its BARs are released, too.
+ * If the function is not only unbound but removed, its BARs are also released.
  * The lock makes this function wait for the removal, and precede any later
  * assignment of addresses.
  */

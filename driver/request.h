@@ -9,7 +9,7 @@
 #include <linux/types.h>
 
 /**
- * struct vmshm_stat - what the device reports about an object
+ * struct vmshm_stat - the attributes of an object that the device reports
  * @ident: identity, different after unlink and create
  * @size: bytes, at most MAX_LFS_FILESIZE
  * @blocks: 512-byte blocks of host memory
@@ -31,7 +31,7 @@ struct vmshm_stat {
 };
 
 /**
- * struct vmshm_attr - what SETATTR changes
+ * struct vmshm_attr - the attributes that SETATTR changes
  * @flags: VMSHM_RQ_MODE, VMSHM_RQ_ATIME, VMSHM_RQ_MTIME
  * @mode: permission bits
  * @atime: time of the last access; with VMSHM_TIME_NOW in tv_nsec, the current

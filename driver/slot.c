@@ -224,7 +224,7 @@ static int vmshm_slot_find(struct vmshm_slots *slots, unsigned int first,
 	return best;
 }
 
-/* Whether so many slots poll or wait that further waiters share one */
+/* Whether the number of busy slots makes further waiters share one */
 static bool vmshm_slots_shared(struct vmshm_slots *slots)
 {
 	unsigned int held = bitmap_weight(slots->used, VMSHM_SLOTS_POLL);

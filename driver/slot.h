@@ -90,7 +90,7 @@ struct vmshm_slot_wake {
 };
 
 /**
- * enum vmshm_slot_use - what a slot is for
+ * enum vmshm_slot_use - the use of a slot
  * @VMSHM_SLOT_HOLDS: kept for as long as a file holds a word
  * @VMSHM_SLOT_POLLS: kept for as long as a file polls a word
  * @VMSHM_SLOT_WAITS: one wait; some slots are reserved for this use

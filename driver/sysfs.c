@@ -15,7 +15,7 @@ static struct vmshm_dev *vmshm_sysfs_dev(struct device *dev)
 	return container_of(dev, struct vmshm_dev, dev);
 }
 
-/* Bytes that can be attached at one time */
+/* The limit of attached bytes */
 static ssize_t arena_size_show(struct device *dev,
 			       struct device_attribute *attr, char *buf)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two processes take turns: an ordinary program with named semaphores and a
- * counter in POSIX shared memory. It knows nothing of VMShm, and works with one
+ * counter in POSIX shared memory. It does not use VMShm, and works with one
  * process on the host and the other in a guest; see
  * docs/unmodified-programs.md.
  *

@@ -422,7 +422,7 @@ static int at_the_end(struct vmshm_broadcast *b)
 	return -EAGAIN;
 }
 
-/* Goes on with the oldest entry that is not about to be overwritten. */
+/* Continues with the oldest entry that is not about to be overwritten. */
 static void catch_up(struct vmshm_broadcast *b, uint64_t next)
 {
 	uint64_t oldest = next - b->entries + 1;
@@ -534,7 +534,7 @@ API int vmshm_broadcast_peek(struct vmshm_broadcast *b, const void **data,
 	return 0;
 }
 
-/* Goes on to the next entry; whether this one was unchanged until now */
+/* Advances to the next entry; false if the last one was overwritten. */
 static bool leave_entry(struct vmshm_broadcast *b)
 {
 	bool good = unchanged(b);
@@ -548,7 +548,7 @@ API int vmshm_broadcast_release(struct vmshm_broadcast *b)
 {
 	if (!process_is(b->generation))
 		return -EPERM;
-	/* A writer gets this error, too: it has peeked at nothing. */
+	/* A writer also gets this error, because it has not peeked. */
 	if (!b->peeked)
 		return -EINVAL;
 	if (atomic_load(&b->shm->gone))

@@ -101,7 +101,7 @@ static inline void relax(void)
 #endif
 }
 
-/* Busy-polls for so many nanoseconds, or until the deadline. */
+/* Busy-polls for a number of nanoseconds, or until the deadline. */
 static int64_t spin(struct channel_wait *wait, int64_t nanoseconds,
 		    int64_t deadline)
 {
@@ -171,7 +171,7 @@ static void wake_peer(struct channel_wait *wait)
 	wait->wake = NULL;
 }
 
-/* Sleeps until something may have changed; 0 or -errno. */
+/* Sleeps until the channel may have changed; 0 or -errno. */
 static int sleep_once(struct channel_wait *wait, int64_t deadline,
 		      int64_t *found)
 {

@@ -342,7 +342,7 @@ API ssize_t vmshm_channel_read(struct vmshm_channel *ch, void *data,
 	int err;
 
 	while (done < size) {
-		/* More records that are there already are read, too. */
+		/* Further records that have already arrived are also read. */
 		err = vmshm_channel_peek(ch, &from, &length,
 					 done ? VMSHM_NOW : deadline);
 		if (err == -EPIPE && !done)

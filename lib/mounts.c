@@ -80,7 +80,7 @@ static bool is_visible(const char *path, const char *device)
 	       stat(path, &st) == 0 && st.st_dev == makedev(major, minor);
 }
 
-/* The driver ignores the directories of the source, too. */
+/* The driver also ignores the directories of the source. */
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -105,7 +105,7 @@ static bool parse(char *text, struct mount *mount)
 		return false;
 	strcpy(mount->device, name);
 	strcpy(mount->path, line.path);
-	/* "rw" or "ro" of the file system repeats what the mount point has. */
+	/* "rw" or "ro" of the file system repeats that of the mount point. */
 	more = strchr(line.super_options, ',');
 	snprintf(mount->options, sizeof(mount->options), "%.120s%.120s",
 		 line.options, more ? more : "");

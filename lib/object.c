@@ -18,7 +18,7 @@
 #include "poller.h"
 #include "process.h"
 
-/* What /dev/vmshmN shows of an object, bytes */
+/* The part of an object that /dev/vmshmN shows, bytes */
 #define NODE_SIZE (1 << 20)
 
 /* Attaches the object if the file is the node, or else checks the file. */

@@ -36,7 +36,7 @@ struct seat {
 	uint64_t watched;
 	_Atomic uint32_t *word;
 	_Atomic uint32_t seen;
-	/* Other processes watch the word, too; set before seat_watch() */
+	/* Other processes also watch the word; set before seat_watch() */
 	bool shared;
 	bool (*changed)(void *arg);
 	void *arg;

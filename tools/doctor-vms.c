@@ -67,7 +67,7 @@ static void check_logout(const struct vm *vm)
 	advice("%sloginctl enable-linger %s", sudo(), quoted(user_name(uid)));
 }
 
-/* What a device of a VM can reach, and whether QEMU has permission */
+/* The objects that a VM's device can reach, and QEMU's permissions */
 struct reach {
 	struct policy policy;
 	const char *directory;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * vmshm doctor: checks what VMShm needs on this machine.
+ * vmshm doctor: checks the requirements of VMShm on this machine.
  */
 #include "commands.h"
 #include "doctor.h"

@@ -11,7 +11,7 @@
 #include "logind.h"
 #include "macros.h"
 
-/* System users have lower numbers; systemd's "nobody" is excluded, too. */
+/* System users have lower numbers; systemd's "nobody" is also excluded. */
 #define FIRST_LOGIN_USER 1000
 #define NOBODY 65534
 

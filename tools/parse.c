@@ -52,7 +52,7 @@ bool parse_size(const char *arg, const char *what, uint64_t *size)
 	unsigned long long n;
 	char *end;
 
-	/* strtoull() takes blanks and signs, too. */
+	/* strtoull() also accepts blanks and signs. */
 	if (!isdigit((unsigned char)*arg))
 		goto bad;
 	errno = 0;

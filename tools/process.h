@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Processes of this machine: what /proc tells about them.
+ * Processes of this machine: the information in /proc.
  */
 #ifndef VMSHM_TOOL_PROCESS_H
 #define VMSHM_TOOL_PROCESS_H

@@ -14,7 +14,7 @@
 
 enum direction { SENT, RECEIVED };
 
-/* A line of its own */
+/* A separate line */
 void status(const char *fmt, ...) PRINTF(1, 2);
 /* A line that is rewritten, and a last one if @done */
 void progress_start(bool both);

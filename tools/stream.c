@@ -8,7 +8,7 @@
  * message after it has written the message, and closes the channel after it has
  * written all messages. A program that fails exits without closing the channel,
  * so that the peer fails as well. A pipe cannot wait until its peer closes,
- * because the peer waits, too. Instead a pipe sends an empty message last, and
+ * because the peer also waits. Instead a pipe sends an empty message last, and
  * the peer releases this message when its own output is known to be good.
  */
 #include <errno.h>

@@ -112,7 +112,7 @@ static void widen(int widths[COUNT], const char *const cells[COUNT])
 			widths[c] = text_width(cells[c]);
 }
 
-/* @rows: at most so many lines, because a terminal has no more; 0: all */
+/* @rows: the number of lines of the terminal; 0: no limit */
 static void show(const struct attached *list, size_t count, size_t hidden,
 		 size_t rows)
 {

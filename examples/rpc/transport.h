@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The transport of messages: a channel of libvmshm, or TCP for comparison. The
- * protocol is the same for both.
+ * protocol is the same for both transports.
  *
  * An address is "vmshm:/NAME" or "tcp:HOST:PORT". Errors are negative errnos.
  * No call is interrupted by a signal.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VMShm character device contract: what the driver and its users agree on.
+ * VMShm character device contract between the driver and its users.
  *
  * /dev/vmshmN (N = 0, 1, ... in the order in which the devices were found) is
  * used as in 2010:
@@ -124,7 +124,7 @@ struct vmshm_ioc_wake_wait {
  */
 struct vmshm_ioc_word {
 	__u64 offset;	/* of the word; bytes into the object */
-	__u32 expected;	/* what its value has to be */
+	__u32 expected;	/* the expected value of the word */
 	__u32 reserved;	/* 0 */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VMShm register contract: what the device and its drivers agree on.
+ * VMShm register contract between the device and its drivers.
  *
  * Only #defines, no types and no includes, so that the same bytes compile in
  * QEMU, in a kernel module and in a bare-metal test. docs/spec.md is the whole
@@ -8,7 +8,7 @@
  *
  * (read acts)  a read does something, the value is its result
  * (RO)         a read has no side effect, a write is ignored
- * (RW)         a latch: it keeps what was written until the next write
+ * (RW)         a latch: it keeps the written value until the next write
  * (WO)         a write acts, a read gives 0
  *
  * A 64-bit value is two 32-bit registers, low half first (LO, then HI).
@@ -20,7 +20,7 @@
 #define VMSHM_PCI_VENDOR_ID	0x1af4
 #define VMSHM_PCI_DEVICE_ID	0x6661
 #define VMSHM_BAR_REGS		0	/* registers; command memory */
-#define VMSHM_BAR_BUFFER	1	/* what "open" opened; 1 MiB */
+#define VMSHM_BAR_BUFFER	1	/* the open object; 1 MiB */
 #define VMSHM_BAR_NAME		2	/* object name; 1 KiB */
 #define VMSHM_BAR_MSIX		3	/* MSI-X, with VMSHM_F_FUTEX */
 #define VMSHM_BAR_ARENA		4	/* many objects; not there in 2010 */
@@ -38,7 +38,7 @@
 #define VMSHM_REG_ID		0x40	/* RO: VMSHM_ID */
 #define VMSHM_REG_VERSION	0x44	/* RO: major << 16 | minor */
 #define VMSHM_REG_FEATURES	0x48	/* RO: VMSHM_F_* */
-#define VMSHM_REG_MAX_OBJECTS	0x4c	/* RO: attachments at one time */
+#define VMSHM_REG_MAX_OBJECTS	0x4c	/* RO: concurrent attachments */
 #define VMSHM_REG_RW_SIZE_LO	0x50	/* RO: bytes of BAR4's writable span */
 #define VMSHM_REG_RW_SIZE_HI	0x54
 #define VMSHM_REG_RO_SIZE_LO	0x58	/* RO: bytes of the read-only span, */
@@ -114,7 +114,7 @@
 #define VMSHM_REG_RES_BLOCKS_LO	0xf0	/* RO: 512-byte blocks of host memory */
 #define VMSHM_REG_RES_BLOCKS_HI	0xf4
 
-/* Granularity of OFFSET, PLACE and of what LENGTH is rounded up to; bytes */
+/* Granularity of OFFSET and PLACE; LENGTH is rounded up to it; bytes */
 #define VMSHM_PAGE_SIZE		4096
 
 /*
@@ -128,11 +128,11 @@
 #define VMSHM_REG_WAKE		0xf10	/* WO: count << 48 | place / 4 */
 #define VMSHM_REG_START		0xf18	/* WO: ARM | n: by the record; n: end */
 
-#define VMSHM_SLOTS		96	/* with registers of their own */
+#define VMSHM_SLOTS		96	/* slots with registers */
 #define VMSHM_SLOT_SIZE		16
 #define VMSHM_SLOT_ARM		0x100000000	/* in a 64-bit constant */
 #define VMSHM_SLOT_HOLD		0x200000000
-#define VMSHM_SLOT_IS_IDLE	0	/* what CONTROL reads */
+#define VMSHM_SLOT_IS_IDLE	0	/* the values that CONTROL reads */
 #define VMSHM_SLOT_IS_ARMED	1
 #define VMSHM_SLOT_IS_FIRED	2
 #define VMSHM_SLOT_IS_HELD	3	/* and the owner in bits 32 to 61 */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the tests of /dev/vmshmN have in common. Include t.h first. */
+/* Common functions of the tests of /dev/vmshmN. Include t.h first. */
 #ifndef DEV_H
 #define DEV_H
 

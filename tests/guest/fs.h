@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the tests of the file system have in common. Include t.h first. The
+ * Common functions of the tests of the file system. Include t.h first. The
  * devices are those of the machine "files" in run.py.
  */
 #ifndef FS_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the tests of libvmshm have in common. The same programs run on the host
+ * Common functions of the tests of libvmshm. The same programs run on the host
  * and in a guest, where the objects are those of a device with create=on.
  */
 #ifndef LIBRARY_H

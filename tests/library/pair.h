@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the tests of channels have in common. */
+/* Common functions of the tests of channels */
 #ifndef PAIR_H
 #define PAIR_H
 
