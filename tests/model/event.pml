@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The library's event word and the seat by which a peer is missed (lib/event.h,
- * lib/seat.c, lib/channel.c, lib/channel-open.c), for spin. Processors let
- * stores wait in a buffer while they do later loads, as those of x86 do.
+ * A model for spin of the library's event word, and of the seat that shows the
+ * death of a peer (lib/event.h, lib/seat.c, lib/channel.c, lib/channel-open.c).
+ * Processors have store buffers: a store can become visible after later loads,
+ * as on x86.
  *
- * A peer sends some messages, and may be killed between any two steps. One
- * thread receives them, and knows of the peer's end by another one, which
- * watches the peer's seat; so does one of a third process. Waiting and waking
- * themselves are futex(2) here; wait.pml has what is below.
+ * A peer sends some messages, and may be killed between any two steps. A thread
+ * receives the messages. Another thread watches the peer's seat and tells the
+ * receiver of the peer's end. A thread of a third process also watches the
+ * seat. Waiting and waking are modelled as futex(2); wait.pml is the model of
+ * the layers below.
  *
- * Whoever sleeps when nothing can happen any more ("timeout") has lost a
- * wake-up, unless the peer is there and nothing is left to receive. See
- * tests/model/run.py for the mutations BUG_*.
+ * A party that sleeps when no step is possible ("timeout") has lost a wake-up,
+ * unless the peer still exists and all messages were received.
+ * tests/model/run.py lists the planted mistakes BUG_*.
  */
 #define MESSAGES	2
 
-byte event;			/* bit 0: somebody waits */
-bool sleeps;			/* in the event's queue */
-byte sent;			/* as others see it */
-byte stored;			/* as the peer sees it: with what is buffered */
-bool taken = true;		/* the peer's seat */
-bool watches[2];		/* in the queue of that */
-bool seen_gone;			/* what our watching thread has found */
+byte event;			/* bit 0: a receiver waits */
+bool sleeps;			/* the receiver is in the event's queue */
+byte sent;			/* the value that other parties see */
+byte stored;			/* the peer's value, with its store buffer */
+bool taken = true;		/* the state of the peer's seat */
+bool watches[2];		/* the watcher is in the seat's queue */
+bool seen_gone;			/* the receiver's watcher has seen the end */
 
 proctype store_buffer()
 {
@@ -30,13 +32,13 @@ end:
 	goto end
 }
 
-/* A barrier, and what an instruction with a lock prefix begins with */
+/* A memory barrier; an instruction with a lock prefix contains one. */
 inline empty_buffer()
 {
 	sent == stored
 }
 
-/* event_signal(): whether somebody has to be woken */
+/* event_signal(); has_to: a receiver has to be woken */
 inline event_signal(old, has_to)
 {
 	old = event;
@@ -88,14 +90,14 @@ proctype peer()
 		fi
 	:: else -> break
 	od;
-	/* It stays, or closes, which is much the same as dying. */
+	/* The peer stays, or closes, which has the effect of its death. */
 	if
 	:: goto stays
 	:: true
 	fi;
 gone:
 	empty_buffer();
-	/* The kernel marks the seat and wakes one, with nobody's help. */
+	/* The kernel itself marks the seat and wakes one watcher. */
 	taken = false;
 	atomic {
 		if
@@ -125,7 +127,7 @@ proctype watcher(byte me)
 		}
 	:: else -> break
 	od;
-#ifndef BUG_FIRST_KEEPS_IT
+#ifndef BUG_FIRST_KEEPS_THE_WAKE_UP
 	atomic { watches[0] = false; watches[1] = false }
 #endif
 	if
@@ -138,7 +140,7 @@ proctype watcher(byte me)
 		:: else
 		fi
 #else
-		/* The peer may have been about to wake, or lies. */
+		/* The peer may have died before its wake-up, or be hostile. */
 		atomic { event = (event | 1) + 1 };
 		event_wake()
 #endif
@@ -148,7 +150,7 @@ idle:
 	skip
 }
 
-/* Until nothing comes any more; with deadlines or not */
+/* Receives until the peer's end, with deadlines or without. */
 proctype receiver()
 {
 	byte received, value;
@@ -186,7 +188,7 @@ again:
 		}
 	:: else
 	fi;
-	/* event_end(); a poller leaves it */
+	/* event_end(), which a poller does not call */
 	if
 	:: atomic { event = event & 254 }
 	:: true

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The queue of a guest, for spin: driver/queue.c. Waiters of the guest share a
- * slot; wakers of the guest wake waiters of the guest first.
+ * A model for spin of a guest's queue (driver/queue.c). Waiters of the guest
+ * share a slot. A wake-up of the guest wakes waiters of the guest first.
  *
- * One word is a semaphore. Each waiter takes one token, and there are as many
- * tokens as waiters. A party that still sleeps at the end has lost a wake-up:
- * an "invalid end state". The slot's thread, the interrupt and the worker may,
- * at labels that begin with "end".
+ * A word is a semaphore. Each waiter takes one token, and there are as many
+ * tokens as waiters. A party that still sleeps at the end has lost a wake-up,
+ * which spin reports as an "invalid end state". Only the slot's thread, the
+ * interrupt and the worker may wait there, at labels that begin with "end".
  *
- * "atomic" is one step: what a lock protects that all others take, too.
- * tests/model/run.py defines GIVE_UP (the first waiter of the guest may give up
- * at any time), COMBINED (the second one hands over to the host by another
- * word, and wakes and waits in one call; the host then makes a token) or
- * neither, and perhaps one BUG_*, which has to be found.
+ * An "atomic" block is one step, which models an operation under a lock that
+ * all other parties take. tests/model/run.py defines a scene. GIVE_UP: the
+ * first waiter of the guest may stop waiting at any time. COMBINED: the second
+ * waiter passes the turn to the host through another word, and wakes and waits
+ * in one call; the host then makes a token. In some runs it also defines one
+ * planted mistake BUG_*, which spin has to find.
  */
 #define GUESTS	2
 #define GROUPS	3
 #define SLOT	0	/* the number of the slot's thread in the queue */
-#define HOST	1	/* that of the waiter on the host */
+#define HOST	1	/* the number of the host's waiter */
 #define NONE	255
 
 byte value;		/* tokens; waiters expect 0 */
@@ -46,7 +47,7 @@ inline futex_wake(who)
 /* The device: one slot */
 mtype = { IDLE, ARMED, FIRED };
 mtype state = IDLE;
-bool changed;		/* a request came while the thread waits */
+bool changed;		/* a request arrived while the thread waits */
 bool fired_bit;
 
 proctype slot_thread()
@@ -91,11 +92,11 @@ bool present[GROUPS];	/* the group is in the bucket */
 bool fired[GROUPS];
 byte users[GROUPS];
 byte owner = NONE;	/* the group that has the slot */
-byte group[GUESTS];	/* that the waiter is in */
+byte group[GUESTS];	/* the waiter's group */
 bool listed[GUESTS];
 bool told[GUESTS];	/* a task of the guest has woken it */
-bool took[GUESTS];	/* it has a token, */
-bool ended[GUESTS];	/* or has given up */
+bool took[GUESTS];	/* the waiter has a token */
+bool ended[GUESTS];	/* the waiter has a token, or has given up */
 
 #define WAITERS(g)	((listed[0] && group[0] == g) || \
 			 (listed[1] && group[1] == g))
@@ -125,7 +126,7 @@ end:
 	goto end
 }
 
-/* The host gets the rest of a wake-up, unless it has it already. */
+/* Wakes the host's waiter for the rest of a wake-up, once. */
 inline wake_others(q, rest)
 {
 	atomic {
@@ -157,7 +158,7 @@ inline arm(g, rest)
 	fi
 }
 
-/* The group ends; was_fired: a wake-up of the host had reached it. */
+/* Ends the group. was_fired: a wake-up of the host had reached the group. */
 inline end_group(g, was_fired)
 {
 	atomic {
@@ -179,7 +180,7 @@ inline end_group(g, was_fired)
 	}
 }
 
-/* What the group is for which there is no other one: the first unused one */
+/* Joins the group that can still be joined, or begins the first unused one. */
 inline join(me, g)
 {
 	atomic {
@@ -211,7 +212,7 @@ inline join(me, g)
 	fi
 }
 
-/* Wakes the first waiter of a group; passed_on: the host gets one, too. */
+/* Wakes the first waiter of a group. passed_on: the host is also woken. */
 inline wake_local(g, me, n, passed_on)
 {
 	atomic {
@@ -235,7 +236,7 @@ inline wake_local(g, me, n, passed_on)
 
 #define CAN_WAKE(g)	(present[g] && !fired[g] && WAITERS(g))
 
-/* rest: what the host has to wake */
+/* rest: a waiter of the host still has to be woken */
 inline wake_here(rest)
 {
 	n = 1;
@@ -364,7 +365,7 @@ again:
 	wake_here(rest);
 	wake_others(queue, rest);
 #ifdef GIVE_UP
-	/* One more only for the waiter that might have given up */
+	/* A second token only for the waiter that may have given up */
 	tokens++;
 	ended[0];
 	if
@@ -374,7 +375,7 @@ again:
 #endif
 }
 
-/* Parked groups get a slot that is free, or hear of a word that has changed. */
+/* A parked group gets a free slot, or fires if its word has changed. */
 #define PARKED(g)	(present[g] && !fired[g] && owner != g)
 
 proctype worker()

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Coming to a channel (lib/channel-open.c), for spin. Some come once each, and
- * leave or are killed at any step, which is the same: the kernel marks their
- * seat. All of them have the same thread number, as in several PID namespaces.
+ * A model for spin of opening a channel (lib/channel-open.c). Several parties
+ * open the channel once each, and close it or are killed at any step. Both have
+ * the same effect, because the kernel marks the seat of a killed party. All
+ * parties have the same thread number, as in several PID namespaces.
  *
- * Who joins has to find what was prepared for this pair, whole, and as long as
- * both are there nobody prepares anything new. Who came first must not see the
- * death of somebody who has never joined. Nothing is written into an object with
- * other contents, and an object that a killed party leaves behind can be used
- * again. See tests/model/run.py for the mutations BUG_*.
+ * A party that joins must find the complete contents that were prepared for
+ * this pair. While both parties are connected, no party prepares new contents.
+ * The first party must not see the death of a party that has never joined. No
+ * party writes to an object with other contents. An object of a killed party
+ * can be used again. tests/model/run.py lists the planted mistakes BUG_*.
  */
-#define COMERS		4
+#define PARTIES		4
 
-#define TAKEN		1	/* and the number that ready has */
+#define TAKEN		1	/* also the value of ready */
 #define DEAD		2
-#define FREE		10	/* and the round */
+#define FREE		10	/* plus the number of the round */
 #define NOTHING		0
-#define HALF		1	/* and then FREE and the round */
+#define HALF		1	/* incomplete; complete is FREE + round */
 
 bool foreign;			/* the object has other contents */
 bool zeros = true;		/* all bytes are zero */
@@ -26,9 +27,9 @@ byte seat1 = FREE;
 byte ready = NOTHING;
 byte round;
 byte content = NOTHING;
-bool joined[COMERS + 1];	/* somebody has, in this round */
+bool joined[PARTIES + 1];	/* a second party has joined in this round */
 
-/* Labels cannot be an inline's. */
+/* Macros, because an inline cannot jump to a label outside. */
 #define PERHAPS_KILLED(label)						\
 	if								\
 	:: goto label							\
@@ -43,14 +44,14 @@ bool joined[COMERS + 1];	/* somebody has, in this round */
 		fi							\
 	}
 
-/* kind_claim(): the first thing that is written, in one step */
+/* kind_claim(), the first write to the object, in one step */
 inline claim()
 {
 	found = zeros;
 	if
 	:: kind
 	:: !kind && !found ->
-		/* Another party may have begun since then. */
+		/* Another party may have begun after the check. */
 		if
 		:: kind
 		:: else -> assert(foreign); goto out
@@ -104,7 +105,7 @@ inline come_first()
 	PERHAPS_KILLED(leave_first);
 	content = FREE + mine;
 	ready = TAKEN;
-	/* It leaves at some time, whether somebody comes or not. */
+	/* The party leaves at any time, with or without a peer. */
 	if
 	:: seat1 == DEAD -> assert(joined[mine])
 	:: true
@@ -134,7 +135,7 @@ inline come_second()
 	}
 }
 
-proctype comer()
+proctype party()
 {
 	byte first, second, free, mine, found;
 
@@ -159,7 +160,7 @@ proctype comer()
 	:: else
 	fi;
 	come_second();
-	/* As long as it is there */
+	/* The contents do not change while this party is connected. */
 	assert(content == found);
 leave_second:
 	seat1 = DEAD;
@@ -182,7 +183,7 @@ init {
 		:: true
 		fi;
 		do
-		:: n < COMERS -> run comer(); n++
+		:: n < PARTIES -> run party(); n++
 		:: else -> break
 		od
 	}

@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Waiting and waking across the border, for spin: what device/vmshm-futex.c and
- * driver/wait.c do, on top of the host kernel's futex queues.
+ * A model for spin of waiting and waking between guest and host: the algorithm
+ * of device/vmshm-futex.c and driver/wait.c, with the host kernel's futex
+ * queues.
  *
- * "atomic" is one step: what is done under a lock that all others take, too, or
- * in one instruction. Everything else can come between two steps. Who holds a
- * lock where others could notice has it in a variable. Left out, as it has one
- * waiter, is the futex "request": a thread notices "changed" by itself.
+ * An "atomic" block is one step. It models an operation under a lock that all
+ * other parties take, or a single instruction. Other parties can run between
+ * two steps. A lock that other parties can observe is a variable. The futex
+ * "request" is left out, because it has one waiter: the thread detects
+ * "changed" itself.
  *
- * Whoever still sleeps when nothing can happen any more has lost a wake-up:
- * an "invalid end state". Only slots' threads and the interrupt may, at labels
- * that begin with "end".
+ * A party that still sleeps when no step is possible has lost a wake-up, which
+ * spin reports as an "invalid end state". Only threads of slots and the
+ * interrupt may wait there, at labels that begin with "end".
  *
- * tests/model/run.py defines SLOTS, one scene (what the parties do, below) and
- * perhaps one BUG_*, which has to be found.
+ * tests/model/run.py defines SLOTS, one scene (the work of the parties, below),
+ * and for some runs one planted mistake BUG_*, which spin has to find.
  */
 #define WORDS	2
 #define HOST	SLOTS	/* the number of the host's process in queues */
 
 byte value[WORDS];
 
-/* The host's kernel: slots' threads and the host's process, by number */
+/* The host kernel's queues, with numbers of slots' threads and the process */
 chan queue[WORDS] = [SLOTS + 1] of { byte };
 bool woken[SLOTS + 1];
 
@@ -32,7 +34,7 @@ inline futex_wake(w)
 	fi
 }
 
-/* Whether it was woken; who was not leaves the queue by itself. */
+/* Ends a wait. A waiter that was not woken removes itself from the queue. */
 inline futex_unqueue(w, me, was_woken)
 {
 	if
@@ -52,8 +54,8 @@ bool locked[SLOTS];		/* while a slot fires */
 mtype state[SLOTS] = IDLE;
 byte place[SLOTS];
 byte expected[SLOTS];
-bool changed[SLOTS];		/* since its thread began to wait */
-bool waiting[SLOTS];		/* its thread is with futex_waitv(2) */
+bool changed[SLOTS];		/* after its thread has begun to wait */
+bool waiting[SLOTS];		/* its thread is in futex_waitv(2) */
 bool fired_bit[SLOTS];
 #if SLOTS == 1
 #define ANY_FIRED	fired_bit[0]
@@ -61,7 +63,7 @@ bool fired_bit[SLOTS];
 #define ANY_FIRED	(fired_bit[0] || fired_bit[1])
 #endif
 bool irq;
-byte word_at[WORDS];		/* which word is at a place */
+byte word_at[WORDS];		/* the word at a place */
 
 proctype slot_thread(byte s)
 {
@@ -99,7 +101,7 @@ end_armed:
 		woken[s] || changed[s];
 		futex_unqueue(w, s, by_word);
 #ifdef BUG_WORD_BEFORE_REQUEST
-		/* Of two that were woken the later one is told. */
+		/* futex_waitv(2) returns the later of two woken words. */
 		by_word = by_word && !changed[s]
 #endif
 	}
@@ -133,7 +135,7 @@ out:
 	if
 	:: locked[s] ->
 		locked[s] = false;
-		/* Not if the guest has cleared them all by now */
+		/* No interrupt if the guest has cleared all bits */
 		atomic {
 			irq = irq || ANY_FIRED
 		}
@@ -173,7 +175,7 @@ inline disarm(s)
 bool irq_lock;
 bool used[SLOTS];
 bool told[SLOTS];		/* "fired" of struct vmshm_waiter */
-bool gone;			/* the driver lets go of the device */
+bool gone;			/* the driver releases the device */
 
 proctype irq_handler()
 {
@@ -211,7 +213,7 @@ end:
 
 mtype = { WOKEN, TIMED_OUT, NO_DEVICE };
 
-/* What nobody looks at any more is made the same, to have fewer states. */
+/* Resets variables that are not read any more, which reduces the states. */
 inline slot_put(s)
 {
 	used[s] = false;
@@ -227,9 +229,9 @@ inline slot_put(s)
 }
 
 /*
- * VMSHM_IOC_WAIT. "hurry": there is a deadline, which passes at any time, or a
- * signal comes. Who finds no free slot looks again some time later; that is
- * noticed only if the word has changed.
+ * VMSHM_IOC_WAIT. "hurry": the wait has a deadline, which can pass at any time,
+ * or a signal arrives. A waiter without a free slot checks the word again
+ * later; the model contains this check only if the word has changed.
  */
 inline guest_wait(at, v, hurry, n, r)
 {
@@ -328,9 +330,7 @@ inline start_device()
 	run irq_handler()
 }
 
-/*
- * The host takes a token, or sleeps until there is one; with deadlines or not.
- */
+/* The host takes a token, or sleeps for one, with a deadline or without. */
 proctype host_taker()
 {
 	bool hurry, was_woken;
@@ -354,23 +354,24 @@ done:
 }
 
 /*
- * A guest does not take it. If it was woken it passes that on, as has to be
- * with futex(2), and as driver/poll.c does; if it was not it owes nothing. It
- * can be killed, too: whoever finds that wakes one in its place.
+ * A guest does not take the token. If the guest was woken, it passes the
+ * wake-up on, as futex(2) requires and driver/poll.c does. Otherwise it does
+ * not have to wake another waiter. The guest can also be killed; the party that
+ * detects this wakes another waiter.
  */
 inline no_taker()
 {
 	guest_wait(0, 0, true, n, r);
 	atomic {
 		if
-#ifndef BUG_KEEP_IT
+#ifndef BUG_KEEP_THE_WAKE_UP
 		:: r == WOKEN -> futex_wake(0)
 #else
 		:: r == WOKEN
 #endif
 		:: r == TIMED_OUT || r == NO_DEVICE
 		:: r != NO_DEVICE ->
-#ifndef BUG_NOBODY_MINDS_A_KILL
+#ifndef BUG_NO_WAKE_UP_AFTER_A_KILL
 			futex_wake(0)
 #else
 			skip
@@ -382,8 +383,8 @@ inline no_taker()
 
 #if defined(TOKENS)
 /*
- * Takers of tokens of word 0, on the host and in a guest, and one who does not
- * take it and wants one of word 1 then.
+ * Two parties, on the host and in a guest, take tokens of word 0. A third party
+ * does not take a token of word 0, and then takes one of word 1.
  */
 proctype guest_taker(byte w; bool leaves)
 {
@@ -438,9 +439,9 @@ init {
 
 #elif defined(STRANGER)
 /*
- * One in the guest does not take the token; another one makes it, wakes one,
- * and only then begins to wait, for something else. So it has no right to that
- * wake-up, nor does it pass it on.
+ * A party in the guest does not take the token. Another party makes the token,
+ * wakes one waiter, and then begins to wait for another value. The wake-up is
+ * not for this waiter, which would not pass it on.
  */
 proctype leaver()
 {
@@ -473,7 +474,7 @@ init {
 
 #elif defined(TURNS)
 /*
- * More parties in the guest than slots. The word says whose turn it is.
+ * The guest has more parties than slots. The word is the party with the turn.
  */
 #define PARTIES	(SLOTS + 1)
 #define ROUNDS	(3 - SLOTS)
@@ -516,8 +517,8 @@ init {
 
 #elif defined(DETACH)
 /*
- * The last one in the guest gives up and closes the object; then something
- * else is at its place. The host is still there.
+ * The last party in the guest stops waiting and closes the object. Then another
+ * object is at its place. The host still waits.
  */
 proctype last_user()
 {
@@ -526,7 +527,7 @@ proctype last_user()
 
 	no_taker();
 #ifndef BUG_DETACH_AT_ONCE
-	/* The device waits for threads that are on their way out. */
+	/* The device waits for threads whose wait has ended. */
 	do
 	:: s < SLOTS -> !(waiting[s] && changed[s]); s++
 	:: else -> break
@@ -556,10 +557,10 @@ init {
 
 #elif defined(UNPLUG)
 /*
- * The driver lets go of the device while one in the guest waits; then all slots
- * become idle, and something else is at their places. Who was told that he was
- * woken can do nothing any more, so another one is woken in his place, as after
- * a kill; who got ENODEV owes nothing.
+ * The driver releases the device while a party in the guest waits. Then all
+ * slots become idle, and other objects are at their places. A party that was
+ * woken can no longer act, so that another waiter is woken, as after a kill. A
+ * party that got ENODEV does not have to wake another waiter.
  */
 proctype user()
 {
@@ -574,7 +575,7 @@ proctype unplug()
 	byte s, who;
 
 	gone = true;
-	/* The driver's part, some time before RELEASE */
+	/* The driver ends its waits before RELEASE. */
 	for (s : 0 .. SLOTS - 1) {
 		atomic {
 			!locked[s];
