@@ -9,6 +9,7 @@
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/ftrace.h>
+#include <linux/io.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/set_memory.h>
@@ -248,6 +249,37 @@ static inline phys_addr_t vmshm_compat_direct_map_size(void)
 	return VMALLOC_START - PAGE_OFFSET;
 #else
 	return PHYS_ADDR_MAX;
+#endif
+}
+
+/*
+ * Maps the memory in a BAR that starts at @offset, beside @regs, a mapping of
+ * the whole BAR. Returns an address to which offsets into the BAR are added; or
+ * NULL.
+ *
+ * The host caches this memory. On arm64, a mapping as a device would not be
+ * coherent with the host's cache, and atomic instructions need not work on it.
+ * On x86, both work with any type of mapping.
+ */
+static inline void __iomem *vmshm_compat_map_memory(void __iomem *regs,
+						    phys_addr_t bar,
+						    size_t offset, size_t end)
+{
+#ifdef CONFIG_ARM64
+	void __iomem *memory = ioremap_cache(bar + offset, end - offset);
+
+	return memory ? memory - offset : NULL;
+#else
+	return regs;
+#endif
+}
+
+static inline void vmshm_compat_unmap_memory(void __iomem *memory,
+					     size_t offset)
+{
+#ifdef CONFIG_ARM64
+	if (memory)
+		iounmap(memory + offset);
 #endif
 }
 

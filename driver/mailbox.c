@@ -51,7 +51,7 @@ struct vmshm_mailboxes {
 
 static void __iomem *vmshm_mailbox_at(struct vmshm_dev *vdev, unsigned int n)
 {
-	return vdev->regs + VMSHM_MEM_MAILBOX + n * VMSHM_MAILBOX_SIZE;
+	return vdev->memory + VMSHM_MEM_MAILBOX + n * VMSHM_MAILBOX_SIZE;
 }
 
 /* Reserves a free mailbox; or returns -1. */
@@ -162,7 +162,7 @@ static int vmshm_mailbox_wait(struct vmshm_dev *vdev, unsigned int n, u32 epoch)
 	while (!vmshm_mailbox_done(vdev, n)) {
 		if (READ_ONCE(vdev->gone))
 			return -ENODEV;
-		if (readl(vdev->regs + VMSHM_MEM_EPOCH) != epoch)
+		if (readl(vdev->memory + VMSHM_MEM_EPOCH) != epoch)
 			return -EIO;
 		wait_event_idle_timeout(boxes->done[n],
 					vmshm_mailbox_done(vdev, n) ||
@@ -175,7 +175,7 @@ static int vmshm_mailbox_wait(struct vmshm_dev *vdev, unsigned int n, u32 epoch)
 /* Executes the request in the mailbox. */
 static int vmshm_mailbox_invoke(struct vmshm_dev *vdev, unsigned int n)
 {
-	u32 epoch = readl(vdev->regs + VMSHM_MEM_EPOCH);
+	u32 epoch = readl(vdev->memory + VMSHM_MEM_EPOCH);
 	u32 status;
 	int err;
 
@@ -367,7 +367,7 @@ void vmshm_mailboxes_new(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	unsigned int n;
 
 	if (!vdev->arena || !(vdev->features & VMSHM_F_MEMORY) ||
-	    pci_resource_len(pdev, VMSHM_BAR_REGS) < VMSHM_BAR0_SIZE)
+	    !vdev->memory)
 		return;
 	boxes = kzalloc(sizeof(*boxes), GFP_KERNEL);
 	if (!boxes)

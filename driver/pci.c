@@ -17,6 +17,7 @@
 #include <vmshm/regs.h>
 
 #include "arena.h"
+#include "compat.h"
 #include "content.h"
 #include "dev.h"
 #include "futex.h"
@@ -119,6 +120,17 @@ static void vmshm_pci_find_arena(struct vmshm_dev *vdev, struct pci_dev *pdev)
 	}
 }
 
+/* Without command memory, commands go through registers. */
+static void vmshm_pci_map_memory(struct vmshm_dev *vdev, struct pci_dev *pdev)
+{
+	resource_size_t start = pci_resource_start(pdev, VMSHM_BAR_REGS);
+
+	if (pci_resource_len(pdev, VMSHM_BAR_REGS) >= VMSHM_BAR0_SIZE)
+		vdev->memory = vmshm_compat_map_memory(vdev->regs, start,
+						       VMSHM_REGS_SIZE,
+						       VMSHM_BAR0_SIZE);
+}
+
 static int vmshm_pci_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
 	resource_size_t buffer = pci_resource_start(pdev, VMSHM_BAR_BUFFER);
@@ -132,12 +144,14 @@ static int vmshm_pci_map_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 		pci_iounmap(pdev, vdev->regs);
 		return -ENOMEM;
 	}
+	vmshm_pci_map_memory(vdev, pdev);
 	return 0;
 }
 
 /* Gives up the BARs; a worker does so later if a page is in use. */
 static void vmshm_pci_release_bars(struct vmshm_dev *vdev, struct pci_dev *pdev)
 {
+	vmshm_compat_unmap_memory(vdev->memory, VMSHM_REGS_SIZE);
 	if (!list_empty(&vdev->lingering)) {
 		vmshm_orphan_add(vdev, pdev, &vdev->lingering);
 	} else {
@@ -157,7 +171,8 @@ static void vmshm_pci_find_slots(struct vmshm_dev *vdev, struct pci_dev *pdev)
 
 	if (!vdev->arena || !(vdev->features & VMSHM_F_FUTEX))
 		return;
-	slots = vmshm_slots_new(pdev, vdev->regs, vdev->mailboxes);
+	slots = vmshm_slots_new(pdev, vdev->regs,
+				vdev->mailboxes ? vdev->memory : NULL);
 	if (!slots)
 		return;
 	vdev->queue = vmshm_queue_new(slots);

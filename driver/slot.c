@@ -43,7 +43,7 @@ static void __iomem *vmshm_slot_reg(struct vmshm_slots *slots, unsigned int n,
 static atomic_t *vmshm_slot_fired_memory(struct vmshm_slots *slots,
 					 unsigned int n)
 {
-	return (__force atomic_t *)(slots->regs + VMSHM_MEM_FIRED +
+	return (__force atomic_t *)(slots->memory + VMSHM_MEM_FIRED +
 				    n / 32 * sizeof(u32));
 }
 
@@ -358,7 +358,7 @@ static void vmshm_slot_start_by_record(struct vmshm_slots *slots,
 				       struct vmshm_slot_wake *wake)
 {
 	void __iomem *record =
-		slots->regs + VMSHM_MEM_RECORD + n * VMSHM_RECORD_SIZE;
+		slots->memory + VMSHM_MEM_RECORD + n * VMSHM_RECORD_SIZE;
 	u64 vector = vmshm_slot_vector(slots);
 	u64 first = 0;
 
@@ -644,13 +644,14 @@ static unsigned int vmshm_slots_records(void __iomem *regs)
  * vmshm_slots_new() - prepare the slots of a new device
  * @pdev: its PCI function
  * @regs: its BAR0
- * @memory: the device has command memory
+ * @memory: the command memory at its offsets in BAR0, or NULL: the device has
+ *	none
  *
  * Return: the slots, which kvfree() frees; or NULL: then only waiting is not
  * supported.
  */
 struct vmshm_slots *vmshm_slots_new(struct pci_dev *pdev, void __iomem *regs,
-				    bool memory)
+				    void __iomem *memory)
 {
 	unsigned int records = memory ? vmshm_slots_records(regs) : 0;
 	unsigned int count = records ?: VMSHM_SLOTS;

@@ -47,7 +47,7 @@ struct vmshm_slot {
  * struct vmshm_slots - all slots of a device
  * @pdev: the PCI function, for its interrupts
  * @regs: BAR0
- * @memory: the bits of FIRED are in memory, too
+ * @memory: command memory, which has the bits of FIRED; or NULL
  * @records: slots have records
  * @vectors: number of interrupt vectors
  * @vector_name: names of the vectors
@@ -62,7 +62,7 @@ struct vmshm_slot {
 struct vmshm_slots {
 	struct pci_dev *pdev;
 	void __iomem *regs;
-	bool memory;
+	void __iomem *memory;
 	bool records;
 	unsigned int vectors;
 	char vector_name[VMSHM_VECTORS_MAX][16];
@@ -122,7 +122,7 @@ void vmshm_slot_keep(struct vmshm_slots *slots, unsigned int n,
 		     struct page *page);
 bool vmshm_slot_stop(struct vmshm_slots *slots, unsigned int n, bool pass_on);
 struct vmshm_slots *vmshm_slots_new(struct pci_dev *pdev, void __iomem *regs,
-				    bool memory);
+				    void __iomem *memory);
 void vmshm_slots_stop(struct vmshm_slots *slots);
 void vmshm_slots_forget(struct vmshm_slots *slots);
 void vmshm_slots_exit(struct vmshm_slots *slots);

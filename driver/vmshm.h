@@ -31,6 +31,8 @@ struct vmshm_slots;
  * @cdev: /dev/vmshmN
  * @inode: all user mappings of the buffer belong to its i_mapping
  * @regs: BAR0; not accessed once @gone is set
+ * @memory: the command memory in BAR0, at the offsets of BAR0; or NULL, as
+ *	@mailboxes; on x86 the same as @regs
  * @buffer_pfn: first page frame of BAR1
  * @name: BAR2; not accessed once @gone is set
  * @arena: BAR4, or NULL: then only the buffer exists
@@ -63,6 +65,7 @@ struct vmshm_dev {
 	struct inode *inode;
 
 	void __iomem *regs;
+	void __iomem *memory;
 	unsigned long buffer_pfn;
 	void __iomem *name;
 	struct vmshm_arena *arena;
