@@ -132,6 +132,11 @@ check-cross: ## library and tool for arm64; the driver without an arena
 	@scripts/deps host demo cross
 	@tests/cross/run.py
 
+check-arm64: deps-check ## guests with arm64, emulated
+	@scripts/deps arm64
+	@QEMU=qemu-system-aarch64 device/build.sh
+	@tests/arm64/run.py
+
 qemu-patch: ## build/qemu-VERSION.patch: the device as a part of QEMU
 	@device/qemu-patch.sh
 
@@ -166,4 +171,4 @@ clean: ## remove everything generated
 	check-bare check-guest check-layout check-tool check-library check-debug \
 	check-lifecycle check-model check-stress check-truncate \
 	qemu-patch check-patch fuzz fuzz-generic check-matrix \
-	check-packages check-libvirt deb check-cross style clean
+	check-packages check-libvirt deb check-arm64 check-cross style clean

@@ -24,6 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 sys.dont_write_bytecode = True
 
 import tier                             # noqa: E402
+from guest.arch import X86              # noqa: E402
 from guest.boot import Guest            # noqa: E402
 from guest.build import FOLDER, Build   # noqa: E402
 from guest.kernel import Kernel         # noqa: E402
@@ -41,7 +42,7 @@ class KernelRun:
         # (program, tests without a result)
         self.todo = [(p, [t for t in p.tests
                           if report.wanted(self.name(p.name, t))])
-                     for p in programs if kernel.debug or not p.debug]
+                     for p in programs if kernel.runs(p)]
 
     def name(self, *words):
         return "/".join([self.kernel.version, *words])
@@ -139,12 +140,13 @@ def kernels(report, versions):
             report.fail(f"{version}/boot", e)
 
 
-def run(report):
-    versions = os.environ.get("KERNELS", "6.1 6.12").split()
+def run(report, versions=None):
+    """versions: of the kernels; default: those of the environment"""
+    versions = versions or os.environ.get("KERNELS", "6.1 6.12").split()
     programs = [p for p in all_programs()
                 if any(report.wanted(f"{v}/{p.name}/{t}")
                        for v in versions for t in p.tests
-                       if Kernel(v).debug or not p.debug)]
+                       if Kernel(v).runs(p))]
     need_device()
     # Two concurrent runs would write the same files, and be slower.
     os.makedirs(FOLDER, exist_ok=True)
@@ -154,9 +156,15 @@ def run(report):
         except BlockingIOError:
             print("waiting for another run.py", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        build = Build(programs)
-        run_all([KernelRun(report, kernel, programs, build)
-                 for kernel in kernels(report, versions)])
+        ready = list(kernels(report, versions))
+        # The host runs helper programs and the tool, too, so that they are
+        # compiled for this machine in any case.
+        archs = {a.name: a for a in [X86()] + [k.arch for k in ready]}
+        builds = {name: Build(programs if name == X86.name else
+                              [p for p in programs if arch.runs(p)], arch=arch)
+                  for name, arch in archs.items()}
+        run_all([KernelRun(report, kernel, programs, builds[kernel.arch.name])
+                 for kernel in ready])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
  *
  * driver: futex=1
  * qemu: programs
+ * needs: x86
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>

@@ -82,7 +82,8 @@ static void threads_wait(int count_of_words)
 
 	words_used = count_of_words;
 	T_EQ(pthread_attr_init(&attr), 0);
-	T_EQ(pthread_attr_setstacksize(&attr, 65536), 0);
+	/* The minimum of arm64 */
+	T_EQ(pthread_attr_setstacksize(&attr, 131072), 0);
 	for (i = 0; i < WAITERS; i++)
 		T_EQ(pthread_create(&thread[i], &attr, wait_in_thread,
 				    (void *)i), 0);

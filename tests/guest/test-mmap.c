@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "t.h"
+#include "pagetable.h"
 
 #include "dev.h"
 
@@ -183,44 +183,12 @@ static void run_on(int cpu)
 	T_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
 }
 
-static uint64_t number_after(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	T_ASSERT(at);
-	return strtoull(at + strlen(key), NULL, 16);
-}
-
-/*
- * The page table entry that the first CPU uses for an address, or 0. QEMU is
- * asked for it, because the kernel does not show it.
- */
-static uint64_t page_table_entry(unsigned long addr)
-{
-	const uint64_t frame = 0xffffffffff000, present = 1;
-	const char *registers = t_host("hmp info registers");
-	uint64_t entry = number_after(registers, " CR3=") | present;
-	int five_levels = number_after(registers, " CR4=") >> 12 & 1;
-	int shift;
-
-	for (shift = five_levels ? 48 : 39; shift >= 12; shift -= 9) {
-		uint64_t table = entry & frame;
-
-		if (!(entry & present))
-			return 0;
-		table += (addr >> shift & 0x1ff) * sizeof(entry);
-		entry = number_after(t_host("hmp xp /1gx 0x%lx", table),
-				     ": 0x");
-	}
-	return entry;
-}
-
 /* Present, for users, writable, and write-back: no PWT, PCD or PAT bit */
 T_TEST(memory_type)
 {
 	int fd = attached(9);
 	volatile char *p = dev_map(fd, 0, MIB);
-	uint64_t entry;
+	struct pt_entry entry;
 	pid_t pid;
 
 	run_on(1);
@@ -231,8 +199,9 @@ T_TEST(memory_type)
 			p[5 * PAGE]++;
 	}
 	do {
-		entry = page_table_entry((unsigned long)p + 5 * PAGE);
-	} while (!(entry & 1));
+		entry = pt_walk(p + 5 * PAGE);
+	} while (!entry.bits);
 	kill(pid, SIGKILL);
-	T_EQ(entry & 0x9f, 0x07);
+	T_EQ(entry.shift, 12);
+	T_EQ(entry.bits & 0x9f, PT_PRESENT | PT_WRITE | PT_USER);
 }

@@ -106,12 +106,13 @@ T_TEST(the_object_comes_back)
 {
 	const char *name = fs_object("held", MIB, 3);
 	int pipefd[2], i;
-	char *p, buf[2];
+	/* char has no sign on arm64. */
+	signed char *p, buf[2];
 
 	fs_mount(PLAIN);
 	for (i = 0; i < 5; i++) {
 		hold(name, MIB, 7 * PAGE, pipefd);
-		p = fs_map(name, MIB);
+		p = (signed char *)fs_map(name, MIB);
 		p[7 * PAGE] = i;
 		p[7 * PAGE + 1] = ~i;
 		T_EQ(read(pipefd[0], buf, 2), 2);

@@ -5,6 +5,7 @@
  *
  * qemu: -device vmshm,id=vmshm0 -bios /usr/share/qemu/OVMF.fd
  * needs: tool
+ * needs: x86
  */
 #define _GNU_SOURCE
 #include "pagetable.h"

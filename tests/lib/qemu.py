@@ -126,10 +126,12 @@ class Qemu:
     user      the user ID of the process (needs root)
     memory    guest memory in MiB
     wrap      a command, to which QEMU's command line is appended
+    binary    the program
     """
 
     def __init__(self, *args, machine="pc", accel="tcg", qtest=True,
-                 load=None, env=None, user=None, memory=32, wrap=()):
+                 load=None, env=None, user=None, memory=32, wrap=(),
+                 binary=QEMU):
         self.events = collections.deque()
         self._qmp = self._qtest = self.process = None
         # The addresses of the next memory BAR in the 32-bit and 64-bit windows
@@ -137,7 +139,7 @@ class Qemu:
         self.ended = False
         ours, theirs = socket.socketpair()
         fds, opened = [theirs.fileno()], []
-        command = [*wrap, QEMU, "-M", machine,
+        command = [*wrap, binary, "-M", machine,
                    *(["-accel", accel] if accel else []),
                    "-m", str(memory), "-nodefaults", "-display", "none",
                    "-chardev", f"socket,id=qmp0,fd={fds[0]}",

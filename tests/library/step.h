@@ -7,7 +7,9 @@
 #ifndef STEP_H
 #define STEP_H
 
+#include <elf.h>
 #include <sys/ptrace.h>
+#include <sys/uio.h>
 #include <sys/user.h>
 
 #include "library.h"
@@ -70,18 +72,23 @@ static inline bool step_on(struct step *s)
 
 /*
  * Runs until the child enters or leaves a system call, or gets a signal;
- * returns RAX.
+ * returns the register that has the result of a system call.
  */
 static inline long step_syscall(struct step *s)
 {
 	struct user_regs_struct regs;
+	struct iovec iov = { &regs, sizeof(regs) };
 	int status;
 
 	T_EQ(ptrace(PTRACE_SYSCALL, s->pid, NULL, 0), 0);
 	T_EQ(waitpid(s->pid, &status, __WALL), s->pid);
 	T_ASSERT(WIFSTOPPED(status));
-	T_EQ(ptrace(PTRACE_GETREGS, s->pid, NULL, &regs), 0);
+	T_EQ(ptrace(PTRACE_GETREGSET, s->pid, NT_PRSTATUS, &iov), 0);
+#ifdef __aarch64__
+	return regs.regs[0];
+#else
 	return regs.rax;
+#endif
 }
 
 static inline void step_kill(struct step *s)

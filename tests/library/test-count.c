@@ -4,6 +4,7 @@
  * tracer counts them, so that the result does not depend on the machine's load.
  *
  * qemu: channels
+ * needs: x86
  * host: plain
  */
 #define _GNU_SOURCE

@@ -3,6 +3,7 @@
 
 program     test programs and their requirements
 build       compiles them
+arch        the architectures of guests
 kernel      the kernels of scripts/fetch-kernel
 boot        boots a kernel with programs, and receives their results
 host        the host's side of t_host(), see t.h

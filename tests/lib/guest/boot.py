@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 
-import accel
 from qemu import ROOT, Lost, Qemu
 
 from .host import Host, OtherHost
@@ -113,6 +112,8 @@ class Guest:
             files.append(("modules/" + name, module))
             plan.append(f"insmod /modules/{name}")
         files.append(("vmshm.ko", self.kernel.driver))
+        if os.path.exists(self.kernel.busybox):
+            files.append(("bin/busybox", self.kernel.busybox))
         if self.driver_args is not None:
             plan.append(f"insmod /vmshm.ko {self.driver_args}".rstrip())
         plan += self.to_do()
@@ -164,12 +165,13 @@ class Guest:
             qemu_args = qemu_args.replace("@INITRAMFS@", initramfs)
             listener.bind(os.path.join(folder, "channel"))
             listener.listen(1)
-            with Qemu(*accel.ARGS[accel.choose()], "-smp", "2", "-no-reboot",
+            arch = self.kernel.arch
+            with Qemu(*arch.args(), "-smp", "2", "-no-reboot",
                       "-chardev", f"file,id=console,path={self.log}",
                       "-serial", "chardev:console",
                       "-chardev", "socket,id=channel,"
                       f"path={listener.getsockname()}",
-                      "-serial", "chardev:channel",
+                      *arch.serial,
                       "-device", "pcie-root-port,id=rp0,chassis=1,"
                       "pref64-reserve=4G",
                       "-device", "pcie-root-port,id=rp1,chassis=2,"
@@ -180,12 +182,12 @@ class Guest:
                       "-device", "pcie-root-port,id=rp2,chassis=3,"
                       "pref64-reserve=4G",
                       "-kernel", kernel, "-initrd", initramfs,
-                      # no_timer_check: on a busy host, the timer check fails
-                      # and ends the boot.
-                      "-append", "console=ttyS0 loglevel=5 oops=panic "
-                      "panic=-1 panic_on_warn=1 no_timer_check " + WATCHDOGS,
+                      "-append", f"console={arch.console} loglevel=5 "
+                      "oops=panic panic=-1 panic_on_warn=1 "
+                      f"T_PORT={arch.channel} {arch.append} {WATCHDOGS}",
                       *shlex.split(qemu_args),
-                      machine="q35", accel=None, qtest=False,
+                      binary=arch.qemu, machine=arch.machine, accel=None,
+                      qtest=False,
                       memory=self.kernel.memory, wrap=() if os.geteuid() else
                       (*WITH_SMALL, small, *WITHOUT_OVERRIDE)) as vm:
                 self.vm = vm

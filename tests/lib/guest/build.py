@@ -9,6 +9,7 @@ import threading
 from qemu import ROOT, Lost
 
 from . import abi, host_rpc, linked, python
+from .arch import X86
 from .program import DEBUG, HARNESS, HELPERS, LIBRARY, TESTS, is_test, name_of
 
 # The directory of compiled test programs
@@ -25,33 +26,42 @@ def files_in(*folders):
             if os.path.isfile(os.path.join(folder, f))]
 
 
-def headers():
+def headers(library):
     """The headers. A program that is older than one of them is compiled again.
     """
     found = [f for f in files_in(HARNESS, TESTS, LIBRARY) if f.endswith(".h")]
     for folder, _, names in os.walk(os.path.join(ROOT, "include")):
         found += [os.path.join(folder, f) for f in names]
-    return found + [T_C, LIBVMSHM]
+    return found + [T_C, library]
 
 
 class Build:
-    """The compiled files for the guests of a run.
+    """The compiled files for the guests of a run, of one architecture.
 
     `folder`  the directory of these files, and of the logs of the guests
     `files`   (path in the guest, file) of each file in all guests
     """
 
-    def __init__(self, programs, folder=FOLDER):
+    def __init__(self, programs, folder=FOLDER, arch=X86()):
+        self.arch = arch
+        # For another architecture than that of this machine
+        if arch.name != X86.name:
+            folder += "-" + arch.name
         self.folder = folder
         self.lock = threading.Lock()
         os.makedirs(folder, exist_ok=True)
-        subprocess.run(["make", "-s", "-C", "lib"], cwd=ROOT, check=True)
+        self.library = LIBVMSHM
+        if arch.name != X86.name:
+            self.library = os.path.join(folder, "lib", "libvmshm.a")
+        subprocess.run(["make", "-s", "-C", "lib", *arch.make,
+                        "OUT=" + os.path.dirname(self.library)],
+                       cwd=ROOT, check=True)
         self.files = [("init", os.path.join(HARNESS, "init")),
                       ("t.sh", os.path.join(HARNESS, "t.sh"))]
         self._compile({p.file for p in programs})
         if any(p.tool for p in programs):
-            subprocess.run(["make", "-s", "-C", "tools", "STATIC=1",
-                            "OUT=" + folder], cwd=ROOT, check=True)
+            subprocess.run(["make", "-s", "-C", "tools", *arch.make,
+                            "STATIC=1", "OUT=" + folder], cwd=ROOT, check=True)
             self.files.append(("bin/vmshm", os.path.join(folder, "vmshm")))
         if any(p.library for p in programs):
             self.files.append(("lib/libvmshm.so.0", python.LIBRARY))
@@ -69,7 +79,7 @@ class Build:
 
     def _compile(self, wanted):
         """Compiles the wanted tests, and all helper programs."""
-        newest = max(os.path.getmtime(f) for f in headers())
+        newest = max(os.path.getmtime(f) for f in headers(self.library))
         jobs = []
         for source in self._sources(wanted):
             test = is_test(name_of(source))
@@ -78,8 +88,8 @@ class Build:
                                os.path.basename(out), out))
             if not os.path.exists(out) or os.path.getmtime(out) < max(
                     newest, os.path.getmtime(source)):
-                jobs.append(["gcc", *FLAGS, "-o", out, source,
-                             *([T_C] if test else []), LIBVMSHM])
+                jobs.append([self.arch.prefix + "gcc", *FLAGS, "-o", out,
+                             source, *([T_C] if test else []), self.library])
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             for done in pool.map(subprocess.run, jobs):
                 if done.returncode:

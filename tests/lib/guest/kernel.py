@@ -7,24 +7,30 @@ import sys
 
 from qemu import ROOT, Lost
 
+from . import arch
+
 
 class Kernel:
     """One kernel of scripts/fetch-kernel, and the driver for it"""
 
     def __init__(self, version):
         self.version = version
-        self.folder = os.path.join(ROOT, "build", "kernel", version)
+        self.arch = arch.of_kernel(version)
+        self.name = version.removesuffix("-gicv2m")
+        self.folder = os.path.join(ROOT, "build", "kernel", self.name)
         # The memory of a guest in MiB; the factor by which a guest is slower
         self.debug = version.endswith("-debug")
         self.memory, self.patience = (1536, 6) if self.debug else (512, 1)
-        self.driver = os.path.join(ROOT, "build", "driver", version,
+        self.driver = os.path.join(ROOT, "build", "driver", self.name,
                                    "vmshm.ko")
+        # Another one than that of this machine
+        self.busybox = os.path.join(self.folder, "busybox")
 
     def prepare(self):
         """Downloads the kernel and builds the driver, if they are missing."""
-        for command in (["scripts/fetch-kernel", self.version],
-                        ["make", "-s", "-C", "driver",
-                         "KVER=" + self.version]):
+        for command in (["scripts/fetch-kernel", self.name],
+                        ["make", "-s", "-C", "driver", *self.arch.make_driver,
+                         "KVER=" + self.name]):
             done = subprocess.run(command, cwd=ROOT, check=False,
                                   stdin=subprocess.DEVNULL,
                                   stdout=subprocess.PIPE,
@@ -32,6 +38,11 @@ class Kernel:
             if done.returncode:
                 sys.stderr.write(done.stdout.decode(errors="replace"))
                 raise Lost(" ".join(command) + " failed")
+
+    def runs(self, program):
+        """Whether a program is for it"""
+        return ((self.debug or not program.debug)
+                and self.arch.runs(program))
 
     def modules(self, names):
         """The files of the modules and their dependencies, in loading order"""

@@ -106,6 +106,10 @@ class Program:
         self.rpc = "rpc" in directives(text, "needs")
         self.abi = "abi" in directives(text, "needs")
         self.linked = "linked" in directives(text, "needs")
+        # It needs no program of this machine.
+        self.portable = not (self.python or self.library or self.rpc
+                             or self.abi or self.linked
+                             or "x86" in directives(text, "needs"))
         qemu, modules = MACHINES.get(
             qemu, (qemu, " ".join(directives(text, "modules"))))
         driver = " ".join(directives(text, "driver"))

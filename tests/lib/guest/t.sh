@@ -12,7 +12,7 @@
 #
 # The comment lines of t.h ("qemu: ...") also have an effect in these files.
 
-T_CHANNEL=/dev/ttyS1
+T_CHANNEL=/dev/results
 
 fail()
 {
