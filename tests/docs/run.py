@@ -226,6 +226,56 @@ def test_hot_plug():
     return None
 
 
+def test_monitor():
+    """The monitor knows each property of the device that is shown."""
+    lines = re.findall(r"^ {4}(qom-get /machine/peripheral/(\w+) \w+)$",
+                       read("docs/operator.md"), re.M)
+    if len(lines) < 3:
+        return f"only these were found: {lines}"
+    with Qemu("-device", f"vmshm,id={lines[0][1]}") as vm:
+        for line, _ in lines:
+            said = vm.hmp(line).strip()
+            if not said.startswith(("[", "{")):
+                return f"{line}: {said}"
+    return None
+
+
+def test_vmshm_device():
+    """vmshm-device has each command and each option that is shown."""
+    usage = run("device/vmshm-device", "--help")[1]
+    found = set()
+    for _, text in documents():
+        for command, option in re.findall(
+                r"\bvmshm-device ([a-z]+)\b(?:\s+(--[a-z]+))?", text):
+            if not re.search(rf"\bvmshm-device {command}\b.*{option}", usage):
+                return f"there is no vmshm-device {command} {option}"
+            found.add((command, option))
+    return None if len(found) > 3 else f"only these were found: {found}"
+
+
+def test_fstab():
+    """findmnt(8) can parse each line for /etc/fstab; the options are those
+    that vmshm(5) describes, and those of mount(8) and systemd.mount(5)."""
+    manual = read("docs/man/vmshm.5")
+    files = ["docs/operator.md", "docs/man/vmshm.5", "driver/fstab.example"]
+    lines = [line for file in files for line in re.findall(
+        r"^[# ]*(vmshm0 +/\S+ +vmshm .*)$", read(file), re.M)]
+    if len(lines) < len(files):
+        return f"only these were found: {lines}"
+    for line in lines:
+        for option in line.split()[3].split(","):
+            name = option.partition("=")[0]
+            if not (re.search(rf"^\.(It )?Cm {name}\b", manual, re.M)
+                    or name.startswith("x-systemd.")):
+                return f"vmshm(5) does not describe {name}"
+    with tempfile.NamedTemporaryFile("w", suffix=".fstab") as table:
+        table.write("\n".join(lines) + "\n")
+        table.flush()
+        # Its exit code depends on the directories of this machine.
+        text = run("findmnt", "--verify", "--tab-file", table.name)[1]
+    return None if re.search(r"^0 parse errors", text, re.M) else text
+
+
 def test_examples():
     """The examples compile without a warning."""
     code, text = run(
