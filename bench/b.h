@@ -27,7 +27,7 @@ double b_now(void);
 /* The median; sorts @values, which has one at least */
 double b_median(double *values, size_t count);
 
-/* The same for the value that @percent of all values do not exceed */
+/* As above, for the value that @percent of all values do not exceed */
 double b_percentile(double *values, size_t count, int percent);
 
 void b_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -48,14 +48,14 @@ void b_mount(void);
 /* The path of an object of the host, which is created with all its memory. */
 const char *b_object(const char *tail, size_t size);
 
-/* The same for an object of the guest's own tmpfs. */
+/* As above, for an object of the guest's own tmpfs */
 const char *b_tmpfs_object(const char *tail, size_t size);
 
 /* A sysfs file of the ivshmem-plain that exists since boot */
 const char *b_ivshmem(const char *file);
 void b_ivshmem_enable(void);
 
-/* Opens as shm_open() does, maps all of it; the caller closes *fd. */
+/* Opens as shm_open() and maps the whole object. The caller closes *fd. */
 char *b_map(const char *path, size_t size, int *fd);
 
 /* Reads a byte of each page. */

@@ -4,7 +4,7 @@
  *
  * Prints "ready", waits for the end of its input, and then publishes entries of
  * SIZE bytes for MILLISECONDS, at most as fast as all readers can follow. Each
- * reader writes its progress into FILE, a number in a cache line of its own.
+ * reader writes its progress into FILE, a number in a separate cache line.
  * Prints the number of entries.
  */
 #include <errno.h>

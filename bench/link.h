@@ -18,7 +18,7 @@ struct link {
 	/* A whole message, of a size that both ends know */
 	void (*send)(struct link *l, const void *data, size_t size);
 	void (*recv)(struct link *l, void *data, size_t size);
-	/* The same in place, touching each cache line; NULL: not supported */
+	/* As above, in place, touching each cache line; NULL: not supported */
 	void (*make)(struct link *l, size_t size);
 	void (*use)(struct link *l, size_t size);
 	/* Sets the way of waiting, both ends the same; NULL: not supported */
@@ -61,7 +61,7 @@ struct link *link_bell(int side, const char *file, int event, int out);
 struct link *link_ring(int side, const char *file);
 struct link *link_channel(const char *how, const char *name);
 
-/* The same with a register as the bell, for the guest */
+/* As above, with a register as the bell, for the guest */
 struct link *link_register(int side, void *memory, int event,
 			   volatile unsigned int *bell, unsigned int value);
 

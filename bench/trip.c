@@ -22,7 +22,7 @@
 
 static const struct peer {
 	const char *name;
-	/* What the names of QEMU's regions of its registers begin with */
+	/* The prefix of the names of QEMU's regions with the registers */
 	const char *device;
 	/* Of VMShm: neither the driver nor the channel busy-polls. */
 	bool at_once;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Output to QEMU's isa-debugcon, exit by isa-debug-exit; and what gcc calls. */
+/* Output to QEMU's isa-debugcon, exit by isa-debug-exit, functions for gcc. */
 #include "guest.h"
 
 #define PORT_CONSOLE	0xe9

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of the bare-metal guest share. */
+/* Declarations for the files of the bare-metal guest */
 #ifndef GUEST_H
 #define GUEST_H
 
@@ -13,7 +13,7 @@ typedef uint32_t u32;
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
-/* Linux errno values, which is what the device answers with */
+/* Linux errno values, which the device returns */
 #define ENOENT		2
 #define EBUSY		16
 #define EINVAL		22
@@ -96,8 +96,8 @@ struct options {
 	const char *missing;	/* no such object */
 	u32 rounds;		/* of each race, at most */
 	u32 seconds;		/* for each race, more or less */
-	u32 step;		/* bytes from one look at the buffer to the */
-				/* next, where all of it is to be looked at */
+	u32 step;		/* bytes from a checked word to the next one, */
+				/* if the whole buffer is checked */
 };
 extern struct options opt;
 

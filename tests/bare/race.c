@@ -3,7 +3,7 @@
  * Tests with two CPUs: the second one hammers the buffer while the first one
  * opens and closes.
  *
- * What the second CPU may see is known exactly, because the first one says
+ * The values that the second CPU may see are known, because the first one says
  * where it is: "stage" is 4 * round + phase and only grows. A word that was
  * read between two looks at the stage must be allowed in one of the stages
  * from the first look to the second. Round by round the object is A, B, or
@@ -13,7 +13,7 @@
  * and may land before or after an open or a close; but the first CPU begins
  * no round before the second one has answered: a look that began after the
  * last round is done, and x86 keeps the order of stores. So a word of round n
- * lands in what is open in round n, or in private memory, and nowhere else.
+ * lands in the object that is open in round n, or in private memory.
  */
 #include "guest.h"
 

@@ -160,7 +160,7 @@ void test_reattach(void)
 	}
 }
 
-/* What is past the object's last page is private, and fresh each time. */
+/* Memory after the object's last page is private, and new each time. */
 void test_small_object(void)
 {
 	u32 next_page = dev_buffer + (B_SIZE | 0xfff) + 1;
@@ -263,7 +263,7 @@ void test_access_sizes(void)
 }
 
 /*
- * What a misaligned read of a register gives is not defined: QEMU may split
+ * The value of a misaligned read of a register is undefined: QEMU may split
  * it into aligned ones, which act (TCG and KVM differ). It must do no harm.
  */
 void test_misaligned(void)

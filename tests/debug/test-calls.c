@@ -172,7 +172,7 @@ static void control(struct caller *c, int file)
 
 	arg.raw[0] = below(c, 3) ? below(c, 1024) * 4 : size(c);
 	if (request == VMSHM_IOC_WAIT)
-		/* In the past, or nearly so: no call waits for ever. */
+		/* In the past, or soon: no call waits long. */
 		arg.wait.deadline = below(c, 1000);
 	else if (below(c, 4) == 0)
 		for (i = 1; i < 8; i++)

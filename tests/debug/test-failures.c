@@ -36,7 +36,7 @@ static void put(const char *path, const char *text)
 	close(fd);
 }
 
-/* Makes allocations that may sleep fail, too, and disables the messages. */
+/* Also makes allocations fail that may sleep. Disables the messages. */
 static void prepare(void)
 {
 	static const char *const kinds[] = { "failslab", "fail_page_alloc" };

@@ -44,7 +44,7 @@ static inline void fs_mount_at(int n, const char *dir, const char *options)
 	T_EQ(mount(source, dir, "vmshm", 0, options), 0);
 }
 
-/* Gives the test, which is a process of its own, private mounts. */
+/* Gives the test, which is a separate process, private mounts. */
 static inline void fs_private(void)
 {
 	T_EQ(unshare(CLONE_NEWNS), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the tests of channels and broadcasts begin with. Include t.h first.
+ * Preparations of the tests of channels and broadcasts. Include t.h first.
  */
 #ifndef MEET_H
 #define MEET_H

@@ -26,7 +26,7 @@ struct pt_entry {
 	int shift;	/* 12: 4 KiB, 21: 2 MiB */
 };
 
-/* Only the first CPU's tables can be asked for. */
+/* The host can only read the tables of the first CPU. */
 static inline void pt_run_on_first_cpu(void)
 {
 	cpu_set_t set;

@@ -40,8 +40,8 @@ static long accesses(void (*operation)(int round), int rounds)
 }
 
 /*
- * A round costs at most so many accesses. The extra accesses of the first round
- * do not count, because both numbers contain them. If the guest's CPU is
+ * Checks the limit of accesses in a round. The extra accesses of the first
+ * round do not count, because both numbers contain them. If the guest's CPU is
  * preempted for long between two steps of a system call, one more access is
  * correct. On a host with other load that happens often, but not in each
  * attempt.

@@ -260,7 +260,7 @@ T_TEST(memory_of_the_guest)
 	if (without - idle > 4096 * MIB / 1000 * 3)
 		t_fail("idle, the arena costs %ld KiB",
 		       (without - idle) / 1024);
-	/* Struct pages of what is attached; then page tables */
+	/* Struct pages of attached objects; then page tables */
 	p = fs_map(name, 64 * MIB);
 	p[0] = 1;
 	used = memory_free();

@@ -511,7 +511,7 @@ static bool is_asleep(const char *path)
 	return state && state[2] == 'S';
 }
 
-/* Waits for all threads: the library's own thread accesses the memory, too. */
+/* Waits for all threads: the library's own thread also accesses the memory. */
 static void all_asleep(pid_t pid)
 {
 	glob_t tasks;

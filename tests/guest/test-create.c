@@ -528,7 +528,7 @@ T_TEST(links)
 	T_ERRNO(link(in_shm(two), "/tmp/x"), EXDEV);
 }
 
-/* glibc makes a named semaphore in a file of its own and then links it. */
+/* glibc makes a named semaphore in a temporary file and then links it. */
 T_TEST(named_semaphores)
 {
 	const char *name = t_name("s");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unmodified programs: what the C library's calls do on files that are the
+ * Unmodified programs: the calls of the C library with files that are the
  * host's objects.
  *
  * qemu: files
@@ -469,7 +469,7 @@ static void read_rest(int dir, char *seen)
 		;
 }
 
-/* Other readers, and names that come and go, do not disturb a reader. */
+/* Other readers, and names that are created and removed, do not disturb. */
 T_TEST(directory_read_by_two)
 {
 	char seen[2][300] = {}, tail[16];
@@ -654,7 +654,7 @@ T_TEST(other_calls)
 	close(in);
 }
 
-/* Each process uses an object of its own and a common one, at the same time. */
+/* Each process uses its own object and a common object at the same time. */
 T_TEST(many_processes)
 {
 	enum { N = 8, ROUNDS = 30 };

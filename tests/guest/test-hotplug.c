@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Processors come and go, and a task moves between cpusets, while it touches
- * objects for the first time. Making struct pages takes the lock of processor
- * hot-plug; a move holds that lock and takes the lock of the address space.
+ * Processors go on- and offline, and a task moves between cpusets, while it
+ * touches objects for the first time. Making struct pages takes the lock of
+ * processor hot-plug; a move holds that lock and takes the lock of the address
+ * space.
  *
  * qemu: -device vmshm,id=vmshm0,bus=rp0
  */

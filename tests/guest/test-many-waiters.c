@@ -63,7 +63,7 @@ static long sum_of_tasks(const char *file, const char *begin)
 	return sum;
 }
 
-/* Waits until all threads sleep, and so many slots sleep on the host. */
+/* Waits until all threads and this number of slots on the host sleep. */
 static void all_asleep(int slots)
 {
 	int waiting;

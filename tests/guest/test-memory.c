@@ -87,7 +87,7 @@ T_TEST(futex_in_any_mapping)
 	wakes(dev + 200, dev_map(name) + 200);
 	/* A private futex at the address is a different one. */
 	T_EQ(futex(p, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1), 0);
-	/* A read-only mapping can be waited on, too. */
+	/* A waiter can also use a read-only mapping. */
 	part = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
 	p[0] = 1;
 	T_ERRNO(futex(part, FUTEX_WAIT, 0), EAGAIN);
@@ -150,7 +150,7 @@ static struct shared *shared_new(const char *name)
 	return s;
 }
 
-/* Four processes, each with a mapping of its own, take turns. */
+/* Four processes with separate mappings take turns. */
 static void taker(const char *name, int i)
 {
 	struct shared *s = (void *)fs_map(name, SIZE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * mmap of /dev/vmshmN: bounds, kinds, and what a mapping lets happen.
+ * mmap(2) of /dev/vmshmN: bounds, kinds, and operations on a mapping.
  *
  * qemu: -device vmshm,id=vmshm0
  * qemu 2010: -device vmshm,id=vmshm0,arena=0

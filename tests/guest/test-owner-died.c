@@ -358,7 +358,7 @@ T_TEST(nonsense)
 	T_EQ(ioctl(fd, VMSHM_IOC_HOLD, &word), 0);
 }
 
-/* Many owners come and go at once; no hold is left over. */
+/* Many owners begin and end at the same time; no hold is left over. */
 T_TEST(come_and_go)
 {
 	const char *name = words_name();

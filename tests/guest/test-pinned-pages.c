@@ -29,7 +29,7 @@ static void hold(const char *name, size_t size, off_t offset, int *pipefd)
 	T_EQ(munmap(p, size), 0);
 }
 
-/* What is in the pipe is that object's page. */
+/* The pipe contains the object's page. */
 static void drain(const int *pipefd, uint32_t seed, off_t offset)
 {
 	char *buf = malloc(PAGE), *mine = malloc(offset + PAGE);

@@ -536,7 +536,7 @@ T_TEST(create_gives_no_right_to_what_others_created)
 	t_host("unlink %s", name);
 }
 
-/* Users that remove and replace a name, through mounts of their own */
+/* Users that remove and replace a name through separate mounts */
 static void take_names_away(const char *dir, const char *name, int what)
 {
 	const char *path = fs_path(dir, name);

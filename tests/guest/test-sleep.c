@@ -28,7 +28,7 @@ static void reset_function(void)
 	     0);
 }
 
-/* What is written and read through a new mount, both ways */
+/* Data is written and read through a new mount, in both directions. */
 static void works_again(void)
 {
 	const char *name = t_name("again");

@@ -79,7 +79,7 @@ enum call { RECV, SEND, DRAIN, READ, NODE, CALLS };
 
 /*
  * The call in which this VM sleeps, and the call of the other VM meanwhile. The
- * other VM never does what the sleeper waits for.
+ * other VM never causes the event for which the sleeper waits.
  */
 static const char *const call_name[] = { "recv", "send", "drain", "read",
 					 "node" };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the tests of words have in common: an object of the host, mapped, and
+ * Common functions of the tests of words: an object of the host, mapped, and
  * the ioctls of <vmshm/ioctl.h> on it. Include t.h first.
  */
 #ifndef WORDS_H
@@ -38,7 +38,7 @@ static inline const char *words_path(const char *name)
 	return path;
 }
 
-/* The name of an object of this test, which is a process of its own */
+/* The name of an object of this test, which is a separate process */
 static inline const char *words_name(void)
 {
 	char tail[32];

@@ -174,7 +174,7 @@ static inline void l_kill(pid_t pid)
 	T_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-/* What a process has: files, threads, mappings */
+/* The files, threads and mappings of a process */
 static inline int l_count_files(const char *folder)
 {
 	return t_system("exit $(ls /proc/%d/%s | wc -l)", getpid(), folder);

@@ -309,7 +309,7 @@ T_TEST(objects_that_are_not_one)
 	L_ERR(vmshm_broadcast_open(&b, NULL, name), ENODATA);
 	L_ERR(vmshm_broadcast_create(&b, NULL, name, MIB, 2, 0600), EINVAL);
 	words = l_map(shm);
-	/* An object whose first bytes are zeros may be something else, too. */
+	/* An object whose first bytes are zeros may have other contents. */
 	words[1023] = 1;
 	L_ERR(vmshm_broadcast_open(&b, NULL, name), EINVAL);
 	L_ERR(vmshm_broadcast_create(&b, NULL, name, 4, 2, 0600), EINVAL);
@@ -471,7 +471,7 @@ static void write_numbers(struct vmshm_broadcast *w)
 	for (i = 0; i < 20000; i++) {
 		for (j = 0; j < 16; j++)
 			entry[j] = i;
-		/* The length of an entry depends on its number, too. */
+		/* The length of an entry also depends on its number. */
 		L_OK(vmshm_broadcast_send(w, entry, 4 + i % 16 * 4));
 	}
 }

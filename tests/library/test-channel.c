@@ -227,7 +227,7 @@ T_TEST(objects_that_are_something_else)
 
 	not_a_channel("hello", 6);
 	not_a_channel("\1\0\0\0", 4);
-	/* An object whose first bytes are zeros may be something else, too. */
+	/* An object whose first bytes are zeros may have other contents. */
 	not_a_channel(zeros, sizeof(zeros));
 	not_a_channel(late, sizeof(late));
 	/* So may an object whose whole first page is zeros. */

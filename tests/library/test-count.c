@@ -56,7 +56,7 @@ static void recv_batch(struct pair *p)
 	T_EQ(vmshm_channel_recvv(p->b, batch, MESSAGES, VMSHM_NOW), MESSAGES);
 }
 
-/* The receiver does not know of a message until it looks. */
+/* The receiver does not see a message before it checks. */
 static void take_turns(struct pair *p)
 {
 	int i;

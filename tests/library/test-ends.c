@@ -531,7 +531,7 @@ T_TEST(nothing_is_left_over)
 	after = count();
 	T_EQ(after.files, before.files);
 	T_EQ(after.threads, before.threads);
-	/* The address sanitizer keeps some memory, too. */
+	/* The address sanitizer also keeps some memory. */
 	if (after.maps > before.maps + rounds / 10)
 		t_fail("%d mappings, and %d before", after.maps, before.maps);
 	if (__lsan_do_leak_check)

@@ -269,7 +269,7 @@ T_TEST(deadlines_hold_without_sleep)
 		L_ERR(vmshm_channel_drain(p.b, vmshm_deadline(MSEC)),
 		      ETIMEDOUT);
 	}
-	/* And what is sent arrives. */
+	/* A message that is sent arrives. */
 	for (i = 0; i < 16; i++)
 		T_EQ(vmshm_channel_recv(p.a, data, 248, VMSHM_FOREVER), 248);
 	l_kill(pid);
@@ -410,7 +410,7 @@ T_TEST(a_broadcast_of_lies)
 
 			L_OK(vmshm_broadcast_create(&w, NULL, name, 64, ENTRIES,
 						    0600));
-			/* The writer goes on with any contents. */
+			/* The writer continues with any contents. */
 			for (;;) {
 				L_OK(vmshm_broadcast_send(w, data, 64));
 				if (l_random(&seed) % 4 == 0)

@@ -238,7 +238,7 @@ T_TEST(size_and_growing)
 	L_ERR(vmshm_grow(shm, UINT64_MAX), EFBIG);
 	L_OK(vmshm_open(&reader, NULL, name, O_RDONLY, 0));
 	L_ERR(vmshm_grow(reader, 20000), EBADF);
-	/* A growth by another process is seen, too. */
+	/* A growth by another process is also seen. */
 	L_OK(vmshm_grow(shm, 20000));
 	L_OK(vmshm_size(reader, &size));
 	T_EQ(size, 20000);
@@ -390,7 +390,7 @@ T_TEST(woken_by_another_process)
 	pid_t pid = t_fork();
 
 	if (!pid) {
-		/* A reader can wait, too. */
+		/* A reader can also wait. */
 		vmshm_close(shm);
 		L_OK(vmshm_open(&shm, NULL, name, O_RDONLY, 0));
 		wait_for_word(shm, (_Atomic uint32_t *)l_map(shm) + 1);

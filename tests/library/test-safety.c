@@ -261,7 +261,7 @@ T_TEST(a_broadcast_in_a_child)
 	vmshm_broadcast_close(r);
 }
 
-/* A child that opens the same objects as its parent has handles of its own. */
+/* A child that opens the same objects as its parent has separate handles. */
 T_TEST(a_child_opens_for_itself)
 {
 	const char *name = l_name("x"), *other = l_name("y");

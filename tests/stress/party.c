@@ -53,7 +53,7 @@
 /* The longest deadline, in nanoseconds; deadlines are random. */
 #define DEADLINES 1000000
 #define BREATH 1000000
-/* A kill is requested for one in so many tokens of a side. */
+/* A kill is requested for one of this number of tokens of a side. */
 #define KILLS 20
 
 enum { TURNS, CROWD, END };
@@ -261,7 +261,7 @@ static void work(bool maker, bool patient, bool hasty)
 		if (err != EAGAIN)
 			looks = patient || !err;
 	}
-	/* The other workers have to notice the end, too. */
+	/* The other workers also have to detect the end. */
 	wake_word(TAKEN, ALL);
 	wake_word(MADE, ALL);
 	ask();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * An ordinary program that uses the synchronisation of POSIX threads in a
- * shared memory object. It knows nothing of VMShm; tests run it on the host
+ * shared memory object. It does not use VMShm; tests run it on the host
  * and in guests.
  *
  * usage: primitives PATH init			makes everything ready

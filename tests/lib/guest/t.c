@@ -367,7 +367,7 @@ static const char *run_one(const struct t_test *t)
 			return "it hung";
 		}
 	}
-	/* What the test left behind */
+	/* The objects and processes that the test left behind */
 	kill(-pid, SIGKILL);
 	if (verdict->state == FAILED)
 		return verdict->why;

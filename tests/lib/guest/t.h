@@ -124,26 +124,26 @@ const char *t_name(const char *tail);
  *	many NAME COUNT SIZE		NAME0, NAME1, ... each beginning with
  *					its number, 4 bytes
  *	truncate NAME SIZE
- *	unlink NAME			no error if it is not there
+ *	unlink NAME			no error if it does not exist
  *	write NAME OFFSET HEX		the bytes 68656c6c6f are "hello"
  *	read NAME OFFSET LENGTH		answers HEX
  *	text NAME [OFFSET]		answers the text up to its NUL
  *	fill NAME OFFSET LENGTH SEED	the bytes of t_fill()
- *	sum NAME OFFSET LENGTH		answers what t_sum() gives, decimal
+ *	sum NAME OFFSET LENGTH		answers the result of t_sum(), decimal
  *	size NAME			answers the size of the object
  *	mode NAME MODE, owner NAME UID GID
  *	bits NAME			answers its permission bits, octal
- *	blocks NAME			512-byte blocks of memory it has
- *	hex create|unlink HEX		the same for any name, the prefix
- *					included
- *	python VERB NAME [TEXT]		what shared_memory.py does, on the host
+ *	blocks NAME			answers its memory in 512-byte blocks
+ *	hex create|unlink HEX		create or unlink for any name, with the
+ *					prefix
+ *	python VERB NAME [TEXT]		runs shared_memory.py on the host
  *	semaphore_post NAME		opens the named semaphore on the host
  *					with sem_open(3) and posts it; answers
  *					the value before
  *	mkdir|mkfifo NAME, symlink NAME TARGET, link NAME NAME
- *	mapped NAME			answers how many mappings of it QEMU has
+ *	mapped NAME			answers QEMU's number of mappings of it
  *	mapped_all			and of all objects of this run
- *	descriptors			answers how many QEMU has
+ *	descriptors			answers QEMU's number of descriptors
  *	memory				answers QEMU's VmSize and VmRSS in KiB
  *	keep KEY TEXT			for the test after a restart
  *	kept KEY			answers the text; empty if there is none
@@ -152,11 +152,12 @@ const char *t_name(const char *tail);
  *					again with all tests of the boot; the
  *					results of those that had ended are
  *					ignored. Needs "-action reboot=reset".
- *	wake NAME OFFSET COUNT		futex(2); answers how many it woke
- *	wait NAME OFFSET EXPECTED	begins to wait with futex(2); is done
- *					when it sleeps, or will not
- *	waited NAME			answers how many such waits have ended
- *	waiting NAME OFFSET COUNT	until so many waiters are in the word's
+ *	wake NAME OFFSET COUNT		futex(2); answers the number of woken
+ *					waiters
+ *	wait NAME OFFSET EXPECTED	begins to wait with futex(2); returns
+ *					when the waiter sleeps, or has ended
+ *	waited NAME			answers the number of ended waits
+ *	waiting NAME OFFSET COUNT	until COUNT waiters are in the word's
  *					queue, on the host and in all guests. A
  *					process that sleeps in its call may not
  *					be there yet: see "Change the word
@@ -169,9 +170,9 @@ const char *t_name(const char *tail);
  *	reap				waits for all of them; they must
  *					succeed; answers what Python printed
  *	vmshm COMMAND NAME [SIZE [open]]	begins "vmshm COMMAND NAME" on
- *					the host, with so many random bytes as
- *					its input, "open": and no end of it;
- *					answers their MD5
+ *					the host, with SIZE random bytes as its
+ *					input, which does not end with "open";
+ *					answers the MD5 of the input
  *	vmshm_kill			kills it
  *	vmshm_end			waits for its end; answers its exit code
  *					and the MD5 of its output
@@ -179,9 +180,9 @@ const char *t_name(const char *tail);
  *					at a port; answers the port
  *	blas_kill, blas_end		the latter answers its exit code
  *	device_add DRIVER,id=ID,...	as QEMU's option -device
- *	device_del ID			and wait until the guest has let it go
- *	unplug ID			as device_del, but do not wait
- *	gone ID				wait for what "unplug" began
+ *	device_del ID			and wait until the guest has released it
+ *	unplug ID			as device_del, without waiting
+ *	gone ID				wait for the end of "unplug"
  *	machine PROGRAM ARG... [; ...]	boots another VM, which runs these
  *					helper programs at the same time, with
  *					the host's objects in its /dev/shm

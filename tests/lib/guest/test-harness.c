@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The harness itself: what the other test programs rely on.
+ * Tests of the harness, on which the other test programs rely.
  *
  * qemu: -device vmshm,id=vmshm0
  */
