@@ -16,7 +16,7 @@ export QEMU KERNELS ACCEL NEAREST
 
 help: ## list these commands
 	@echo "VMShm $$(cat VERSION)"
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' Makefile | \
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | \
 		column -t -s '|'
 
 deps: ## install the Debian packages of a host (root or sudo)
