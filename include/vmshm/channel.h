@@ -88,8 +88,8 @@ void vmshm_channel_close(struct vmshm_channel *ch);
  *	EAGAIN	the call would block, and its deadline is VMSHM_NOW
  *	ETIMEDOUT	the deadline has passed
  *	EINTR	a signal handler was called while the call slept, not while it
- *		busy-polled; with SA_RESTART the call goes on; on the host it
- *		does so only if it has no deadline
+ *		busy-polled; with SA_RESTART the call continues; on the host
+ *		it does so only if it has no deadline
  *	EPIPE	the peer has closed the channel; a receiver has this error only
  *		if no message is left; a sender also has it after
  *		vmshm_channel_shutdown()

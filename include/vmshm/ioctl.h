@@ -72,7 +72,7 @@ struct vmshm_ioc_wake {
  * a change is lost for such a waiter.
  *	EAGAIN		the word has another value
  *	ETIMEDOUT	the deadline has passed
- *	EINTR		a signal (SA_RESTART: the call goes on)
+ *	EINTR		a signal (SA_RESTART: the call continues)
  *	EINVAL		the offset is no multiple of 4, or reserved is not 0
  *	EFAULT		the word is not in a page of the object, or the
  *			argument is not readable

@@ -137,8 +137,8 @@ int vmshm_map(struct vmshm *shm, void **data, size_t *size);
  *
  *	EAGAIN	the word has another value
  *	ETIMEDOUT	the deadline has passed
- *	EINTR	a signal handler was called; with SA_RESTART the wait goes on;
- *		on the host it does so only if it has no deadline
+ *	EINTR	a signal handler was called; with SA_RESTART the wait
+ *		continues; on the host it does so only if it has no deadline
  *	EINVAL	the offset is not a multiple of 4
  *	EFAULT	the word is not in the object, or not in its mapping
  *	EOPNOTSUPP	the device or the host kernel does not support waiting

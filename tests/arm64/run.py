@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Guests with arm64, emulated: tests of the driver and of the library in
+"""Runs tests of the driver and of the library in emulated guests with arm64:
 Debian's kernel for arm64, with the device in qemu-system-aarch64.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
-The guests have GICv3 with ITS, and for some tests GICv2m. They run all tests
-that need no program of this machine: those of tests/guest/ and tests/library/
-without Python, remote calls and other ABIs.
+The guests have GICv3 with ITS, and for some tests GICv2m. They run all tests of
+tests/guest/ and tests/library/ that need no programs of this machine: all
+except those of Python, remote calls and other ABIs.
 """
 
 import importlib.machinery
@@ -28,12 +28,12 @@ from guest.kernel import Kernel     # noqa: E402
 from qemu import Lost               # noqa: E402
 
 KERNEL = "6.12-arm64"
-# With the other interrupt controller: what depends on interrupts
+# The tests that depend on interrupts also run with GICv2m.
 GICV2M = KERNEL + "-gicv2m"
 INTERRUPTS = ("wait", "poll", "channel")
 LIMIT = 600
 
-# What a kernel with larger pages defines
+# The definitions of a kernel with larger pages
 PAGES = """
 #undef CONFIG_PAGE_SHIFT
 #define CONFIG_PAGE_SHIFT {}
@@ -41,7 +41,8 @@ PAGES = """
 
 
 def build_with_pages(shift):
-    """(exit code, output) of a build of the driver for such a kernel."""
+    """(exit code, output) of a build of the driver for a kernel with larger
+    pages"""
     out = os.path.join(TOP, "build", f"arm64-pages-{shift}")
     os.makedirs(out, exist_ok=True)
     header = os.path.join(out, "pages.h")
@@ -56,7 +57,7 @@ def build_with_pages(shift):
 
 
 def test_larger_pages_are_refused():
-    """By the compiler, with one sentence."""
+    """The compiler refuses larger pages with a message."""
     Kernel(KERNEL).prepare()
     for shift in (14, 16):
         code, said = build_with_pages(shift)
@@ -76,7 +77,7 @@ def guest_tests():
 
 
 class Some:
-    """A report of the tests with such names only"""
+    """A report that wants only tests whose names begin with one of `names`"""
 
     def __init__(self, report, *names):
         self.report, self.names = report, names

@@ -1,32 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The architectures of guests."""
+"""The architectures of guests"""
 
 import accel
 from qemu import QEMU
 
 
 def _make(prefix):
-    """Arguments of make for a cross-compiler"""
+    """The arguments of make for a cross-compiler"""
     return [f"{name}={prefix}{program}" for name, program in (
         ("CC", "gcc"), ("LD", "ld"), ("AR", "ar"), ("OBJCOPY", "objcopy"))]
 
 
 class X86:
-    """That of this machine"""
+    """Guests with the architecture of this machine"""
 
     name = "amd64"
     qemu, machine = QEMU, "q35"
-    # The first serial port, for the console, and the second, for the results
+    # The console is the first serial port. Results go to the second one.
     console, channel = "ttyS0", "ttyS1"
     serial = ("-serial", "chardev:channel")
-    # no_timer_check: on a busy host the check fails and ends the boot.
+    # no_timer_check: on a busy host, the timer check fails and ends the boot.
     append = "no_timer_check"
-    # Of the compiler; arguments of make for the driver, and for the others
+    # The prefix of the compiler; make's arguments for the driver and others
     prefix, make_driver, make = "", [], []
 
     @staticmethod
     def args():
-        """Accelerator and processor"""
+        """QEMU's arguments for the accelerator and the processor"""
         return accel.ARGS[accel.choose()]
 
     @staticmethod
@@ -36,7 +36,7 @@ class X86:
 
 
 class Arm64:
-    """Emulated; with GICv3 and its ITS, or with GICv2m"""
+    """Emulated guests with arm64, with GICv3 and its ITS, or with GICv2m"""
 
     name = "arm64"
     qemu = "qemu-system-aarch64"
@@ -52,7 +52,8 @@ class Arm64:
 
     @staticmethod
     def args():
-        """The computation of real pointer authentication is slow."""
+        """QEMU's arguments for the accelerator and the processor. The standard
+        algorithm for pointer authentication is slow under emulation."""
         return ("-accel", "tcg,thread=multi", "-cpu", "max,pauth-impdef=on")
 
     @staticmethod

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The helper program "primitives" besides the static one with glibc: linked
-dynamically, with musl, and for i386. The host runs the same files."""
+"""Other builds of the helper program "primitives" than the static one with
+glibc: linked dynamically, with musl, and for i386. The host runs the same
+files.
+"""
 
 import os
 import subprocess
@@ -14,7 +16,8 @@ MUSL_LOADER = "/lib/ld-musl-x86_64.so.1"
 
 
 def commands():
-    """(name, compiler and options); "dynamic" is in the name if it is."""
+    """(name, compiler with options) of each build. The names of dynamic builds
+    contain "dynamic"."""
     options = ["-std=gnu11", "-s", "-O2", "-Wall", "-pthread"]
     yield "primitives-dynamic", ["gcc", *options]
     for abi, compiler, _ in compilers():
@@ -24,7 +27,8 @@ def commands():
 
 
 def files(folder):
-    """(path in the guest, file)s; what has no compiler here is left out"""
+    """(path in the guest, file) of each build whose compiler is installed, and
+    of its libraries"""
     found = []
     for name, command in commands():
         out = os.path.join(folder, name)
