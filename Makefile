@@ -92,7 +92,7 @@ ROUNDS ?= 100
 
 check-lifecycle: deps device ## the device goes away while in use (ROUNDS=100)
 	@T_ROUNDS=$(ROUNDS) tests/guest/run.py lifecycle/ restart/ sleep/many \
-		owner/many
+		owner/many removal-races/
 
 check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py
