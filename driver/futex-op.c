@@ -231,6 +231,9 @@ static long vmshm_futex_lock_pi(ulong addr, ulong flags, ulong time,
 
 	if (!ret)
 		ret = kernel(addr, flags, time, trylock);
+	else if (ret == -ENOSYS)
+		/* After -ENOSYS, glibc goes on without the mutex. */
+		ret = trylock ? -EAGAIN : -EOPNOTSUPP;
 	vmshm_futex_leave(entered);
 	return ret;
 }

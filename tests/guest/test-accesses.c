@@ -15,10 +15,8 @@
 #include <vmshm/ioctl.h>
 
 #include "fs.h"
+#include "accesses.h"
 
-#define ROUNDS 20
-/* An operation that costs too much does so in each of these attempts. */
-#define ATTEMPTS 5
 #define LOOK_US "/sys/module/vmshm/parameters/look_us"
 
 /*
@@ -27,56 +25,6 @@
 static const char *host_name(const char *tail)
 {
 	return strdup(t_name(fs_path("in-", tail)));
-}
-
-static long accesses(void (*operation)(int round), int rounds)
-{
-	int i;
-
-	t_host("accesses on");
-	for (i = 0; i < rounds; i++)
-		operation(i);
-	return atol(t_host("accesses off"));
-}
-
-/*
- * Checks the limit of accesses in a round. The extra accesses of the first
- * round do not count, because both numbers contain them. If the guest's CPU is
- * preempted for long between two steps of a system call, one more access is
- * correct. On a host with other load that happens often, but not in each
- * attempt.
- */
-static void counts_at_most(const char *what, long (*count)(int rounds),
-			   long most)
-{
-	double each = 0;
-	int i;
-
-	for (i = 0; i < ATTEMPTS; i++) {
-		long few = count(ROUNDS);
-		long many = count(3 * ROUNDS);
-
-		each = (many - few) / (2.0 * ROUNDS);
-		fprintf(stderr, "accesses: %s %.2f\n", what, each);
-		/* A total of 0 means that the accesses were not counted. */
-		T_ASSERT(many);
-		if (each <= most + 0.2)
-			return;
-	}
-	t_fail("%s costs %.2f accesses, not %ld", what, each, most);
-}
-
-static void (*the_operation)(int round);
-
-static long count_operation(int rounds)
-{
-	return accesses(the_operation, rounds);
-}
-
-static void at_most(const char *what, void (*operation)(int round), long most)
-{
-	the_operation = operation;
-	counts_at_most(what, count_operation, most);
 }
 
 /* An object that the host has made, and a file of it */
@@ -184,7 +132,7 @@ T_TEST(of_a_file)
 	shm_unlink("/a");
 }
 
-static int made[3 * ROUNDS];
+static int made[3 * ACCESSES_ROUNDS];
 static int create_flags;
 
 static void name_of(int round, char name[16])
@@ -289,11 +237,11 @@ T_TEST(of_a_round_trip)
 	word = (void *)fs_map_at(fd, 0, 4096);
 	/* A wait that ends by busy-polling would cost no access. */
 	T_EQ(t_system("echo 0 >" LOOK_US), 0);
-	t_host("spawn tokens %s late 1 2 %d", name, 8 * ROUNDS);
+	t_host("spawn tokens %s late 1 2 %d", name, 8 * ACCESSES_ROUNDS);
 	at_most("round trip", op_round_trip, 2);
 	combined = 1;
 	at_most("round trip, combined", op_round_trip, 1);
-	T_EQ(turn, 8 * ROUNDS);
+	T_EQ(turn, 8 * ACCESSES_ROUNDS);
 	t_host("reap");
 	T_EQ(t_system("echo 50 >" LOOK_US), 0);
 	shm_unlink("/a");

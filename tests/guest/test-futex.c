@@ -9,7 +9,6 @@
  * needs: x86
  */
 #define _GNU_SOURCE
-#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,32 +16,10 @@
 
 #include "t.h"
 #include "words.h"
+#include "futex.h"
+#include "accesses.h"
 
 #define ROUNDS 300
-
-static long futex(volatile unsigned int *word, int op, unsigned int value,
-		  const void *time, volatile unsigned int *word2,
-		  unsigned int value3)
-{
-	return syscall(SYS_futex, word, op, value, time, word2, value3);
-}
-
-/* Returns when the process sleeps in futex(2). */
-static void futex_asleep(pid_t pid)
-{
-	words_sleeps_in(pid, SYS_futex);
-}
-
-#define IS_ON "grep -q Y /sys/module/vmshm/parameters/futex"
-
-/* A kernel for debugging may be built without ftrace. */
-static volatile unsigned int *futex_map(const char *name)
-{
-	if (t_system(IS_ON) && !t_system("uname -r | grep -q debug"))
-		t_skip("this kernel has no ftrace");
-	T_EQ(t_system(IS_ON), 0);
-	return words_map(name);
-}
 
 T_TEST(is_on)
 {
@@ -299,17 +276,19 @@ T_TEST(what_is_refused)
 	struct futex_waitv wait = {
 		.uaddr = (uintptr_t)words, .flags = FUTEX_32,
 	};
-	int ops[] = { FUTEX_LOCK_PI, FUTEX_TRYLOCK_PI, FUTEX_UNLOCK_PI };
 	volatile unsigned int private;
-	size_t i;
 
-	for (i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
-		T_ERRNO(futex(words, ops[i], 0, NULL, NULL, 0), ENOSYS);
+	T_ERRNO(futex(words, FUTEX_LOCK_PI, 0, NULL, NULL, 0), EOPNOTSUPP);
+	T_ERRNO(futex(words, FUTEX_LOCK_PI2, 0, NULL, NULL, 0), EOPNOTSUPP);
+	T_ERRNO(futex(words, FUTEX_TRYLOCK_PI, 0, NULL, NULL, 0), EAGAIN);
+	T_ERRNO(futex(words, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0), ENOSYS);
 	T_ERRNO(futex(words, FUTEX_REQUEUE, 1, (void *)1, words + 1, 0),
 		ENOSYS);
 	T_ERRNO(futex(words, FUTEX_CMP_REQUEUE, 1, (void *)1, &private, 0),
 		ENOSYS);
 	T_ERRNO(futex(&private, FUTEX_CMP_REQUEUE, 1, (void *)1, words, 0),
+		ENOSYS);
+	T_ERRNO(futex(words, FUTEX_CMP_REQUEUE_PI, 1, (void *)1, words + 1, 0),
 		ENOSYS);
 	T_ERRNO(futex(words, FUTEX_WAKE_OP, 1, (void *)1, words + 1, 0),
 		ENOSYS);
@@ -328,6 +307,63 @@ T_TEST(what_is_refused)
 	T_ERRNO(futex(words, FUTEX_WAIT_PRIVATE, 0, &t, NULL, 0), ETIMEDOUT);
 	T_ERRNO(futex((void *)words + 2, FUTEX_WAIT, 0, NULL, NULL, 0),
 		EINVAL);
+}
+
+/* FUTEX_REQUEUE by the host moves waiters of the guest, too. */
+T_TEST(the_host_requeues_a_waiter)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = futex_map(name);
+	pid_t pid = sleeper(words);
+
+	t_host("waiting %s 0 1", name);
+	T_EQ(atoi(t_host("requeue %s 0 4", name)), 1);
+	T_EQ(atoi(t_host("wake %s 0 1", name)), 0);
+	T_EQ(atoi(t_host("wake %s 4 1", name)), 1);
+	t_wait(pid);
+}
+
+/* Waiters and wake-ups of the guest have all bits. */
+T_TEST(bits_of_the_host)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = futex_map(name);
+	pid_t pid = sleeper(words);
+
+	t_host("waiting %s 0 1", name);
+	T_EQ(atoi(t_host("wake %s 0 1 4", name)), 1);
+	t_wait(pid);
+	t_host("wait %s 4 0 2", name);
+	T_EQ(atoi(t_host("wake %s 4 1 1", name)), 0);
+	T_EQ(futex(words + 1, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
+	while (!atoi(t_host("waited %s", name)))
+		;
+}
+
+/*
+ * The C library locks a free PI mutex without the kernel. A process that finds
+ * it locked dies by abort(). With ENOSYS it would go on without the mutex.
+ */
+T_TEST(a_contended_pi_mutex_aborts)
+{
+	volatile unsigned int *words = futex_map(words_name());
+	pthread_mutex_t *mutex = (pthread_mutex_t *)words;
+	pthread_mutexattr_t attr;
+	int status;
+	pid_t pid;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT);
+	T_EQ(pthread_mutex_init(mutex, &attr), 0);
+	T_EQ(pthread_mutex_lock(mutex), 0);
+	pid = t_fork();
+	if (!pid) {
+		pthread_mutex_lock(mutex);
+		_exit(0);
+	}
+	T_EQ(waitpid(pid, &status, 0), pid);
+	T_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
 /* If the page tables do not have the page yet, the mapping identifies it. */
@@ -373,6 +409,30 @@ T_TEST(other_memory)
 	T_ERRNO(futex(copy, FUTEX_WAIT, *words, &t, NULL, 0), ETIMEDOUT);
 	T_ERRNO(futex(NULL, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
 	T_EQ(futex(shared, FUTEX_CMP_REQUEUE, 1, (void *)1, shared + 1, 0), 0);
+}
+
+static volatile unsigned int *object_words, *other_words;
+
+static void op_wake(int round)
+{
+	const struct timespec none = { .tv_nsec = 1 };
+
+	T_EQ(futex(object_words, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
+	T_EQ(futex(object_words, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), 0);
+	T_ERRNO(futex(object_words, FUTEX_WAIT, 1, NULL, NULL, 0), EAGAIN);
+	T_EQ(futex(other_words, FUTEX_WAKE, 1, NULL, NULL, 0), 0);
+	T_ERRNO(futex(other_words, FUTEX_WAIT, 0, &none, NULL, 0), ETIMEDOUT);
+}
+
+/*
+ * A wake-up on an object goes to the host, also if there is no waiter. The
+ * other calls here stay in the guest.
+ */
+T_TEST(accesses_of_a_call)
+{
+	object_words = futex_map(words_name());
+	other_words = other_memory();
+	at_most("futex(2)", op_wake, 1);
 }
 
 T_TEST(an_unbind_ends_it)

@@ -4,7 +4,9 @@
  * the function. Nothing that is attached is replaced by private memory without
  * notice. After a sleep and hibernation it is attached again.
  *
+ * driver: futex=1
  * qemu: sleep
+ * expect-log: vmshm: futex: this kernel is built without
  * expect-log: vmshm .*(reset while objects|an object is attached)
  * expect-log: vmshm .*an object was not found
  * expect-log: vmshm .*a word is held
@@ -14,12 +16,14 @@
  */
 #define _GNU_SOURCE
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "t.h"
 #include "words.h"
+#include "futex.h"
 
 /* The function is alone on its bus, which makes it possible to reset it. */
 static void reset_function(void)
@@ -263,6 +267,74 @@ T_TEST(a_shorter_object_after_a_sleep)
 	t_host("truncate %s %d", name, WORDS_SIZE);
 	t_host("write %s 4096 03000000", name);
 	T_EQ(words[1024], 3);
+}
+
+/* A process that sleeps in futex(2) until the word is not 0 */
+static pid_t futex_sleeper(volatile unsigned int *words,
+			   const struct timespec *time)
+{
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		while (!words[0])
+			futex(words, FUTEX_WAIT, 0, time, NULL, 0);
+		_exit(0);
+	}
+	futex_asleep(pid);
+	return pid;
+}
+
+static pid_t semaphore_sleeper(sem_t *sem)
+{
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		T_EQ(sem_wait(sem), 0);
+		_exit(0);
+	}
+	futex_asleep(pid);
+	return pid;
+}
+
+static const struct timespec late = { .tv_sec = 1000000 };
+
+/* Calls of futex(2) go on after a sleep, and the host reaches them. */
+T_TEST(futexes_after_a_sleep)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = futex_map(name);
+	sem_t *sem = (sem_t *)(words + 64);
+	pid_t pid[3];
+	int i;
+
+	T_EQ(sem_init(sem, 1, 0), 0);
+	pid[0] = futex_sleeper(words, NULL);
+	pid[1] = futex_sleeper(words, &late);
+	pid[2] = semaphore_sleeper(sem);
+	sleep_in_memory();
+	T_EQ(sem_post(sem), 0);
+	t_host("write %s 0 01000000", name);
+	t_host("wake %s 0 2", name);
+	for (i = 0; i < 3; i++)
+		t_wait(pid[i]);
+}
+
+/* Calls of futex(2) end if the object is not found after a sleep. */
+T_TEST(futexes_of_no_object_after_a_sleep)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = futex_map(name);
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		T_ERRNO(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
+		T_ERRNO(futex(words, FUTEX_WAIT, 0, &late, NULL, 0), EFAULT);
+		_exit(0);
+	}
+	futex_asleep(pid);
+	t_host("unlink %s", name);
+	sleep_in_memory();
+	t_wait(pid);
 }
 
 /*

@@ -7,8 +7,9 @@ import os
 import threading
 
 SYS_FUTEX = 202     # x86-64
-WAIT, WAKE, REQUEUE = 0, 1, 3
+REQUEUE, WAIT_BITSET, WAKE_BITSET = 3, 9, 10
 ALL = 0x7fffffff
+ALL_BITS = 0xffffffff
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -24,40 +25,46 @@ class Word:
             os.close(fd)
         self.word = ctypes.c_uint32.from_buffer(self.map, offset)
 
-    def futex(self, op, value):
+    def futex(self, op, value, bits):
         return _libc.syscall(SYS_FUTEX, ctypes.byref(self.word), op, value,
-                             None, None, 0)
+                             None, None, ctypes.c_uint32(bits))
 
 
-def wake(path, offset, count):
+def wake(path, offset, count, bits=ALL_BITS):
     """Wakes up to count waiters. Returns the number of woken waiters."""
-    return Word(path, offset).futex(WAKE, count)
+    return Word(path, offset).futex(WAKE_BITSET, count, bits)
+
+
+def requeue(path, offset, target):
+    """Moves all waiters of a word to the queue of the word at target. Returns
+    their number. QEMU's threads for guests are counted."""
+    source, goal = Word(path, offset), Word(path, target)
+    count = _libc.syscall(SYS_FUTEX, ctypes.byref(source.word), REQUEUE, 0,
+                          ctypes.c_long(ALL), ctypes.byref(goal.word), 0)
+    if count < 0:
+        raise OSError(ctypes.get_errno(), "FUTEX_REQUEUE")
+    return count
 
 
 def waiters(path, offset):
     """The number of waiters in the word's queue, with QEMU's threads for
-    guests. FUTEX_CMP_REQUEUE moves them from the queue to the same queue, which
-    counts them."""
-    word = Word(path, offset)
-    count = _libc.syscall(SYS_FUTEX, ctypes.byref(word.word), REQUEUE, 0,
-                          ctypes.c_long(ALL), ctypes.byref(word.word), 0)
-    if count < 0:
-        raise OSError(ctypes.get_errno(), "FUTEX_REQUEUE")
-    return count
+    guests. They are moved to the same queue, which counts them."""
+    return requeue(path, offset, offset)
 
 
 class Waiter:
     """A thread that waits for the word. After the end of the thread, result is
     0 if the thread was woken."""
 
-    def __init__(self, path, offset, expected):
+    def __init__(self, path, offset, expected, bits=ALL_BITS):
         self.word, self.expected = Word(path, offset), expected
+        self.bits = bits
         self.done, self.result = False, None
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self):
-        self.result = self.word.futex(WAIT, self.expected)
+        self.result = self.word.futex(WAIT_BITSET, self.expected, self.bits)
         self.done = True
 
     @property

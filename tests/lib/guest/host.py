@@ -271,11 +271,16 @@ class Host(HostRpc, HostTool):
 
     # Waiting and waking
 
-    def do_wake(self, name, offset, count):
-        return str(futex.wake(self.path(name), int(offset), int(count)))
+    def do_wake(self, name, offset, count, bits=futex.ALL_BITS):
+        return str(futex.wake(self.path(name), int(offset), int(count),
+                              int(bits)))
 
-    def do_wait(self, name, offset, expected):
-        waiter = futex.Waiter(self.path(name), int(offset), int(expected))
+    def do_requeue(self, name, offset, target):
+        return str(futex.requeue(self.path(name), int(offset), int(target)))
+
+    def do_wait(self, name, offset, expected, bits=futex.ALL_BITS):
+        waiter = futex.Waiter(self.path(name), int(offset), int(expected),
+                              int(bits))
         self.waiters.setdefault(name, []).append(waiter)
         while not waiter.asleep and not waiter.done:
             os.sched_yield()

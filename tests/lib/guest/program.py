@@ -28,7 +28,9 @@ OWN = "create=on,allow=/@PREFIX@*"
 MACHINES = {
     "channels": (f"-device vmshm,{OWN} -device vmshm "
                  "-device vmshm,readonly=on", ""),
-    "programs": (f"-device vmshm,{OWN}", ""),
+    # The device is alone on its bus, so that it can be reset. The trace is for
+    # accesses.h.
+    "programs": (f"-device vmshm,{OWN},bus=rp2 -D @FOLDER@/trace", ""),
     "two": ("-device vmshm,id=vmshm0,addr=8 "
             "-device vmshm,id=vmshm1,arena=0,addr=9", ""),
     # Devices of contract 1.0; the second device has the host's names.

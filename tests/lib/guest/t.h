@@ -152,10 +152,13 @@ const char *t_name(const char *tail);
  *					again with all tests of the boot; the
  *					results of those that had ended are
  *					ignored. Needs "-action reboot=reset".
- *	wake NAME OFFSET COUNT		futex(2); answers the number of woken
+ *	wake NAME OFFSET COUNT [BITS]	futex(2); answers the number of woken
  *					waiters
- *	wait NAME OFFSET EXPECTED	begins to wait with futex(2); returns
- *					when the waiter sleeps, or has ended
+ *	wait NAME OFFSET EXPECTED [BITS]	begins to wait with futex(2);
+ *					returns when the waiter sleeps, or has
+ *					ended
+ *	requeue NAME OFFSET TARGET	FUTEX_REQUEUE of all waiters to the word
+ *					at TARGET; answers the number of waiters
  *	waited NAME			answers the number of ended waits
  *	waiting NAME OFFSET COUNT	until COUNT waiters are in the word's
  *					queue, on the host and in all guests. A
