@@ -76,7 +76,7 @@ def guest_tests():
     return module
 
 
-class Some:
+class Selection:
     """A report that wants only tests whose names begin with one of `names`"""
 
     def __init__(self, report, *names):
@@ -94,7 +94,7 @@ def run(report):
     tier.each(report, tier.in_module(globals(), "arm64"))
     guests = guest_tests()
     guests.run(report, [KERNEL])
-    guests.run(Some(report, *INTERRUPTS), [GICV2M])
+    guests.run(Selection(report, *INTERRUPTS), [GICV2M])
 
 
 if __name__ == "__main__":

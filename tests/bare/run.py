@@ -201,7 +201,7 @@ class Guest:
         return f"QEMU ended with {code}; it said: {said[-300:] or 'nothing'}"
 
 
-def naps(process):
+def sleeps_of(process):
     """The number of times that QEMU's main thread has gone to sleep"""
     with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
         return next(int(line.split()[1]) for line in f
@@ -269,7 +269,7 @@ class Run:
         self.out, self.prefix = out, prefix
         self.left = list(TESTS)     # no result yet
         self.notes = []
-        self.naps = {}              # at each wake-up, of each test
+        self.sleeps = {}            # of each test, at each wake-up
 
     def result(self, name, why=None):
         full = self.prefix + name
@@ -282,13 +282,13 @@ class Run:
 
     def wake(self, objects, process):
         """Makes the guest's slot fire."""
-        self.naps.setdefault(self.left[0], []).append(naps(process))
+        self.sleeps.setdefault(self.left[0], []).append(sleeps_of(process))
         objects.wake()
 
     def check_direct(self):
         """Checks that KVM raised the interrupts without QEMU's main thread,
         which did not wake up."""
-        found = self.naps.get("irq", [])
+        found = self.sleeps.get("irq", [])
         if len(found) < 2:
             return "no interrupts"
         woken = found[-1] - found[0]

@@ -70,7 +70,7 @@ def host_wakes(obj, offset, count):
     until(woken, lambda: f"{left} do not wait")
 
 
-def nobody_waits(obj, offset):
+def queue_is_left(obj, offset):
     """Waits until the threads of the device have left the queue."""
     until(lambda: not futex.wake(path(obj.name), offset, 1),
           "there is a waiter")

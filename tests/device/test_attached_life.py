@@ -9,8 +9,8 @@ import contract as c
 from arena import MIB, PAGE, Arena, arenas, attachments
 from qemu import DEADLINE, Qemu
 from shm import Object, pattern
-from test_migration import (Image, StuckMigration, clear, completed, events,
-                            migrates, refusal)
+from test_migration import (Image, StuckMigration, check_reason, completed,
+                            events, migrates, refusal)
 from vmshm import (SLOT, descriptors, equal, machine, mapped, released,
                    true, until)
 
@@ -128,9 +128,9 @@ def test_migration_is_refused_by_any_attachment():
                        lambda name: dev.does(c.CMD_HOLD, name)):
             attach(obj.name)
             handle = dev.get(c.REG_RES_HANDLE)
-            clear(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
-            clear(refusal(vm.hmp, "savevm one"))
-            clear(image.snapshot("save", "one") or "")
+            check_reason(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
+            check_reason(refusal(vm.hmp, "savevm one"))
+            check_reason(image.snapshot("save", "one") or "")
             equal(len(attachments(vm)), 1, "attachments")
             dev.detach(handle)
             equal(image.snapshot("save", "two"), None, "snapshot-save")
@@ -138,7 +138,7 @@ def test_migration_is_refused_by_any_attachment():
         # Migration is refused until the last attachment is detached.
         handles = [dev.attach(obj.name, i * 2 * PAGE) for i in range(3)]
         for handle in handles:
-            clear(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
+            check_reason(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
             dev.detach(handle)
         migrates(vm)
 
@@ -156,7 +156,7 @@ def test_snapshot_loaded_while_attached_detaches():
         attached(dev, obj)
         error = image.snapshot("load", "one")
         if error is not None:
-            clear(error)
+            check_reason(error)
             dev.sees(PAGE, b"host", "after the refusal")
         else:
             gone(vm, dev, obj, "after loading")

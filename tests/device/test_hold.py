@@ -9,7 +9,7 @@ import contract as c
 import futex
 from arena import MIB, PAGE
 from shm import Object, path
-from slots import OPTIONS, Waits, host_wakes, nobody_waits
+from slots import OPTIONS, Waits, host_wakes, queue_is_left
 from vmshm import Skip, equal, machine, sandbox, true, until
 
 WAITERS, DIED, TID_MASK = 0x80000000, 0x40000000, 0x3fffffff
@@ -190,7 +190,7 @@ def test_nonsense_is_ignored():
         dev.set_slot(3, c.SLOT_CONTROL, 0xffffffff)
         equal(dev.state(3), c.SLOT_IS_IDLE, "ended")
         marked(obj)
-        nobody_waits(obj, 0)
+        queue_is_left(obj, 0)
 
 
 def test_read_only_span():

@@ -24,7 +24,7 @@ def refusal(call, *args, **more):
     raise AssertionError(f"{args} {more} was not refused")
 
 
-def clear(reason):
+def check_reason(reason):
     """Checks that the reason names the device and the use to end."""
     true("vmshm" in reason, f"no vmshm in: {reason}")
     true("mapped" in reason or "open" in reason or "attached" in reason,
@@ -115,12 +115,12 @@ class Image:
 def test_migration_is_refused_while_open():
     with Object(4096, b"host") as obj, machine() as vm:
         dev = Vmshm(vm).opened(obj.name)
-        clear(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
-        clear(refusal(vm.hmp, "migrate exec:cat>/dev/null"))
+        check_reason(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
+        check_reason(refusal(vm.hmp, "migrate exec:cat>/dev/null"))
         dev.shows(b"host", "after the refusal")
         reasons = vm.qmp("query-migrate").get("blocked-reasons", [])
         equal(len(reasons), 1, "blocked-reasons")
-        clear(reasons[0])
+        check_reason(reasons[0])
         dev.closed()
         events(vm)
         migrates(vm)
@@ -131,8 +131,8 @@ def test_snapshot_is_refused_while_open():
             tempfile.TemporaryDirectory() as folder:
         image = Image(vm, folder)
         dev = Vmshm(vm).opened(obj.name)
-        clear(refusal(vm.hmp, "savevm one"))
-        clear(image.snapshot("save", "one") or "")
+        check_reason(refusal(vm.hmp, "savevm one"))
+        check_reason(image.snapshot("save", "one") or "")
         dev.shows(b"host", "after the refusal")
         dev.closed()
         equal(vm.hmp("savevm one"), "", "savevm")
@@ -168,7 +168,7 @@ def test_snapshot_loaded_while_open_closes():
             true(not mapped(vm, obj), "still mapped after loading")
             dev.is_zero("after loading")
         else:
-            clear(error)
+            check_reason(error)
             dev.shows(b"host", "after the refusal")
 
 
@@ -237,7 +237,7 @@ def test_reset_lifts_the_refusal():
     with Object(4096) as obj, machine(devices=2) as vm:
         Vmshm(vm).opened(obj.name)
         Vmshm(vm, slot=SLOT + 1).opened(obj.name).closed()
-        clear(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
+        check_reason(refusal(vm.qmp, "migrate", uri="exec:cat >/dev/null"))
         vm.qmp("system_reset")
         vm.event("RESET")
         events(vm)

@@ -13,7 +13,7 @@ from vmshm import (SLOT, Skip, Vmshm, equal, machine, mapped, released, true)
 NOBODY = 65534
 
 
-def opening(name):
+def result_of_open(name):
     """Opens the name. Returns the errno. Checks that a failure leaves the
     device unchanged."""
     with Object(4096, b"good") as good, machine() as vm:
@@ -43,27 +43,27 @@ class Special:
 
 
 def test_missing_object():
-    equal(opening(fresh_name()), c.ENOENT, "open")
+    equal(result_of_open(fresh_name()), c.ENOENT, "open")
 
 
 def test_never_created():
     name = fresh_name()
-    equal(opening(name), c.ENOENT, "open")
+    equal(result_of_open(name), c.ENOENT, "open")
     true(not os.path.lexists(path(name)), "open created it")
 
 
 def test_link_to_an_object():
     with Object(4096, b"secret") as obj:
         with Special(lambda p: os.symlink(obj.path, p)) as link:
-            equal(opening(link.name), c.ELOOP, "absolute link")
+            equal(result_of_open(link.name), c.ELOOP, "absolute link")
         with Special(lambda p: os.symlink(obj.name[1:], p)) as link:
-            equal(opening(link.name), c.ELOOP, "relative link")
+            equal(result_of_open(link.name), c.ELOOP, "relative link")
 
 
 def test_link_to_nowhere_and_to_the_outside():
     for target in (path(fresh_name()), "/etc/passwd", "/dev/zero", "/", "."):
         with Special(lambda p, t=target: os.symlink(t, p)) as link:
-            equal(opening(link.name), c.ELOOP, f"link to {target}")
+            equal(result_of_open(link.name), c.ELOOP, f"link to {target}")
         true(target == "/etc/passwd" or not target.startswith("/dev/shm") or
              not os.path.lexists(target), f"{target} was created")
 
@@ -77,13 +77,14 @@ def test_hard_link_is_an_object():
 
 def test_directory():
     with Special(os.mkdir, os.rmdir) as folder:
-        equal(opening(folder.name), c.EINVAL, "open")
-        equal(opening(folder.name + "/x"), c.EINVAL, "inside the directory")
+        equal(result_of_open(folder.name), c.EINVAL, "open")
+        equal(result_of_open(folder.name + "/x"), c.EINVAL,
+              "inside the directory")
 
 
 def test_fifo():
     with Special(os.mkfifo) as fifo:
-        equal(opening(fifo.name), c.EINVAL, "open")
+        equal(result_of_open(fifo.name), c.EINVAL, "open")
 
 
 def test_socket():
@@ -94,7 +95,7 @@ def test_socket():
         return sock
 
     with Special(listen) as sock:
-        equal(opening(sock.name), c.EINVAL, "open")
+        equal(result_of_open(sock.name), c.EINVAL, "open")
         sock.kept.close()
 
 
@@ -110,7 +111,7 @@ def test_device_node():
     os.unlink(path(name))
     with Special(null) as node:
         # EACCES if /dev/shm is mounted with nodev
-        true(opening(node.name) in (c.EINVAL, c.EACCES), "open")
+        true(result_of_open(node.name) in (c.EINVAL, c.EACCES), "open")
 
 
 def allowed(mode):

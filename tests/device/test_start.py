@@ -8,7 +8,7 @@ import contract as c
 import futex
 from arena import PAGE
 from shm import Object, path
-from slots import ALL, OPTIONS, Waits, asleep, host_wakes, nobody_waits
+from slots import ALL, OPTIONS, Waits, asleep, host_wakes, queue_is_left
 from vmshm import equal, machine, until
 
 
@@ -68,7 +68,7 @@ def test_registers_and_records_are_views_of_one_slot():
         equal((dev.end(5), dev.state(5)), (0, c.SLOT_IS_IDLE),
               "ended by START")
         for place in (64, 128, 256):
-            nobody_waits(obj, place)
+            queue_is_left(obj, place)
 
 
 def test_it_wakes_and_then_waits():
@@ -157,4 +157,4 @@ def test_a_wake_up_is_passed_on():
             equal(dev.has_fired(1000), 0, "the slot that was ended")
             word = dev.regs + c.MEM_FIRED + 1001 // 32 * 4
             vm.write(word, 4, 0)
-        nobody_waits(obj, 0)
+        queue_is_left(obj, 0)

@@ -10,7 +10,7 @@ from arena import MIB, PAGE
 from qemu import ROOT, u32
 from shm import Object, path
 from slots import (ALL, FUTEX_WAITV, OPTIONS, Waits, asleep, host_wakes,
-                   nobody_waits)
+                   queue_is_left)
 from vmshm import equal, machine, true, until
 
 
@@ -27,7 +27,7 @@ def test_idle_at_first_and_after_reset():
                 dev.arm(n, 0, n % 2)
             vm.qmp("system_reset")
             vm.event("RESET")
-        nobody_waits(obj, 0)
+        queue_is_left(obj, 0)
 
 
 def test_host_wakes_a_slot():
@@ -88,7 +88,7 @@ def test_disarmed_slot_does_not_keep_a_wake_up():
             dev.until(1, c.SLOT_IS_FIRED, "the other slot")
             equal(dev.state(0), c.SLOT_IS_IDLE, "the disarmed slot")
             dev.set(c.REG_FIRED, 3)
-        nobody_waits(obj, 0)
+        queue_is_left(obj, 0)
 
 
 def test_guest_wakes_the_host_and_slots():
@@ -239,7 +239,7 @@ def test_release_makes_slots_idle():
         dev.does(c.CMD_RELEASE)
         equal([dev.state(n) for n in range(c.SLOTS)],
               [c.SLOT_IS_IDLE] * c.SLOTS, "slots")
-        nobody_waits(obj, 0)
+        queue_is_left(obj, 0)
 
 
 def test_unplug_and_end_while_slots_wait():

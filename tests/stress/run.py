@@ -172,7 +172,7 @@ class Progress:
             print("\r\033[K", end="", flush=True)
 
 
-def say_how_it_went(board, seconds):
+def print_statistics(board, seconds):
     """Prints statistics, which do not affect the result."""
     b = board
     shares = ", ".join(f"{side} {b.sum('tokens', n) * 50 / b.total:.0f} %"
@@ -210,7 +210,7 @@ def test_turns(stress):
 def test_crowd(stress):
     start = time.monotonic()
     stress.conduct(CROWD, TOKENS)
-    say_how_it_went(stress.board, time.monotonic() - start)
+    print_statistics(stress.board, time.monotonic() - start)
     return check_tokens(stress.board, TOKENS)
 
 

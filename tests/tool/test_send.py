@@ -86,7 +86,7 @@ def is_ready(name):
     return any(header[8:12]) and header[8:12] == header[64:]
 
 
-def came_first(name):
+def wait_for_first(name):
     """Waits until the first program has created the channel and waits."""
     wait_for(lambda: is_ready(name))
 
@@ -97,7 +97,7 @@ def both(data, first, second):
     name = fresh_name()
     parties = {}
     with Running(first, name) as parties[first]:
-        came_first(name)
+        wait_for_first(name)
         with Running(second, name) as parties[second]:
             got = []
             reader = threading.Thread(target=lambda: got.append(
@@ -282,7 +282,7 @@ def test_input_fails():
     fd = os.open("/", os.O_RDONLY)
     try:
         with Running("recv", name) as other:
-            came_first(name)
+            wait_for_first(name)
             with Running("send", name, stdin=fd) as sender:
                 contains(sender.end(code=1).err, "the input: Is a directory")
             contains(other.end(code=1).err, "the other end has failed")
@@ -299,7 +299,7 @@ def test_no_input():
     """With standard input closed, the object does not get descriptor 0."""
     name = fresh_name()
     with Running("recv", name) as other:
-        came_first(name)
+        wait_for_first(name)
         with Running("send", name, before=without("<&-")) as sender:
             contains(sender.end(code=1).err, "the input: Bad file descriptor")
         result = other.end(code=1)
@@ -320,7 +320,7 @@ def test_no_errors():
     fd = os.open("/", os.O_RDONLY)
     try:
         with Object(1 << 20) as o, Running("recv", o.name) as other:
-            came_first(o.name)
+            wait_for_first(o.name)
             with Running("send", o.name, stdin=fd,
                          before=without("2>&-")) as sender:
                 sender.end(code=1)
@@ -383,7 +383,7 @@ def test_ended_while_waiting():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         name = fresh_name()
         with Running("recv", name) as party:
-            came_first(name)
+            wait_for_first(name)
             party.process.send_signal(number)
             equal(party.process.wait(DEADLINE), -number)
         equal(exists(name), False)
@@ -395,7 +395,7 @@ def test_made_by_others():
     for number in (signal.SIGTERM, None):
         name, moved = fresh_name(), fresh_name()
         with Running("recv", name) as party:
-            came_first(name)
+            wait_for_first(name)
             os.rename(shm.path(name), shm.path(moved))
             with Object(1, name=name):
                 if number:
@@ -414,7 +414,7 @@ def test_ignored_signals():
     name = fresh_name()
     with Running("recv", name, before=(
             "sh", "-c", 'trap "" HUP; exec "$@"', "sh")) as party:
-        came_first(name)
+        wait_for_first(name)
         party.process.send_signal(signal.SIGHUP)
         with Running("send", name) as sender:
             sender.put(b"x")
@@ -424,7 +424,7 @@ def test_ignored_signals():
         equal(party.end().raw, b"y")
 
 
-def next_two_use(name):
+def check_next_two(name):
     """Checks that the next two programs can use the object that was left."""
     try:
         with Running("send", name) as sender, Running("recv", name) as other:
@@ -438,10 +438,10 @@ def test_left_behind():
     """The next two programs use the object of a killed program."""
     name = fresh_name()
     with Running("recv", name) as party:
-        came_first(name)
+        wait_for_first(name)
         party.process.kill()
         party.process.wait(DEADLINE)
-    next_two_use(name)
+    check_next_two(name)
 
 
 def test_left_behind_empty():
@@ -450,14 +450,14 @@ def test_left_behind_empty():
     name = fresh_name()
     with open(shm.path(name), "xb"):
         pass
-    next_two_use(name)
+    check_next_two(name)
 
 
 def test_mode():
     name = fresh_name()
     with Running("recv", "-m", "666", name,
                  before=("sh", "-c", 'umask 077; exec "$@"', "sh")):
-        came_first(name)
+        wait_for_first(name)
         equal(os.stat(shm.path(name)).st_mode & 0o777, 0o666)
     os.unlink(shm.path(name))
 
@@ -494,7 +494,7 @@ def on_terminal(name):
     own, other = pty.openpty()
     with Running("send", name, stderr=other) as sender:
         os.close(other)
-        came_first(name)
+        wait_for_first(name)
         with Running("recv", name) as receiver:
             sender.put(b"x" * 3000)
             receiver.get(3000)
