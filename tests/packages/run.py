@@ -158,8 +158,50 @@ ko=$(find /lib/modules/$release/updates/dkms -name 'vmshm.ko*')
 	die "modprobe takes $(modinfo -k $release -F filename vmshm)"
 getent group vmshm || die "no group"
 [ -e /usr/lib/udev/rules.d/60-vmshm.rules ] || die "no udev rule"
+# udev reads all rules for any device, and says which ones it does not know.
+apt_get install udev
+mount -t sysfs sysfs /sys
+udevadm test /sys/class/mem/null >/tmp/udev 2>&1 || true
+grep -q 'rules.d/60-vmshm.rules' /tmp/udev || die "udev reads no rule"
+! grep -E '60-vmshm.rules:[0-9]' /tmp/udev || die "the udev rule is wrong"
+findmnt --verify --tab-file \
+	/usr/share/doc/vmshm-dkms/examples/fstab.example >/tmp/fstab 2>&1 || true
+grep -q '^0 parse errors' /tmp/fstab || die "the example for /etc/fstab"
 rm /lib/modules/$release/updates/vmshm.ko.old
 gone vmshm-dkms
+""",
+    # No QEMU is installed, so that the build fails at once.
+    "unit": r"""
+apt_get install systemd
+install qemu-system-vmshm | tee /tmp/said
+grep -q 'it failed; see /var/log/vmshm-device.log' /tmp/said ||
+	die "nothing was said without systemd"
+grep -q 'no QEMU is installed' /var/log/vmshm-device.log ||
+	die "the log has no reason"
+unit=/lib/systemd/system/vmshm-device.service
+systemd-analyze verify --man=no $unit >/tmp/verified 2>&1 ||
+	die "systemd-analyze: $(cat /tmp/verified)"
+! grep vmshm-device /tmp/verified || die "the unit is not well-formed"
+# As if systemd ran: this systemctl runs the commands of the unit in turn.
+mkdir -p /run/systemd/system /tmp/bin
+cat >/tmp/bin/systemctl <<'END'
+#!/bin/sh
+[ "$1" = start ] || exit 0
+sed -n 's/^ExecStart=//p' /lib/systemd/system/"$2" >/tmp/commands
+while read -r command; do $command || exit 1; done </tmp/commands
+END
+chmod +x /tmp/bin/systemctl
+for action in triggered configure; do
+	PATH=/tmp/bin:$PATH /var/lib/dpkg/info/qemu-system-vmshm.postinst \
+		$action >/tmp/said 2>/tmp/unit ||
+		die "apt would fail: $(cat /tmp/said)"
+	grep -q 'it failed; see: journalctl -u vmshm-device.service' \
+		/tmp/said || die "nothing was said: $(cat /tmp/said)"
+	grep -q 'no QEMU is installed' /tmp/unit ||
+		die "the journal would have no reason"
+done
+rm -r /run/systemd/system
+gone qemu-system-vmshm
 """,
     "qemu": r"""
 apt_get install qemu-system-x86
