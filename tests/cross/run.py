@@ -18,6 +18,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
 sys.dont_write_bytecode = True
 
+import shm                          # noqa: E402
 import tier                         # noqa: E402
 
 TRIPLET = "aarch64-linux-gnu"
@@ -90,7 +91,7 @@ def test_build():
 def test_tool():
     build()
     tool = os.path.join(OUT, "vmshm")
-    name = f"/vmshm-test-{os.getpid()}-cross"
+    name = shm.fresh_name()
     emulated(tool, "create", name, "4096")
     if name not in emulated(tool, "ls"):
         return "the object is not listed"
@@ -102,7 +103,7 @@ def test_tool():
 
 def test_library():
     build()
-    name = f"/vmshm-test-{os.getpid()}-object"
+    name = shm.fresh_name()
     command(f"{TRIPLET}-gcc", "-x", "c", "-", "-o", OUT + "/object",
             f"-I{TOP}/include", f"-L{OUT}/lib", "-lvmshm", text=PROGRAM)
     try:

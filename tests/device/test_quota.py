@@ -10,7 +10,7 @@ import contract as c
 from arena import MIB, PAGE, arenas, refusals
 from inode_lock import InodeLock
 from mailbox import Mailboxes
-from shm import Object, path
+from shm import FOLDER, PREFIX, Object, path
 from store import Store
 from test_limits import COUNT, few_mappings
 from test_long_commands import (COMMANDS_MAX, again_and_again, needs_root,
@@ -206,9 +206,7 @@ def test_a_device_that_cannot_detach_gives_its_mappings_back():
 
 
 def test_names_that_are_kept_are_bounded():
-    with tempfile.TemporaryDirectory(dir="/dev/shm",
-                                     prefix=f"vmshm-test-{os.getpid()}-"
-                                     ) as folder:
+    with tempfile.TemporaryDirectory(dir=FOLDER, prefix=PREFIX) as folder:
         for i in range(NAMES_MAX):
             os.close(os.open(f"{folder}/{i}", os.O_CREAT))
         with machine(options=f",dir={folder},arena=2M,create=on,"

@@ -7,7 +7,7 @@ import tempfile
 
 import contract as c
 from arena import MIB, PAGE, Arena, arenas, refusals
-from shm import path
+from shm import FOLDER, PREFIX, fresh_name, path
 from store import Store
 from tracer import Calls
 from vmshm import equal, machine, true
@@ -17,9 +17,7 @@ ROUNDS = 20
 
 
 def test_foreign_objects_cost_nothing():
-    with tempfile.TemporaryDirectory(dir="/dev/shm",
-                                     prefix=f"vmshm-test-{os.getpid()}-"
-                                     ) as folder:
+    with tempfile.TemporaryDirectory(dir=FOLDER, prefix=PREFIX) as folder:
         for i in range(FOREIGN):
             os.close(os.open(f"{folder}/foreign-{i}", os.O_CREAT))
         options = (f",dir={folder},prefix=vm-,arena=2M,create=on,"
@@ -60,7 +58,7 @@ def test_limits_follow_what_the_host_does():
             equal(dev.command(c.CMD_CREATE, "/6", mode=0o600), c.ENFILE,
                   "the fifth, again")
             # The object leaves the guest's names and returns.
-            outside = f"/dev/shm/vmshm-test-{os.getpid()}-out"
+            outside = path(fresh_name())
             os.rename(store.objects[b"/3"].path, outside)
             dev.does(c.CMD_CREATE, "/6", mode=0o600)
             os.rename(outside, store.objects[b"/3"].path)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 
+from shm import fresh_name
 from tool import BUILD, ROOT, Skip, equal, folder
 
 # A program that opens, maps, wakes, sends and receives, so that all objects of
@@ -125,8 +126,7 @@ def build_and_run(name, compiler, *args):
         f.write(PROGRAM)
     output(*compiler, "-Wall", "-Werror", "-Iinclude", "-static", "-pthread",
            "-o", program, program + ".c", out + "/libvmshm.a")
-    done = subprocess.run([program, f"/vmshm-test-{os.getpid()}-{name}"],
-                          check=False)
+    done = subprocess.run([program, fresh_name()], check=False)
     equal(done.returncode, 0, "the exit code of the program")
 
 
