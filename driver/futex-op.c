@@ -232,7 +232,7 @@ static long vmshm_futex_lock_pi(ulong addr, ulong flags, ulong time,
 	if (!ret)
 		ret = kernel(addr, flags, time, trylock);
 	else if (ret == -ENOSYS)
-		/* After -ENOSYS, glibc goes on without the mutex. */
+		/* After -ENOSYS, glibc continues without the mutex. */
 		ret = trylock ? -EAGAIN : -EOPNOTSUPP;
 	vmshm_futex_leave(entered);
 	return ret;

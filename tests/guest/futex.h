@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the tests of futex(2) have in common. Include t.h and words.h first.
+ * Common functions of the tests of futex(2). Include t.h and words.h first.
  */
 #ifndef FUTEX_H
 #define FUTEX_H
@@ -25,7 +25,8 @@ static inline void futex_asleep(pid_t pid)
 /* A kernel for debugging, or of arm64, may be built without ftrace. */
 static inline volatile unsigned int *futex_map(const char *name)
 {
-	if (t_system(IS_ON) && !t_system("uname -rm | grep -qE 'debug|aarch64'"))
+	if (t_system(IS_ON) &&
+	    !t_system("uname -rm | grep -qE 'debug|aarch64'"))
 		t_skip("this kernel has no ftrace");
 	T_EQ(t_system(IS_ON), 0);
 	return words_map(name);

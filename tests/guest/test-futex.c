@@ -309,7 +309,7 @@ T_TEST(what_is_refused)
 		EINVAL);
 }
 
-/* FUTEX_REQUEUE by the host moves waiters of the guest, too. */
+/* FUTEX_REQUEUE by the host also moves waiters of the guest. */
 T_TEST(the_host_requeues_a_waiter)
 {
 	const char *name = words_name();

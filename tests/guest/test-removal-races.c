@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The device goes, and comes back, while calls of every kind are in progress.
+ * The device is removed and added again while calls of each kind are in
+ * progress.
  *
- * The calls are those of processes with the policy SCHED_IDLE. Busy processes
- * keep the processors from them, and a process with SCHED_FIFO removes the
- * device. So a call is overtaken at any of its instructions, and goes on when
- * the device is gone, or when there is a new one.
+ * Processes with the policy SCHED_IDLE make the calls. Busy processes preempt
+ * them, and a process with SCHED_FIFO removes the device. Therefore, a call can
+ * be preempted at any of its instructions, and continues after the removal of
+ * the device, or after a new device was added.
  *
- * "make check-lifecycle" runs this test, a tenth of its rounds.
+ * "make check-lifecycle" runs this test, with a tenth of its rounds.
  *
  * qemu: files
  * needs: rounds
@@ -35,7 +36,7 @@
 /* Processes that make calls of one kind */
 #define EACH 1
 #define BUSY 2
-/* More than the arena has pages for before it grows */
+/* Larger than the part of the arena that has pages before it grows */
 #define LARGE_SIZE (150 * MIB)
 
 struct shared {
