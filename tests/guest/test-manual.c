@@ -265,7 +265,8 @@ T_TEST(no_loop_device)
 	fs_mount(CREATE);
 	fd = fs_open(name, O_RDWR);
 	loop = open("/dev/loop0", O_RDWR);
-	T_ASSERT(loop >= 0);
+	if (loop < 0)
+		t_skip("the kernel has no loop devices");
 	T_ERRNO(ioctl(loop, LOOP_SET_FD, fd), EINVAL);
 }
 
