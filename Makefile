@@ -94,6 +94,13 @@ check-lifecycle: deps device ## the device goes away while in use (ROUNDS=100)
 	@T_ROUNDS=$(ROUNDS) tests/guest/run.py lifecycle/ restart/ sleep/many \
 		owner/many removal-races/
 
+# The number of rounds of the programs of check-programs
+PROGRAM_ROUNDS ?= 1000
+
+check-programs: device ## third-party programs (PROGRAM_ROUNDS=1000)
+	@scripts/deps host demo check programs
+	@T_PROGRAMS=$(PROGRAM_ROUNDS) tests/guest/run.py
+
 check-stress: deps-check device ## a million tokens between host and two guests
 	@TOKENS=1000000 tests/stress/run.py
 
@@ -169,6 +176,6 @@ clean: ## remove everything generated
 	install \
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-layout check-tool check-library check-debug \
-	check-lifecycle check-model check-stress check-truncate \
+	check-lifecycle check-model check-programs check-stress check-truncate \
 	qemu-patch check-patch fuzz fuzz-generic check-matrix \
 	check-packages check-libvirt deb check-arm64 check-cross style clean

@@ -38,6 +38,8 @@ BOOTS = 3
 
 # The number of rounds of test-lifecycle.c; see there
 ROUNDS = os.environ.get("T_ROUNDS")
+# The number of rounds of the programs of make check-programs
+PROGRAM_ROUNDS = os.environ.get("T_PROGRAMS")
 
 # Seconds after which a test fails. A machine under load is slow.
 T_TIMEOUT = 180
@@ -56,7 +58,7 @@ MARK = "vmshm-test: "
 
 def more():
     """The factor by which a test may take longer because of its rounds"""
-    return 1 + int(ROUNDS or 0) // 10
+    return 20 if PROGRAM_ROUNDS else 1 + int(ROUNDS or 0) // 10
 
 
 class Guest:
@@ -105,7 +107,8 @@ class Guest:
         """Writes the initramfs and returns its path."""
         plan = [f"prefix {prefix}",
                 f"timeout {T_TIMEOUT * self.kernel.patience * more()}",
-                *([f"rounds {ROUNDS}"] if ROUNDS else [])]
+                *([f"rounds {ROUNDS or PROGRAM_ROUNDS}"]
+                  if ROUNDS or PROGRAM_ROUNDS else [])]
         files = list(self.build.files)
         for program in sorted({f for p, _ in self.plan for f in p.python}):
             files += self.build.python(program)

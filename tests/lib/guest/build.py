@@ -8,9 +8,10 @@ import threading
 
 from qemu import ROOT, Lost
 
-from . import abi, host_rpc, linked, python
+from . import abi, host_rpc, linked, programs as software, python
 from .arch import X86
-from .program import DEBUG, HARNESS, HELPERS, LIBRARY, TESTS, is_test, name_of
+from .program import (DEBUG, HARNESS, HELPERS, LIBRARY, PROGRAMS, TESTS,
+                      is_test, name_of)
 
 # The directory of compiled test programs
 FOLDER = os.path.join(ROOT, "build", "guest")
@@ -69,6 +70,8 @@ class Build:
             self.files += host_rpc.files()
         if any(p.abi for p in programs):
             self.files += abi.files(folder, FLAGS)
+        if any(p.programs for p in programs):
+            self.files += software.files(folder)
         if any(p.linked for p in programs):
             self.files += linked.files(folder)
 
@@ -98,7 +101,7 @@ class Build:
 
     def _sources(self, wanted):
         """The sources to compile; scripts become files of the guest."""
-        for source in files_in(HARNESS, TESTS, LIBRARY, DEBUG):
+        for source in files_in(HARNESS, TESTS, LIBRARY, DEBUG, PROGRAMS):
             file = name_of(source)
             if file in wanted and file.endswith(".sh"):
                 self.files.append(("tests/" + file, source))

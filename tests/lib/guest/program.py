@@ -11,6 +11,8 @@ TESTS = os.path.join(ROOT, "tests", "guest")
 LIBRARY = os.path.join(ROOT, "tests", "library")
 # For kernels of "make check-debug" only
 DEBUG = os.path.join(ROOT, "tests", "debug")
+# For "make check-programs" only, which sets T_PROGRAMS to the number of rounds
+PROGRAMS = os.path.join(ROOT, "tests", "programs")
 HARNESS = os.path.dirname(os.path.abspath(__file__))
 # Helper programs that tests start
 HELPERS = os.path.join(TESTS, "helpers")
@@ -107,6 +109,7 @@ class Program:
         self.tool = "tool" in directives(text, "needs")
         self.rpc = "rpc" in directives(text, "needs")
         self.abi = "abi" in directives(text, "needs")
+        self.programs = "programs" in directives(text, "needs")
         self.linked = "linked" in directives(text, "needs")
         # It needs no program of this machine.
         self.portable = not (self.python or self.library or self.rpc
@@ -134,8 +137,11 @@ class Program:
 
 
 def all_programs():
-    """The programs of all directories; some only for many rounds"""
-    return [p for folder in (HARNESS, TESTS, LIBRARY, DEBUG)
+    """The programs of all directories, or those of make check-programs; some
+    only for many rounds"""
+    folders = ((PROGRAMS,) if os.environ.get("T_PROGRAMS")
+               else (HARNESS, TESTS, LIBRARY, DEBUG))
+    return [p for folder in folders
             for f in sorted(os.listdir(folder))
             if is_test(name_of(os.path.join(folder, f)))
             for p in Program.all_of(os.path.join(folder, f))

@@ -44,6 +44,7 @@
  *	needs: linked	the helper program primitives, linked in other ways;
  *			see linked.py
  *	needs: x86	runs in guests with x86-64 only
+ *	needs: programs	software of Debian; see programs.py
  *	order: last	after all other files of the boot, which it ends
  *	modules: NAMES	also load these modules of the kernel package
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
