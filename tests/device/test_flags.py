@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Each command with each flag, by registers and by a mailbox."""
+"""Each command with each flag, through registers and through a mailbox"""
 
 import contract as c
 from arena import PAGE
@@ -7,7 +7,7 @@ from mailbox import Mailboxes
 from store import Store
 from vmshm import equal, machine, true
 
-# The flags that a command uses. With another one it fails.
+# The flags that a command uses. The command fails with any other flag.
 USED = {
     c.CMD_STAT: c.RQ_HANDLE,
     c.CMD_ATTACH: c.RQ_READONLY | c.RQ_HANDLE | c.RQ_LIMIT,
@@ -24,13 +24,14 @@ USED_IN_A_MAILBOX = {
     c.CMD_SETATTR: c.RQ_HANDLE | c.RQ_MODE | c.RQ_ATIME | c.RQ_MTIME,
     c.CMD_STATFS: 0,
 }
-# The driver of contract 1.0 leaves the flags of the command before.
+# The driver of contract 1.0 does not clear the flags of the last command.
 IGNORING = (c.CMD_DETACH, c.CMD_UNLINK, c.CMD_LIST, c.CMD_RELEASE)
 IGNORING_IN_A_MAILBOX = (c.CMD_DETACH, c.CMD_UNLINK, c.CMD_RELEASE)
 
 
 def check(post, used, ignoring):
-    """post() executes a command, about no object that exists."""
+    """Checks the flags of all commands. post() executes a command for an object
+    that does not exist."""
     for command, flags in used.items():
         for bit in range(32):
             status = post(command, 1 << bit)

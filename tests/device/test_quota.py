@@ -251,8 +251,8 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 def test_descriptor_0_is_one_like_others():
-    """A command by handle finds an object without a name, whatever number its
-    second descriptor has."""
+    """A command with a handle finds an object without a name, with any number
+    of its second descriptor."""
     with Store([b"/a", b"/b"], PAGE) as store, \
             machine("-chardev", "socket,id=input,fd=0",
                     options=store.options + CREATE + f",max-bytes={MIB}",
@@ -260,7 +260,7 @@ def test_descriptor_0_is_one_like_others():
         vm.qmp("chardev-remove", id="input")
         until(lambda: not standard_input(vm), "descriptor 0 is in use")
         dev = Mailboxes(vm)
-        # The first handle takes the number until it is needed
+        # The first handle uses the number until the test needs it.
         first = dev.does(c.CMD_HOLD, "/b").get(c.REG_RES_HANDLE)
         true(standard_input(vm).endswith("b"), standard_input(vm))
         handle = dev.does(c.CMD_HOLD, "/a").get(c.REG_RES_HANDLE)
@@ -270,6 +270,6 @@ def test_descriptor_0_is_one_like_others():
         again = dev.does(c.CMD_HOLD, flags=c.RQ_HANDLE,
                          handle=handle).get(c.REG_RES_HANDLE)
         true(standard_input(vm).endswith("(deleted)"), standard_input(vm))
-        # Nor is it overlooked when it is attached
+        # An attached object also counts.
         dev.detach(handle)
         dev.does(c.CMD_ATTACH, flags=c.RQ_HANDLE, handle=again)

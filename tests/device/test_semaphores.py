@@ -278,7 +278,7 @@ def test_a_linked_semaphore_is_the_hosts_to_remove():
 
 
 def test_temporaries_count_as_open_files():
-    """Together with attachments they leave descriptors for QEMU."""
+    """Temporary files and attachments together leave descriptors for QEMU."""
     files = 200
     with Store([b"/a"]) as store:
         options = f"{store.options},create=on,max-objects=1000"
@@ -293,7 +293,7 @@ def test_temporaries_count_as_open_files():
                   c.EMFILE, "one more")
             equal(refusals(vm), {"limit": 2}, "refusals")
             dev.does(c.CMD_RELEASE)
-            # Of temporaries, the oldest one goes
+            # The oldest temporary file is removed.
             for i in range(TEMPORARIES_MAX + 10):
                 dev.does(c.CMD_CREATE, f"/sem.Ab{i:04}", mode=0o600)
             again = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A host that has no thread left for QEMU, and the threads of a device."""
+"""The threads of a device, and a host that refuses QEMU further threads"""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ OPTIONS = f",create=on,max-bytes={64 * MIB}"
 
 
 def threads(vm, name):
-    """How many threads of QEMU have this name."""
+    """The number of QEMU's threads with this name"""
     found = 0
     for task in os.listdir(f"/proc/{vm.pid}/task"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError), \
@@ -47,7 +47,7 @@ def test_a_close_waits_for_no_busy_thread():
             handles.append(dev.posts(c.CMD_HOLD, name).res_handle())
             dev.posts(c.CMD_UNLINK, name)
         with no_thread_starts(vm), InodeLock(store.objects[b"/a"]) as lock:
-            # One command more than there are threads for
+            # One command more than the number of threads
             tags = {}
             for n in range(threads(vm, "vmshm-worker") + 1):
                 tags[n] = dev.submit(n, c.CMD_SETATTR, "/a", mode=0o600,
@@ -57,7 +57,7 @@ def test_a_close_waits_for_no_busy_thread():
             true(last not in tags, "too many threads")
             dev.posts(c.CMD_DETACH, n=last, handle=handles[0])
             dev.does(c.CMD_RESIZE, "/b", length=PAGE)
-            # The close by RELEASE
+            # RELEASE closes the object.
             dev.does(c.CMD_RELEASE)
             dev.does(c.CMD_RESIZE, "/b", length=2 * PAGE)
             equal(refusals(vm), {}, "refusals")
@@ -85,7 +85,7 @@ def test_a_command_waits_for_a_busy_thread():
 
 
 def test_a_host_without_any_thread():
-    """The guest gets an errno, and the VM does not wait for the host."""
+    """Without a thread, the guest gets an errno, and the VM does not wait."""
     with Store([b"/a"], PAGE) as store, \
             machine(options=store.options + OPTIONS) as vm:
         dev = Mailboxes(vm)
@@ -102,7 +102,8 @@ def test_a_host_without_any_thread():
 
 
 def test_the_threads_of_all_slots():
-    """One for each slot that has waited, and one for each word that is held"""
+    """The device has a thread for each slot that has waited, and one for each
+    held word."""
     with Object(PAGE) as obj, machine(options=",arena=2M") as vm:
         dev = Records(vm)
         dev.attach(obj.name)

@@ -228,7 +228,7 @@ def test_hot_plug():
 
 
 def test_monitor():
-    """The monitor knows each property of the device that is shown."""
+    """The monitor has each property of the device that documentation shows."""
     lines = re.findall(r"^ {4}(qom-get /machine/peripheral/(\w+) \w+)$",
                        read("docs/operator.md"), re.M)
     if len(lines) < 3:
@@ -242,7 +242,7 @@ def test_monitor():
 
 
 def test_vmshm_device():
-    """vmshm-device has each command and each option that is shown."""
+    """vmshm-device has each command and option that documentation shows."""
     usage = run("device/vmshm-device", "--help")[1]
     found = set()
     for _, text in documents():
@@ -272,7 +272,7 @@ def test_fstab():
     with tempfile.NamedTemporaryFile("w", suffix=".fstab") as table:
         table.write("\n".join(lines) + "\n")
         table.flush()
-        # Its exit code depends on the directories of this machine.
+        # The exit code depends on the directories of this machine.
         text = run("findmnt", "--verify", "--tab-file", table.name)[1]
     return None if re.search(r"^0 parse errors", text, re.M) else text
 

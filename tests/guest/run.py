@@ -141,7 +141,7 @@ def kernels(report, versions):
 
 
 def run(report, versions=None):
-    """versions: of the kernels; default: those of the environment"""
+    """Runs the tests. versions: the kernels; default: those of KERNELS"""
     versions = versions or os.environ.get("KERNELS", "6.1 6.12").split()
     programs = [p for p in all_programs()
                 if any(report.wanted(f"{v}/{p.name}/{t}")
@@ -157,8 +157,8 @@ def run(report, versions=None):
             print("waiting for another run.py", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
         ready = list(kernels(report, versions))
-        # The host runs helper programs and the tool, too, so that they are
-        # compiled for this machine in any case.
+        # The host also runs helper programs and the tool. Therefore they are
+        # always compiled for this machine.
         archs = {a.name: a for a in [X86()] + [k.arch for k in ready]}
         builds = {name: Build(programs if name == X86.name else
                               [p for p in programs if arch.runs(p)], arch=arch)

@@ -32,7 +32,7 @@ def children():
             with open(path, encoding="utf-8", errors="replace") as f:
                 parent = f.read().rpartition(")")[2].split()[1]
         except OSError:
-            continue                    # it has ended
+            continue                    # the process has ended
         if int(parent) == os.getpid():
             yield int(path.split("/")[2])
 

@@ -48,7 +48,7 @@ def requeue(path, offset, target):
 
 def waiters(path, offset):
     """The number of waiters in the word's queue, with QEMU's threads for
-    guests. They are moved to the same queue, which counts them."""
+    guests. Moving the waiters to the same queue counts them."""
     return requeue(path, offset, offset)
 
 

@@ -126,7 +126,7 @@ class Qemu:
     user      the user ID of the process (needs root)
     memory    guest memory in MiB
     wrap      a command, to which QEMU's command line is appended
-    binary    the program
+    binary    the program to run
     """
 
     def __init__(self, *args, machine="pc", accel="tcg", qtest=True,

@@ -45,7 +45,7 @@ class Build:
 
     def __init__(self, programs, folder=FOLDER, arch=X86()):
         self.arch = arch
-        # For another architecture than that of this machine
+        # Files for another architecture have a separate directory.
         if arch.name != X86.name:
             folder += "-" + arch.name
         self.folder = folder

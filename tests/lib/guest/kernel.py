@@ -23,7 +23,7 @@ class Kernel:
         self.memory, self.patience = (1536, 6) if self.debug else (512, 1)
         self.driver = os.path.join(ROOT, "build", "driver", self.name,
                                    "vmshm.ko")
-        # Another one than that of this machine
+        # Only a kernel for another architecture has this file.
         self.busybox = os.path.join(self.folder, "busybox")
 
     def prepare(self):
@@ -40,7 +40,7 @@ class Kernel:
                 raise Lost(" ".join(command) + " failed")
 
     def runs(self, program):
-        """Whether a program is for it"""
+        """Whether guests of this kernel run a program"""
         return ((self.debug or not program.debug)
                 and self.arch.runs(program))
 

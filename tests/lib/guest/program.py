@@ -111,7 +111,7 @@ class Program:
         self.abi = "abi" in directives(text, "needs")
         self.programs = "programs" in directives(text, "needs")
         self.linked = "linked" in directives(text, "needs")
-        # It needs no program of this machine.
+        # Whether the program needs no other programs of this machine
         self.portable = not (self.python or self.library or self.rpc
                              or self.abi or self.linked
                              or "x86" in directives(text, "needs"))
