@@ -182,7 +182,7 @@ unit=/lib/systemd/system/vmshm-device.service
 systemd-analyze verify --man=no $unit >/tmp/verified 2>&1 ||
 	die "systemd-analyze: $(cat /tmp/verified)"
 ! grep vmshm-device /tmp/verified || die "the unit is not well-formed"
-# As if systemd ran: this systemctl runs the commands of the unit in turn.
+# Simulates systemd: this systemctl runs the commands of the unit in turn.
 mkdir -p /run/systemd/system /tmp/bin
 cat >/tmp/bin/systemctl <<'END'
 #!/bin/sh

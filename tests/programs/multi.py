@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An ordinary program that uses multiprocessing. It knows nothing of VMShm;
+"""An ordinary program that uses multiprocessing, and no interface of VMShm.
 test-multiprocessing.sh runs it on the host and in a guest.
 
 usage: multi.py PATH KIND ROLE ROUNDS       ROLE is 0 or 1
 
 Names begin with the last component of PATH. Role 0 creates the objects, and has
 to begin first. Processes of one parent inherit the objects of multiprocessing,
-or unpickle them; these are made by name instead, as unpickling does it.
+or unpickle them. This program opens the objects by name, as unpickling does.
 """
 
 import _multiprocessing
@@ -22,7 +22,7 @@ DEADLINE = 300
 
 
 def patiently(attach):
-    """What another process creates; waits until it is there."""
+    """Attaches an object of another process. Waits until the object exists."""
     end = time.monotonic() + DEADLINE
     while True:
         try:
@@ -43,14 +43,14 @@ def count(buffer):
 
 
 def leave(memory):
-    """The end of this process does not remove it. Before 3.13 it would, also
-    if another process has created it."""
+    """Unregisters a block, so that the end of this process does not remove it.
+    Before Python 3.13, a process also removes blocks of other processes."""
     # pylint: disable-next=protected-access
     resource_tracker.unregister(memory._name, "shared_memory")
 
 
 class Party:
-    """One of the two processes."""
+    """One of the two processes"""
 
     def __init__(self, base, role, rounds):
         self.base, self.role, self.rounds = base, role, rounds

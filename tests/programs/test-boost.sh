@@ -7,7 +7,7 @@
 # driver: futex=1
 # needs: programs
 
-# between KIND: in both roles
+# between KIND: runs the program with each role in the guest once.
 between()
 {
 	command -v boost-interprocess >/dev/null ||

@@ -7,7 +7,7 @@
 # driver: futex=1
 # needs: python tests/programs/multi.py
 
-# between KIND: in both roles
+# between KIND: runs the program with each role in the guest once.
 between()
 {
 	mount -t vmshm vmshm0 /dev/shm
@@ -47,7 +47,7 @@ test_shareable_list()
 	between list
 }
 
-# Python before 3.13 removes what it has attached, unless it is told not to.
+# Before 3.13, Python removes attached blocks, unless they are unregistered.
 test_the_remedy()
 {
 	mount -t vmshm vmshm0 /dev/shm

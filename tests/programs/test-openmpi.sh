@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh disable=SC2317
 #
-# Open MPI in a guest; its processes meet in files of the mount.
+# Open MPI in a guest. Its processes share memory in files of the mount.
 #
 # qemu: -device vmshm,create=on,prefix=@PREFIX@mpi- -m 1024
 # driver: futex=1

@@ -8,7 +8,7 @@
 # qemu: -device vmshm,create=on,allow=/@PREFIX@* -m 1024
 # driver: futex=1
 
-# between KIND: with each role in the guest once
+# between KIND: runs the program with each role in the guest once.
 between()
 {
 	mount -t vmshm vmshm0 /dev/shm

@@ -7,7 +7,7 @@
 # driver: futex=1
 # needs: programs
 
-# stress STRESSOR OPTION...: verifies what it reads
+# stress STRESSOR OPTION...: runs a stressor, which verifies the data it reads.
 stress()
 {
 	[ -x /usr/bin/stress-ng ] || skip "Debian: apt install stress-ng"
