@@ -158,14 +158,15 @@ ko=$(find /lib/modules/$release/updates/dkms -name 'vmshm.ko*')
 	die "modprobe takes $(modinfo -k $release -F filename vmshm)"
 getent group vmshm || die "no group"
 [ -e /usr/lib/udev/rules.d/60-vmshm.rules ] || die "no udev rule"
-# udev reads all rules for any device, and says which ones it does not know.
+# udev reads all rules for any device, and reports unknown rules.
 apt_get install udev
 mount -t sysfs sysfs /sys
 udevadm test /sys/class/mem/null >/tmp/udev 2>&1 || true
 grep -q 'rules.d/60-vmshm.rules' /tmp/udev || die "udev reads no rule"
 ! grep -E '60-vmshm.rules:[0-9]' /tmp/udev || die "the udev rule is wrong"
 findmnt --verify --tab-file \
-	/usr/share/doc/vmshm-dkms/examples/fstab.example >/tmp/fstab 2>&1 || true
+	/usr/share/doc/vmshm-dkms/examples/fstab.example \
+	>/tmp/fstab 2>&1 || true
 grep -q '^0 parse errors' /tmp/fstab || die "the example for /etc/fstab"
 rm /lib/modules/$release/updates/vmshm.ko.old
 gone vmshm-dkms
