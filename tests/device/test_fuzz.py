@@ -7,10 +7,12 @@ import random
 
 import contract as c
 from arena import MIB, PAGE, Arena, attachments
+from mailbox import Mailboxes
 from qemu import string_bytes
 from shm import Object, pattern
 from store import Store
-from vmshm import descriptors, equal, machine, released, true
+from tracer import Calls
+from vmshm import descriptors, equal, machine, released, true, until
 
 SEED = 20000
 ROUNDS = 220
@@ -111,6 +113,39 @@ class Fuzz:
             yield from kind(self)
 
 
+class FuzzMailboxes(Fuzz):
+    """The operations on registers, and commands in mailboxes"""
+
+    def __init__(self, rng, dev, names):
+        super().__init__(rng, dev, names)
+        # The names in requests of mailboxes
+        self.texts = [n if isinstance(n, bytes) else n.encode()
+                      for n in names]
+
+    def mailbox(self):
+        """A request with mostly valid fields, and the doorbell"""
+        rng, n = self.rng, self.rng.randrange(c.MAILBOXES_MAX)
+        command = rng.choice((*range(1, 15), number(rng, 32)))
+        # RELEASE is rare, because it detaches all objects.
+        if command == c.CMD_RELEASE and rng.random() < 0.9:
+            command = c.CMD_ATTACH
+        head, names = self.dev.request(
+            command, rng.choice(self.texts), rng.choice(self.texts),
+            tag=rng.getrandbits(32), flags=rng.choice((
+                0, 0, 1, 2, 8, 16, 34, rng.getrandbits(9))),
+            handle=max(0, self.handle - rng.randrange(-3, 12)),
+            offset=number(rng, 64), length=number(rng, 64),
+            place=number(rng, 64), mode=0o600, vector=rng.randrange(10),
+            mtime=rng.getrandbits(40), atime_ns=rng.getrandbits(31),
+            zero=b"" if rng.random() < 0.9 else rng.randbytes(8))
+        at = self.dev.box(n)
+        return [f"write {at:#x} {len(head):#x} 0x{head.hex()}",
+                f"write {at + c.MB_NAMES:#x} {len(names):#x} 0x{names.hex()}",
+                f"writel {self.dev.regs + c.REG_DOORBELL:#x} {n:#x}"]
+
+    KINDS = Fuzz.KINDS + ((mailbox, 12),)
+
+
 def limits_hold(store, vm):
     there = [os.stat(f"/dev/shm/{n}") for n in os.listdir("/dev/shm")
              if n.startswith(store.prefix)]
@@ -178,3 +213,81 @@ def test_random_registers_and_commands():
             dev.put(0, b"works")
             dev.opened("/new").shows(b"works", "BAR1")
             released(vm, outside)
+
+
+HOT = "9"                   # the slot of a device that comes and goes
+# Calls of the host that take longer than a CPU of the guest waits for them
+SLOW = ("openat", "openat2", "unlinkat", "linkat", "renameat2", "ftruncate",
+        "fallocate", "chmod", "fchmod", "utimensat", "newfstatat", "statfs")
+DELAY = 300                 # microseconds, of each of these calls
+SLOW_ROUNDS, SLOW_STEPS = 40, 40
+
+
+class Slow:
+    """A device whose commands are still executed when it is reset, released
+    or unplugged."""
+
+    def __init__(self, rng, vm, store, names):
+        self.rng, self.vm = rng, vm
+        self.options = {"arena": ARENA, "prefix": store.prefix,
+                        "create": True, "max_objects": MAX_OBJECTS,
+                        "max_bytes": MAX_BYTES}
+        vm.add("vmshm", id="vmshm0", addr=HOT, **self.options)
+        self.dev = Mailboxes(vm, slot=int(HOT))
+        self.fuzz = FuzzMailboxes(rng, self.dev, names)
+
+    def assign(self):
+        self.vm.next32, self.vm.next64 = 0xe0000000, 1 << 40
+        self.dev.assign()
+
+    def reset(self):
+        self.vm.qmp("system_reset")
+        self.vm.event("RESET")
+        self.assign()
+
+    def release(self):
+        self.dev.does(c.CMD_RELEASE)
+
+    def unplug(self):
+        self.vm.remove("vmshm0",
+                       lambda: self.vm.eject_acpi(0xae00, 0, int(HOT)))
+        self.vm.add("vmshm", id="vmshm0", addr=HOT, **self.options)
+        self.assign()
+
+    def commands(self):
+        lines = []
+        for _ in range(SLOW_STEPS):
+            lines += self.fuzz.mailbox()
+        self.vm.batch(lines)
+        self.fuzz.handle = self.dev.res_handle(self.rng.randrange(
+            c.MAILBOXES_MAX)) & 0xffffff
+
+    def works(self):
+        """Each mailbox is free, and gives what it is asked for."""
+        for n in range(c.MAILBOXES_MAX):
+            until(lambda n=n: self.dev.post(c.CMD_STATFS, n=n) == c.OK,
+                  f"mailbox {n} stays busy")
+
+
+def test_random_mailboxes_of_a_slow_host():
+    """Commands are under way whatever happens to the device."""
+    rng = random.Random(SEED)
+    mine = pattern(3 * PAGE)
+    with Store([b"/a", b"/b"], 3 * PAGE) as store, \
+            Object(3 * PAGE, mine) as outside, machine(devices=0) as vm:
+        fds = descriptors(vm)
+        slow = Slow(rng, vm, store, [
+            "/a", "/b", "/c", "/d", "/e", "/sem.Ab3xYz", "/sem.x", "",
+            "/..", outside.name])
+        with Calls(vm, *SLOW, inject=",".join(SLOW) +
+                   f":delay_enter={DELAY}"):
+            for _ in range(SLOW_ROUNDS):
+                slow.commands()
+                rng.choice((slow.reset, slow.release, slow.unplug,
+                            lambda: None))()
+        slow.release()
+        slow.works()
+        limits_hold(store, vm)
+        equal(outside.read(0, 3 * PAGE), mine, "the object outside")
+        vm.remove("vmshm0", lambda: vm.eject_acpi(0xae00, 0, int(HOT)))
+        equal(descriptors(vm), fds, "descriptors")

@@ -44,7 +44,7 @@ from mailbox import Mailboxes       # noqa: E402
 from qemu import Lost, QmpError     # noqa: E402
 from shm import Object, pattern     # noqa: E402
 from store import Store             # noqa: E402
-from test_fuzz import Fuzz, number  # noqa: E402
+from test_fuzz import FuzzMailboxes, number  # noqa: E402
 from test_migration import Image, events    # noqa: E402
 from test_truncate import punch     # noqa: E402
 from vmshm import SLOT, equal, true, until  # noqa: E402
@@ -59,36 +59,12 @@ MSIX, PENDING = 0x11, 0x800
 SHOWN = 400                 # operations of a failing machine
 
 
-class Fuzzer(Fuzz):
-    """The operations on registers of Fuzz, and operations on all other parts"""
+class Fuzzer(FuzzMailboxes):
+    """The operations of FuzzMailboxes, and operations on all other parts"""
 
     def __init__(self, rng, dev, names, wild):
         super().__init__(rng, dev, names)
         self.wild_bars = wild
-        # The names in requests of mailboxes
-        self.texts = [n if isinstance(n, bytes) else n.encode()
-                      for n in names]
-
-    def mailbox(self):
-        """A request with mostly valid fields, and the doorbell"""
-        rng, n = self.rng, self.rng.randrange(c.MAILBOXES_MAX)
-        command = rng.choice((*range(1, 15), number(rng, 32)))
-        # RELEASE is rare, because it detaches all objects.
-        if command == c.CMD_RELEASE and rng.random() < 0.9:
-            command = c.CMD_ATTACH
-        head, names = self.dev.request(
-            command, rng.choice(self.texts), rng.choice(self.texts),
-            tag=rng.getrandbits(32), flags=rng.choice((
-                0, 0, 1, 2, 8, 16, 34, rng.getrandbits(9))),
-            handle=max(0, self.handle - rng.randrange(-3, 12)),
-            offset=number(rng, 64), length=number(rng, 64),
-            place=number(rng, 64), mode=0o600, vector=rng.randrange(10),
-            mtime=rng.getrandbits(40), atime_ns=rng.getrandbits(31),
-            zero=b"" if rng.random() < 0.9 else rng.randbytes(8))
-        at = self.dev.box(n)
-        return [f"write {at:#x} {len(head):#x} 0x{head.hex()}",
-                f"write {at + c.MB_NAMES:#x} {len(names):#x} 0x{names.hex()}",
-                f"writel {self.dev.regs + c.REG_DOORBELL:#x} {n:#x}"]
 
     def command_memory(self):
         at = self.dev.regs + self.rng.randrange(REGISTERS, BAR0, 8)
@@ -156,9 +132,9 @@ class Fuzzer(Fuzz):
         return self.config_write(
             self.capability + 2, 2, self.rng.choice((0, 0x8000, 0xc000)))
 
-    KINDS = Fuzz.KINDS + ((mailbox, 12), (command_memory, 4), (slot, 14),
-                          (wake, 6), (msix, 3), (config, 0.3),
-                          (message_control, 0.5))
+    KINDS = FuzzMailboxes.KINDS + ((command_memory, 4), (slot, 14), (wake, 6),
+                                   (msix, 3), (config, 0.3),
+                                   (message_control, 0.5))
 
 
 class Host:
