@@ -442,54 +442,112 @@ void vmshm_attachments_return(VMShmBorrowed *borrowed)
 
 int vmshm_attachment_drop(VMShmAttachment *a, uint64_t keep)
 {
+    /* The first drop costs one mapping. Later drops cost no more. */
+    bool split = keep && a->shown == a->length;
     int ret;
 
     if (keep >= a->shown) {
         return 0;
     }
-    /* The first drop costs one mapping. Later drops cost no more. */
-    if (keep && a->shown == a->length) {
-        if (!vmshm_budget_take_mappings(1)) {
-            return -ENOMEM;
-        }
-        a->pieces++;
+    if (split && !vmshm_budget_take_mappings(1)) {
+        return -ENOMEM;
     }
     ret = vmshm_window_clear(a->window, a->place + keep, a->shown - keep);
     if (ret == 0) {
         a->shown = keep;
+        a->pieces += split;
+    } else if (split) {
+        vmshm_budget_give_mappings(1);
     }
     return ret;
+}
+
+/* A part of an attachment that is beyond the end of its object */
+typedef struct Cut {
+    VMShmAttachment *a;
+    uint64_t keep;              /* bytes before it */
+    uint64_t shown;             /* before the cut */
+} Cut;
+
+/* Whether @a has a part beyond @size, and shows the object @st */
+static bool is_cut(VMShmAttachment *a, const struct stat *st, uint64_t size,
+                   Cut *cut)
+{
+    uint64_t end = QEMU_ALIGN_UP(size, a->page);
+    struct stat other;
+
+    *cut = (Cut) {
+        .a = a,
+        .keep = end > a->offset ? end - a->offset : 0,
+        .shown = a->shown,
+    };
+    return a->window && fstat(a->fd, &other) == 0 && same_object(&other, st) &&
+           cut->keep < a->length;
+}
+
+static int make_cut(const Cut *cut)
+{
+    int ret;
+
+    vmshm_window_lock();
+    ret = vmshm_attachment_drop(cut->a, cut->keep);
+    vmshm_window_unlock();
+    if (ret == 0) {
+        vmshm_window_forget_code(cut->a->window, cut->a->place + cut->keep,
+                                 cut->a->length - cut->keep);
+    }
+    return ret;
+}
+
+/* If that fails, the guest learns of a loss. */
+static void undo_cut(VMShmAttachments *t, const Cut *cut)
+{
+    VMShmAttachment *a = cut->a;
+
+    vmshm_window_lock();
+    if (a->shown < cut->shown) {
+        if (vmshm_window_map(a->window, a->place + a->shown,
+                             cut->shown - a->shown, a->fd,
+                             a->offset + a->shown, a->readonly, false) == 0) {
+            a->shown = cut->shown;
+            if (cut->keep && a->shown == a->length) {
+                vmshm_budget_give_mappings(1);
+                a->pieces--;
+            }
+        } else {
+            a->untold = true;
+            t->untold = true;
+        }
+    }
+    vmshm_window_unlock();
+    vmshm_window_forget_code(a->window, a->place + cut->keep,
+                             a->length - cut->keep);
 }
 
 int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,
                           uint64_t size)
 {
+    g_autoptr(GArray) cuts = g_array_new(false, false, sizeof(Cut));
     GHashTableIter iter;
     gpointer value;
+    unsigned n;
+    Cut cut;
 
     g_hash_table_iter_init(&iter, t->by_handle);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        VMShmAttachment *a = value;
-        uint64_t end, keep;
-        struct stat other;
         int ret;
 
-        if (!a->window || fstat(a->fd, &other) < 0 ||
-            !same_object(&other, st)) {
+        if (!is_cut(value, st, size, &cut)) {
             continue;
         }
-        end = QEMU_ALIGN_UP(size, a->page);
-        keep = end > a->offset ? end - a->offset : 0;
-        if (keep >= a->length) {
-            continue;
-        }
-        vmshm_window_lock();
-        ret = vmshm_attachment_drop(a, keep);
-        vmshm_window_unlock();
+        ret = make_cut(&cut);
         if (ret < 0) {
+            for (n = 0; n < cuts->len; n++) {
+                undo_cut(t, &g_array_index(cuts, Cut, n));
+            }
             return ret;
         }
-        vmshm_window_forget_code(a->window, a->place + keep, a->length - keep);
+        g_array_append_val(cuts, cut);
     }
     return 0;
 }

@@ -139,7 +139,8 @@ int vmshm_attachment_drop(VMShmAttachment *a, uint64_t keep);
 /*
  * Puts private zero memory over the parts of attachments that lie beyond @size
  * bytes of the object of @st. To be called before the object is truncated to
- * @size. 0 or -errno.
+ * @size. 0 or -errno; after an error the attachments are as before, and the
+ * guest learns of a loss if one of them is not.
  */
 int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,
                           uint64_t size);
