@@ -122,7 +122,7 @@ def test_a_failed_start_leaks_no_addresses():
         for _ in range(5):
             try:
                 # The arena exists when the device opens the directory.
-                vm.add("vmshm", id="other", arena="1G", addr="9",
+                vm.add("vmshm", id="other", arena=1 << 30, addr="9",
                        **{"dir": "/nonexistent"})
             except QmpError as e:
                 true("dir=/nonexistent" in str(e), str(e))
