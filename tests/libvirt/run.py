@@ -27,6 +27,7 @@ import qemu                         # noqa: E402
 import tier                         # noqa: E402
 
 KVER = os.environ.get("KVER", "6.1")
+BUILD = os.path.join(TOP, "build", "libvirt")
 LIMIT = 120
 NAME = "vmshm-test"
 INNER = "VMSHM_LIBVIRT_INNER"
@@ -59,6 +60,18 @@ def monitor(line):
     return virsh("qemu-monitor-command", NAME, "--hmp", line)
 
 
+def plug(*command):
+    """A command that prints nothing but a warning about these namespaces"""
+    out = re.sub(r"^warning: vmshm: QEMU is in a PID namespace.*$", "",
+                 virsh(*command), flags=re.M).strip()
+    expect(not out, out)
+
+
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
 def until(what, condition):
     """Waits until the condition holds, and returns its value."""
     end = time.monotonic() + LIMIT
@@ -77,8 +90,7 @@ def expect(condition, what):
 
 
 def guide():
-    with open(os.path.join(TOP, "docs", "operator.md"), encoding="utf-8") as f:
-        text = f.read()
+    text = read(os.path.join(TOP, "docs", "operator.md"))
     return re.search(r"^## libvirt\n(.*?)^## ", text, re.M | re.S).group(1)
 
 
@@ -109,7 +121,8 @@ def domain(devices="", qemu_parts="", os_parts="", memory=128):
       <cpu mode='custom'><model>Nehalem</model></cpu>
       <on_poweroff>destroy</on_poweroff>
       {system}<features><acpi/></features>
-      <devices>{devices}<memballoon model='none'/></devices>
+      <devices>{devices}<controller type='usb' model='none'/>
+      <memballoon model='none'/></devices>
       {qemu_parts}</domain>"""
 
 
@@ -166,42 +179,59 @@ def test_define_and_start():
                "resourcecontrol=deny" in args, f"no sandbox: {args}")
 
 
-def test_guest_uses_an_object():
-    """The guest of make demo reads an object and writes to it."""
-    build = os.path.join(TOP, "build", "libvirt")
-    os.makedirs(build, exist_ok=True)
+class HostObject:
+    """An object that the user of QEMU may use too"""
+
+    def __init__(self, name):
+        self.name, self.program = name, os.path.join(BUILD, "host")
+
+    def __enter__(self):
+        subprocess.run([self.program, "create", self.name, "Hello"],
+                       check=True, stdout=subprocess.DEVNULL)
+        os.chmod("/dev/shm" + self.name, 0o666)
+        return self
+
+    def __exit__(self, *_):
+        os.unlink("/dev/shm" + self.name)
+
+    def has_guest_text(self):
+        """The guest of examples/ has written its text."""
+        shown = subprocess.run([self.program, "show", self.name], check=True,
+                               text=True, stdout=subprocess.PIPE).stdout
+        expect("I was here" in shown, f"the object has: {shown}")
+
+
+def guest(init, name, options="quiet"):
+    """The parts of <os> for a guest with this program as its first process,
+    and the name of an object as the argument. Builds what is in the guest."""
+    os.makedirs(BUILD, exist_ok=True)
     kernel = os.path.join(TOP, "build", "kernel", KVER, "vmlinuz")
     subprocess.run(["make", "-s", "-C", TOP, "driver", f"KVER={KVER}"],
                    check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["make", "-s", "-C", os.path.join(TOP, "examples"),
-                    f"OUT={build}", "STATIC=1"], check=True)
-    initrd = os.path.join(build, "initramfs")
+                    f"OUT={BUILD}", "STATIC=1"], check=True)
+    initrd = os.path.join(BUILD, "initramfs")
     subprocess.run(
         [os.path.join(TOP, "scripts", "initramfs"), initrd,
-         f"init={TOP}/scripts/demo-init", f"guest={build}/guest",
+         f"init={TOP}/{init}", f"guest={BUILD}/guest",
          f"vmshm.ko={TOP}/build/driver/{KVER}/vmshm.ko"], check=True)
+    where = f"/var/lib/libvirt/{NAME}."
+    shutil.copy(kernel, where + "kernel")
+    shutil.copy(initrd, where + "initrd")
+    return (f"<kernel>{where}kernel</kernel><initrd>{where}initrd</initrd>"
+            f"<cmdline>{options} panic=-1 -- {name}</cmdline>")
+
+
+def test_guest_uses_an_object():
+    """The guest of make demo reads an object and writes to it."""
     # The policy of the recipe: prefix=vm1-,allow=/cam-*
-    name = f"/vm1-cam-vmshm-test-{os.getpid()}"
-    text = "Hello from the host"
-    host = os.path.join(build, "host")
-    subprocess.run([host, "create", name, text], check=True,
-                   stdout=subprocess.DEVNULL)
-    try:
-        os.chmod("/dev/shm" + name, 0o666)
-        where = f"/var/lib/libvirt/{NAME}."
-        shutil.copy(kernel, where + "kernel")
-        shutil.copy(initrd, where + "initrd")
-        parts = (f"<kernel>{where}kernel</kernel><initrd>{where}initrd"
-                 "</initrd><cmdline>quiet panic=-1 -- "
-                 f"{name.replace('vm1-', '', 1)}</cmdline>")
+    name = f"cam-vmshm-test-{os.getpid()}"
+    parts = guest("scripts/demo-init", "/" + name)
+    with HostObject("/vm1-" + name) as obj:
         with Domain(with_device(os_parts=parts, memory=256)):
             until("the guest has ended", lambda: "shut off" in
                   virsh("domstate", NAME))
-        shown = subprocess.run([host, "show", name], check=True, text=True,
-                               stdout=subprocess.PIPE).stdout
-        expect("I was here" in shown, f"the object has: {shown}")
-    finally:
-        os.unlink("/dev/shm" + name)
+        obj.has_guest_text()
 
 
 def test_save_restore_dump():
@@ -237,36 +267,72 @@ def window(bus_text):
         default=0)
 
 
-def hot_plug(port, xml):
+def hot_plug(xml, add, remove):
     """Plugs the device into a port, where firmware has reserved address space,
-    and unplugs it."""
+    and unplugs it. add, remove: arguments of virsh"""
     with Domain(xml):
         until("the firmware has set up the ports", lambda: window(
             monitor("info pci")) >= 4 << 30)
-        said = monitor(f"device_add vmshm,id=shm1,bus={port},arena=1G")
-        expect(not said, said)
+        plug(*add)
         expect(has_device(), "no device")
         expect("shm1" in monitor("info qtree"), "no shm1")
-        said = monitor("device_del shm1")
-        expect(not said, said)
+        plug(*remove)
+
+
+def plugin_only():
+    """The recipe without its device, and without its end"""
+    plugin = recipe("qemu:commandline", "'-plugin'")
+    return plugin[:plugin.index("<qemu:arg value='-device'/>")]
+
+
+def shown_commands():
+    """The arguments of each virsh in the guide, with the name of the domain"""
+    lines = guide().replace("\\\n", " ")
+    return [[NAME if word == "DOMAIN" else word for word in line.split()]
+            for line in re.findall(r"^ {4}virsh (.*)$", lines, re.M)]
+
+
+def test_hot_plug_in_a_guest():
+    """By the commands of the guide. A guest that has booted finds the device,
+    uses an object, and sees the device go."""
+    name = f"/vmshm-test-{os.getpid()}-hot"
+    log = f"/var/lib/libvirt/qemu/{NAME}.console"
+    console = f"<serial type='file'><source path='{log}'/></serial>"
+
+    def says(text):
+        try:
+            until(text, lambda: text in read(log))
+        except Failed as e:
+            raise Failed(f"{e}; the console: {read(log)[-300:]}") from e
+
+    add, remove = shown_commands()
+    parts = guest("tests/libvirt/init", name, "console=ttyS0 loglevel=4")
+    devices = emulator() + recipe("controller") + console
+    with HostObject(name) as obj, Domain(domain(
+            devices, plugin_only() + "</qemu:commandline>"
+            + recipe("qemu:override"), os_parts=parts, memory=256)):
+        says("guest: no device")
+        plug(*add)
+        says("guest: used the object")
+        obj.has_guest_text()
+        plug(*remove)
+        says("guest: the device is gone")
 
 
 def test_hot_plug_by_global():
-    plugin = recipe("qemu:commandline", "'-plugin'")
-    plugin = plugin[:plugin.index("<qemu:arg value='-device'/>")]
+    plugin = plugin_only()
     reserve = recipe("qemu:commandline", "'-global'")
     both = plugin + reserve[reserve.index("<qemu:arg"):]
     port = "<controller type='pci' index='1' model='pcie-root-port'/>"
-    hot_plug("pci.1", domain(emulator() + port, both))
+    add, remove = shown_commands()
+    add[-1] = add[-1].replace("ua-vmshm", "pci.1")
+    hot_plug(domain(emulator() + port, both), add, remove)
 
 
 def test_hot_plug_by_override():
-    plugin = recipe("qemu:commandline", "'-plugin'")
-    plugin = plugin[:plugin.index("<qemu:arg value='-device'/>")]
-    port = recipe("controller")
-    hot_plug("ua-vmshm", domain(
-        emulator() + port, plugin + "</qemu:commandline>"
-        + recipe("qemu:override")))
+    hot_plug(domain(
+        emulator() + recipe("controller"), plugin_only()
+        + "</qemu:commandline>" + recipe("qemu:override")), *shown_commands())
 
 
 def test_apparmor_rules():
