@@ -295,6 +295,12 @@ int vmshm_queue_wait(struct vmshm_queue *queue, struct vmshm_word *word,
 	struct vmshm_queue_group *fresh, *group;
 	int err;
 
+	/* Without records, the wake-up could reach the slot of this waiter. */
+	if (wake && !queue->slots->records) {
+		err = vmshm_queue_wake_others(queue, wake);
+		if (err)
+			return err;
+	}
 	fresh = vmshm_queue_group_new(word, expected);
 	if (!fresh)
 		return -ENOMEM;

@@ -149,6 +149,17 @@ T_TEST(wakes_and_waits_in_one_call)
 	t_wait(pid);
 }
 
+/* The wake-up comes before the wait also if it is an access of its own. */
+T_TEST(wakes_and_does_not_wake_itself)
+{
+	int i;
+
+	words_map(words_name());
+	for (i = 0; i < 50; i++)
+		T_ERRNO(wake_and_wait(0, 0xffff, 0, 0, now() + 10000000),
+			ETIMEDOUT);
+}
+
 /* Such a device has one vector, and each waiter uses it. */
 T_TEST(one_vector)
 {
