@@ -101,8 +101,11 @@ check-programs: device ## third-party programs (PROGRAM_ROUNDS=1000)
 	@scripts/deps host demo check programs
 	@T_PROGRAMS=$(PROGRAM_ROUNDS) tests/guest/run.py
 
-check-stress: deps-check device ## a million tokens between host and two guests
+check-stress: deps-check device ## a million tokens, host and guests (WORKERS=6)
 	@TOKENS=1000000 tests/stress/run.py
+
+check-compat: deps-check device ## version 0.1's driver and device with these
+	@KERNELS=$(KVER) tests/compat/run.py
 
 check-truncate: deps-check device ## random truncations under load (ROUNDS=10000)
 	@ROUNDS=$${ROUNDS:-10000} tests/device/run.py device/truncate
@@ -177,5 +180,6 @@ clean: ## remove everything generated
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-layout check-tool check-library check-debug \
 	check-lifecycle check-model check-programs check-stress check-truncate \
+	check-lifecycle check-compat check-model check-stress check-truncate \
 	qemu-patch check-patch fuzz fuzz-generic check-matrix \
 	check-packages check-libvirt deb check-arm64 check-cross style clean

@@ -22,10 +22,9 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 import cleanup                  # noqa: E402
 import shm                      # noqa: E402
+from revision import OLD, extract           # noqa: E402
 
 BUILD = os.path.join(ROOT, "build", "bench")
-# Version 0.1: the last commit before the changelog
-OLD = "402204402623"
 ROUNDS = 7
 COUNTED, SENT = 6400, 3_000_000
 NAME = f"/{shm.PREFIX}messages"
@@ -50,11 +49,7 @@ def source_of(revision):
     commit = run("git", "-C", ROOT, "rev-parse", "--short", revision + "^{}"
                  ).stdout.strip()
     source = os.path.join(BUILD, "source-" + commit)
-    os.makedirs(source, exist_ok=True)
-    tar = subprocess.run(["git", "-C", ROOT, "archive", commit, "lib",
-                          "include", "VERSION"], check=True,
-                         stdout=subprocess.PIPE).stdout
-    subprocess.run(["tar", "x", "-C", source], check=True, input=tar)
+    extract(commit, source, "lib", "include", "VERSION")
     return source
 
 

@@ -2,9 +2,10 @@
 """The layout of the object that all parties share; see party.c"""
 
 import ctypes
+import os
 
 SIDES = ("host", "guest 1", "guest 2")
-WORKERS = 6
+WORKERS = int(os.environ.get("WORKERS", "6"))
 TURNS, CROWD, END = range(3)
 
 NOWHERE = 0xffffffff

@@ -45,7 +45,10 @@
 #include <vmshm/ioctl.h>
 
 #define SIDES 3
-#define WORKERS 6 /* of a side; half of them make, half take */
+/* Of a side; half of them make, half take. run.py defines it. */
+#ifndef WORKERS
+#define WORKERS 6
+#endif
 #define PATIENT_SIDE 1
 #define NOWHERE UINT32_MAX
 #define ALL UINT32_MAX

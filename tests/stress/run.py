@@ -5,14 +5,16 @@
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
 The environment: TOKENS, the number of tokens that are made and taken while
-workers are killed at random (default 30000); KERNELS, whose first and last
-kernel the guests run; QEMU, VMSHM_SO.
+workers are killed at random (default 30000); WORKERS, the number of workers of
+each of the three sides (default 6); KERNELS, whose first and last kernel the
+guests run; QEMU, VMSHM_SO.
 
 party.c describes the work of the parties. After a lost wake-up, all workers
 sleep for ever. Then no value changes any more, and the test prints the word for
 which each worker waits.
 """
 
+import ctypes
 import functools
 import mmap
 import os
@@ -66,8 +68,9 @@ class Stress:
         self.fd = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         # Each guest that ends removes the name.
         self.path = f"/proc/{os.getpid()}/fd/{self.fd}"
-        os.ftruncate(self.fd, mmap.PAGESIZE)
-        self.map = mmap.mmap(self.fd, mmap.PAGESIZE)
+        size = -(-ctypes.sizeof(Board) // mmap.PAGESIZE) * mmap.PAGESIZE
+        os.ftruncate(self.fd, size)
+        self.map = mmap.mmap(self.fd, size)
         self.board = Board.from_buffer(self.map)
         self.board.forget()
         self.guests, self.children = [], []
@@ -234,8 +237,8 @@ TESTS = (("stress/turns", test_turns), ("stress/crowd", test_crowd),
 def compile_party():
     done = subprocess.run(
         ["gcc", "-std=gnu11", "-static", "-s", "-O2", "-Wall",
-         "-I", os.path.join(ROOT, "include"), "-o", PARTY,
-         os.path.join(HERE, "party.c")], check=False)
+         f"-DWORKERS={WORKERS}", "-I", os.path.join(ROOT, "include"),
+         "-o", PARTY, os.path.join(HERE, "party.c")], check=False)
     if done.returncode:
         raise Lost("tests/stress/party.c does not compile")
     build = Build([], BUILD)
