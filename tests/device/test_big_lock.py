@@ -107,7 +107,8 @@ def waits(dev, commands):
     for n, (what, (command, name, how)) in enumerate(commands.items()):
         tags[what] = n, dev.submit(n, command, name, **how)
         answers(dev.vm)
-        true(not dev.finished(*tags[what]), f"{what} has completed")
+        true(not dev.finished(*tags[what]), f"{what} has completed: "
+             f"{dev.word(n, c.MB_RES_STATUS)}")
     return tags
 
 

@@ -29,7 +29,9 @@ class InodeLock:
     `with` block."""
 
     def __init__(self, obj):
-        self.uffd = _libc.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
+        # A blocking userfaultfd is always readable for select(2).
+        self.uffd = _libc.syscall(SYS_USERFAULTFD,
+                                  os.O_CLOEXEC | os.O_NONBLOCK)
         if self.uffd < 0:
             raise OSError(ctypes.get_errno(), "userfaultfd")
         self.page = mmap.mmap(-1, mmap.PAGESIZE)
