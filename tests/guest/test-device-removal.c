@@ -236,8 +236,8 @@ T_TEST(unbind_overtakes_open)
 	enum { OPENERS = 64, BUSY = 2, ROUNDS = 3 };
 	volatile int *rounds = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
 				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	char *name = strdup(t_name("first"));
-	char *second = strdup(t_name("second"));
+	char *name = strdup(t_name("overtaken"));
+	char *second = strdup(t_name("overtaken-2"));
 	char *address = dev_address(CREATE);
 	pid_t busy[BUSY], openers[OPENERS];
 	int i, round, fd;
@@ -282,6 +282,8 @@ T_TEST(unbind_overtakes_open)
 		dev_driver("bind", address);
 		dev_wait(CREATE, 1);
 	}
+	t_host("unlink %s", name);
+	t_host("unlink %s", second);
 }
 
 /* The node appears a little before the device can be found by its name. */
