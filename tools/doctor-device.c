@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "doctor-parts.h"
@@ -14,6 +15,7 @@
 #include "finding.h"
 #include "hint.h"
 #include "loader.h"
+#include "macros.h"
 #include "print.h"
 
 static void advise_build(const char *qemu)
@@ -146,6 +148,43 @@ static void check_others(const char *devices, const char *id,
 			"running QEMU binaries.", good, good == 1 ? "" : "s");
 }
 
+/* Those of vmshm-device(8) */
+static const char *const binaries[] = {
+	"/usr/bin/qemu-system-*", "/usr/local/bin/qemu-system-*",
+	"/usr/libexec/qemu-system-*", "/usr/libexec/qemu-kvm",
+	"/usr/libexec/xen-qemu-system-*",
+};
+
+struct checked {
+	const char *devices, *qemu;
+};
+
+/* Reports a QEMU without a device, if it can load one. */
+static void check_binary(const char *path, void *arg)
+{
+	const struct checked *checked = arg;
+	char id[BUILD_ID_BYTES];
+	struct stat st;
+
+	/* A link has the same device as its target. */
+	if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    strcmp(path, checked->qemu) == 0 || !elf_build_id(path, id) ||
+	    exists("%s/%s.so", checked->devices, id) ||
+	    !file_has_string(path, "register_module_init"))
+		return;
+	finding(DOUBT, "binaries", "The device for %s is not built.",
+		escaped(path));
+	advise_build(path);
+}
+
+/* The other QEMU binaries that are installed */
+static void check_binaries(const char *devices, const char *qemu)
+{
+	struct checked checked = { devices, qemu };
+
+	use_files(binaries, ARRAY_SIZE(binaries), check_binary, &checked);
+}
+
 /*
  * "7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)": a source package has neither the
  * epoch, in its directory, nor the number of a rebuild.
@@ -212,5 +251,6 @@ void examine_device(const char *qemu, const char *version, bool built_in,
 	loader_devices(loader, devices);
 	check_device(devices, qemu, version, id);
 	check_others(devices, id, vms, count);
+	check_binaries(devices, qemu);
 	check_source(version);
 }

@@ -66,11 +66,13 @@ def expect(found, check, verdict, *parts):
 # Hosts
 
 @functools.lru_cache(None)
-def fake_qemu(version, built_in):
-    """A program with a build ID that prints this version and these devices"""
+def fake_qemu(version, built_in, string="main"):
+    """A program with a build ID that prints this version and these devices, and
+    contains a string"""
     base = os.path.join(FAKES.name, str(fake_qemu.cache_info().misses))
     with open(base + ".c", "w", encoding="ascii") as f:
         f.write(f"""#include <stdio.h>
+const char string[] = "\\0{string}";
 int main(int argc, char **argv)
 {{
 	puts(argv[argc - 1][0] == '-' ? "QEMU emulator version {version}" :
@@ -201,6 +203,30 @@ def test_devices_of_others():
             pass
         found = findings("-H", env=host.env)
         expect(found, "devices", "note", stale, OTHER, "rm " + stale)
+
+
+def test_binaries():
+    """The doctor names an installed QEMU without a device, if this QEMU can
+    load one."""
+    if os.geteuid():
+        raise Skip("not root")
+    path = "/usr/local/bin/qemu-system-test"
+    for string, named in (("register_module_init", True), ("main", False)):
+        with Host() as host:
+            other, other_id = fake_qemu(OTHER, False, string)
+            before = alone("mount -t tmpfs none /usr/local/bin\n"
+                           f"cp {other} {path}\nln -s {path} {path}-link\n")
+            found = findings("-H", env=host.env, before=before)
+            if not named:
+                equal(path in str(found.get("binaries")), False)
+                continue
+            texts = [f["text"] for f in vmshm(
+                "doctor", "-H", "--json", env=host.env, before=before)
+                     .json["findings"] if path in f["text"]]
+            equal(texts, [f"The device for {path} is not built."])
+            host.add(other_id, OTHER, qemu=path)
+            found = findings("-H", env=host.env, before=before)
+            equal(path in str(found.get("binaries")), False, "has a device")
 
 
 def test_qemu_without_build_id():
