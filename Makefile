@@ -16,8 +16,8 @@ export QEMU KERNELS ACCEL NEAREST
 
 help: ## list these commands
 	@echo "VMShm $$(cat VERSION)"
-	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' Makefile | \
-		column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { \
+		printf "  make %-15s  %s\n", $$1, $$2 }' Makefile
 
 deps: ## install the Debian packages of a host (root or sudo)
 	@scripts/deps host

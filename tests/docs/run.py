@@ -22,7 +22,8 @@ import shm                          # noqa: E402
 import tier                         # noqa: E402
 from qemu import ROOT, Qemu         # noqa: E402
 
-# Seconds for make demo, which may have to download its kernel
+# Seconds for commands that may have to build the driver, and to download its
+# kernel
 DEMO_LIMIT = 240
 # Seconds for programs that end by themselves
 PROGRAM_LIMIT = 120
@@ -275,6 +276,63 @@ def test_fstab():
         # The exit code depends on the directories of this machine.
         text = run("findmnt", "--verify", "--tab-file", table.name)[1]
     return None if re.search(r"^0 parse errors", text, re.M) else text
+
+
+def test_host_commands():
+    """The commands of the operator's guide for a host without libvirt, in
+    private mounts, and with a user whom libvirt would add. The limit of the
+    kernel keeps its value."""
+    guide = read("docs/operator.md")
+    lines = re.findall(r"^ {4}sudo (mkdir|mount|sysctl)\b(.*)$",
+                       guide.split("\n## Containers\n")[0], re.M)
+    lines = [command + rest for command, rest in lines]
+    if len(lines) != 4:
+        return f"found {lines}"
+    acl = re.search(r"`(setfacl [^`]*)`", guide).group(1)
+    if os.geteuid():
+        raise tier.Skip("not root")
+    script = """
+        mount -t tmpfs none /run
+        mount -t tmpfs -o mode=1777 none /dev/shm
+        grep -v ^libvirt-qemu: /etc/passwd >/run/passwd
+        echo libvirt-qemu:x:4321:4321::/: >>/run/passwd
+        mount --bind /run/passwd /etc/passwd
+        install -m 600 /dev/null /dev/shm/vm1-audio
+        sysctl() { test -w "/proc/sys/$(echo "${1%%=*}" | tr . /)"; }
+        """ + "\n".join([*lines, acl]) + """
+        echo $(stat -c '%a %u' /run/vm1) $(df -k --output=size /run/vm1)
+        stat -f -c %T /run/vm1
+        grep ' /dev/shm ' /proc/mounts
+        setpriv --reuid 4321 --clear-groups sh -c ': <>/dev/shm/vm1-audio'"""
+    code, text = run("unshare", "--mount", "sh", "-ec", script)
+    for wanted in ("700 4321 1K-blocks 65536", "tmpfs", "huge=within_size"):
+        if code or wanted not in text:
+            return f"exit code {code}, no {wanted!r}: {text}"
+    return None
+
+
+def test_install():
+    """make install, install-device and install-driver change only files below
+    DESTDIR, and make uninstall removes these files."""
+    with tempfile.TemporaryDirectory() as there:
+        args = ("make", "--no-print-directory", "DESTDIR=" + there,
+                "KVER=6.1", "PYTHONDIR=/usr/lib/python3/dist-packages")
+        code, text = run(*args, "install", "install-device", "install-driver",
+                         timeout=DEMO_LIMIT)
+        found = {file for _, _, names in os.walk(there) for file in names}
+        wanted = {"vmshm", "vmshm.1", "libvmshm.so.0", "libvmshm.a",
+                  "channel.h", "vmshm.pc", "vmshm.py", "vmshm.so",
+                  "vmshm-device.8", "build.sh", "vmshm.ko", "60-vmshm.rules"}
+        if code or not wanted <= found:
+            return (f"exit code {code}, missing {wanted - found}: "
+                    f"{text[-300:]}")
+        code, text = run(*args, "uninstall", timeout=PROGRAM_LIMIT)
+        left = [os.path.join(d, f) for d, directories, files in os.walk(there)
+                for f in files + directories
+                if os.path.islink(os.path.join(d, f)) or f in files]
+        if code or left:
+            return f"exit code {code}, left {left}: {text[-300:]}"
+    return None
 
 
 def test_examples():
