@@ -296,6 +296,17 @@ def test_accelerator():
     return None if "tcg or kvm" in refused("xen", None) else "xen is accepted"
 
 
+def test_patterns():
+    """A hyphen and an underscore are the same in names and patterns."""
+    wanted = Report(["attached-life/x", "6.1/a_b"], io.StringIO()).wanted
+    for name, matches in (("device/attached_life/x-y", True),
+                          ("guest/6.1/a-b_c", True),
+                          ("device/attached_life/y", False)):
+        if wanted(name) != matches:
+            return f"{name} {'is not' if matches else 'is'} wanted"
+    return None
+
+
 def test_kvm_needs_a_flag_and_a_node():
     with tempfile.TemporaryDirectory() as folder:
         info, node = (os.path.join(folder, n) for n in ("cpuinfo", "kvm"))

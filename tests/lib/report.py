@@ -13,19 +13,26 @@ import threading
 RED, GREEN, YELLOW = "31", "32", "33"
 
 
+def _plain(name):
+    """Files and functions have '_' in their names, and most tests have '-'."""
+    return name.replace("_", "-")
+
+
 class Report:
     """Counts results and prints them. The arguments of the program are
-    substrings of test names; without any, every test is wanted. Threads may
-    share one."""
+    substrings of test names, in which '-' and '_' are the same; without any,
+    every test is wanted. Threads may share one."""
 
     def __init__(self, patterns=None, out=None):
-        self.patterns = sys.argv[1:] if patterns is None else list(patterns)
+        self.patterns = [_plain(p) for p in (
+            sys.argv[1:] if patterns is None else patterns)]
         self.out = sys.stdout if out is None else out
         self.passed = self.failed = self.skipped = 0
         self.failures = []          # "NAME: why"
         self.lock = threading.Lock()
 
     def wanted(self, name):
+        name = _plain(name)
         return not self.patterns or any(p in name for p in self.patterns)
 
     def ok(self, name):
