@@ -10,11 +10,11 @@ import struct
 from vmshm import equal, until
 
 PORT = 0xc000
-QUEUE = 0x100000        # address in RAM of the descriptors and both rings
-HEADER, STATUS = QUEUE + 0x4000, QUEUE + 0x4010
-SIZE = 256              # size of the queue in QEMU
+HEADER, STATUS = 0x80000, 0x80010       # addresses in RAM
+QUEUE = 0x100000        # of the descriptors, which both rings follow
 
-GUEST_FEATURES, PFN, SELECT, NOTIFY, STATE = 0x04, 0x08, 0x0e, 0x10, 0x12
+GUEST_FEATURES, PFN, SIZE, SELECT, NOTIFY, STATE = (
+    0x04, 0x08, 0x0c, 0x0e, 0x10, 0x12)
 NEXT, WRITE = 1, 2
 
 
@@ -36,6 +36,10 @@ class Disk:
         vm.outb(PORT + STATE, 3)
         vm.outl(PORT + GUEST_FEATURES, 0)
         vm.qtest(f"outw {PORT + SELECT:#x} 0")
+        # 256 entries in most versions of QEMU, 1024 in QEMU 10.0
+        self.size = int(vm.qtest(f"inw {PORT + SIZE:#x}"), 16)
+        self.avail = QUEUE + self.size * 16
+        self.used = -(-(self.avail + 6 + self.size * 2) // 4096) * 4096
         vm.outl(PORT + PFN, QUEUE // 4096)
         vm.outb(PORT + STATE, 7)
 
@@ -46,11 +50,10 @@ class Disk:
         self.vm.store(QUEUE, struct.pack(
             "<QIHHQIHHQIHH", HEADER, 16, NEXT, 1, address, size,
             NEXT | WRITE, 2, STATUS, 1, WRITE, 0))
-        avail, used = QUEUE + SIZE * 16, QUEUE + 8192
-        self.vm.write(avail + 4 + self.count % SIZE * 2, 2, 0)
+        self.vm.write(self.avail + 4 + self.count % self.size * 2, 2, 0)
         self.count += 1
-        self.vm.write(avail + 2, 2, self.count & 0xffff)
+        self.vm.write(self.avail + 2, 2, self.count & 0xffff)
         self.vm.qtest(f"outw {PORT + NOTIFY:#x} 0")
-        until(lambda: self.vm.read(used + 2, 2) == self.count & 0xffff,
+        until(lambda: self.vm.read(self.used + 2, 2) == self.count & 0xffff,
               "the disk does not answer")
         equal(self.vm.read(STATUS, 1), 0, "the disk's status")
