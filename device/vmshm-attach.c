@@ -11,6 +11,7 @@
 #include "vmshm-attach.h"
 #include "vmshm-budget.h"
 #include "vmshm-compat.h"
+#include "vmshm-host.h"
 #include "vmshm-trace.h"
 #include "vmshm/regs.h"
 
@@ -353,11 +354,6 @@ uint64_t vmshm_attachments_sum(uint64_t one, uint64_t other)
     return uadd64_overflow(one, other, &sum) ? UINT64_MAX : sum;
 }
 
-static bool same_object(const struct stat *one, const struct stat *other)
-{
-    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
-}
-
 typedef struct Nameless {
     GHashTable *seen;           /* their inode numbers */
     uint64_t bytes;
@@ -373,7 +369,7 @@ static void add_if_nameless(Nameless *n, int fd)
     if (fstat(fd, &st) < 0) {
         return;
     }
-    if (n->wanted && same_object(&st, n->wanted)) {
+    if (n->wanted && vmshm_host_same(&st, n->wanted)) {
         n->held = true;
     }
     ino = st.st_ino;    /* they are all of one file system */
@@ -481,8 +477,8 @@ static bool is_cut(VMShmAttachment *a, const struct stat *st, uint64_t size,
         .keep = end > a->offset ? end - a->offset : 0,
         .shown = a->shown,
     };
-    return a->window && fstat(a->fd, &other) == 0 && same_object(&other, st) &&
-           cut->keep < a->length;
+    return a->window && fstat(a->fd, &other) == 0 &&
+           vmshm_host_same(&other, st) && cut->keep < a->length;
 }
 
 static int make_cut(const Cut *cut)

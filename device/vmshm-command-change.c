@@ -208,7 +208,7 @@ static bool is_own_name(VMShmJob *job, const struct stat *st)
 
     return job->host_second &&
            vmshm_host_entry(job->s->dir, job->host_name + 1, &own) == 0 &&
-           own.st_dev == st->st_dev && own.st_ino == st->st_ino;
+           vmshm_host_same(&own, st);
 }
 
 /* If the name does not exist, no object loses it; the next step reports it. */

@@ -177,7 +177,7 @@ void vmshm_host_unlink_own(int dir, const char *name, const struct stat *own)
     struct stat st;
 
     if (vmshm_host_entry(dir, name + 1, &st) == 0 &&
-        st.st_dev == own->st_dev && st.st_ino == own->st_ino) {
+        vmshm_host_same(&st, own)) {
         unlinkat(dir, name + 1, 0);
     }
 }

@@ -105,6 +105,13 @@ int vmshm_host_link(int dir, const char *from, const char *to);
 /* The same for an open object; -ENOENT if it has lost its last name. */
 int vmshm_host_link_fd(int dir, int fd, const char *to);
 
+/* Whether both are attributes of the same object, which must exist */
+static inline bool vmshm_host_same(const struct stat *one,
+                                   const struct stat *other)
+{
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
 /*
  * A number that does not change as long as the object exists. Another object
  * that takes over its name has another number.

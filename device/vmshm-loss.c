@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "vmshm-budget.h"
 #include "vmshm-compat.h"
+#include "vmshm-host.h"
 #include "vmshm-loss.h"
 #include "vmshm-trace.h"
 
@@ -208,14 +209,13 @@ void vmshm_loss_report(VMShmAttachments *t,
     }
 }
 
-static bool same_object(const VMShmAttachment *one,
-                        const VMShmAttachment *other)
+static bool show_same(const VMShmAttachment *one, const VMShmAttachment *other)
 {
     struct stat a, b;
 
     return one == other ||
            (fstat(one->fd, &a) == 0 && fstat(other->fd, &b) == 0 &&
-            a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+            vmshm_host_same(&a, &b));
 }
 
 bool vmshm_loss_tell(VMShmAttachments *t, const VMShmAttachment *a)
@@ -231,7 +231,7 @@ bool vmshm_loss_tell(VMShmAttachments *t, const VMShmAttachment *a)
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
             VMShmAttachment *other = value;
 
-            if (other->untold && same_object(a, other)) {
+            if (other->untold && show_same(a, other)) {
                 other->untold = false;
                 told = true;
             }
@@ -253,7 +253,7 @@ void vmshm_loss_pass_on(VMShmAttachments *t, const VMShmAttachment *a)
         while (g_hash_table_iter_next(&iter, NULL, &value)) {
             VMShmAttachment *other = value;
 
-            if (other != a && same_object(a, other)) {
+            if (other != a && show_same(a, other)) {
                 other->untold = true;
                 break;
             }
