@@ -150,8 +150,8 @@ static void check_others(const char *devices, const char *id,
 
 /* Those of vmshm-device(8) */
 static const char *const binaries[] = {
-	"/usr/bin/qemu-system-*", "/usr/local/bin/qemu-system-*",
-	"/usr/libexec/qemu-system-*", "/usr/libexec/qemu-kvm",
+	"/usr/bin/qemu-system-*",	  "/usr/local/bin/qemu-system-*",
+	"/usr/libexec/qemu-system-*",	  "/usr/libexec/qemu-kvm",
 	"/usr/libexec/xen-qemu-system-*",
 };
 
