@@ -311,6 +311,14 @@ def test_host_commands():
     return None
 
 
+def test_mount_for_one_program():
+    """tests/guest/ runs the command of README.md."""
+    command = re.search(r"^ {4}(unshare .*)$", read("README.md"), re.M).group(1)
+    command = command.replace("PROGRAM", "ls /dev/shm")
+    return (None if command in read("tests/guest/test-fs.sh")
+            else f"no test has {command}")
+
+
 def test_install():
     """make install, install-device and install-driver change only files below
     DESTDIR, and make uninstall removes these files."""

@@ -33,6 +33,17 @@ test_reads_and_writes()
 	ls -l $d | grep -q "${object#/}" || fail "ls: $(ls $d)"
 }
 
+# The command of README.md, with a program in the place of PROGRAM
+test_mounted_for_one_program()
+{
+	object=$(name one)
+	host create "$object" 4096
+	unshare -m sh -c 'mount -t vmshm vmshm0 /dev/shm && exec ls /dev/shm' \
+		>/tmp/seen
+	grep -qx "${object#/}" /tmp/seen || fail "ls: $(cat /tmp/seen)"
+	if grep ' /dev/shm vmshm ' /proc/mounts; then fail "all see it"; fi
+}
+
 test_missing()
 {
 	mounted
