@@ -99,17 +99,18 @@ fetch() {
 	src=$cache/qemu/${version#*:}
 	[ -e "$src/.complete" ] && return
 	echo "device: fetching the source of $name $version"
-	rm -rf "$src" "$src.tmp"
-	mkdir -p "$src.tmp"
+	rm -rf "$src"
 	for s; do
+		# A try that failed may have unpacked a part of the source.
+		rm -rf "$src.tmp"
+		mkdir -p "$src.tmp"
 		(cd "$src.tmp" &&
-		 "$top/scripts/apt-suite" "$s" source "$name=$version") &&
-			break
+		 "$top/scripts/apt-suite" "$s" source "$name=$version") ||
+			continue
+		mv "$src.tmp"/*/ "$src" && touch "$src/.complete" && break
 	done
-	mv "$src.tmp"/*/ "$src" 2>/dev/null || true
 	rm -rf "$src.tmp"
-	[ -d "$src" ] || return 1
-	touch "$src/.complete"
+	[ -e "$src/.complete" ]
 }
 
 # The first two numbers of a version

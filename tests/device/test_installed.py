@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """vmshm-device, after `make install-device` into a temporary directory"""
 
+import fcntl
 import mmap
 import os
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 import tempfile
 
 from qemu import QEMU, ROOT, build_id
-from vmshm import Skip, equal, machine, not_builtin, true
+from vmshm import Skip, equal, machine, not_builtin, true, until
 
 # Seconds for a build of the device on a busy machine
 LIMIT = 240
@@ -122,6 +123,70 @@ def test_remove():
               sorted(os.path.basename(p) for p in (
                   used + ".so", used + ".info", at.device)), "files")
         true(not os.path.exists(unused + ".so"), "an unused device stays")
+
+
+def is_blocked(process):
+    """Whether a child of the process waits for a file lock"""
+    with open("/proc/locks", encoding="ascii") as f:
+        waiting = [int(line.split()[5]) for line in f if "->" in line]
+    for pid in waiting:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                parent = int(f.read().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if process.pid in (pid, parent):
+            return True
+    return False
+
+
+def test_remove_waits_for_a_build():
+    """What is in use is decided when no build is under way any more."""
+    with Installed() as at:
+        if os.geteuid():
+            raise Skip("only root removes devices")
+        used = fake(at.devices, "3") + ".so"
+        with open(os.path.join(at.devices, ".lock"), "w",
+                  encoding="ascii") as lock, open(used, "rb") as f:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with subprocess.Popen(
+                    [os.path.join(at.prefix, "sbin", "vmshm-device"),
+                     "remove"], stdout=subprocess.PIPE, text=True) as process:
+                until(lambda: is_blocked(process), "remove does not wait")
+                with mmap.mmap(f.fileno(), 4096, prot=mmap.PROT_READ):
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+                    text = process.communicate(timeout=LIMIT)[0]
+        true(f"process {os.getpid()} uses it" in text, text)
+        true(os.path.exists(used), "a device in use was removed")
+
+
+# An apt-suite that cannot unpack the whole source
+FULL_DISK = """\
+#!/bin/sh
+mkdir -p qemu-1/include
+echo 7.2.99 > qemu-1/VERSION
+exit 1
+"""
+
+
+def test_source_that_was_not_unpacked():
+    """A part of a source is not used as the source, now or later."""
+    with Installed() as at:
+        program = os.path.join(at.prefix, "share/vmshm/scripts/apt-suite")
+        with open(program, "w", encoding="ascii") as f:
+            f.write(FULL_DISK)
+        env = {k: v for k, v in os.environ.items() if k != "QEMU_SRC"}
+        env["QEMU_SOURCE"], env["QEMU_SUITE"] = "1:7.2.99+x-1", "x y"
+        done = subprocess.run(
+            [os.path.join(at.prefix, "sbin", "vmshm-device"), "build",
+             at.qemu], env=env, timeout=LIMIT, check=False, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT)
+        equal(done.returncode, 1, done.stdout)
+        true("found no source package" in done.stdout, done.stdout)
+        left = [d for d, _, files in os.walk(at.prefix + "/cache")
+                if ".complete" in files or "VERSION" in files]
+        equal(left, [], "sources that are left")
 
 
 def test_status_of_an_outdated_device():

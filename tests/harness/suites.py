@@ -46,8 +46,9 @@ def system(ident, name, file, text):
         yield {**os.environ, "VMSHM_ETC": folder, "VMSHM_CACHE": folder}
 
 
-def run(env, *args):
-    return subprocess.run([PROGRAM, *args], env=env, check=False, text=True,
+def run(env, *args, cwd=None):
+    return subprocess.run([PROGRAM, *args], env=env, cwd=cwd, check=False,
+                          text=True,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE)
 
@@ -123,3 +124,35 @@ def test_debian():
               [["Types: deb deb-src", "URIs: http://archive.invalid/debian",
                 "Suites: bookworm bookworm-updates bookworm-backports",
                 "Components: main"]])
+
+
+# An apt-get that cannot unpack the whole source. The next call finds the
+# directory and, as the real apt-get, takes the source for unpacked.
+FULL_DISK = """\
+#!/bin/sh
+case " $* " in
+*" source "*)
+	[ ! -d qemu-1 ] || exit 0
+	mkdir qemu-1
+	exit 1
+esac
+"""
+
+
+def test_source_that_was_not_unpacked():
+    """A part of a source is not taken for the source, and is not left."""
+    with system("debian", "bookworm", "sources.list",
+                "deb http://archive.invalid/debian bookworm main\n") as env:
+        folder = env["VMSHM_ETC"]
+        os.mkdir(folder + "/bin")
+        with open(folder + "/bin/apt-get", "w", encoding="ascii") as f:
+            f.write(FULL_DISK)
+        os.chmod(folder + "/bin/apt-get", 0o755)
+        env["PATH"] = folder + "/bin:" + env["PATH"]
+        # The second run has package lists, and so tries again after an update.
+        for name in ("first", "second"):
+            os.mkdir(os.path.join(folder, name))
+            done = run(env, "bookworm", "source", "qemu",
+                       cwd=os.path.join(folder, name))
+            assert done.returncode, f"the {name} run did not fail"
+            equal(os.listdir(os.path.join(folder, name)), [])
