@@ -47,24 +47,35 @@ struct channel_header {
 
 /* The fields of one of the two parties */
 struct party {
-	/* Bytes that the party has sent. 1: the party sends no more */
+	/* Bytes that the party has sent; changes with each message */
 	LINE _Atomic uint32_t sent;
+	/* Bytes from the peer that the party has received; likewise */
+	LINE _Atomic uint32_t received;
+	/*
+	 * The peer reads this line for each message that it sends. The party's
+	 * event word for records to receive
+	 */
+	LINE _Atomic uint32_t readable;
+	/* 1: the party sends no more */
 	_Atomic uint32_t end;
 	/* 1: the party has closed the channel */
 	_Atomic uint32_t closed;
-	/* Bytes from the peer that the party has received */
-	LINE _Atomic uint32_t received;
-	/* The party's event words: for records to receive, and for room */
-	LINE _Atomic uint32_t readable;
+	/* The party's event word for room */
 	LINE _Atomic uint32_t writable;
 };
 
 /*
  * Back-off: the next @skip waits do not busy-poll. @next_skip grows each time
  * that busy-polling was of no use.
+ *
+ * A wait begins with @pauses, so that more than one message arrives before the
+ * peer's position is read, if the peer does not wait for an answer. @sent is
+ * what this party had sent at the last wait.
  */
 struct patience {
 	unsigned int skip, next_skip;
+	unsigned int pauses;
+	uint32_t sent;
 };
 
 /* The peer has written invalid data: nothing can be sent or received. */

@@ -44,6 +44,7 @@ static void move_and_wake(struct vmshm_channel *ch, _Atomic uint32_t *event)
 _Static_assert(offsetof(struct channel_header, seat) == 64 &&
 	       offsetof(struct channel_header, round) == 16, "header");
 _Static_assert(offsetof(struct party, received) == 64 &&
+	       offsetof(struct party, closed) == 136 &&
 	       offsetof(struct party, writable) == 192 &&
 	       sizeof(struct party) == 256, "party");
 

@@ -11,6 +11,10 @@
 #define LOOKS 32
 /* The most waits in a row that skip busy-polling */
 #define SKIP_MOST 63
+/* Pauses of the processor before a wait, for more bytes to arrive */
+#define PAUSES_LEAST 4
+#define PAUSES_MOST 64
+#define ENOUGH 4096
 
 static bool peer_gone(struct vmshm_channel *ch)
 {
@@ -36,16 +40,20 @@ static int64_t look_for_room(struct channel_wait *wait)
 
 static int64_t look_for_record(struct channel_wait *wait)
 {
-	/* Read first: messages that were sent before the end are received. */
-	bool gone = peer_gone(wait->ch);
-	bool end = atomic_load(&wait->ch->peer->end);
 	int64_t left = ring_peek(wait->ring, &wait->data);
+	bool gone, end;
 
 	if (left != -EAGAIN)
 		return left;
-	if (end)
-		return -EPIPE;
-	return gone ? how_gone(wait->ch) : -EAGAIN;
+	gone = peer_gone(wait->ch);
+	end = atomic_load(&wait->ch->peer->end);
+	if (!gone && !end)
+		return -EAGAIN;
+	/* Again: messages that were sent before the end are received. */
+	left = ring_peek(wait->ring, &wait->data);
+	if (left != -EAGAIN)
+		return left;
+	return end ? -EPIPE : how_gone(wait->ch);
 }
 
 static int64_t look_for_drained(struct channel_wait *wait)
@@ -99,6 +107,75 @@ static inline void relax(void)
 #elif defined(__aarch64__)
 	__asm__ volatile("yield");
 #endif
+}
+
+/* Whether the condition holds by the peer's last known position */
+static bool is_known(const struct channel_wait *wait)
+{
+	const struct ring *r = wait->ring;
+
+	if (r == &wait->ch->out)
+		return ring_fits(r, wait->need);
+	return r->peeked || r->seen != r->position;
+}
+
+/* Whether this party has sent a message since it last waited for one */
+static bool has_answered(const struct channel_wait *wait)
+{
+	uint32_t sent =
+		atomic_load_explicit(&wait->ch->me->sent, memory_order_relaxed);
+	bool answered = wait->ring == &wait->ch->in &&
+			sent != wait->patience->sent;
+
+	wait->patience->sent = sent;
+	return answered;
+}
+
+/*
+ * Whether the wait may begin with a pause. A peer that waits for an answer, and
+ * one that sends seldom, are not kept waiting.
+ */
+static bool may_pause(const struct channel_wait *wait, int64_t deadline)
+{
+	return deadline != VMSHM_NOW && wait->ch->spin &&
+	       !wait->patience->skip && !is_known(wait) && !has_answered(wait);
+}
+
+/*
+ * A party that is faster than its peer would read the peer's position after
+ * each message, and the cache line would move between processors twice for
+ * each. In a pause, more messages or more room become available.
+ */
+static void pause_for_more(const struct channel_wait *wait)
+{
+	unsigned int i;
+
+	for (i = 0; i < wait->patience->pauses; i++)
+		relax();
+}
+
+/*
+ * After a pause: the next one is longer as long as it brings more than the one
+ * message that the party waits for, but not enough.
+ */
+static void adapt_pause(const struct channel_wait *wait)
+{
+	const struct ring *r = wait->ring;
+	bool in = r == &wait->ch->in;
+	uint32_t room = r->size - (r->position - r->seen);
+	uint32_t there = in ? r->seen - r->position : room;
+	uint32_t wanted = ring_record(in ? r->length : wait->need);
+	uint32_t enough = r->size / 4 < ENOUGH ? r->size / 4 : ENOUGH;
+	unsigned int *pauses = &wait->patience->pauses;
+
+	if (there < 2 * wanted || there >= enough)
+		*pauses /= 2;
+	else
+		*pauses *= 2;
+	if (*pauses < PAUSES_LEAST)
+		*pauses = PAUSES_LEAST;
+	if (*pauses > PAUSES_MOST)
+		*pauses = PAUSES_MOST;
 }
 
 /* Busy-polls for a number of nanoseconds, or until the deadline. */
@@ -209,6 +286,7 @@ static int64_t wait_until(struct channel_wait *wait, int64_t deadline)
 {
 	struct vmshm_channel *ch = wait->ch;
 	int64_t found;
+	bool pauses;
 
 	if (channel_check_process(ch))
 		return -EPERM;
@@ -216,9 +294,14 @@ static int64_t wait_until(struct channel_wait *wait, int64_t deadline)
 		return -ENODEV;
 	if (channel_state(ch) & CHANNEL_BROKEN)
 		return -EPROTO;
+	pauses = may_pause(wait, deadline);
+	if (pauses)
+		pause_for_more(wait);
 	found = wait->look(wait);
 	if (found == -EAGAIN && deadline != VMSHM_NOW)
 		found = wait_long(wait, deadline);
+	if (pauses && found >= 0)
+		adapt_pause(wait);
 	if (found == -EPROTO)
 		atomic_fetch_or(&ch->state, CHANNEL_BROKEN);
 	return found;

@@ -172,9 +172,10 @@ static int64_t RARE wait_for_record(struct vmshm_channel *ch, const void **data,
 	return left;
 }
 
-/* The sender may be waiting for the room that was released. */
+/* The sender sees all room, and may be waiting for it. */
 static inline void give_room(struct vmshm_channel *ch)
 {
+	ring_show(&ch->in);
 	channel_signal(ch, &ch->peer->writable);
 }
 
@@ -229,7 +230,7 @@ static ssize_t RARE recv_after_look(struct vmshm_channel *ch, void *data,
 	return length < 0 ? length : recv_there(ch, from, length, data, size);
 }
 
-/* Receives a message, and does not wake the sender */
+/* Receives a message. The room that it leaves is not given back yet. */
 static inline ssize_t recv_one(struct vmshm_channel *ch, void *data,
 			       size_t size, int64_t deadline)
 {

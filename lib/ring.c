@@ -67,4 +67,5 @@ void ring_take(struct ring *r, uint32_t bytes)
 		return;
 	r->peeked = false;
 	ring_pass(r, r->length);
+	ring_show(r);
 }

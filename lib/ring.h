@@ -115,11 +115,13 @@ static inline bool ring_has_record(const struct ring *r, uint32_t *length)
 	return head <= there - RING_HEAD;
 }
 
-/* Receiver: releases the record that ring_has_record() has found. */
+/*
+ * Receiver: the record that ring_has_record() has found is used no more. The
+ * peer does not see the room yet.
+ */
 static inline void ring_pass(struct ring *r, uint32_t length)
 {
 	r->position += ring_record(length);
-	ring_show(r);
 }
 
 #endif /* VMSHM_LIB_RING_H */

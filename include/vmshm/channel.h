@@ -254,6 +254,11 @@ int vmshm_channel_drain(struct vmshm_channel *ch, int64_t deadline);
  * VMSHM_FOREVER always. Busy-polling uses the CPU and saves the time of falling
  * asleep. The default is 50 us, with back-off while it does not help. In a
  * guest the driver may busy-poll, too, see vmshm(4).
+ *
+ * A party that busy-polls and is faster than its peer first pauses, for up to
+ * 64 pause instructions of the processor, so that more than one message, or
+ * more room, becomes available at a time. A party that has sent a message since
+ * it last waited for one does not pause. 0 also turns the pauses off.
  * Safety: alone; in a child of fork(2) the call has no effect on the parent.
  */
 void vmshm_channel_spin(struct vmshm_channel *ch, int64_t nanoseconds);

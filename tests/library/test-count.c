@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * How many instructions a call executes, in this program and the C library: a
- * tracer counts them, so that the result does not depend on the machine's load.
+ * How many instructions a call executes, in this program and the C library, and
+ * how often it pauses the processor: a tracer counts them, so that the result
+ * does not depend on the machine's load.
  *
  * qemu: channels
  * needs: x86
@@ -26,6 +27,15 @@
 #define LARGE_MESSAGES 4
 /* Instructions to look for a large message, and to receive it */
 #define LARGE_MOST 500
+
+/* Pauses before a wait: of a channel that is not busy, and the most */
+#define PAUSES_LEAST 4
+#define PAUSES_MOST 64
+#define PAUSE 0x90f3 /* the instruction */
+/* Messages that are found at a time, until the pauses do not change any more */
+#define ROUNDS 10
+#define SOME 2
+#define MANY 60
 
 static char data[SIZE];
 static char large[LARGE];
@@ -172,4 +182,151 @@ T_TEST(of_batches)
 		 BATCH_MOST);
 	T_ASSERT(each(vmshm_channel_recvv, recv_batch, MESSAGES, true) <=
 		 BATCH_MOST);
+}
+
+/* The receiver finds that many messages at a time. */
+static void stream(struct pair *p, int messages)
+{
+	int i, round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = 0; i < messages; i++)
+			ch_send(p->a, "");
+		for (i = 0; i < messages; i++)
+			ch_recv(p->b, "");
+	}
+	ch_send(p->a, "");
+}
+
+static void stream_one(struct pair *p)
+{
+	stream(p, 1);
+}
+
+static void stream_some(struct pair *p)
+{
+	stream(p, SOME);
+}
+
+/* All bytes of these messages are enough for one look. */
+static void stream_many(struct pair *p)
+{
+	static char more[SIZE];
+	int i, round;
+
+	stream(p, SOME);
+	ch_recv(p->b, "");
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = 0; i < MANY; i++)
+			L_OK(vmshm_channel_send(p->a, more, SIZE, VMSHM_NOW));
+		for (i = 0; i < MANY; i++)
+			T_EQ(vmshm_channel_recv(p->b, more, SIZE,
+						VMSHM_FOREVER),
+			     SIZE);
+	}
+	ch_send(p->a, "");
+}
+
+static void stream_and_answer(struct pair *p)
+{
+	stream(p, SOME);
+	ch_send(p->b, "");
+	ch_recv(p->a, "");
+}
+
+static void stream_without_polling(struct pair *p)
+{
+	stream(p, SOME);
+	vmshm_channel_spin(p->b, 0);
+}
+
+/* The sender finds room for some messages at a time. */
+static void fill(struct pair *p)
+{
+	int i, round;
+
+	ch_fill(p->a, SIZE);
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = 0; i < SOME; i++)
+			T_EQ(vmshm_channel_recv(p->b, data, SIZE, VMSHM_NOW),
+			     SIZE);
+		if (round < ROUNDS - 1)
+			for (i = 0; i < SOME; i++)
+				L_OK(vmshm_channel_send(p->a, data, SIZE,
+							VMSHM_FOREVER));
+	}
+}
+
+static void recv_now(struct pair *p)
+{
+	L_OK(vmshm_channel_recv(p->b, data, SIZE, VMSHM_NOW) == 1 ? 0 : -1);
+}
+
+static void recv_whenever(struct pair *p)
+{
+	L_OK(vmshm_channel_recv(p->b, data, SIZE, VMSHM_FOREVER) == 1 ? 0 : -1);
+}
+
+static void send_whenever(struct pair *p)
+{
+	L_OK(vmshm_channel_send(p->a, data, SIZE, VMSHM_FOREVER));
+}
+
+/* Pauses of the processor until the child ends */
+static int count_pauses(pid_t pid)
+{
+	unsigned long long at;
+	int pauses = 0;
+
+	for (;;) {
+		stack_after_step(pid, &at);
+		if (!at)
+			return pauses;
+		if ((ptrace(PTRACE_PEEKTEXT, pid, at, 0) & 0xffff) == PAUSE)
+			pauses++;
+	}
+}
+
+/* Pauses of a call, in a child that has prepared its channel */
+static int pauses(void (*prepare)(struct pair *p), void (*call)(struct pair *p))
+{
+	struct step s;
+	char object[STEP_BYTES];
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		struct pair p = pair_open(MIB);
+
+		prepare(&p);
+		step_begin();
+		call(&p);
+		_exit(0);
+	}
+	step_attach(&s, pid, object);
+	return count_pauses(pid);
+}
+
+/* A receiver that is faster than its peer lets messages gather. */
+T_TEST(of_pauses_of_a_receiver)
+{
+	T_EQ(pauses(stream_some, recv_whenever), PAUSES_MOST);
+	T_EQ(pauses(stream_many, recv_whenever), PAUSES_LEAST);
+	T_EQ(pauses(stream_one, recv_whenever), PAUSES_LEAST);
+}
+
+/* A sender lets the receiver release more room. */
+T_TEST(of_pauses_of_a_sender)
+{
+	T_EQ(pauses(fill, send_whenever), PAUSES_MOST);
+}
+
+T_TEST(of_no_pause_if_the_peer_may_wait_for_an_answer)
+{
+	T_EQ(pauses(stream_and_answer, recv_whenever), 0);
+}
+
+T_TEST(of_no_pause_if_the_call_must_not_wait)
+{
+	T_EQ(pauses(stream_some, recv_now), 0);
+	T_EQ(pauses(stream_without_polling, recv_whenever), 0);
 }

@@ -18,10 +18,10 @@
 #define SEAT(n) (64 + 4 * (n))
 #define PARTY(n) (256 * ((n) + 1))
 #define SENT 0
-#define END 4
-#define CLOSED 8
 #define RECEIVED 64
 #define READABLE 128
+#define END 132
+#define CLOSED 136
 #define WRITABLE 192
 #define RINGS 4096
 

@@ -154,30 +154,39 @@ idle:
 proctype receiver()
 {
 	byte received, value;
-	bool gone, hurry;
+	bool found, hurry;
 
 again:
-	atomic {
+	/* look_for_record(): the position, the end, and the position again */
+	if
+	:: atomic { sent != received -> received = sent; goto again }
+	:: sent == received
+	fi;
+	if
+	:: seen_gone ->
+#ifndef BUG_LOOK_ONCE
 		if
-		:: sent != received -> received = sent; goto again
-		:: sent == received && seen_gone -> goto done
-		:: else
-		fi
-	}
+		:: atomic { sent != received -> received = sent; goto again }
+		:: sent == received
+		fi;
+#endif
+		goto done
+	:: else
+	fi;
 #ifdef BUG_LOOK_BEFORE_BEGINNING
-	gone = seen_gone || sent != received;
+	found = seen_gone || sent != received;
 	atomic { event = event | 1; value = event };
 #else
 	atomic { event = event | 1; value = event };
-	gone = seen_gone;
-	gone = gone || sent != received;
+	found = sent != received;
+	found = found || seen_gone;
 #endif
 	if
 	:: hurry = true
 	:: hurry = false
 	fi;
 	if
-	:: !gone ->
+	:: !found ->
 		atomic { sleeps = (event == value) };
 		atomic {
 			if
@@ -193,7 +202,7 @@ again:
 	:: atomic { event = event & 254 }
 	:: true
 	fi;
-	gone = false;
+	found = false;
 	hurry = false;
 	value = 0;
 	goto again;

@@ -64,6 +64,7 @@ BUGS = [("wait", scene, "SLOTS=1", "BUG_" + bug) for scene, bug in (
     "NO_BARRIER",
     "SAME_EVENT",
     "LOOK_BEFORE_BEGINNING",
+    "LOOK_ONCE",
     "ASK_BEFORE_TELLING",
     "FIRST_KEEPS_THE_WAKE_UP",
 )] + [("seats", "BUG_" + bug) for bug in (
