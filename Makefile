@@ -125,6 +125,9 @@ bench-channel: deps-check ## messages of 64 bytes: this library and version 0.1
 	@scripts/deps bench
 	@bench/messages.py
 
+bench-big-lock: device ## how long commands hold QEMU's big lock (root)
+	@bench/big-lock.py
+
 deb: ## Debian packages in build/deb, checked with lintian
 	@scripts/deps host deb
 	@scripts/deb
@@ -175,8 +178,8 @@ style: ## checkpatch, sparse, clang-format, shellcheck, codespell
 clean: ## remove everything generated
 	rm -rf build
 
-.PHONY: help deps deps-check demo bench bench-channel device driver tool lib \
-	install \
+.PHONY: help deps deps-check demo bench bench-big-lock bench-channel \
+	device driver tool lib install \
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-layout check-tool check-library check-debug \
 	check-lifecycle check-model check-programs check-stress check-truncate \

@@ -27,6 +27,7 @@ import names
 import net
 import picture
 import table
+import wakes
 from bench_guest import BUILD, LOAD, ROOT, Lost, plan_of
 from guest.kernel import Kernel
 from machine import MODULES, Machine
@@ -48,7 +49,7 @@ EACH = [("attach", ["alone", "stat"]), ("hotplug", ["sizes"]),
         ("trip", ["sleep", "rest", "spin", "host"]), ("bulk", ["all"])]
 LOADED = [("trip", ["loaded"]), ("bulk", ["loaded"]), ("attach", ["loaded"])]
 PROGRAMS = ("attach", "broadcast", "bulk", "cost", "hotplug", "idle", "memory",
-            "names", "trip")
+            "names", "trip", "wake")
 
 
 class Progress:
@@ -96,7 +97,7 @@ class Measurement:
             EACH * rounds + LOADED * self.short
         counting = sum(len(p.tests) for p in exits.programs()) + 1
         self.progress = Progress(
-            count(self.steps) + counting + messages.ROUNDS + 2 * self.short +
+            count(self.steps) + counting + messages.ROUNDS + 3 * self.short +
             max(broadcast.READERS) * rounds)
         self.results = []
         self.common = {"progress": self.progress, "results": self.results}
@@ -137,6 +138,9 @@ class Measurement:
     def idle(self):
         idle.measure(self.member, self.short, self.results)
 
+    def wakes(self):
+        wakes.measure(self.member, self.short, self.results)
+
     def exits(self):
         exits.measure(self.kernel, self.built, self.tap, self.common)
 
@@ -148,6 +152,7 @@ class Measurement:
             broadcast.measure(self.member, self.rounds, self.results)
             for name, part in (("files by name", self.names),
                                ("idle guests", self.idle),
+                               ("wake-ups", self.wakes),
                                ("exits", self.exits)):
                 attempt(self.left_out, name, part)
         finally:

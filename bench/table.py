@@ -6,6 +6,7 @@ import textwrap
 import aims
 import exchange
 import messages
+import wakes
 from accel import TITLES
 from form import (KIB, MIB, columns, digits, row, size_text, spread,
                   time_text, times)
@@ -186,7 +187,7 @@ def channel(table):
 
 def render(data):
     table = Results(data)
-    sections = (head, aims.section, *exchange.SECTIONS, channel, attach, tails,
-                files, others, parts, place, cost_of_memory, copy, types,
-                random, exchange.loaded)
+    sections = (head, aims.section, *exchange.SECTIONS, wakes.section, channel,
+                attach, tails, files, others, parts, place, cost_of_memory,
+                copy, types, random, exchange.loaded)
     return "\n".join(line for s in sections for line in s(table)) + "\n"

@@ -331,6 +331,34 @@ int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a, int *fd)
     return 0;
 }
 
+/* From @keep bytes of the attachment on */
+static void add_range(const VMShmAttachment *a, uint64_t keep, GArray *ranges)
+{
+    VMShmRange range;
+
+    if (a->window && keep < a->shown) {
+        range.host = a->window->host + a->place + keep;
+        range.length = a->shown - keep;
+        g_array_append_val(ranges, range);
+    }
+}
+
+void vmshm_attachments_ranges(VMShmAttachments *t, const VMShmAttachment *a,
+                              GArray *ranges)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    if (a) {
+        add_range(a, 0, ranges);
+        return;
+    }
+    g_hash_table_iter_init(&iter, t->by_handle);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        add_range(value, 0, ranges);
+    }
+}
+
 int vmshm_attachments_remove_all(VMShmAttachments *t)
 {
     g_autoptr(GList) all = g_hash_table_get_values(t->by_handle);
@@ -546,4 +574,19 @@ int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,
         g_array_append_val(cuts, cut);
     }
     return 0;
+}
+
+void vmshm_attachments_cut_ranges(VMShmAttachments *t, const struct stat *st,
+                                  uint64_t size, GArray *ranges)
+{
+    GHashTableIter iter;
+    gpointer value;
+    Cut cut;
+
+    g_hash_table_iter_init(&iter, t->by_handle);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        if (is_cut(value, st, size, &cut)) {
+            add_range(value, cut.keep, ranges);
+        }
+    }
 }

@@ -98,6 +98,13 @@ VMShmAttachment *vmshm_attachments_find(VMShmAttachments *t, uint32_t handle);
  */
 int vmshm_attachments_remove(VMShmAttachments *t, VMShmAttachment *a, int *fd);
 
+/*
+ * Appends the memory (VMShmRange) that removing @a replaces; NULL: that
+ * removing all replaces.
+ */
+void vmshm_attachments_ranges(VMShmAttachments *t, const VMShmAttachment *a,
+                              GArray *ranges);
+
 /* Detaches everything; the first error, if any, after trying all. */
 int vmshm_attachments_remove_all(VMShmAttachments *t);
 
@@ -144,5 +151,9 @@ int vmshm_attachment_drop(VMShmAttachment *a, uint64_t keep);
  */
 int vmshm_attachments_cut(VMShmAttachments *t, const struct stat *st,
                           uint64_t size);
+
+/* Appends the memory (VMShmRange) that the cut replaces. */
+void vmshm_attachments_cut_ranges(VMShmAttachments *t, const struct stat *st,
+                                  uint64_t size, GArray *ranges);
 
 #endif /* VMSHM_ATTACH_H */

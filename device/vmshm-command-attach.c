@@ -4,10 +4,14 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/units.h"
 #include "vmshm-command.h"
 #include "vmshm-command-parts.h"
 #include "vmshm-host.h"
 #include "vmshm-loss.h"
+
+/* Bytes whose unmapping takes less than 0.1 ms, also if all were accessed */
+#define SHORT_UNMAPPING MiB
 
 int vmshm_command_check_limits(VMShmJob *job, uint64_t length)
 {
@@ -252,16 +256,69 @@ static void close_work(VMShmJob *job)
     vmshm_scope_close_end(job->s->scope);
 }
 
+/*
+ * All slots have to be idle before everything is unmapped. The threads of
+ * slots that wait no more have to leave their queues before any unmapping.
+ */
+static void before_unmap_work(VMShmJob *job)
+{
+    VMShmFutex *futex = job->s->futex;
+    unsigned n;
+
+    if (futex && job->request.command == VMSHM_CMD_RELEASE) {
+        vmshm_futex_reset(futex);
+    }
+    vmshm_futex_settle(futex);
+    for (n = 0; n < job->unmapped->len; n++) {
+        vmshm_window_empty(&g_array_index(job->unmapped, VMShmRange, n));
+    }
+}
+
+bool vmshm_command_before_unmap(VMShmJob *job, GArray *ranges,
+                                void (*then)(VMShmJob *job))
+{
+    bool releases = job->request.command != VMSHM_CMD_RESIZE;
+    uint64_t bytes = 0;
+    unsigned n;
+
+    for (n = 0; n < ranges->len; n++) {
+        bytes += g_array_index(ranges, VMShmRange, n).length;
+    }
+    if (!job->mailbox || job->unmapped ||
+        (bytes < SHORT_UNMAPPING && !vmshm_futex_leaving(job->s->futex) &&
+         job->request.command != VMSHM_CMD_RELEASE)) {
+        g_array_unref(ranges);
+        job->prompt = false;
+        return false;
+    }
+    job->unmapped = ranges;
+    job->prompt = releases;
+    job->work = before_unmap_work;
+    job->then = then;
+    return true;
+}
+
+static GArray *new_ranges(void)
+{
+    return g_array_new(false, false, sizeof(VMShmRange));
+}
+
 void vmshm_command_detach(VMShmJob *job)
 {
     VMShmState *s = job->s;
     VMShmAttachment *a = vmshm_command_attachment(job);
+    GArray *ranges;
 
-    vmshm_futex_settle(s->futex);
     if (!a) {
         vmshm_command_refuse(job, "detach: handle", -EBADF);
         return;
     }
+    ranges = new_ranges();
+    vmshm_attachments_ranges(&s->attachments, a, ranges);
+    if (vmshm_command_before_unmap(job, ranges, vmshm_command_detach)) {
+        return;
+    }
+    vmshm_futex_settle(s->futex);
     vmshm_loss_pass_on(&s->attachments, a);
     job->ret = vmshm_attachments_remove(&s->attachments, a, &job->fd);
     if (job->ret == 0 && vmshm_scope_close_is_long(job->fd)) {
@@ -297,6 +354,11 @@ int vmshm_release(VMShmState *s)
 
 void vmshm_command_release(VMShmJob *job)
 {
+    GArray *ranges = new_ranges();
+
     vmshm_jobs_abandon(job->s, job);
-    job->ret = vmshm_release(job->s);
+    vmshm_attachments_ranges(&job->s->attachments, NULL, ranges);
+    if (!vmshm_command_before_unmap(job, ranges, vmshm_command_release)) {
+        job->ret = vmshm_release(job->s);
+    }
 }

@@ -346,6 +346,13 @@ static void resize(VMShmJob *job)
     }
     if (!(job->request.flags & VMSHM_RQ_GROW)) {
         /* Also if the object grows: the host may have truncated it before. */
+        GArray *ranges = g_array_new(false, false, sizeof(VMShmRange));
+
+        vmshm_attachments_cut_ranges(&job->s->attachments, &job->st, size,
+                                     ranges);
+        if (vmshm_command_before_unmap(job, ranges, resize)) {
+            return;
+        }
         vmshm_futex_settle(job->s->futex);
         job->ret = vmshm_attachments_cut(&job->s->attachments, &job->st, size);
     }

@@ -16,6 +16,14 @@ void vmshm_command_hold(VMShmJob *job);
 void vmshm_command_detach(VMShmJob *job);
 void vmshm_command_release(VMShmJob *job);
 
+/*
+ * Prepares the unmapping of these ranges (VMShmRange) without the big lock, and
+ * then begins again with @then; false if there is nothing to prepare. Takes
+ * @ranges.
+ */
+bool vmshm_command_before_unmap(VMShmJob *job, GArray *ranges,
+                                void (*then)(VMShmJob *job));
+
 /* vmshm-command-look.c */
 void vmshm_command_stat(VMShmJob *job);
 void vmshm_command_statfs(VMShmJob *job);

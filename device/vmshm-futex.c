@@ -465,11 +465,16 @@ VMShmFutex *vmshm_futex_new(VMShmWindow *arena, uint32_t *fired,
     return w;
 }
 
+bool vmshm_futex_leaving(VMShmFutex *w)
+{
+    return w && qatomic_read(&w->leaving);
+}
+
 void vmshm_futex_settle(VMShmFutex *w)
 {
     unsigned n;
 
-    if (!w || !qatomic_read(&w->leaving)) {
+    if (!vmshm_futex_leaving(w)) {
         return;
     }
     for (n = 0; n < w->slots; n++) {

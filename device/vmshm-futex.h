@@ -35,7 +35,10 @@ unsigned vmshm_futex_records(const VMShmFutex *w);
  */
 void vmshm_futex_settle(VMShmFutex *w);
 
-/* As at reset: all slots are idle. */
+/* Whether vmshm_futex_settle() would have to wait. NULL is fine. */
+bool vmshm_futex_leaving(VMShmFutex *w);
+
+/* As at reset: all slots are idle. Thread safe. */
 void vmshm_futex_reset(VMShmFutex *w);
 
 /*

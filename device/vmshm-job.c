@@ -45,6 +45,7 @@ void vmshm_job_free(VMShmJob *job)
         vmshm_scope_close(job->s->scope, job->temporary, false);
     }
     g_clear_pointer(&job->list, g_ptr_array_unref);
+    g_clear_pointer(&job->unmapped, g_array_unref);
     g_clear_pointer(&job->result.data, g_byte_array_unref);
     g_free(job->name);
     g_free(job->host_name);

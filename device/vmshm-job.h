@@ -46,6 +46,7 @@ struct VMShmJob {
     int fd;                         /* of the object, or -1 */
     VMShmBorrowed borrowed;         /* fd, if it is a second descriptor */
     struct stat st;                 /* of fd */
+    GArray *unmapped;               /* VMShmRange, about to be; or NULL */
     uint64_t nameless;              /* bytes of attached, nameless objects */
     GPtrArray *list;                /* LIST: names, or NULL */
     uint64_t hidden;                /* LIST: objects that QEMU cannot read */

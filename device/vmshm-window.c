@@ -195,6 +195,12 @@ int vmshm_window_map(VMShmWindow *w, uint64_t offset, uint64_t length,
     return ret;
 }
 
+void vmshm_window_empty(const VMShmRange *range)
+{
+    /* EINVAL with -overcommit mem-lock=on; the unmapping takes longer then. */
+    madvise(range->host, range->length, MADV_DONTNEED);
+}
+
 void vmshm_window_forget_code(VMShmWindow *w, uint64_t offset, uint64_t length)
 {
     void *host = w->host + offset;

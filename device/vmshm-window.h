@@ -58,6 +58,20 @@ int vmshm_window_map(VMShmWindow *w, uint64_t offset, uint64_t length,
  */
 int vmshm_window_clear(VMShmWindow *w, uint64_t offset, uint64_t length);
 
+/* Host memory of a window */
+typedef struct VMShmRange {
+    void *host;
+    uint64_t length;
+} VMShmRange;
+
+/*
+ * Empties the page tables of a range that shows an object, so that unmapping it
+ * is fast. An access fills them again; the object does not change. No lock is
+ * needed, but the window must exist. If the range does not show the object any
+ * more, private memory becomes zero.
+ */
+void vmshm_window_empty(const VMShmRange *range);
+
 /*
  * Drops the code that TCG has translated from the range, because its contents
  * were replaced. Under the big lock; the range lies within one memory region.

@@ -15,6 +15,8 @@ import contract as c
 from arena import PAGE
 from inode_lock import InodeLock
 from mailbox import Mailboxes
+from shm import Object
+from tracer import Calls
 from vmshm import Skip, equal, machine, true, until
 
 # Commands that wait for the lock of the object: their arguments
@@ -58,6 +60,16 @@ NOT_OF_THE_DIRECTORY = {
     "attach": (c.CMD_ATTACH, "/b", {}),
     "resize": (c.CMD_RESIZE, "/b", {"length": 2 * PAGE}),
     "statfs": (c.CMD_STATFS, None, {}),
+}
+
+
+# Commands that unmap a large object, and the bytes that they unmap
+BIG = 2048 * PAGE
+UNMAP = {
+    "detach": (c.CMD_DETACH, {}, BIG),
+    "shrink": (c.CMD_RESIZE, {"length": PAGE, "flags": c.RQ_HANDLE},
+               BIG - PAGE),
+    "release": (c.CMD_RELEASE, {}, BIG),
 }
 
 
@@ -205,3 +217,53 @@ def in_unlink(thread):
     with open(f"/proc/self/task/{thread.native_id}/stat",
               encoding="ascii") as f:
         return f.read().rsplit(")", 1)[1].split()[0] == "D"
+
+
+def emptied(calls, size):
+    """The threads that have emptied the page tables of a range of that size"""
+    return [int(line.split()[0]) for line in calls.text.splitlines()
+            if f" {size}, MADV_DONTNEED" in line]
+
+
+def test_unmapping():
+    """To unmap a large object takes long if its pages were accessed. A thread
+    for commands does most of it, and the object does not change."""
+    for what, (command, how, size) in UNMAP.items():
+        with Object(BIG) as obj, machine(options=",create=on,arena=32M") as vm:
+            dev = Mailboxes(vm)
+            dev.posts(c.CMD_ATTACH, obj.name)
+            vm.fill(dev.arena, BIG, 0x55)
+            with Calls(vm, "madvise") as calls:
+                dev.posts(command, handle=dev.res_handle(), **how)
+            threads = emptied(calls, size)
+            equal(len(threads), 1, f"{what}: number of calls")
+            true(threads[0] != vm.pid, f"{what}: by the main thread")
+            left = PAGE if what == "shrink" else BIG
+            equal(os.pread(obj.fd, BIG, 0), b"\x55" * left, f"{what}: object")
+            if what == "shrink":
+                equal(vm.load(dev.arena, 2 * PAGE),
+                      b"\x55" * PAGE + bytes(PAGE), "the arena")
+
+
+def test_unmapping_little():
+    """A small object is unmapped at once."""
+    with Object(PAGE) as obj, machine(options=",arena=2M") as vm:
+        dev = Mailboxes(vm)
+        dev.posts(c.CMD_ATTACH, obj.name)
+        with Calls(vm, "madvise") as calls:
+            dev.posts(c.CMD_DETACH, handle=dev.res_handle())
+        equal(emptied(calls, PAGE), [], "calls")
+
+
+def test_unmapping_twice():
+    """Two commands unmap the same object at the same time."""
+    with Object(BIG) as obj, machine(options=",arena=32M") as vm:
+        dev = Mailboxes(vm)
+        for _ in range(20):
+            dev.posts(c.CMD_ATTACH, obj.name)
+            vm.fill(dev.arena, BIG, 0x55)
+            handle = dev.res_handle()
+            tags = {n: dev.submit(n, c.CMD_DETACH, handle=handle)
+                    for n in range(2)}
+            got = sorted(dev.wait(n, tag) for n, tag in tags.items())
+            equal(got, [c.OK, c.EBADF], "results")
