@@ -23,15 +23,43 @@ static void on_signal(int number)
 	interrupted = number;
 }
 
-/* So that no object without its memory is left behind */
+/*
+ * So that no object without its memory is left behind. An ignored signal stays
+ * ignored, as after nohup(1).
+ */
 static void catch_signals(void)
 {
 	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
-	struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction action = { .sa_handler = on_signal }, old;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(numbers); i++)
-		sigaction(numbers[i], &action, NULL);
+	for (i = 0; i < ARRAY_SIZE(numbers); i++) {
+		sigaction(numbers[i], NULL, &old);
+		if (old.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &action, NULL);
+	}
+}
+
+/* Goes on after a signal that only stops the process, as Ctrl-Z does. */
+static int allocate(int fd, uint64_t size)
+{
+	int ret;
+
+	do
+		ret = fallocate(fd, 0, 0, size);
+	while (ret < 0 && errno == EINTR && !interrupted);
+	return ret;
+}
+
+/* Keeps an object that another program has created under the name since. */
+static void unlink_own(const struct place *place, const char *name, int fd)
+{
+	struct stat own, now;
+
+	if (fstat(fd, &own) == 0 &&
+	    fstatat(place->fd, name + 1, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    own.st_dev == now.st_dev && own.st_ino == now.st_ino)
+		unlinkat(place->fd, name + 1, 0);
 }
 
 /*
@@ -43,7 +71,7 @@ static bool give_size(int fd, uint64_t size, bool sparse)
 {
 	if (ftruncate(fd, size) < 0)
 		return false;
-	if (!sparse && fallocate(fd, 0, 0, size) < 0 && errno != EOPNOTSUPP)
+	if (!sparse && allocate(fd, size) < 0 && errno != EOPNOTSUPP)
 		return false;
 	if (interrupted)
 		errno = EINTR;
@@ -100,7 +128,7 @@ static int create(const struct place *place, const char *name, uint64_t size,
 	}
 	if (!give_size(fd, size, o->sparse)) {
 		size_error(place, name, size);
-		unlinkat(place->fd, name + 1, 0);
+		unlink_own(place, name, fd);
 		code = EXIT_FAILED;
 	}
 	close(fd);

@@ -121,6 +121,21 @@ test_create_and_rm()
 	vmshm rm "$object"
 }
 
+# On Linux 6.1, Ctrl-Z interrupts fallocate(2) on a tmpfs.
+test_create_stopped()
+{
+	mkdir -p /tmp/own
+	mount -t tmpfs tmpfs /tmp/own
+	trap 'umount /tmp/own' EXIT
+	vmshm -H --dir /tmp/own create /x 64M &
+	while [ ! -e /tmp/own/x ]; do :; done
+	# The process may have ended before.
+	kill -STOP $! || :
+	kill -CONT $! || :
+	wait $! || fail "create: $?"
+	[ "$(du -k /tmp/own/x | cut -f1)" = 65536 ] || fail "$(du -k /tmp/own/x)"
+}
+
 test_create_off()
 {
 	object=$(name tool-off)

@@ -212,22 +212,58 @@ def test_create_no_room():
              "type: vmshm create --sparse /b 1M")
 
 
-def test_create_interrupted():
-    """After a signal, the object is complete or does not exist."""
-    name = fresh_name()
+def begin_create(name, before=()):
+    """A process that creates an object. The object exists, and has in general
+    not all of its memory yet."""
     # pylint: disable=consider-using-with
-    process = subprocess.Popen([VMSHM, "create", name, "1G"],
+    process = subprocess.Popen([*before, VMSHM, "create", name, "1G"],
                                stderr=subprocess.PIPE)
     end = time.monotonic() + DEADLINE
     while not os.path.exists(path(name)) and process.poll() is None:
         if time.monotonic() > end:
             break
+    return process
+
+
+def test_create_interrupted():
+    """After a signal, the object is complete or does not exist."""
+    name = fresh_name()
+    process = begin_create(name)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=DEADLINE)
     if process.returncode == 0:
         equal(os.stat(path(name)).st_size, 1 << 30)
         os.unlink(path(name))
     equal(os.path.exists(path(name)), False)
+
+
+def test_create_hangup():
+    """After nohup(1), the end of the terminal does not interrupt it."""
+    name = fresh_name()
+    process = begin_create(name, before=["sh", "-c",
+                                         'trap "" HUP; exec "$@"', "sh"])
+    process.send_signal(signal.SIGHUP)
+    err = process.communicate(timeout=DEADLINE)[1]
+    equal(process.returncode, 0, err.decode())
+    equal(os.stat(path(name)).st_blocks, (1 << 30) // 512)
+    os.unlink(path(name))
+
+
+def test_create_interrupted_and_replaced():
+    """The object of another program that has the name since is kept."""
+    name = fresh_name()
+    process = begin_create(name)
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    os.unlink(path(name))
+    with open(path(name), "xb") as f:
+        f.write(b"other")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=DEADLINE)
+    with open(path(name), "rb") as f:
+        equal(f.read(), b"other")
+    os.unlink(path(name))
 
 
 def test_rm():
