@@ -109,7 +109,8 @@ static int vmshm_chardev_attach_buffer(struct vmshm_chardev_file *vfile,
 static int vmshm_chardev_open_vnode(struct vmshm_vnode *vnode, u64 size,
 				    bool write)
 {
-	int err = vmshm_content_open(vnode, size, write);
+	bool first;
+	int err = vmshm_content_open(vnode, size, write, &first);
 
 	if (!err && !vnode->size) {
 		vmshm_content_close(vnode);

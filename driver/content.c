@@ -432,20 +432,24 @@ static int vmshm_content_make_writable(struct vmshm_vnode *vnode)
  * @vnode: a vnode
  * @size: bytes of the object, as the device reported last
  * @write: the file is open for writing
+ * @first: set to whether the vnode had no users, so that this call attached the
+ *	object
  *
  * vmshm_content_close() ends the use.
  *
  * Return: 0; -EACCES if @write and the object can only be read; or the error of
  * the device.
  */
-int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write)
+int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write,
+		       bool *first)
 {
 	int err = 0;
 
 	mutex_lock(&vnode->lock);
+	*first = !vmshm_content_used(vnode);
 	if (vnode->gone)
 		err = -ENODEV;
-	else if (!vmshm_content_used(vnode))
+	else if (*first)
 		err = vmshm_content_first_use(vnode, size);
 	else if (write)
 		err = vmshm_content_make_writable(vnode);

@@ -14,7 +14,8 @@ struct vmshm_extent;
 struct vmshm_stat;
 struct vmshm_vnode;
 
-int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write);
+int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write,
+		       bool *first);
 void vmshm_content_close(struct vmshm_vnode *vnode);
 void vmshm_content_give(struct vmshm_vnode *vnode, struct vmshm_extent *extent);
 void vmshm_content_detach_unused(struct vmshm_vnode *vnode);

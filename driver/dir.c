@@ -232,7 +232,7 @@ static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 		return 0;
 	vnode = vmshm_fs_inode_vnode(inode);
 	if (vmshm_fs_is_opened(inode, flags) &&
-	    vmshm_vnode_set_unasked(vnode, name))
+	    vmshm_vnode_is_detached(vnode, name))
 		return 1;
 	if (vmshm_fs_is_removed(dentry, flags))
 		return 1;
@@ -243,8 +243,7 @@ static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 		return 0;
 	}
 	vmshm_fs_inode_named(inode, &st);
-	if (!(flags & LOOKUP_OPEN))
-		vmshm_vnode_set_fresh(vnode);
+	vmshm_vnode_set_fresh(vnode);
 	return 1;
 }
 
@@ -439,6 +438,7 @@ static int vmshm_fs_atomic_open(struct inode *dir, struct dentry *dentry,
 		return finish_no_open(file, NULL);
 	/* The VFS checks the permission later, unless FMODE_CREATED is set. */
 	vnode = vmshm_fs_inode_vnode(d_inode(dentry));
+	vmshm_vnode_set_fresh(vnode);
 	err = finish_open(file, dentry, NULL);
 	/* finish_open() may have failed before it called ->open(). */
 	if (err)

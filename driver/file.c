@@ -29,46 +29,61 @@
 /* Bytes that the host allocates at once before they are written */
 #define VMSHM_FS_WRITE_PART SZ_1M
 
-/*
- * The lookup has not asked the device. So the attributes are updated, and the
- * permission is checked, after the object was attached.
- */
-static int vmshm_fs_file_recheck(struct file *file)
+/* The permission that an open file needs */
+static int vmshm_fs_file_mask(const struct file *file)
 {
-	struct inode *inode = file_inode(file);
-	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
-	struct vmshm_stat st;
-	int mask = 0, err;
+	int mask = 0;
 
-	/* Registers do not report the attributes of an attached object. */
-	if (!vmshm_vnode_seen(vnode, &st)) {
-		err = vmshm_vnode_stat(vnode, &st);
-		if (err)
-			return err;
-	}
-	vmshm_fs_inode_update(inode, &st);
+	if (file->f_flags & __FMODE_EXEC)
+		return MAY_EXEC;
 	if (file->f_mode & FMODE_READ)
 		mask |= MAY_READ;
 	/* O_TRUNC truncates even a file that is opened read-only. */
 	if (file->f_mode & FMODE_WRITE || file->f_flags & O_TRUNC)
 		mask |= MAY_WRITE;
-	return file_permission(file, mask);
+	return mask;
 }
 
+/*
+ * Updates the attributes, and checks the permission again. If @attached is
+ * true, the device has reported the attributes when it attached the object.
+ */
+static int vmshm_fs_file_recheck(struct file *file, bool attached)
+{
+	struct inode *inode = file_inode(file);
+	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
+	struct vmshm_stat st;
+	int err;
+
+	/* Registers do not report the attributes of an attached object. */
+	if (!attached || !vmshm_vnode_seen(vnode, &st)) {
+		err = vmshm_vnode_stat(vnode, &st);
+		if (err)
+			return err;
+	}
+	vmshm_fs_inode_update(inode, &st);
+	return file_permission(file, vmshm_fs_file_mask(file));
+}
+
+/*
+ * The VFS has checked the permission on the basis of the attributes of the
+ * inode. They can be old: if the open is to attach the object, the lookup has
+ * not asked the device, and an open of /proc/PID/fd/N looks up no name.
+ */
 static int vmshm_fs_file_open(struct inode *inode, struct file *file)
 {
 	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
 	struct vmshm_word_file *wfile = vmshm_ioctl_open(vnode->vdev);
-	bool unasked;
+	bool fresh = vmshm_vnode_take_fresh(vnode), first;
 	int err;
 
 	if (!wfile)
 		return -ENOMEM;
 	err = vmshm_content_open(vnode, i_size_read(inode),
-				 file->f_mode & FMODE_WRITE);
-	unasked = vmshm_vnode_take_unasked(vnode);
-	if (!err && unasked) {
-		err = vmshm_fs_file_recheck(file);
+				 file->f_mode & FMODE_WRITE, &first);
+	/* The creator needs no permission. */
+	if (!err && !fresh && !(file->f_mode & FMODE_CREATED)) {
+		err = vmshm_fs_file_recheck(file, first);
 		if (err)
 			vmshm_content_close(vnode);
 	}
@@ -406,6 +421,22 @@ static int vmshm_fs_set_host_attr(struct inode *inode, struct vmshm_attr *attr)
 	return err;
 }
 
+/*
+ * The VFS has checked the permission for truncate(2), and to set the current
+ * time, on the basis of cached attributes. A listing can have read them seconds
+ * ago.
+ */
+static int vmshm_fs_may_setattr(struct mnt_idmap *idmap, struct inode *inode,
+				const struct iattr *attr)
+{
+	unsigned int valid = attr->ia_valid;
+
+	if ((valid & ATTR_SIZE && !(valid & ATTR_FILE)) ||
+	    (valid & ATTR_TOUCH && !inode_owner_or_capable(idmap, inode)))
+		return inode_permission(idmap, inode, MAY_WRITE);
+	return 0;
+}
+
 /* Owner and group are those of the host, or of the mount. */
 static int vmshm_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 			    struct iattr *attr)
@@ -418,7 +449,8 @@ static int vmshm_fs_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 	err = vmshm_fs_inode_refresh(inode);
 	if (err)
 		return err;
-	err = setattr_prepare(idmap, dentry, attr);
+	err = vmshm_fs_may_setattr(idmap, inode, attr) ?:
+		      setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
 	if (!vmshm_fs_same_owner(inode, attr))

@@ -188,9 +188,10 @@ void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode)
  * vmshm_vnode_take_fresh() - whether the attributes of the inode are current
  * @vnode: a vnode
  *
- * A system call such as stat(2) looks up the name, which asks the device, and
- * then uses the attributes. They are used without another request once, for
- * VMSHM_VNODE_FRESH, by the same task, in a system call of the same number.
+ * A system call such as stat(2) or open(2) looks up the name, which asks the
+ * device, and then uses the attributes. They are used without another request
+ * once, for VMSHM_VNODE_FRESH, by the same task, in a system call of the same
+ * number.
  *
  * Return: true if the device need not be asked again.
  */
@@ -203,7 +204,9 @@ bool vmshm_vnode_take_fresh(struct vmshm_vnode *vnode)
 		vnode->fresh_call == vmshm_vnode_call() &&
 		vnode->fresh_call >= 0 &&
 		time_before(jiffies, vnode->fresh_until);
-	vnode->fresh_for = NULL;
+	/* The mark of another task is not changed. */
+	if (vnode->fresh_for == current)
+		vnode->fresh_for = NULL;
 	mutex_unlock(&vnode->lock);
 	return fresh;
 }
@@ -231,8 +234,8 @@ bool vmshm_vnode_seen(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 }
 
 /**
- * vmshm_vnode_set_unasked() - skip the request about a name that is opened next
- * @vnode: a vnode
+ * vmshm_vnode_is_detached() - whether an open will attach the object by a name
+ * @vnode: a vnode, whose attributes are no longer regarded as current
  * @name: "/" and a name
  *
  * The first user of a vnode attaches the object by its name, and the device
@@ -240,42 +243,21 @@ bool vmshm_vnode_seen(struct vmshm_vnode *vnode, struct vmshm_stat *st)
  * device.
  *
  * Return: true; or false: the vnode is gone, has users or a handle, or has
- * another name; or another task is about to open it in this way.
+ * another name.
  */
-bool vmshm_vnode_set_unasked(struct vmshm_vnode *vnode, const char *name)
+bool vmshm_vnode_is_detached(struct vmshm_vnode *vnode, const char *name)
 {
-	bool unasked;
+	bool detached;
 
 	mutex_lock(&vnode->lock);
-	/* An earlier open of this task failed before it used the vnode. */
-	if (vnode->unasked_for == current)
-		vnode->unasked_for = NULL;
-	unasked = !vnode->gone && !refcount_read(&vnode->users) &&
-		  !vnode->unasked_for && !vmshm_vnode_any_handle(vnode) &&
-		  !strcmp(vnode->name, name);
-	if (unasked)
-		vnode->unasked_for = current;
+	/* An earlier open of this task failed before it used them. */
+	if (vnode->fresh_for == current)
+		vnode->fresh_for = NULL;
+	detached = !vnode->gone && !refcount_read(&vnode->users) &&
+		   !vmshm_vnode_any_handle(vnode) &&
+		   !strcmp(vnode->name, name);
 	mutex_unlock(&vnode->lock);
-	return unasked;
-}
-
-/**
- * vmshm_vnode_take_unasked() - whether the lookup skipped the request
- * @vnode: a vnode that is opened
- *
- * Return: true if this task has called vmshm_vnode_set_unasked().
- */
-bool vmshm_vnode_take_unasked(struct vmshm_vnode *vnode)
-{
-	bool unasked;
-
-	mutex_lock(&vnode->lock);
-	unasked = vnode->unasked_for == current;
-	/* The mark of another task is not changed. */
-	if (unasked)
-		vnode->unasked_for = NULL;
-	mutex_unlock(&vnode->lock);
-	return unasked;
+	return detached;
 }
 
 /**

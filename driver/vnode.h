@@ -44,7 +44,6 @@ struct vmshm_dev;
  * @fresh_for: the task for which the attributes of the inode are fresh
  * @fresh_call: the system call for which the attributes are fresh
  * @fresh_until: the time until which the attributes are fresh; jiffies
- * @unasked_for: the task that opens the object without a request in its lookup
  * @tail: zero pages behind the end, for mappings that reach beyond it
  * @name: "/" and one of the object's names
  *
@@ -77,7 +76,6 @@ struct vmshm_vnode {
 	struct task_struct *fresh_for;
 	int fresh_call;
 	unsigned long fresh_until;
-	struct task_struct *unasked_for;
 	char name[NAME_MAX + 2];
 };
 
@@ -88,8 +86,7 @@ void vmshm_vnode_put(struct vmshm_vnode *vnode);
 void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode);
 bool vmshm_vnode_take_fresh(struct vmshm_vnode *vnode);
 bool vmshm_vnode_seen(struct vmshm_vnode *vnode, struct vmshm_stat *st);
-bool vmshm_vnode_set_unasked(struct vmshm_vnode *vnode, const char *name);
-bool vmshm_vnode_take_unasked(struct vmshm_vnode *vnode);
+bool vmshm_vnode_is_detached(struct vmshm_vnode *vnode, const char *name);
 u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_get_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_get_writable(struct vmshm_vnode *vnode);

@@ -464,6 +464,86 @@ T_TEST(mode_that_was_changed_and_several_open)
 		T_EQ(unlink(names[i]), 0);
 }
 
+/* Sets the mode as root, and continues as another user. */
+static void host_mode(const char *name, const char *mode)
+{
+	T_EQ(seteuid(0), 0);
+	t_host("mode %s %s", name, mode);
+	T_EQ(setgroups(0, NULL), 0);
+	T_EQ(setresgid(-1, 65534, -1), 0);
+	T_EQ(seteuid(65534), 0);
+}
+
+/*
+ * An open file can be opened again through /proc, which looks up no name. The
+ * permission is that of now, whether the object is attached or not.
+ */
+T_TEST(mode_that_was_changed_before_an_open_through_proc)
+{
+	const char *name = fs_object("a", PAGE, 11);
+	char path[2][32];
+	struct stat st;
+	int i, fd[2];
+	char byte;
+
+	fs_mount(CREATE);
+	host_mode(name, "666");
+	fd[0] = open(in_shm(name), O_PATH);
+	snprintf(path[0], sizeof(path[0]), "/proc/self/fd/%d", fd[0]);
+	T_EQ(close(open(path[0], O_RDWR)), 0);
+	host_mode(name, "600");
+	T_ERRNO(open(path[0], O_RDWR), EACCES);
+	host_mode(name, "666");
+	fd[1] = open(in_shm(name), O_RDONLY);
+	T_ASSERT(fd[1] >= 0);
+	snprintf(path[1], sizeof(path[1]), "/proc/self/fd/%d", fd[1]);
+	host_mode(name, "600");
+	for (i = 0; i < 2; i++) {
+		T_ERRNO(open(path[i], O_RDWR), EACCES);
+		T_ERRNO(open(path[i], O_RDONLY), EACCES);
+		T_ERRNO(open(path[i], O_RDONLY | O_TRUNC), EACCES);
+	}
+	/* The open file itself stays open. */
+	T_EQ(pread(fd[1], &byte, 1, 0), 1);
+	host_mode(name, "644");
+	T_EQ(fstat(fd[1], &st), 0);
+	T_EQ(st.st_size, PAGE);
+	T_ERRNO(open(path[1], O_RDWR), EACCES);
+	T_ASSERT(open(path[1], O_RDONLY) >= 0);
+}
+
+static void list_shm(void)
+{
+	DIR *dir = opendir("/dev/shm");
+
+	T_ASSERT(dir);
+	while (readdir(dir))
+		;
+	closedir(dir);
+}
+
+/* What a listing has read is too old for a permission. */
+T_TEST(mode_that_was_changed_after_a_listing)
+{
+	const char *name = fs_object("a", PAGE, 12);
+	struct stat st;
+
+	fs_mount(CREATE);
+	host_mode(name, "666");
+	list_shm();
+	host_mode(name, "600");
+	T_ERRNO(truncate(in_shm(name), 0), EACCES);
+	host_mode(name, "666");
+	list_shm();
+	host_mode(name, "600");
+	T_ERRNO(utimensat(AT_FDCWD, in_shm(name), NULL, 0), EACCES);
+	host_mode(name, "666");
+	T_EQ(utimensat(AT_FDCWD, in_shm(name), NULL, 0), 0);
+	T_EQ(truncate(in_shm(name), 2 * PAGE), 0);
+	T_EQ(stat(in_shm(name), &st), 0);
+	T_EQ(st.st_size, 2 * PAGE);
+}
+
 /*
  * Creates and removes the object on another mount, as processes of the host do.
  */
