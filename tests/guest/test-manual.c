@@ -99,6 +99,19 @@ T_TEST(no_holes)
 	T_EQ(p[0], 1);
 }
 
+/* On the guest's own tmpfs, only an access to a mapping does that. */
+T_TEST(reading_a_hole_allocates_it)
+{
+	const char *name = fs_new("a", 8 * PAGE);
+	char byte;
+
+	fs_mount(READONLY);
+	T_EQ(fs_number("blocks", name), 0);
+	T_EQ(pread(fs_open(name, O_RDONLY), &byte, 1, 3 * PAGE), 1);
+	T_EQ(byte, 0);
+	T_ASSERT(fs_number("blocks", name) >= PAGE / 512);
+}
+
 /* Whether a lock of the other process, on another mount, is seen */
 static void is_locked_elsewhere(const char *path)
 {
