@@ -186,7 +186,10 @@ static void vmshm_futex_remove(void)
 
 static int vmshm_futex_install(void)
 {
-	pr_err("vmshm: futex: this kernel is built without ftrace or kprobes\n");
+	if (IS_ENABLED(CONFIG_X86_64))
+		pr_err("vmshm: futex: this kernel is built without ftrace or kprobes\n");
+	else
+		pr_err("vmshm: futex: this needs x86-64\n");
 	return -EOPNOTSUPP;
 }
 

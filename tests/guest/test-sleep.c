@@ -6,7 +6,7 @@
  *
  * driver: futex=1
  * qemu: sleep
- * expect-log: vmshm: futex: this kernel is built without
+ * expect-log: vmshm: futex: this (kernel is built without|needs x86-64)
  * expect-log: vmshm .*(reset while objects|an object is attached)
  * expect-log: vmshm .*an object was not found
  * expect-log: vmshm .*a word is held
