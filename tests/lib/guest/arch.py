@@ -21,6 +21,8 @@ class X86:
     serial = ("-serial", "chardev:channel")
     # no_timer_check: on a busy host, the timer check fails and ends the boot.
     append = "no_timer_check"
+    # The factor by which a guest is slower
+    patience = 1
     # The prefix of the compiler; make's arguments for the driver and others
     prefix, make_driver, make = "", [], []
 
@@ -43,6 +45,7 @@ class Arm64:
     console, channel = "ttyAMA0", "ttyS0"
     serial = ("-device", "pci-serial,chardev=channel")
     append = ""
+    patience = 3
     prefix = "aarch64-linux-gnu-"
     make_driver = ["ARCH=arm64", "CROSS_COMPILE=" + prefix]
     make = _make(prefix)

@@ -20,7 +20,8 @@ class Kernel:
         self.folder = os.path.join(ROOT, "build", "kernel", self.name)
         # The memory of a guest in MiB; the factor by which a guest is slower
         self.debug = version.endswith("-debug")
-        self.memory, self.patience = (1536, 6) if self.debug else (512, 1)
+        self.memory, self.patience = (
+            (1536, 6) if self.debug else (512, self.arch.patience))
         self.driver = os.path.join(ROOT, "build", "driver", self.name,
                                    "vmshm.ko")
         # Only a kernel for another architecture has this file.
