@@ -397,7 +397,7 @@ int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 	}
 	/* Under the lock, so that vmshm_arena_stop() finds the work. */
 	if (!readonly && vmshm_arena_is_low(arena, false))
-		mod_delayed_work(system_wq, &arena->work, 0);
+		mod_delayed_work(system_percpu_wq, &arena->work, 0);
 	spin_unlock(&arena->lock);
 	return err;
 }
@@ -435,7 +435,7 @@ void vmshm_arena_free(struct vmshm_arena *arena, u64 place, u64 size)
 			     count);
 		vmshm_arena_account(arena, chunk, -(long)count);
 		/* Under the lock, so that vmshm_arena_stop() finds the work. */
-		queue_delayed_work(system_wq, &arena->work, VMSHM_ARENA_IDLE);
+		schedule_delayed_work(&arena->work, VMSHM_ARENA_IDLE);
 	}
 	spin_unlock(&arena->lock);
 }

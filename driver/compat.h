@@ -15,6 +15,7 @@
 #include <linux/set_memory.h>
 #include <linux/splice.h>
 #include <linux/version.h>
+#include <linux/workqueue.h>
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
 #include <linux/pfn_t.h>
 #endif
@@ -30,6 +31,11 @@
 
 #if !defined(CONFIG_PCI) || !defined(CONFIG_MMU)
 #error "vmshm needs a kernel with CONFIG_PCI and CONFIG_MMU"
+#endif
+
+/* The workqueue of schedule_work() */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0)
+#define system_percpu_wq system_wq
 #endif
 
 /* There is no arena then; see vmshm_arena_new(). */

@@ -16,6 +16,7 @@
 #include <linux/workqueue.h>
 
 #include "command.h"
+#include "compat.h"
 #include "recent.h"
 #include "vmshm.h"
 
@@ -124,7 +125,8 @@ void vmshm_recent_publish(struct vmshm_dev *vdev, struct vmshm_recent *recent)
 	swap(vdev->recent, recent);
 	mutex_unlock(&vdev->recent_lock);
 	vmshm_recent_free(recent);
-	mod_delayed_work(system_wq, &vdev->recent_work, VMSHM_RECENT_LIFE);
+	mod_delayed_work(system_percpu_wq, &vdev->recent_work,
+			 VMSHM_RECENT_LIFE);
 }
 
 static bool vmshm_recent_valid(struct vmshm_dev *vdev)

@@ -65,7 +65,7 @@ struct vmshm_slots {
 	void __iomem *memory;
 	bool records;
 	unsigned int vectors;
-	char vector_name[VMSHM_VECTORS_MAX][16];
+	char vector_name[VMSHM_VECTORS_MAX][20];
 	struct rw_semaphore gone_lock;
 	bool gone;
 	/**
