@@ -9,6 +9,7 @@
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/ftrace.h>
+#include <linux/futex.h>
 #include <linux/io.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
@@ -323,6 +324,21 @@ static inline bool vmshm_compat_page_is_cached(struct page *page)
 #define VMSHM_COMPAT_FLAGS_SHARED 0x01
 #define VMSHM_COMPAT_FLAGS_CLOCKRT 0x02
 #define VMSHM_COMPAT_FLAGS_TIMEOUT 0x04
+#endif
+
+/*
+ * From 7.2 on, FUTEX_WAKE can first unlock a robust mutex. For that,
+ * futex_wake() and futex_unlock_pi() have another argument after the flags: the
+ * address of the pending entry in the task's list of robust mutexes.
+ */
+#ifdef FUTEX_ROBUST_UNLOCK
+#define VMSHM_COMPAT_HAS_ROBUST_UNLOCK true
+#define VMSHM_COMPAT_FLAGS_ROBUST_UNLOCK 0x400
+#define VMSHM_COMPAT_FLAGS_ROBUST_LIST32 0x800
+#else
+#define VMSHM_COMPAT_HAS_ROBUST_UNLOCK false
+#define VMSHM_COMPAT_FLAGS_ROBUST_UNLOCK 0
+#define VMSHM_COMPAT_FLAGS_ROBUST_LIST32 0
 #endif
 
 /* The argument of futex_requeue() that has the flags of the second word */

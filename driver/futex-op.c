@@ -135,32 +135,59 @@ out:
 	return ret;
 }
 
-static int vmshm_futex_wake_at(struct vmshm_mmap_word *where, int nr_wake,
+/*
+ * Unlocks a robust mutex as the kernel does: the word becomes 0, and then the
+ * task's list has no pending entry.
+ */
+static int vmshm_futex_robust_unlock(u32 __user *uaddr, unsigned int flags,
+				     ulong pending)
+{
+	if (!(flags & VMSHM_COMPAT_FLAGS_ROBUST_UNLOCK))
+		return 0;
+	/* Stores of the owner come before the unlocking. */
+	smp_mb();
+	if (put_user(0, uaddr))
+		return -EFAULT;
+	return flags & VMSHM_COMPAT_FLAGS_ROBUST_LIST32 ?
+		       put_user(0, (u32 __user *)pending) :
+		       put_user(0, (ulong __user *)pending);
+}
+
+static int vmshm_futex_wake_at(struct vmshm_mmap_word *where, u32 __user *uaddr,
+			       unsigned int flags, ulong pending, int nr_wake,
 			       u32 bitset)
 {
 	if (!bitset)
 		return -EINVAL;
 	if (bitset != FUTEX_BITSET_MATCH_ANY)
 		return -ENOSYS;
+	if (vmshm_futex_robust_unlock(uaddr, flags, pending))
+		return -EFAULT;
 	/* The kernel's function wakes one waiter even if nr_wake is 0. */
 	return vmshm_futex_errno(vmshm_wait_wake(where->vnode->vdev,
 						 where->vnode, where->offset,
 						 max(nr_wake, 1)));
 }
 
-static int vmshm_futex_wake(u32 __user *uaddr, unsigned int flags, int nr_wake,
-			    u32 bitset)
+/* Its arguments depend on the version of the kernel. */
+static int vmshm_futex_wake(u32 __user *uaddr, unsigned int flags, ulong arg2,
+			    ulong arg3, ulong arg4)
 {
 	typeof(vmshm_futex_wake) *kernel = vmshm_futex_kernel(VMSHM_FUTEX_WAKE);
 	bool entered = vmshm_futex_enter();
 	struct vmshm_mmap_word where;
 	int ret;
 
-	if (vmshm_mmap_find((unsigned long)uaddr, &where)) {
-		ret = vmshm_futex_wake_at(&where, nr_wake, bitset);
-		vmshm_mmap_put(&where);
+	if (!vmshm_mmap_find((unsigned long)uaddr, &where)) {
+		ret = kernel(uaddr, flags, arg2, arg3, arg4);
 	} else {
-		ret = kernel(uaddr, flags, nr_wake, bitset);
+		if (VMSHM_COMPAT_HAS_ROBUST_UNLOCK)
+			ret = vmshm_futex_wake_at(&where, uaddr, flags, arg2,
+						  arg3, arg4);
+		else
+			ret = vmshm_futex_wake_at(&where, uaddr, flags, 0, arg2,
+						  arg3);
+		vmshm_mmap_put(&where);
 	}
 	vmshm_futex_leave(entered);
 	return ret;
@@ -238,7 +265,7 @@ static long vmshm_futex_lock_pi(ulong addr, ulong flags, ulong time,
 	return ret;
 }
 
-static long vmshm_futex_unlock_pi(ulong addr, ulong flags)
+static long vmshm_futex_unlock_pi(ulong addr, ulong flags, ulong pending)
 {
 	typeof(vmshm_futex_unlock_pi) *kernel =
 		vmshm_futex_kernel(VMSHM_FUTEX_UNLOCK_PI);
@@ -246,7 +273,7 @@ static long vmshm_futex_unlock_pi(ulong addr, ulong flags)
 	long ret = vmshm_futex_begin(&entered, addr, flags, 0, 0);
 
 	if (!ret)
-		ret = kernel(addr, flags);
+		ret = kernel(addr, flags, pending);
 	vmshm_futex_leave(entered);
 	return ret;
 }

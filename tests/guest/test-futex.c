@@ -309,6 +309,38 @@ T_TEST(what_is_refused)
 		EINVAL);
 }
 
+/*
+ * From Linux 7.2 on, FUTEX_WAKE can unlock a robust mutex before it wakes a
+ * waiter. Older kernels know no such operation.
+ */
+T_TEST(robust_mutex_that_the_kernel_unlocks)
+{
+	const int unlock = 512 /* FUTEX_ROBUST_UNLOCK */;
+	const char *name = words_name();
+	volatile unsigned int *words = futex_map(name);
+	unsigned long pending = 1;
+	unsigned int *entry = (void *)&pending;
+	pid_t pid;
+
+	words[1] = 5;
+	if (futex(words + 1, FUTEX_WAKE | unlock, 1, NULL, entry, 0) < 0) {
+		T_EQ(errno, ENOSYS);
+		T_EQ(words[1], 5);
+		T_EQ(pending, 1);
+		return;
+	}
+	T_EQ(words[1], 0);
+	T_EQ(pending, 0);
+	pid = sleeper(words);
+	t_host("waiting %s 0 1", name);
+	pending = 1;
+	T_EQ(futex(words, FUTEX_WAKE | unlock, 1, NULL, entry, 0), 1);
+	T_EQ(pending, 0);
+	t_wait(pid);
+	T_ERRNO(futex(words, FUTEX_WAKE | unlock, 1, NULL, (void *)8, 0),
+		EFAULT);
+}
+
 /* FUTEX_REQUEUE by the host also moves waiters of the guest. */
 T_TEST(the_host_requeues_a_waiter)
 {
