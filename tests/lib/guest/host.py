@@ -238,12 +238,14 @@ class Host(HostRpc, HostTool):
         # The name of an unlinked object ends with " (deleted)".
         return [f[0].strip().removesuffix(" (deleted)") for f in files if f]
 
+    # QEMU has a mount namespace of its own. In a chroot, the paths begin at the
+    # root of that namespace, not at the root of this process.
     def do_mapped(self, name):
-        return str(self._mapped().count(self.path(name)))
+        path = self.path(name)
+        return str(sum(f.endswith(path) for f in self._mapped()))
 
     def do_mapped_all(self):
-        return str(sum(f.startswith(SHM + self.prefix)
-                       for f in self._mapped()))
+        return str(sum(SHM + self.prefix in f for f in self._mapped()))
 
     def do_descriptors(self):
         return str(len(os.listdir(f"/proc/{self.vm.pid}/fd")))
