@@ -17,7 +17,7 @@
 #include "b.h"
 
 #define TURNS 10
-#define WAKES 1000 /* of a turn */
+#define WAKES 10000 /* of a turn, which takes longer than an allocation */
 #define ALLOCATED (64 * B_MIB)
 
 static double times[2][TURNS * WAKES];

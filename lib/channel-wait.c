@@ -168,11 +168,10 @@ static void adapt_pause(const struct channel_wait *wait)
 	uint32_t enough = r->size / 4 < ENOUGH ? r->size / 4 : ENOUGH;
 	unsigned int *pauses = &wait->patience->pauses;
 
-	if (there < 2 * wanted || there >= enough)
-		*pauses /= 2;
-	else
-		*pauses *= 2;
-	if (*pauses < PAUSES_LEAST)
+	*pauses = there < 2 * wanted || there >= enough ? *pauses / 2 :
+							  *pauses * 2;
+	/* A single large message is enough. */
+	if (*pauses < PAUSES_LEAST && there < enough)
 		*pauses = PAUSES_LEAST;
 	if (*pauses > PAUSES_MOST)
 		*pauses = PAUSES_MOST;
