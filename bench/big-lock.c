@@ -130,7 +130,7 @@ int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 
 __attribute__((constructor)) static void start(void)
 {
-	/* QEMU takes the big lock by this pointer, so that it can profile it. */
+	/* QEMU takes the big lock by this pointer, in order to profile it. */
 	lock_fn **hook = dlsym(RTLD_DEFAULT, "qemu_bql_mutex_lock_func");
 	const char *path = getenv("BIG_LOCK");
 	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
