@@ -36,10 +36,12 @@ test_reads_and_writes()
 # The command of README.md, with a program in the place of PROGRAM
 test_mounted_for_one_program()
 {
-	object=$(name one)
+	object=$(name fs-one-program)
+	host unlink "$object"
 	host create "$object" 4096
 	unshare -m sh -c 'mount -t vmshm vmshm0 /dev/shm && exec ls /dev/shm' \
 		>/tmp/seen
+	host unlink "$object"
 	grep -qx "${object#/}" /tmp/seen || fail "ls: $(cat /tmp/seen)"
 	if grep ' /dev/shm vmshm ' /proc/mounts; then fail "all see it"; fi
 }

@@ -23,7 +23,10 @@ test_is_on_or_the_log_says_why()
 	mount -t vmshm vmshm0 /tmp/m
 	trap 'umount /tmp/m' EXIT
 	object=$(name futex-parameter)
+	host unlink "$object"
 	host create "$object" 4096
 	host write "$object" 0 68656c6c6f0a
-	[ "$(head -n 1 "/tmp/m$object")" = hello ] || fail "the object differs"
+	text=$(head -n 1 "/tmp/m$object")
+	host unlink "$object"
+	[ "$text" = hello ] || fail "the object has: $text"
 }
