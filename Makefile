@@ -132,8 +132,8 @@ deb: ## Debian packages in build/deb, checked with lintian
 	@scripts/deps host deb
 	@scripts/deb
 
-check-packages: deb ## the packages in fresh trees of Debian 12 and 13 (root)
-	@scripts/deps matrix
+check-packages: deb ## packages and sources in fresh Debian 12 and 13 (root)
+	@scripts/deps packages
 	@tests/packages/run.py
 
 check-libvirt: deps-check device ## the recipes for libvirt (root)

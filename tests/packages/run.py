@@ -4,12 +4,14 @@
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 
-The packages are those of `make deb`. Each test has its own new system: an
-overlay over build/packages/SUITE/base, in namespaces that end with the test.
-Needs root and mmdebstrap. build/packages/SUITE/log contains the output of a
+The packages are those of `make deb`, and the sources those of `make dist`. Each
+test has its own new system: an overlay over build/packages/SUITE/base, in
+namespaces that end with the test. In some tests systemd runs there. Needs root,
+mmdebstrap and systemd-nspawn. build/packages/SUITE/log-TEST has the output of a
 test.
 """
 
+import fcntl
 import functools
 import glob
 import os
@@ -29,24 +31,57 @@ WORK = os.path.join(TOP, "build", "packages")
 LIMIT = 1800
 
 # Mounts the system at $1/root: the base with changes in memory, the packages at
-# /deb, and a cache of apt's downloads. Runs the script on standard input in it.
-ENTER = r"""
-work=$1 deb=$2
+# /deb, the sources, and a cache of apt's downloads.
+MOUNT = r"""
+work=$1 deb=$2 sources=$3
 mount -t tmpfs -o size=4g tmpfs "$work/root"
 mkdir "$work/root/upper" "$work/root/work" "$work/root/tree"
 tree=$work/root/tree
 dirs=lowerdir=$work/base,upperdir=$work/root/upper,workdir=$work/root/work
 mount -t overlay -o "$dirs" overlay "$tree"
 mkdir -p "$tree/deb"
-mount -t proc proc "$tree/proc"
-mount --rbind /dev "$tree/dev"
-mount -t tmpfs -o mode=1777 tmpfs "$tree/dev/shm"
 mount --bind "$deb" "$tree/deb"
+cp "$sources" "$tree/sources.tar.gz"
 mount --bind "$work/archives" "$tree/var/cache/apt/archives"
 cp /etc/resolv.conf "$tree/etc/resolv.conf"
-exec chroot "$tree" env -i LC_ALL=C.UTF-8 HOME=/root \
-	PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
-	bash -euo pipefail -s
+environment=(LC_ALL=C.UTF-8 HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin
+	DEBIAN_FRONTEND=noninteractive)
+# Of this namespace, for systemd-nspawn
+mount -t proc proc /proc
+mount -t proc proc "$tree/proc"
+"""
+
+# Runs the script on standard input in the system.
+ENTER = MOUNT + r"""
+mount --rbind /dev "$tree/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$tree/dev/shm"
+exec chroot "$tree" env -i "${environment[@]}" bash -euo pipefail -s
+"""
+
+# Boots the system with systemd, which runs the script on standard input as a
+# service. At its end, the service sets the exit code of systemd. New versions
+# of systemd need cgroups of version 2.
+BOOT = MOUNT + r"""
+cat >"$tree/test.sh"
+chroot "$tree" env -i "${environment[@]}" apt-get -y -q \
+	--no-install-recommends install systemd systemd-sysv </dev/null
+cat >"$tree/etc/systemd/system/under-test.service" <<END
+[Service]
+Type=oneshot
+Environment=${environment[@]}
+StandardOutput=file:/test.log
+StandardError=inherit
+ExecStart=/bin/bash -euo pipefail /test.sh
+ExecStopPost=/bin/sh -c '[ \$SERVICE_RESULT = success ]; systemctl exit \$?'
+END
+umount "$tree/proc"
+code=0
+UNIFIED_CGROUP_HIERARCHY=1 systemd-nspawn --quiet --register=no --keep-unit \
+	--directory="$tree" --bind="$deb:/deb" --resolv-conf=off \
+	--bind="$work/archives:/var/cache/apt/archives" --console=pipe \
+	--boot -- --unit=under-test.service </dev/null || code=$?
+cat "$tree/test.log"
+exit $code
 """
 
 # Functions that the scripts below share. The last line of a failing script is
@@ -183,25 +218,6 @@ unit=/lib/systemd/system/vmshm-device.service
 systemd-analyze verify --man=no $unit >/tmp/verified 2>&1 ||
 	die "systemd-analyze: $(cat /tmp/verified)"
 ! grep vmshm-device /tmp/verified || die "the unit is not well-formed"
-# Simulates systemd: this systemctl runs the commands of the unit in turn.
-mkdir -p /run/systemd/system /tmp/bin
-cat >/tmp/bin/systemctl <<'END'
-#!/bin/sh
-[ "$1" = start ] || exit 0
-sed -n 's/^ExecStart=//p' /lib/systemd/system/"$2" >/tmp/commands
-while read -r command; do $command || exit 1; done </tmp/commands
-END
-chmod +x /tmp/bin/systemctl
-for action in triggered configure; do
-	PATH=/tmp/bin:$PATH /var/lib/dpkg/info/qemu-system-vmshm.postinst \
-		$action >/tmp/said 2>/tmp/unit ||
-		die "apt would fail: $(cat /tmp/said)"
-	grep -q 'it failed; see: journalctl -u vmshm-device.service' \
-		/tmp/said || die "nothing was said: $(cat /tmp/said)"
-	grep -q 'no QEMU is installed' /tmp/unit ||
-		die "the journal would have no reason"
-done
-rm -r /run/systemd/system
 gone qemu-system-vmshm
 """,
     "qemu": r"""
@@ -260,6 +276,111 @@ mv /tmp/load.c /usr/share/vmshm/device/load.c
 ${said##*with: sudo }
 vm_works
 """,
+    # The commands of README.md and of the guide, by a user with sudo, in the
+    # sources of `make dist`, without git.
+    "source": r"""
+apt_get purge --auto-remove python3 binutils ca-certificates
+apt_get install make sudo
+useradd -m -d /srv/user -s /bin/bash user
+echo 'user ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/user
+tar -C /srv/user -xf /sources.tar.gz
+chown -R user: /srv/user
+cd /srv/user/vmshm-*
+as_user() { su - user -c "set -e; cd '$PWD'; $1" </dev/null; }
+installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null |
+	grep -qx installed; }
+as_user 'make help' | grep 'make demo'
+as_user 'make deps'
+for package in git busybox-static mandoc strace musl-tools ovmf lintian jq; do
+	! installed $package || die "make deps has installed $package"
+done
+as_user 'make device'
+loader() { echo build/vmshm.so; }
+vm_works
+as_user 'make tool lib; sudo make install; sudo ldconfig; vmshm --version
+vmshm ls; vmshm create /vmshm-test-1 4096; vmshm rm /vmshm-test-1
+python3 -c "import vmshm"'
+as_user 'sudo make install-device'
+loader() { echo /usr/local/lib/vmshm.so; }
+vm_works
+as_user 'sudo vmshm-device status; vmshm doctor' >/tmp/doctor ||
+	! grep -q FAIL /tmp/doctor || die "the doctor: $(cat /tmp/doctor)"
+# A guest. The kernel that runs is not one of this system.
+apt_get install linux-headers-cloud-amd64 dkms udev
+release=$(ls /lib/modules | head -n 1)
+cp "$(command -v uname)" /tmp/uname
+printf '#!/bin/sh\n[ "$*" = -r ] && echo %s || exec /tmp/uname "$@"\n' \
+	"$release" >"$(command -v uname)"
+module() { modinfo -k "$release" -F filename vmshm; }
+as_user 'make -C driver; sudo make -C driver install'
+[ "$(module)" = "/lib/modules/$release/updates/vmshm.ko" ] ||
+	die "modprobe takes $(module)"
+# Each of DKMS and `make install` keeps the other from interfering.
+as_user 'sudo make -C driver install-dkms
+sudo dkms install vmshm/$(cat VERSION)'
+[[ "$(module)" = */updates/dkms/vmshm.ko* ]] || die "modprobe takes $(module)"
+! as_user 'sudo make -C driver install' >/tmp/said 2>&1 ||
+	die "installed beside the module of DKMS"
+as_user "$(sed -n 's/.*; type: //p' /tmp/said)"
+as_user 'sudo make -C driver install'
+[ "$(module)" = "/lib/modules/$release/updates/vmshm.ko" ] ||
+	die "modprobe takes $(module)"
+as_user 'sudo make -C driver install-dkms
+sudo dkms install vmshm/$(cat VERSION)'
+as_user 'sudo make uninstall'
+[ -z "$(files | grep -v ^/srv)" ] ||
+	die "uninstall left: $(files | grep -v ^/srv | xargs)"
+if grep -q bookworm /etc/os-release; then
+	as_user 'make demo' | tee /tmp/demo
+	grep -q 'I was here' /tmp/demo || die "make demo"
+fi
+""",
+}
+
+# Tests in a system with systemd
+BOOTED = {
+    "failed-unit": r"""
+failed() {
+	grep -q 'failed; see: journalctl -u vmshm-device.service' /tmp/said ||
+		die "apt said nothing: $(cat /tmp/said)"
+	systemctl --failed --plain --no-legend |
+		grep -q '^vmshm-device.service ' ||
+		die "systemctl --failed: $(systemctl --failed)"
+	journalctl -u vmshm-device.service | grep -q 'No space left' ||
+		die "the journal has no reason"
+	! vmshm-device status || die "status finds nothing"
+	! vmshm doctor >/tmp/doctor || die "the doctor finds nothing"
+	tr -s ' \n' ' ' </tmp/doctor | grep -q \
+		'FAIL The device for this QEMU is not built' ||
+		die "the doctor: $(cat /tmp/doctor)"
+}
+install vmshm
+# The directory for the source of QEMU is on a full file system. apt does not
+# fail, neither with this package nor with the trigger of another QEMU.
+mkdir -p /var/cache/vmshm
+mount -t tmpfs -o size=64k tmpfs /var/cache/vmshm
+apt_get install qemu-system-x86
+install qemu-system-vmshm | tee /tmp/said
+failed
+systemctl reset-failed
+apt_get --reinstall install qemu-system-x86 | tee /tmp/said
+failed
+# The command of the doctor is the remedy.
+umount /var/cache/vmshm
+command=$(sed -n 's/^ *type: \(vmshm-device .*\)/\1/p' /tmp/doctor)
+$command
+vm_works
+vmshm doctor >/tmp/doctor || true
+tr -s ' \n' ' ' </tmp/doctor | grep -q 'is built for this QEMU' ||
+	die "the doctor: $(cat /tmp/doctor)"
+# The unit also runs at each boot.
+[ "$(systemctl is-enabled vmshm-device.service)" = enabled ] ||
+	die "the unit does not run at boot"
+systemctl start vmshm-device.service
+[ -z "$(systemctl --failed --plain --no-legend)" ] ||
+	die "still failed: $(systemctl --failed)"
+gone qemu-system-vmshm vmshm
+""",
 }
 
 
@@ -287,14 +408,26 @@ def base_of(suite):
     return work
 
 
+def sources():
+    """The file of `make dist`, which `make deb` also writes"""
+    with open(os.path.join(TOP, "VERSION"), encoding="ascii") as f:
+        return os.path.join(TOP, "build", f"vmshm-{f.read().strip()}.tar.gz")
+
+
 def check(suite, name):
+    enter, script = ((BOOT, BOOTED[name]) if name in BOOTED
+                     else (ENTER, TESTS[name]))
     work = base_of(suite)
-    with open(f"{work}/log-{name}", "w+", encoding="utf-8",
+    with open(f"{work}/lock", "w", encoding="ascii") as lock, \
+         open(f"{work}/log-{name}", "w+", encoding="utf-8",
               errors="replace") as log:
+        # Another run uses the same cache of downloads.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash",
-             "-euc", ENTER, "enter", work, os.path.join(TOP, "build", "deb")],
-            input=(LIBRARY + TESTS[name]).encode(), stdout=log, stderr=log,
+             "-euc", enter, "enter", work, os.path.join(TOP, "build", "deb"),
+             sources()],
+            input=(LIBRARY + script).encode(), stdout=log, stderr=log,
             timeout=LIMIT, check=False)
         if done.returncode:
             log.seek(0)
@@ -310,7 +443,7 @@ def run(report):
         sys.exit("check-packages: no packages; type: make deb")
     tier.each(report, [(f"packages/{suite}/{name}",
                         functools.partial(check, suite, name))
-                       for suite in SUITES for name in TESTS])
+                       for suite in SUITES for name in (*TESTS, *BOOTED)])
 
 
 if __name__ == "__main__":
