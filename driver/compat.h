@@ -194,26 +194,40 @@ static inline struct dev_pagemap *vmshm_compat_page_pgmap(struct page *page)
 #endif
 }
 
-static inline void vmshm_compat_page_set_index(struct page *page, pgoff_t index)
-{
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
-	page->index = index;
-#else
-	page_folio(page)->index = index;
+/*
+ * Huge entries of page tables for pages of the arena. From 6.6 to 6.16 these
+ * can be single pages. Older kernels regard such an entry as broken on
+ * madvise(MADV_COLD) and MADV_PAGEOUT, and drop it while processors may still
+ * use it. Newer kernels require one folio of that size, for an entry that
+ * get_user_pages() can follow. Single pages can be made a folio, and the kernel
+ * does not collapse a mapping of another file system, from 7.3 on.
+ */
+#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_ZONE_DEVICE)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+#define VMSHM_HAS_PMD
+#define VMSHM_HAS_BLOCKS
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0) && \
+	LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0) && defined(CONFIG_FS_DAX)
+#define VMSHM_HAS_PMD
 #endif
+#endif
+
+#if defined(VMSHM_HAS_BLOCKS)
+static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
+{
+	return pmd_trans_huge(pmd);
 }
 
-/*
- * Huge entries for pages of the arena, which are single pages. For an entry
- * that get_user_pages() can follow, newer kernels require one folio of that
- * size. Older kernels regard such an entry as broken on madvise(MADV_COLD) and
- * MADV_PAGEOUT, and drop it while processors may still use it.
- */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0) && \
-	LINUX_VERSION_CODE < KERNEL_VERSION(6, 17, 0) && \
-	defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_FS_DAX)
-#define VMSHM_HAS_PMD
+static inline vm_fault_t vmshm_compat_insert_pmd(struct vm_fault *vmf,
+						 struct page *page, bool write)
+{
+	struct folio *folio = page_folio(page);
 
+	if (folio_order(folio) != PMD_ORDER)
+		return VM_FAULT_FALLBACK;
+	return vmf_insert_folio_pmd(vmf, folio, write);
+}
+#elif defined(VMSHM_HAS_PMD)
 static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 {
 	return pmd_trans_huge(pmd) || pmd_devmap(pmd);
@@ -232,6 +246,39 @@ static inline bool vmshm_compat_pmd_is_huge(pmd_t pmd)
 	return false;
 }
 #endif
+
+/*
+ * Flags of a mapping of arena pages, which the kernel must not lock, merge or
+ * migrate. VM_MIXEDMAP has this effect. With it, a kernel that has counted a
+ * huge entry as a use of its folio does not count down when it splits the
+ * entry. There, a shared mapping has VM_DROPPABLE instead: it has no anonymous
+ * pages that could be dropped.
+ */
+static inline vm_flags_t vmshm_compat_vm_flags(const struct vm_area_struct *vma)
+{
+#ifdef VMSHM_HAS_BLOCKS
+	if (vma->vm_flags & VM_MAYSHARE)
+		return VM_DROPPABLE;
+#endif
+	return VM_MIXEDMAP;
+}
+
+/* vm_insert_page(), also for a mapping without VM_MIXEDMAP */
+static inline int vmshm_compat_insert_page(struct vm_area_struct *vma,
+					   unsigned long addr,
+					   struct page *page)
+{
+#ifdef VMSHM_HAS_BLOCKS
+	struct vm_fault vmf = { .vma = vma, .address = addr };
+	vm_fault_t ret = vmf_insert_page_mkwrite(&vmf, page, false);
+
+	if (ret & VM_FAULT_OOM)
+		return -ENOMEM;
+	return ret & VM_FAULT_ERROR ? -EFAULT : 0;
+#else
+	return vm_insert_page(vma, addr, page);
+#endif
+}
 
 /*
  * Reads and writes do not block. Without this flag io_uring would first wait

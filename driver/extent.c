@@ -18,6 +18,7 @@
 
 #include "anon.h"
 #include "arena.h"
+#include "block.h"
 #include "compat.h"
 #include "extent.h"
 #include "vmshm.h"
@@ -50,8 +51,12 @@ static void vmshm_extent_forget(struct vmshm_extent *extent)
 {
 	unsigned long n;
 
-	for (n = extent->touched_first; n < extent->touched_end; n++)
-		vmshm_extent_nth(extent, n)->mapping = NULL;
+	for (n = extent->touched_first; n < extent->touched_end; n++) {
+		struct page *page = vmshm_extent_nth(extent, n);
+
+		vmshm_block_split(page);
+		page->mapping = NULL;
+	}
 }
 
 /**
@@ -340,6 +345,36 @@ u64 vmshm_extent_place(struct vmshm_extent *extent, u64 offset)
 	return extent->range.place + (offset - extent->range.offset);
 }
 
+/* Records that @count pages from the page @n on may be in use. */
+static void vmshm_extent_touch(struct vmshm_extent *extent, unsigned long n,
+			       unsigned long count)
+{
+	if (extent->touched_end == 0)
+		extent->touched_first = n;
+	extent->touched_first = min(extent->touched_first, n);
+	extent->touched_end = max(extent->touched_end, n + count);
+}
+
+/*
+ * Makes the block of page @n a folio, so that a huge entry can map it. The
+ * whole block has to be in the extent. Its alignment in the object is that in
+ * the arena, because the kernel expects that of a folio.
+ */
+static void vmshm_extent_join(struct vmshm_extent *extent, unsigned long n)
+{
+	const struct vmshm_range *range = &extent->range;
+	u64 place = range->place + ((u64)n << PAGE_SHIFT);
+	u64 first = ALIGN_DOWN(place, PMD_SIZE);
+
+	if (first < range->place ||
+	    first + PMD_SIZE > range->place + range->length ||
+	    !IS_ALIGNED(range->offset - range->place, PMD_SIZE))
+		return;
+	n = PHYS_PFN(first - range->place);
+	if (vmshm_block_join(vmshm_extent_nth(extent, n)))
+		vmshm_extent_touch(extent, n, PHYS_PFN(PMD_SIZE));
+}
+
 /**
  * vmshm_extent_page() - the page of an extent at an offset
  * @extent: an extent
@@ -351,18 +386,15 @@ struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset)
 {
 	unsigned long n = (offset - extent->range.offset) >> PAGE_SHIFT;
 	struct page *page = vmshm_extent_nth(extent, n);
+	struct folio *folio = page_folio(page);
 
-	if (!page->mapping) {
-		page->mapping = extent->inode->i_mapping;
-		vmshm_compat_page_set_index(page, offset >> PAGE_SHIFT);
+	if (!folio->mapping) {
+		vmshm_extent_join(extent, n);
+		folio = page_folio(page);
+		folio->mapping = extent->inode->i_mapping;
+		folio->index = PHYS_PFN(offset) - folio_page_idx(folio, page);
 	}
-	if (extent->touched_end == 0) {
-		extent->touched_first = n;
-		extent->touched_end = n + 1;
-	} else {
-		extent->touched_first = min(extent->touched_first, n);
-		extent->touched_end = max(extent->touched_end, n + 1);
-	}
+	vmshm_extent_touch(extent, n, 1);
 	return page;
 }
 
@@ -371,7 +403,8 @@ struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset)
  * @extent: an extent
  * @offset: bytes into the object; PMD_SIZE bytes from here are in the extent
  *
- * A huge entry holds no references, so vmshm_extent_idle() removes it first.
+ * On older kernels a huge entry holds no references, so vmshm_extent_idle()
+ * removes it first.
  *
  * Return: the page; its reference count is not changed.
  */

@@ -52,7 +52,7 @@ static void vmshm_mmap_around(struct vmshm_vnode *vnode, struct vm_fault *vmf)
 		if (!extent)
 			continue;
 		page = vmshm_extent_page(extent, offset);
-		if (vm_insert_page(vma, addr, page) == -ENOMEM)
+		if (vmshm_compat_insert_page(vma, addr, page) == -ENOMEM)
 			break;
 	}
 }
@@ -85,7 +85,8 @@ static vm_fault_t vmshm_mmap_finish(struct vm_fault *vmf, struct page *page)
 	}
 	/* A huge entry may have been made during the wait for the lock. */
 	if (!vmshm_compat_pmd_is_huge(*vmf->pmd))
-		err = vm_insert_page(vmf->vma, vmf->address & PAGE_MASK, page);
+		err = vmshm_compat_insert_page(vmf->vma,
+					       vmf->address & PAGE_MASK, page);
 	put_page(page);
 	/* EBUSY: another thread was faster. */
 	if (err && err != -EBUSY)
@@ -199,8 +200,8 @@ static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 
 /*
  * Number of mappings of objects in the address spaces whose mm_struct has the
- * same hash. The kernel does not merge VM_MIXEDMAP mappings, so ->close(),
- * which also prevents a merge, has no further cost.
+ * same hash. The kernel does not merge mappings with these flags, so
+ * ->close(), which also prevents a merge, has no further cost.
  */
 #define VMSHM_MMAP_MM_BITS 14
 static atomic_t vmshm_mmap_mms[1 << VMSHM_MMAP_MM_BITS];
@@ -279,12 +280,11 @@ static const struct vm_operations_struct vmshm_mmap_buffer_vm_ops = {
  * @vnode: of the file that is mapped
  * @vma: the mapping
  *
- * The mapping holds its file, which holds the vnode. VM_MIXEDMAP: the mapping
- * has struct pages that the kernel must not lock, merge or migrate.
+ * The mapping holds its file, which holds the vnode.
  */
 void vmshm_mmap_vnode(struct vmshm_vnode *vnode, struct vm_area_struct *vma)
 {
-	vm_flags_set(vma, VM_MIXEDMAP);
+	vm_flags_set(vma, vmshm_compat_vm_flags(vma));
 	vma->vm_private_data = vnode;
 	vma->vm_ops = &vmshm_mmap_vm_ops;
 	vmshm_mmap_open(vma);
