@@ -280,7 +280,7 @@ vm_works
     # sources of `make dist`, without git.
     "source": r"""
 apt_get purge --auto-remove python3 binutils ca-certificates
-apt_get install make sudo
+apt_get install make sudo passwd
 useradd -m -d /srv/user -s /bin/bash user
 echo 'user ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/user
 tar -C /srv/user -xf /sources.tar.gz
