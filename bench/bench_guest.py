@@ -184,10 +184,6 @@ class BenchGuest(Guest):
         if self.vm:
             self.vm.process.kill()
 
-    def listen(self, channel, host):
-        self.vm = host.vm
-        super().listen(channel, host)
-
     def result(self, line):
         word, _, rest = line.partition(" ")
         if word == "run":

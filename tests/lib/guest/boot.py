@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Boots a kernel with test programs, and receives their results."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -85,7 +86,7 @@ class Guest:
         self.running, self.began = None, time.monotonic()
         self.times = []             # (seconds, test)
         self.leaks = []             # lines of kmemleak
-        self.vm = None
+        self.vm = self.channel = None
         self.trouble = []           # messages of the kernel, and when
         self.mark = None
         self.modules = kernel.modules(modules.split())
@@ -171,39 +172,49 @@ class Guest:
             listener.bind(os.path.join(folder, "channel"))
             listener.listen(1)
             arch = self.kernel.arch
-            with Qemu(*arch.args(), "-smp", "2", "-no-reboot",
-                      "-chardev", f"file,id=console,path={self.log}",
-                      "-serial", "chardev:console",
-                      "-chardev", "socket,id=channel,"
-                      f"path={listener.getsockname()}",
-                      *arch.serial,
-                      "-device", "pcie-root-port,id=rp0,chassis=1,"
-                      "pref64-reserve=4G",
-                      "-device", "pcie-root-port,id=rp1,chassis=2,"
-                      "pref64-reserve=4G",
-                      # Newer firmware puts the windows below 1 TiB, where an
-                      # AMD processor has a hole that Linux does not assign.
-                      # The window of this port moves the others out of it.
-                      "-device", "pcie-root-port,id=rp2,chassis=3,"
-                      "pref64-reserve=4G",
-                      "-kernel", kernel, "-initrd", initramfs,
-                      "-append", f"console={arch.console} loglevel=5 "
-                      "oops=panic panic=-1 panic_on_warn=1 "
-                      f"T_PORT={arch.channel} {arch.append} {WATCHDOGS}",
-                      *shlex.split(qemu_args),
-                      binary=arch.qemu, machine=arch.machine, accel=None,
-                      qtest=False,
-                      memory=self.kernel.memory, wrap=() if os.geteuid() else
-                      (*WITH_SMALL, small, *WITHOUT_OVERRIDE)) as vm:
-                self.vm = vm
-                channel = listener.accept()[0]
-                channel.settimeout(self.silence)
-                host = self.make_host(vm)
+            args = [*arch.args(), "-smp", "2", "-no-reboot",
+                    "-chardev",
+                    f"file,id=console,path={self.log},append=on",
+                    "-serial", "chardev:console",
+                    "-chardev", "socket,id=channel,"
+                    f"path={listener.getsockname()}",
+                    *arch.serial,
+                    "-device", "pcie-root-port,id=rp0,chassis=1,"
+                    "pref64-reserve=4G",
+                    "-device", "pcie-root-port,id=rp1,chassis=2,"
+                    "pref64-reserve=4G",
+                    # Newer firmware puts the windows below 1 TiB, where an AMD
+                    # processor has a hole that Linux does not assign. The
+                    # window of this port moves the others out of it.
+                    "-device", "pcie-root-port,id=rp2,chassis=3,"
+                    "pref64-reserve=4G",
+                    "-kernel", kernel, "-initrd", initramfs,
+                    "-append", f"console={arch.console} loglevel=5 "
+                    "oops=panic panic=-1 panic_on_warn=1 "
+                    f"T_PORT={arch.channel} {arch.append} {WATCHDOGS}",
+                    *shlex.split(qemu_args)]
+            wrap = () if os.geteuid() else (*WITH_SMALL, small,
+                                            *WITHOUT_OVERRIDE)
+            with open(self.log, "wb"), contextlib.ExitStack() as stack:
+                def start(*more):
+                    """Starts a QEMU. Returns it and its connection."""
+                    vm = stack.enter_context(Qemu(
+                        *args, *more, binary=arch.qemu, machine=arch.machine,
+                        accel=None, qtest=False, memory=self.kernel.memory,
+                        wrap=wrap))
+                    channel = listener.accept()[0]
+                    stack.callback(channel.close)
+                    channel.settimeout(self.silence)
+                    return vm, channel
+
+                self.vm, self.channel = start()
+                host = self.make_host(self.vm)
+                host.guest, host.start_vm = self, start
+                host.folder = folder
                 try:
-                    self.listen(channel, host)
+                    self.listen(host)
                 finally:
                     self.write_times()
-                    channel.close()
                     host.close()
 
     def stop(self):
@@ -211,10 +222,14 @@ class Guest:
         if self.vm:
             self.vm.process.kill()
 
-    def listen(self, channel, host):
-        lines = channel.makefile("r", encoding="ascii", errors="replace")
+    def listen(self, host):
+        channel = None
         begun = False       # before its start, the firmware may write there
         while True:
+            if channel is not self.channel:     # a guest can move
+                channel = self.channel
+                lines = channel.makefile("r", encoding="ascii",
+                                         errors="replace")
             try:
                 line = lines.readline()
             except TimeoutError as e:
@@ -243,7 +258,7 @@ class Guest:
                     self.restarted, begun = True, False
                     host.restarting = False
                 if answer is not None:
-                    channel.sendall((answer + "\n").encode())
+                    self.channel.sendall((answer + "\n").encode())
             elif word == "log":
                 self.kernel_said(rest)
             elif word == "leak":

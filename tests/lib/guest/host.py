@@ -15,6 +15,7 @@ from qemu import QmpError, die_with_parent
 
 from . import python, semaphore
 from .build import FOLDER
+from .host_move import HostMove, Refused
 from .host_rpc import HostRpc
 from .host_tool import HostTool
 from .program import HELPERS
@@ -37,10 +38,6 @@ OTHER_END = 150
 NO_ANSWER = object()
 
 
-class Refused(Exception):
-    """The host cannot do what the request asks for. The text is the reason."""
-
-
 def fill_bytes(length, seed):
     """The bytes of t_fill()."""
     start = seed * 0x9e3779b1
@@ -51,7 +48,7 @@ def fill_bytes(length, seed):
     return words.tobytes()[:length]
 
 
-class Host(HostRpc, HostTool):
+class Host(HostMove, HostRpc, HostTool):
     """Serves the requests of a guest. close() removes all objects."""
 
     # The prefix of the names of a run's objects, unless the run has more guests

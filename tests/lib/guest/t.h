@@ -198,6 +198,7 @@ const char *t_name(const char *tail);
  *	sleepers			answers how many slots wait in a queue
  *					of the host, and how often the threads
  *					of slots have run
+ *	move live|saved			moves the guest to another QEMU
  *	hmp COMMAND...			QEMU's monitor; lines are joined by '|'
  *	qmp JSON			answers JSON
  *	ping				nothing
