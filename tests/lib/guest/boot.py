@@ -163,6 +163,8 @@ class Guest:
                 disk.truncate(DISK)
             small = os.path.join(folder, "small")
             os.mkdir(small)
+            # The directory in the place of /dev/shm for a device with dir=
+            os.mkdir(os.path.join(folder, "shm"))
             qemu_args = self.qemu_args.replace("@FOLDER@", folder)
             qemu_args = qemu_args.replace("@PREFIX@", self.prefix[1:])
             kernel = os.path.join(self.kernel.folder, "vmlinuz")

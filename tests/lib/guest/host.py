@@ -15,6 +15,7 @@ from qemu import QmpError, die_with_parent
 
 from . import python, semaphore
 from .build import FOLDER
+from .host_dds import HostDds
 from .host_move import HostMove, Refused
 from .host_rpc import HostRpc
 from .host_tool import HostTool
@@ -48,7 +49,7 @@ def fill_bytes(length, seed):
     return words.tobytes()[:length]
 
 
-class Host(HostMove, HostRpc, HostTool):
+class Host(HostDds, HostMove, HostRpc, HostTool):
     """Serves the requests of a guest. close() removes all objects."""
 
     # The prefix of the names of a run's objects, unless the run has more guests

@@ -31,6 +31,11 @@ def compile_all(folder):
     if shutil.which("mpicc"):
         jobs.append(("mpi-ring", ["mpicc", "-O2", "-Wall",
                                   os.path.join(PROGRAMS, "mpi-ring.c")]))
+    if os.path.exists("/usr/include/fastdds/dds/domain"):
+        jobs.append(("fastdds",
+                     ["g++", "-std=c++17", "-O1", "-Wall", "-pthread",
+                      os.path.join(PROGRAMS, "fastdds.cpp"), "-lfastrtps",
+                      "-lfastcdr"]))
     for name, command in jobs:
         out = os.path.join(folder, name)
         subprocess.run([*command, "-o", out], check=True)
