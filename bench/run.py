@@ -21,6 +21,7 @@ import broadcast
 import build
 import exits
 import fleet
+import futexes
 import idle
 import messages
 import names
@@ -48,8 +49,8 @@ EACH = [("attach", ["alone", "stat"]), ("hotplug", ["sizes"]),
         ("attach", ["with_1", "with_100", "with_1000"]),
         ("trip", ["sleep", "rest", "spin", "host"]), ("bulk", ["all"])]
 LOADED = [("trip", ["loaded"]), ("bulk", ["loaded"]), ("attach", ["loaded"])]
-PROGRAMS = ("attach", "broadcast", "bulk", "cost", "hotplug", "idle", "memory",
-            "names", "trip", "wake")
+PROGRAMS = ("attach", "broadcast", "bulk", "cost", "futex-calls", "hotplug",
+            "idle", "memory", "names", "trip", "wake")
 
 
 class Progress:
@@ -98,6 +99,7 @@ class Measurement:
         counting = sum(len(p.tests) for p in exits.programs()) + 1
         self.progress = Progress(
             count(self.steps) + counting + messages.ROUNDS + 3 * self.short +
+            futexes.count(self.short) +
             max(broadcast.READERS) * rounds)
         self.results = []
         self.common = {"progress": self.progress, "results": self.results}
@@ -105,9 +107,9 @@ class Measurement:
         self.left_out = {}
 
     def member(self, number, program, tests, host, args="-device vmshm,"
-               "id=vmshm0", modules=""):
+               "id=vmshm0", modules="", driver=""):
         """A separate guest for a program"""
-        return fleet.Member(self.kernel, number + 2, (args, "", modules),
+        return fleet.Member(self.kernel, number + 2, (args, driver, modules),
                             plan_of([(program, [t]) for t in tests]),
                             self.built, host=host, **self.common)
 
@@ -141,6 +143,9 @@ class Measurement:
     def wakes(self):
         wakes.measure(self.member, self.short, self.results)
 
+    def futexes(self):
+        futexes.measure(self.member, self.short, self.results)
+
     def exits(self):
         exits.measure(self.kernel, self.built, self.tap, self.common)
 
@@ -153,6 +158,7 @@ class Measurement:
             for name, part in (("files by name", self.names),
                                ("idle guests", self.idle),
                                ("wake-ups", self.wakes),
+                               ("futex(2)", self.futexes),
                                ("exits", self.exits)):
                 attempt(self.left_out, name, part)
         finally:

@@ -5,6 +5,7 @@ import textwrap
 
 import aims
 import exchange
+import futexes
 import messages
 import wakes
 from accel import TITLES
@@ -189,5 +190,5 @@ def render(data):
     table = Results(data)
     sections = (head, aims.section, *exchange.SECTIONS, wakes.section, channel,
                 attach, tails, files, others, parts, place, cost_of_memory,
-                copy, types, random, exchange.loaded)
+                copy, types, random, futexes.section, exchange.loaded)
     return "\n".join(line for s in sections for line in s(table)) + "\n"
