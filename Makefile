@@ -99,7 +99,7 @@ PROGRAM_ROUNDS ?= 1000
 
 check-programs: device ## third-party programs (PROGRAM_ROUNDS=1000)
 	@scripts/deps host demo check programs
-	@T_PROGRAMS=$(PROGRAM_ROUNDS) tests/guest/run.py
+	@T_PROGRAMS=$(PROGRAM_ROUNDS) tests/programs/table.py
 
 check-stress: deps-check device ## a million tokens, host and guests (WORKERS=6)
 	@TOKENS=1000000 tests/stress/run.py

@@ -110,6 +110,7 @@ class Program:
         self.rpc = "rpc" in directives(text, "needs")
         self.abi = "abi" in directives(text, "needs")
         self.programs = "programs" in directives(text, "needs")
+        self.posix_tests = "posix-tests" in directives(text, "needs")
         self.linked = "linked" in directives(text, "needs")
         # Whether the program needs no other programs of this machine
         self.portable = not (self.python or self.library or self.rpc
