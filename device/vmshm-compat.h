@@ -123,12 +123,12 @@ static inline void vmshm_compat_unlock(void)
 #endif
 }
 
-static inline void vmshm_compat_cond_wait(QemuCond *cond)
+static inline void vmshm_compat_cond_timedwait(QemuCond *cond, int ms)
 {
 #if VMSHM_QEMU(9, 0)
-    qemu_cond_wait_bql(cond);
+    qemu_cond_timedwait_bql(cond, ms);
 #else
-    qemu_cond_wait_iothread(cond);
+    qemu_cond_timedwait_iothread(cond, ms);
 #endif
 }
 

@@ -219,9 +219,17 @@ void vmshm_jobs_abandon(VMShmState *s, VMShmJob *except)
     }
 }
 
-void vmshm_jobs_drain(VMShmState *s)
+bool vmshm_jobs_drain(VMShmState *s, int ms)
 {
+    int64_t end = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + ms;
+
     while (!QLIST_EMPTY(&s->jobs.all)) {
-        vmshm_compat_cond_wait(&s->jobs.ended);
+        int64_t left = end - qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+
+        if (left <= 0) {
+            return false;
+        }
+        vmshm_compat_cond_timedwait(&s->jobs.ended, left);
     }
+    return true;
 }

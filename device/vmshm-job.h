@@ -88,7 +88,10 @@ void vmshm_job_run(VMShmJob *job);
  */
 void vmshm_jobs_abandon(VMShmState *s, VMShmJob *except);
 
-/* Releases the big lock until no job is left. */
-void vmshm_jobs_drain(VMShmState *s);
+/*
+ * Releases the big lock until no job is left; false if some are left after @ms
+ * milliseconds.
+ */
+bool vmshm_jobs_drain(VMShmState *s, int ms);
 
 #endif /* VMSHM_JOB_H */

@@ -38,6 +38,9 @@
 #define ARENA_MIN (2 * MiB)
 #define ARENA_MAX (1 * TiB)
 
+/* For how long saving the VM's state waits for commands of the guest */
+#define DRAIN_MS 3000
+
 static void vmshm_pci_config_write(PCIDevice *pci, uint32_t addr,
                                    uint32_t value, int size)
 {
@@ -444,8 +447,16 @@ static int vmshm_pci_pre_save(void *opaque)
 {
     VMShmState *s = opaque;
 
-    /* A job can have state of an object that cannot be sent. */
-    vmshm_jobs_drain(s);
+    /*
+     * A job can have state of an object that cannot be sent. The VM is stopped
+     * meanwhile, and a host process can make a job wait for any time.
+     */
+    if (!vmshm_jobs_drain(s, DRAIN_MS)) {
+        error_report("vmshm: a command of the guest still waits for a process "
+                     "of the host that uses the object; the VM's state is not "
+                     "saved, and the VM continues here; try again later");
+        return -EBUSY;
+    }
     s->sent_arena_size = s->arena_size;
     return 0;
 }

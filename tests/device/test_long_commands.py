@@ -201,6 +201,22 @@ def test_migration_has_the_result():
         equal(dev.wait(0, tag), c.OK, "resize")
 
 
+def test_migration_that_cannot_wait():
+    """A migration fails while a command waits for a host process, and the
+    command goes on."""
+    with resize_waits() as (_, lock, dev, tag):
+        events(dev.vm)
+        dev.vm.qmp("migrate", uri="exec:cat >/dev/null")
+        equal(dev.vm.event("MIGRATION", lambda d: d["status"] in (
+            "completed", "failed"))["status"], "failed", "migration")
+        true("a command of the guest still waits" in dev.vm.said(),
+             dev.vm.said())
+        true(not dev.finished(0, tag), "the command has completed")
+        lock.release()
+        equal(dev.wait(0, tag), c.OK, "resize")
+        equal(dev.attr(0).bytes, 2 * PAGE, "size")
+
+
 def test_the_interrupt_of_a_deferred_completion():
     needs_root()
     with Store([b"/a"], PAGE) as store, \
