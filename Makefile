@@ -113,6 +113,10 @@ check-truncate: deps-check device ## random truncations under load (ROUNDS=10000
 check-layout: deps-check device ## each layout of QEMU changed: refused at load
 	@LAYOUTS=all tests/device/run.py device/layout
 
+check-overcommit: deps-check device ## a host that commits no more memory
+	@scripts/fetch-kernel 6.1
+	@tests/overcommit/run.py
+
 check-model: ## all interleavings of waiting, waking, opening, with spin
 	@scripts/deps model
 	@tests/model/run.py
@@ -181,7 +185,8 @@ clean: ## remove everything generated
 .PHONY: help deps deps-check demo bench bench-big-lock bench-channel \
 	device driver tool lib install \
 	install-device install-driver uninstall dist check check-device \
-	check-bare check-guest check-layout check-tool check-library check-debug \
+	check-bare check-guest check-layout check-overcommit check-tool \
+	check-library check-debug \
 	check-lifecycle check-model check-programs check-stress check-truncate \
 	check-lifecycle check-compat check-model check-stress check-truncate \
 	qemu-patch check-patch fuzz fuzz-generic check-matrix \

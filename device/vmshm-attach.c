@@ -206,6 +206,10 @@ static void sweep(VMShmAttachments *t, VMShmWindow *window)
 
     vmshm_budget_give_mappings(window->cleared);
     window->cleared = 0;
+    vmshm_window_lock();
+    vmshm_budget_give_mappings(window->pieces);
+    window->pieces = 0;
+    vmshm_window_unlock();
     g_tree_foreach(t->by_place, sweep_before, &s);
     sweep_gap(&s, window->size);
 }
@@ -216,7 +220,7 @@ static int take_mappings(VMShmAttachments *t, VMShmWindow *window)
     if (vmshm_budget_take_mappings(VMSHM_BUDGET_ATTACHMENT)) {
         return 0;
     }
-    if (window->cleared) {
+    if (window->cleared || qatomic_read(&window->pieces)) {
         sweep(t, window);
     }
     return vmshm_budget_take_mappings(VMSHM_BUDGET_ATTACHMENT) ? 0 : -ENOMEM;

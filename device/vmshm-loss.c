@@ -89,6 +89,7 @@ static bool lose_page(VMShmAttachments *t, VMShmAttachment *a, uint64_t at)
     if (vmshm_window_clear(a->window, place, a->page) < 0) {
         return drop(t, a, 0, VMSHM_LOST_PAGE);
     }
+    vmshm_window_supply(a->window, a->place + at, &a->pieces);
     count(t, a, VMSHM_LOST_PAGE);
     return true;
 }
@@ -99,11 +100,23 @@ static bool lose(VMShmAttachments *t, VMShmAttachment *a, const uint8_t *host)
     uint64_t has;
 
     if (at >= a->shown) {
-        /* Another thread came first, and put memory there. */
+        /* The object's memory was replaced already, perhaps since the access */
+        vmshm_window_supply(a->window, a->place + at, &a->pieces);
         return true;
     }
     has = has_now(a);
     return at < has ? lose_page(t, a, at) : drop(t, a, has, VMSHM_LOST_END);
+}
+
+/* No attachment: it was detached, perhaps since the access. */
+static bool lose_unattached(const uint8_t *host)
+{
+    VMShmWindow *w = vmshm_window_at(host);
+
+    if (w) {
+        vmshm_window_supply(w, host - w->host, &w->pieces);
+    }
+    return w;
 }
 
 bool vmshm_loss_bus_error(const void *host)
@@ -114,8 +127,7 @@ bool vmshm_loss_bus_error(const void *host)
 
     vmshm_window_lock();
     a = vmshm_attachments_at(host, &t);
-    /* No attachment: it was detached since the access, which is repeated. */
-    ours = a ? lose(t, a, host) : vmshm_window_contains(host);
+    ours = a ? lose(t, a, host) : lose_unattached(host);
     vmshm_window_unlock();
     return ours;
 }
@@ -139,7 +151,7 @@ bool vmshm_loss_write_fault(const void *host)
             count(t, a, VMSHM_LOST_WRITE);
         }
     } else if (!a) {
-        ours = vmshm_window_contains(host);
+        ours = vmshm_window_at(host);
     }
     vmshm_window_unlock();
     return ours;

@@ -13,6 +13,13 @@
 /* An object's huge pages need the same alignment on both sides. */
 #define WINDOW_ALIGN (2 * MiB)
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* A shared page that has memory, or NULL; see vmshm_window_supply(). */
+static void *last_page;
+
 static pthread_mutex_t window_mutex = PTHREAD_MUTEX_INITIALIZER;
 static QLIST_HEAD(, VMShmWindow) windows = QLIST_HEAD_INITIALIZER(windows);
 
@@ -26,16 +33,31 @@ void vmshm_window_unlock(void)
     pthread_mutex_unlock(&window_mutex);
 }
 
-bool vmshm_window_contains(const void *host)
+VMShmWindow *vmshm_window_at(const void *host)
 {
     VMShmWindow *w;
 
     QLIST_FOREACH(w, &windows, next) {
         if ((uintptr_t)host - (uintptr_t)w->host < w->size) {
-            return true;
+            return w;
         }
     }
-    return false;
+    return NULL;
+}
+
+/* When the host has no more memory, it is too late for this. */
+static void make_last_page(void)
+{
+    void *page;
+
+    if (last_page) {
+        return;
+    }
+    page = mmap(NULL, qemu_real_host_page_size(), PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (page != MAP_FAILED) {
+        last_page = page;
+    }
 }
 
 VMShmWindow *vmshm_window_new(uint64_t size, Error **errp)
@@ -73,6 +95,7 @@ VMShmWindow *vmshm_window_new(uint64_t size, Error **errp)
         g_free(w);
         return NULL;
     }
+    make_last_page();
     vmshm_window_lock();
     QLIST_INSERT_HEAD(&windows, w, next);
     vmshm_window_unlock();
@@ -175,6 +198,25 @@ int vmshm_window_clear(VMShmWindow *w, uint64_t offset, uint64_t length)
     return move_over(w, offset, length, aside);
 }
 
+void vmshm_window_supply(VMShmWindow *w, uint64_t offset, unsigned *pieces)
+{
+    size_t length = qemu_real_host_page_size();
+    void *page = w->host + QEMU_ALIGN_DOWN(offset, length);
+
+    /* EINVAL: the kernel does not know this advice. */
+    if (madvise(page, length, MADV_POPULATE_WRITE) == 0 || errno == EINVAL ||
+        !last_page || !vmshm_budget_take_mappings(2)) {
+        return;
+    }
+    /* The old size of 0 makes a second mapping of the page. */
+    if (mremap(last_page, 0, length, MREMAP_MAYMOVE | MREMAP_FIXED, page) ==
+        MAP_FAILED) {
+        vmshm_budget_give_mappings(2);
+    } else {
+        *pieces += 2;
+    }
+}
+
 int vmshm_window_map(VMShmWindow *w, uint64_t offset, uint64_t length,
                      int fd, uint64_t fd_offset, bool readonly, bool private)
 {
@@ -228,8 +270,8 @@ static void window_reclaim(VMShmWindow *w)
 void vmshm_window_free(VMShmWindow *w)
 {
     if (w) {
-        vmshm_budget_give_mappings(w->cleared);
         vmshm_window_lock();
+        vmshm_budget_give_mappings(w->cleared + w->pieces);
         QLIST_REMOVE(w, next);
         vmshm_window_unlock();
         /*

@@ -26,6 +26,7 @@ typedef struct VMShmWindow {
     void *reserved;        /* what mmap() gave: host lies within */
     size_t reserved_size;
     unsigned cleared;      /* ranges cleared since the last sweep */
+    unsigned pieces;       /* of vmshm_window_supply(); set under the lock */
     int spare;             /* a memfd, or -1; see clear_by_spare() */
     QLIST_ENTRY(VMShmWindow) next;
 } VMShmWindow;
@@ -38,8 +39,8 @@ typedef struct VMShmWindow {
 void vmshm_window_lock(void);
 void vmshm_window_unlock(void);
 
-/* Whether @host belongs to a window of any device. Under the lock. */
-bool vmshm_window_contains(const void *host);
+/* The window of any device that @host belongs to, or NULL. Under the lock. */
+VMShmWindow *vmshm_window_at(const void *host);
 
 /* NULL and *errp when there is no address space for it. */
 VMShmWindow *vmshm_window_new(uint64_t size, Error **errp);
@@ -71,6 +72,16 @@ typedef struct VMShmRange {
  * more, private memory becomes zero.
  */
 void vmshm_window_empty(const VMShmRange *range);
+
+/*
+ * An access to @offset, where no object is shown, got SIGBUS. This gives the
+ * page memory. With vm.overcommit_memory=2 the host may refuse a page of
+ * cleared memory for which it could not commit memory before. Then the page
+ * becomes the last page: one page of the process, which all such pages show. It
+ * costs mappings, which are added to @pieces; without them the access fails
+ * again until the host has memory. Async-signal-safe; under the lock.
+ */
+void vmshm_window_supply(VMShmWindow *w, uint64_t offset, unsigned *pieces);
 
 /*
  * Drops the code that TCG has translated from the range, because its contents
