@@ -209,25 +209,26 @@ static bool vmshm_fs_has_holes(struct inode *inode)
  * Has the host allocate the memory before it is written. If the host is full,
  * the allocation fails, while a store to memory that the host does not have
  * would terminate the virtual machine. The allocation never shrinks the object,
- * so that two programs can append.
+ * so that two programs can append. A device without create=on refuses it, so
+ * the driver does not ask that device.
  *
  * Returns the number of bytes that can be written, or -errno.
  */
 static ssize_t vmshm_fs_prepare_write(struct inode *inode, loff_t pos,
 				      size_t size)
 {
+	struct vmshm_dev *vdev = vmshm_fs_inode_vnode(inode)->vdev;
 	loff_t end = i_size_read(inode);
 	size_t first = min_t(size_t, size, PAGE_SIZE - offset_in_page(pos));
 	int err;
 
 	if (pos + size <= end && !vmshm_fs_has_holes(inode))
 		return size;
+	if (pos < end && !(vdev->features & VMSHM_F_CREATE))
+		return min_t(loff_t, size, end - pos);
 	err = vmshm_fs_allocate_part(inode, pos, size);
 	if (!err)
 		return size;
-	/* A device without create=on does not allocate. */
-	if (err == -EROFS && pos < end)
-		return min_t(loff_t, size, end - pos);
 	/* There may be room for a single page. */
 	if (err == -ENOSPC && first < size)
 		err = vmshm_fs_allocate_part(inode, pos, first);

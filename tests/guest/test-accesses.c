@@ -132,6 +132,18 @@ T_TEST(of_a_file)
 	shm_unlink("/a");
 }
 
+/* A device without create=on is not asked to allocate memory of the host. */
+T_TEST(of_a_write_beside_a_hole)
+{
+	const char *name = fs_new("hole", 4 * PAGE);
+
+	fs_mount(PLAIN);
+	fd = fs_open(name, O_RDWR);
+	at_most("pwrite beside a hole", op_pwrite, 1);
+	T_EQ(fs_number("blocks", name), PAGE / 512);
+	t_host("unlink %s", name);
+}
+
 static int made[3 * ACCESSES_ROUNDS];
 static int create_flags;
 
