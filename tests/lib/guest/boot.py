@@ -50,6 +50,8 @@ T_TIMEOUT = 180
 ALARM = re.compile(r"WARNING:|BUG:|Oops|Call Trace|general protection|"
                    r"Bad page|refcount_t|rcu: INFO|hung_task|UBSAN|KASAN|"
                    r"blocked for more than")
+# The maximum number of lines of a call trace
+TRACE = 100
 # The death of a kernel whose code was changed during its boot; see boot()
 PATCHED = re.compile(r"Oops: int3|alg_test")
 # Every out-of-tree module causes these messages.
@@ -88,12 +90,14 @@ class Guest:
         self.leaks = []             # lines of kmemleak
         self.vm = self.channel = None
         self.trouble = []           # messages of the kernel, and when
+        self.excused = 0            # lines of the kernel that may follow
         self.mark = None
         self.modules = kernel.modules(modules.split())
 
     def make_host(self, vm):
         """Serves the requests of the guest."""
-        return Host(vm, lambda words: OtherGuest(self, words), self.prefix)
+        return Host(vm, lambda words: OtherGuest(self, words), self.prefix,
+                    self.kernel.patience)
 
     def to_do(self):
         """The lines of the plan that follow those of the modules; see init"""
@@ -108,6 +112,7 @@ class Guest:
         """Writes the initramfs and returns its path."""
         plan = [f"prefix {prefix}",
                 f"timeout {T_TIMEOUT * self.kernel.patience * more()}",
+                f"slower {self.kernel.patience}",
                 *([f"rounds {ROUNDS or PROGRAM_ROUNDS}"]
                   if ROUNDS or PROGRAM_ROUNDS else [])]
         files = list(self.build.files)
@@ -314,6 +319,12 @@ class Guest:
         level, _, text = line.partition(" ")
         if text.startswith(MARK):
             self.mark = text.removeprefix(MARK)
+            return
+        if self.excused:
+            self.excused = 0 if "</TASK>" in text else self.excused - 1
+            return
+        if any(re.search(e, text) for p, _ in self.plan for e in p.traces):
+            self.excused = TRACE
             return
         expected = "|".join([USUAL] + [f"(?:{e})" for p, _ in self.plan
                                        for e in p.expected])

@@ -25,6 +25,8 @@ SHM = "/dev/shm"
 FUTEX_WAITV = 449       # of Linux on x86-64
 
 
+# The following limits are those of a kernel of Debian; see Kernel.patience.
+
 # Seconds after which missing waiters are lost
 PATIENCE = 150
 
@@ -33,6 +35,10 @@ GONE = 100
 
 # Seconds for another VM to boot and to run its programs
 OTHER_END = 150
+
+
+# The size in KiB of a mapping that is not a heap; see do_heap()
+HEAP_LIMIT = 128 << 10
 
 
 # The guest that sent the request no longer exists.
@@ -55,8 +61,10 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
     # The prefix of the names of a run's objects, unless the run has more guests
     PREFIX = "/" + shm.PREFIX
 
-    def __init__(self, vm, other=None, prefix=PREFIX):
+    def __init__(self, vm, other=None, prefix=PREFIX, slower=1):
         self.vm, self.prefix = vm, prefix
+        # The factor for the limits above
+        self.slower = slower
         # A function that starts another VM, and that VM
         self.start_other, self.other = other, None
         self.children = []
@@ -254,6 +262,24 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
             status = dict(line.split(":", 1) for line in f)
         return " ".join(status[key].split()[0] for key in ("VmSize", "VmRSS"))
 
+    def do_heap(self):
+        """The resident memory of QEMU's heap and of the stacks of its threads,
+        in KiB. The guest's memory is larger, and emulated code is executable.
+        """
+        total = counts = 0
+        with open(f"/proc/{self.vm.pid}/smaps", encoding="utf-8",
+                  errors="surrogateescape") as f:
+            for line in f:
+                words = line.split()
+                if not words[0].endswith(":"):
+                    counts = (words[1] == "rw-p"
+                              and words[5:] in ([], ["[heap]"]))
+                elif words[0] == "Size:" and int(words[1]) >= HEAP_LIMIT:
+                    counts = False
+                elif words[0] == "Private_Dirty:" and counts:
+                    total += int(words[1])
+        return total
+
     # Tests that continue after a restart of the guest
 
     def do_keep(self, key, *words):
@@ -286,17 +312,19 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
             os.sched_yield()
 
     def do_waiting(self, name, offset, count):
-        end = time.monotonic() + PATIENCE
+        limit = PATIENCE * self.slower
+        end = time.monotonic() + limit
         while futex.waiters(self.path(name), int(offset)) < int(count):
             if time.monotonic() > end:
-                raise Refused(f"fewer than {count} wait after {PATIENCE} s")
+                raise Refused(f"fewer than {count} wait after {limit} s")
             os.sched_yield()
 
     def do_nobody_waits(self, name, offset):
-        end = time.monotonic() + PATIENCE
+        limit = PATIENCE * self.slower
+        end = time.monotonic() + limit
         while futex.waiters(self.path(name), int(offset)):
             if time.monotonic() > end:
-                raise Refused(f"a waiter is there after {PATIENCE} s")
+                raise Refused(f"a waiter is there after {limit} s")
             os.sched_yield()
 
     def do_waited(self, name):
@@ -329,7 +357,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
         while self.children:
             child = self.children.pop()
             try:
-                code = child.wait(timeout=PATIENCE)
+                code = child.wait(timeout=PATIENCE * self.slower)
             except subprocess.TimeoutExpired:
                 self.children.append(child)
                 raise Refused("the process does not end") from None
@@ -352,7 +380,8 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
         self.vm.qmp("device_del", id=ident)
 
     def do_gone(self, ident):
-        end = time.monotonic() + GONE
+        limit = GONE * self.slower
+        end = time.monotonic() + limit
         while time.monotonic() < end:
             self.vm.qmp("query-status")     # this also receives events
             for e in self.vm.events:
@@ -361,7 +390,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
                     self.vm.events.remove(e)
                     return
             time.sleep(0.01)
-        raise Refused(f"{ident} is still there after {GONE} s")
+        raise Refused(f"{ident} is still there after {limit} s")
 
     def do_hmp(self, *words):
         lines = self.vm.hmp(" ".join(words)).splitlines()
@@ -426,7 +455,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
             self.other = None
 
     def do_machine_end(self):
-        why = self.other.end(OTHER_END)
+        why = self.other.end(OTHER_END * self.slower)
         self.do_machine_kill()
         if why:
             raise Refused(why)

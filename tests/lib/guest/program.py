@@ -100,6 +100,7 @@ class Program:
                    else r"^test_(\w+)\(\)")
         self.tests = re.findall(pattern, text, re.M)
         self.expected = directives(text, "expect-log")
+        self.traces = directives(text, "expect-trace")
         self.python = [n.split()[1] for n in directives(text, "needs")
                        if n.startswith("python ")]
         self.rounds = "rounds" in directives(text, "needs")
@@ -118,7 +119,8 @@ class Program:
                              or "x86" in directives(text, "needs"))
         qemu, modules = MACHINES.get(
             qemu, (qemu, " ".join(directives(text, "modules"))))
-        driver = " ".join(directives(text, "driver"))
+        driver = " ".join(directives(text, "driver") +
+                          directives(text, f"driver {variant}"))
         # Programs with equal values share a guest.
         self.guest = (qemu, None if driver == "none" else driver, modules)
 

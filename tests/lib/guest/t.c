@@ -257,6 +257,13 @@ void t_wait(pid_t pid)
 		t_fail("a child exited with %d", WEXITSTATUS(status));
 }
 
+int t_slower(void)
+{
+	const char *factor = getenv("T_SLOWER");
+
+	return factor ? atoi(factor) : 1;
+}
+
 int t_system(const char *fmt, ...)
 {
 	char *command;

@@ -49,9 +49,12 @@
  *	modules: NAMES	also load these modules of the kernel package
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
  *	driver: ARGS	load vmshm.ko with these parameters
+ *	driver VARIANT: ARGS	the same, for this variant only
  *	expect-log: RE	a kernel message of level "warning" or worse that
  *			mentions vmshm, or any of level "err" or worse, is a
  *			failure unless it matches one of these
+ *	expect-trace: RE	the kernel itself may write such a message with
+ *			a call trace
  *
  * A helper program is a file of tests/guest/helpers/; it is linked without t.c
  * and found in the guest's PATH under its name without ".c".
@@ -146,6 +149,8 @@ const char *t_name(const char *tail);
  *	mapped_all			and of all objects of this run
  *	descriptors			answers QEMU's number of descriptors
  *	memory				answers QEMU's VmSize and VmRSS in KiB
+ *	heap				answers the resident memory of QEMU's
+ *					heap and stacks in KiB
  *	keep KEY TEXT			for the test after a restart
  *	kept KEY			answers the text; empty if there is none
  *	restart [COMMAND]		the guest is going to end, or the
@@ -219,6 +224,12 @@ uint32_t t_sum(const void *buf, size_t len);
 /* fork() that cannot fail, and waiting for the child's exit(0). */
 pid_t t_fork(void);
 void t_wait(pid_t pid);
+
+/*
+ * The factor by which this kernel is slower than one of Debian, for times that
+ * something needs
+ */
+int t_slower(void);
 
 /* Run a shell command; the result is its exit code. */
 int t_system(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
