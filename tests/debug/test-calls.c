@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Random calls from four threads of an unprivileged user: ioctls, mappings and
- * file operations, right and wrong ones. The kernel has to live, with no
- * complaint, and to serve root afterwards. The seed is printed; T_SEED in the
- * test below sets it.
+ * Random calls from four threads of an unprivileged user: ioctls, mappings,
+ * file operations and futex(2), right and wrong ones. The kernel has to live,
+ * with no complaint, and to serve root afterwards. The seed is printed; T_SEED
+ * sets it.
  *
- * qemu: files
+ * qemu plain: files
+ * qemu futex: files
+ * driver futex: futex=1
+ * expect-log: -12$|No memory|out of memory
+ * expect-trace: vmalloc error: size
+ * expect-trace: WARNING: .* at arch/x86/mm/init_64.c:.* add_pages
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -59,8 +65,13 @@ struct caller {
 };
 
 static struct caller callers[THREADS];
+/* The number of calls of each of them */
+static long each;
 static __thread sigjmp_buf jump;
 static char names[NAMES][256];
+/* A pipe: a byte for each tenth of the calls */
+static int progress[2];
+static pthread_barrier_t all_exist;
 
 static uint64_t number(struct caller *c)
 {
@@ -160,30 +171,83 @@ static void control(struct caller *c, int file)
 	union {
 		struct vmshm_ioc_wait wait;
 		struct vmshm_ioc_wake wake;
+		struct vmshm_ioc_wake_wait both;
 		struct vmshm_ioc_word word;
 		uint64_t raw[8];
 	} arg = { 0 };
 	static const unsigned long requests[] = {
 		VMSHM_IOC_ATTACH, VMSHM_IOC_WAIT, VMSHM_IOC_WAKE,
-		VMSHM_IOC_POLL,	  VMSHM_IOC_HOLD,
+		VMSHM_IOC_POLL,	  VMSHM_IOC_HOLD, VMSHM_IOC_WAKE_WAIT,
 	};
-	unsigned long request = requests[below(c, 5)];
+	unsigned long request = requests[below(c, 6)];
 	size_t i;
 
 	arg.raw[0] = below(c, 3) ? below(c, 1024) * 4 : size(c);
 	if (request == VMSHM_IOC_WAIT)
 		/* In the past, or soon: no call waits long. */
 		arg.wait.deadline = below(c, 1000);
+	else if (request == VMSHM_IOC_WAKE_WAIT)
+		arg.both = (struct vmshm_ioc_wake_wait){
+			.offset = arg.raw[0],
+			.deadline = below(c, 1000),
+			.count = below(c, 4),
+			.wake = below(c, 3) ? below(c, 1024) * 4 : size(c),
+		};
 	else if (below(c, 4) == 0)
 		for (i = 1; i < 8; i++)
 			arg.raw[i] = number(c);
 	if (below(c, 30) == 0)
 		request ^= 1UL << below(c, 32);
-	if (below(c, 30) == 0 && request != VMSHM_IOC_WAIT)
+	if (below(c, 30) == 0 && request != VMSHM_IOC_WAIT &&
+	    request != VMSHM_IOC_WAKE_WAIT)
 		ioctl(file, request, pointer(c));
 	else
 		ioctl(file, request,
 		      request ? (void *)&arg : names[below(c, NAMES)]);
+}
+
+/* An aligned word in the first page of a mapping, or any address */
+static void *word(struct caller *c)
+{
+	struct mapping *m = &c->map[below(c, MAPS)];
+
+	if (!m->at || below(c, 16) == 0)
+		return pointer(c);
+	return m->at + below(c, 1024) * 4;
+}
+
+/* No call waits long: the time is in the past, or soon. */
+static void futex_call(struct caller *c)
+{
+	struct timespec time = { .tv_nsec = below(c, 100000) };
+	struct futex_waitv waitv[3];
+	int i, op = below(c, 14) | (below(c, 4) ? 0 : FUTEX_PRIVATE_FLAG) |
+		    (below(c, 8) ? 0 : FUTEX_CLOCK_REALTIME);
+
+	switch (below(c, 8)) {
+	case 0:
+		for (i = 0; i < 3; i++)
+			waitv[i] = (struct futex_waitv){
+				.uaddr = (uintptr_t)word(c),
+				.val = below(c, 4),
+				.flags = FUTEX_32,
+			};
+		syscall(SYS_futex_waitv, waitv, 1 + below(c, 3), 0, &time,
+			CLOCK_MONOTONIC);
+		break;
+	case 1:
+	case 2:
+		/* The fourth argument is a number for these. */
+		op = FUTEX_REQUEUE + below(c, 3);
+		syscall(SYS_futex, word(c), op, below(c, 3),
+			(unsigned long)below(c, 3), word(c),
+			op == FUTEX_WAKE_OP ? (unsigned int)number(c) :
+					      below(c, 4));
+		break;
+	default:
+		syscall(SYS_futex, word(c), op, below(c, 4), &time, word(c),
+			below(c, 4) ? ~0U : below(c, 4));
+	}
 }
 
 static void map_one(struct caller *c, int file)
@@ -364,8 +428,11 @@ static void any_call(struct caller *c)
 		break;
 	case 8:
 	case 9:
+		futex_call(c);
+		break;
 	case 10:
 	case 11:
+	case 12:
 		control(c, file);
 		break;
 	default:
@@ -383,9 +450,14 @@ static void *call(void *arg)
 {
 	struct caller *c = arg;
 
-	for (; c->done < CALLS / THREADS; c->done++)
+	pthread_barrier_wait(&all_exist);
+	for (; c->done < each; c->done++) {
+		if (c == callers && c->done % (each / 10) == 0)
+			while (write(progress[1], "", 1) != 1)
+				;
 		if (!sigsetjmp(jump, 1))
 			any_call(c);
+	}
 	return NULL;
 }
 
@@ -398,10 +470,43 @@ static uint64_t seed(void)
 	return value;
 }
 
-T_TEST(of_an_unprivileged_user)
+static void put(const char *dir, const char *name, const char *value)
+{
+	T_EQ(t_system("echo %s >/sys/kernel/debug/%s/%s", value, dir, name), 0);
+}
+
+/* Of a hundred allocations of the process, two fail. */
+static void allocations_fail(pid_t pid)
+{
+	static const char *const kinds[] = { "failslab", "fail_page_alloc" };
+	int i;
+
+	put("fail_page_alloc", "ignore-gfp-highmem", "N");
+	put("fail_page_alloc", "min-order", "0");
+	for (i = 0; i < 2; i++) {
+		put(kinds[i], "verbose", "0");
+		put(kinds[i], "ignore-gfp-wait", "N");
+		put(kinds[i], "task-filter", "Y");
+		put(kinds[i], "times", "-1");
+		put(kinds[i], "probability", "2");
+	}
+	T_EQ(t_system("for t in /proc/%d/task/*; do echo 1 >$t/make-it-fail; "
+		      "done", pid), 0);
+}
+
+static void allocations_succeed(void)
+{
+	put("failslab", "probability", "0");
+	put("fail_page_alloc", "probability", "0");
+}
+
+/* begun: called with the process that makes the calls */
+static void make_calls(long count, void (*begun)(pid_t pid))
 {
 	struct sigaction sa = { .sa_handler = on_fault };
 	uint64_t start = seed();
+	pid_t pid;
+	char byte;
 	int i, j;
 
 	/* A host that runs out of memory is not tested here. */
@@ -415,15 +520,20 @@ T_TEST(of_an_unprivileged_user)
 
 		sprintf(tail, "%d", i);
 		strcpy(names[i], t_name(tail));
+		t_host("unlink %s", names[i]);
 		if (i < NAMES / 2)
 			t_host("create %s %d 666", names[i], i * 200000);
 	}
-	t_note("%d calls, seed %#llx", CALLS, (unsigned long long)start);
+	t_note("%ld calls, seed %#llx", count, (unsigned long long)start);
+	each = count / THREADS;
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	if (!t_fork()) {
+	T_EQ(pipe(progress), 0);
+	T_EQ(pthread_barrier_init(&all_exist, NULL, THREADS), 0);
+	pid = t_fork();
+	if (!pid) {
 		T_EQ(setgid(NOBODY), 0);
 		T_EQ(setuid(NOBODY), 0);
 		for (i = 0; i < THREADS; i++) {
@@ -438,13 +548,39 @@ T_TEST(of_an_unprivileged_user)
 			T_EQ(pthread_join(callers[i].thread, NULL), 0);
 		_exit(0);
 	}
-	T_ASSERT(wait(&i) > 0);
-	T_ASSERT(WIFEXITED(i) && WEXITSTATUS(i) == 0);
-	/* And the device serves others. */
+	close(progress[1]);
+	for (j = 0; read(progress[0], &byte, 1) == 1; j++) {
+		t_note("%d %% of the calls", j * 10);
+		if (!j && begun)
+			begun(pid);
+	}
+	t_wait(pid);
+}
+
+/* The device serves others. */
+static void root_is_served(void)
+{
+	int i;
+
 	t_host("create %s 4096", t_name("after"));
 	i = open(fs_path("/mnt", t_name("after")), O_RDWR);
 	T_ASSERT(i >= 0);
 	T_EQ(pwrite(i, "x", 1, 0), 1);
 	close(i);
 	t_host("unlink %s", t_name("after"));
+}
+
+T_TEST(of_an_unprivileged_user)
+{
+	make_calls(CALLS, NULL);
+	root_is_served();
+}
+
+T_TEST(while_allocations_fail)
+{
+	if (access("/sys/kernel/debug/failslab", F_OK))
+		t_skip("the kernel cannot inject failures");
+	make_calls(CALLS / 5, allocations_fail);
+	allocations_succeed();
+	root_is_served();
 }

@@ -4,8 +4,13 @@
  * and so on, until the call makes no more. The call fails or succeeds; the next
  * call, without a failure, succeeds. At the end kmemleak reports leaks.
  *
+ * The kernel itself writes a call trace if it has no memory for the bitmap of
+ * an allocator (gen_pool_add_owner()) or for struct pages (add_pages()).
+ *
  * qemu: files
- * expect-log: -12$|No memory|out of memory
+ * expect-log: -12$|No memory|out of memory|vmshm .*error -(12|28)|has no arena
+ * expect-trace: vmalloc error: size
+ * expect-trace: WARNING: .* at arch/x86/mm/init_64.c:.* add_pages
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -22,6 +27,7 @@
 
 #include "t.h"
 
+#include "dev.h"
 #include "fs.h"
 
 /* More than any call makes */
@@ -127,6 +133,51 @@ static int call_mount(void)
 static void undo_mount(void)
 {
 	umount("/mnt");
+}
+
+static char *address;
+
+static int bind_result(const char *verb)
+{
+	char driver[64];
+	int fd, err;
+
+	snprintf(driver, sizeof(driver), "/sys/bus/pci/drivers/vmshm/%s", verb);
+	fd = open(driver, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	err = result(write(fd, address, strlen(address)));
+	close(fd);
+	return err;
+}
+
+static int call_bind(void)
+{
+	return bind_result("bind");
+}
+
+static void undo_bind(void)
+{
+	bind_result("unbind");
+}
+
+/* The driver serves a device for whose arena the memory does not suffice. */
+T_TEST(probe)
+{
+	const char *object = t_name("x");
+
+	prepare();
+	address = dev_address(PLAIN);
+	put("/proc/sys/kernel/panic_on_warn", "0");
+	dev_driver("unbind", address);
+	each_fails("probe", call_bind, undo_bind);
+	dev_driver("bind", address);
+	put("/proc/sys/kernel/panic_on_warn", "1");
+	t_host("create %s 65536", object);
+	fs_mount(PLAIN);
+	*fs_map(object, 65536) = 'x';
+	T_EQ(strcmp(t_host("read %s 0 1", object), "78"), 0);
+	t_host("unlink %s", object);
 }
 
 T_TEST(mount)
