@@ -18,6 +18,9 @@
 #include "dev.h"
 #include "words.h"
 
+/* Seconds after which one way to restart ends, if it has not ended before */
+#define LIMIT 600
+
 static int rounds(void)
 {
 	return atoi(getenv("T_ROUNDS"));
@@ -100,20 +103,25 @@ static void again_and_again(const char *way, void (*restart)(void))
 
 	if (*t_host("kept %s-end", way))
 		return;
-	if (round == 1) {
+	if (round == 0) {
+		t_host("keep %s-began %ld", way, (long)time(NULL));
+	} else if (round == 1) {
 		t_host("keep %s-counts %s", way, counts());
-		t_host("keep %s-memory %s", way, t_host("memory"));
+		t_host("keep %s-heap %s", way, t_host("heap"));
 	} else if (round > 1) {
 		const char *before = strdup(t_host("kept %s-counts", way));
 
 		if (strcmp(counts(), before))
 			t_fail("%s: before %s, now %s", way, before, counts());
 	}
-	if (round > rounds()) {
-		const char *before = strdup(t_host("kept %s-memory", way));
+	if (round > rounds() ||
+	    (round > 1 &&
+	     time(NULL) > atol(t_host("kept %s-began", way)) + LIMIT)) {
+		int before = atoi(t_host("kept %s-heap", way));
+		int heap = atoi(t_host("heap"));
 
-		t_note("QEMU's VmSize and VmRSS: %s KiB, now %s", before,
-		       t_host("memory"));
+		t_note("%s: %d rounds, QEMU's heap: %d KiB, now %d", way,
+		       round - 1, before, heap);
 		t_host("unlink %s", name);
 		t_host("keep %s-end .", way);
 		return;

@@ -21,6 +21,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import threading
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -133,6 +134,8 @@ class Qemu:
                  load=None, env=None, user=None, memory=32, wrap=(),
                  binary=QEMU):
         self.events = collections.deque()
+        # Threads send commands one at a time.
+        self._qmp_lock = threading.Lock()
         self._qmp = self._qtest = self.process = None
         # The addresses of the next memory BAR in the 32-bit and 64-bit windows
         self.next32, self.next64 = 0xe0000000, 1 << 40
@@ -249,15 +252,16 @@ class Qemu:
         if arguments:
             request["arguments"] = {
                 k.replace("_", "-"): v for k, v in arguments.items()}
-        self._qmp.send(json.dumps(request).encode() + b"\n")
-        while True:
-            answer = self._message()
-            if "event" in answer:
-                self.events.append(answer)
-            elif "error" in answer:
-                raise QmpError(answer["error"]["desc"])
-            else:
-                return answer["return"]
+        with self._qmp_lock:
+            self._qmp.send(json.dumps(request).encode() + b"\n")
+            while True:
+                answer = self._message()
+                if "event" in answer:
+                    self.events.append(answer)
+                elif "error" in answer:
+                    raise QmpError(answer["error"]["desc"])
+                else:
+                    return answer["return"]
 
     def hmp(self, line):
         """Runs a command of the human monitor. Returns its output."""

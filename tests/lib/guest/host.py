@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import zlib
 
 import futex
 import shm
-from qemu import QmpError, die_with_parent
+from qemu import Lost, QmpError, die_with_parent
 
 from . import python, semaphore
 from .build import FOLDER
@@ -35,6 +36,9 @@ GONE = 100
 
 # Seconds for another VM to boot and to run its programs
 OTHER_END = 150
+
+# Seconds after which a guest that sleeps has missed its alarm
+OVERSLEPT = 20
 
 
 # The size in KiB of a mapping that is not a heap; see do_heap()
@@ -74,6 +78,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
         self.restarting = False
         self.waiters = {}
         self.trace_at = 0
+        self.alarm = None
 
     def close(self):
         """Ends all processes and removes all objects of the run, also those
@@ -87,6 +92,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
             child.wait()
         if self.other:
             self.other.kill()
+        self.do_awake()
         shm.remove_all(self.prefix[1:])
 
     def answer(self, line):
@@ -294,6 +300,23 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
             return ""
         self._hmp(" ".join(command))
         return NO_ANSWER
+
+    def do_asleep(self):
+        """The guest is going to sleep until an alarm of its clock. On a busy
+        host, the alarm may come before it sleeps; then it is woken up here."""
+        self.alarm = threading.Timer(OVERSLEPT * self.slower, self._wake_up)
+        self.alarm.daemon = True
+        self.alarm.start()
+
+    def do_awake(self):
+        if self.alarm:
+            self.alarm.cancel()
+
+    def _wake_up(self):
+        try:
+            self.vm.qmp("system_wakeup")
+        except (Lost, QmpError, ValueError):
+            pass        # it does not sleep, or has ended
 
     # Waiting and waking
 
