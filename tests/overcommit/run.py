@@ -18,7 +18,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -136,6 +136,7 @@ class Machine(qemu.Qemu):
     def __init__(self, host):       # pylint: disable=super-init-not-called
         self.events = collections.deque()
         self.host, self.ended = host, False
+        self._qmp_lock = threading.Lock()
         self.next32, self.next64 = 0xe0000000, 1 << 40
         host.run(
             "/helper as 1000 /usr/bin/qemu -M pc -accel tcg,tb-size=8 -m 16 "
