@@ -187,7 +187,7 @@ clean: ## remove everything generated
 	install-device install-driver uninstall dist check check-device \
 	check-bare check-guest check-layout check-overcommit check-tool \
 	check-library check-debug \
-	check-lifecycle check-model check-programs check-stress check-truncate \
-	check-lifecycle check-compat check-model check-stress check-truncate \
+	check-lifecycle check-compat check-model check-programs check-stress \
+	check-truncate \
 	qemu-patch check-patch fuzz fuzz-generic check-matrix \
 	check-packages check-libvirt deb check-arm64 check-cross style clean

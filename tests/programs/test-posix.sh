@@ -63,3 +63,8 @@ test_others()
 {
 	compare '[fp]*'
 }
+
+test_semaphores()
+{
+	compare 'sem_*' sem_unlink-1-1 sem_unlink-2-1
+}
