@@ -17,11 +17,16 @@
 #include "kernfile.h"
 
 /*
- * The free memory that is left, in kB. The struct pages of 1000 MiB take the
- * same amount. With less, the OOM killer ends processes, because a part of the
- * free memory is reserved for interrupts.
+ * The free memory that is left, in kB. The struct pages of 1000 MiB take more,
+ * 16,000 kB.
  */
-#define LEFT (16 * 1024)
+#define LEFT (9 * 1024)
+/*
+ * The part of it that is reserved for interrupts, in kB. The kernel's default
+ * can be more than what is left, and the OOM killer then ends processes.
+ */
+#define RESERVED 1024
+#define MIN_FREE "/proc/sys/vm/min_free_kbytes"
 #define SIZE (1000 * MIB)
 #define STEP (16 * MIB)
 #define SMALL (128 * 1024)
@@ -29,6 +34,16 @@
 
 /* A file in memory */
 static int small = -1;
+/* What the kernel reserves by default, in kB */
+static long reserved;
+
+static void reserve(long kilobytes)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", kilobytes);
+	kernfile_put(MIN_FREE, text);
+}
 
 static long free_kilobytes(void)
 {
@@ -55,6 +70,8 @@ static long fill_memory(void)
 {
 	long count = 0, more, at;
 
+	reserved = kernfile_number(MIN_FREE, "%ld");
+	reserve(RESERVED);
 	T_EQ(t_system("sync; echo 3 >/proc/sys/vm/drop_caches"), 0);
 	do {
 		more = (free_kilobytes() - LEFT) / 2048;
@@ -79,6 +96,7 @@ static void give_memory_back(void)
 {
 	close(small);
 	T_EQ(take_huge_pages(0), 0);
+	reserve(reserved);
 }
 
 /* The number of steps of a sparse object that could be written */
