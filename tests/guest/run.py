@@ -25,7 +25,7 @@ sys.dont_write_bytecode = True
 
 import tier                             # noqa: E402
 from guest.arch import X86              # noqa: E402
-from guest.boot import Guest            # noqa: E402
+from guest.boot import MOVED, Guest     # noqa: E402
 from guest.build import FOLDER, Build   # noqa: E402
 from guest.kernel import Kernel         # noqa: E402
 from guest.program import all_programs  # noqa: E402
@@ -39,6 +39,7 @@ class KernelRun:
     def __init__(self, report, kernel, programs, build):
         self.report, self.kernel, self.build = report, kernel, build
         self.number, self.guest, self.stopped = 0, None, False
+        self.repeated = set()       # tests that a fault of QEMU ended once
         # (program, tests without a result)
         self.todo = [(p, [t for t in p.tests
                           if report.wanted(self.name(p.name, t))])
@@ -93,9 +94,14 @@ class KernelRun:
             self.report.ok(name)
 
     def lost(self, why):
-        """The running test has failed. The others run in another guest."""
+        """The running test has failed. The others run in another guest. A test
+        that a fault of QEMU's emulation ended runs there once more."""
         words, culprit = self.guest.last_words(), self.guest.running
         why = f"{words}; {why}" if words else str(why)
+        if culprit and MOVED.search(why) and culprit not in self.repeated:
+            self.repeated.add(culprit)
+            print(f"     again: {self.name(culprit)}: {why}", flush=True)
+            return
         if culprit:
             self.report.fail(self.name(culprit),
                              f"the guest was LOST in it: {why}")
