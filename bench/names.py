@@ -78,7 +78,8 @@ class Directory:
         if self.daemon:
             self.daemon.kill()
             self.daemon.wait()
-        shutil.rmtree(self.directory)
+        # The end of the guest has removed it, if that came first.
+        shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(self.sockets)
 
 
