@@ -141,7 +141,7 @@ static int vmshm_fs_d_revalidate(struct inode *dir, const struct qstr *name, \
 #endif
 
 /* create() lost "excl", which is set for mknod(2), the only caller. */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
 #define VMSHM_CREATE(fn)						\
 static int vmshm_fs_create(struct mnt_idmap *idmap, struct inode *dir,	\
 			   struct dentry *dentry, umode_t mode)		\
