@@ -199,11 +199,13 @@ static inline struct dev_pagemap *vmshm_compat_page_pgmap(struct page *page)
  * can be single pages. Older kernels regard such an entry as broken on
  * madvise(MADV_COLD) and MADV_PAGEOUT, and drop it while processors may still
  * use it. Newer kernels require one folio of that size, for an entry that
- * get_user_pages() can follow. Single pages can be made a folio, and the kernel
- * does not collapse a mapping of another file system, from 7.3 on.
+ * get_user_pages() can follow. The driver makes a folio of single pages from
+ * 7.0 on. The kernel must not collapse a mapping of the folio.
  */
 #if defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_ZONE_DEVICE)
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 3, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0) || \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0) && \
+	 !defined(CONFIG_READ_ONLY_THP_FOR_FS))
 #define VMSHM_HAS_PMD
 #define VMSHM_HAS_BLOCKS
 #elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0) && \

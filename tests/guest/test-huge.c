@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Objects of 2 MiB and more: huge pages, and what still has to work on them.
- * Linux before 6.6 and from 6.17 to 7.2 has none; see driver/compat.h.
+ * Linux before 6.6 and from 6.17 to 6.19 has none; see driver/compat.h.
  *
  * qemu: files
  */
@@ -59,8 +59,7 @@ static int kernel_has_huge(void)
 
 	T_EQ(uname(&u), 0);
 	T_EQ(sscanf(u.release, "%d.%d", &major, &minor), 2);
-	return major > 7 || (major == 7 && minor >= 3) ||
-	       (major == 6 && minor >= 6 && minor < 17);
+	return major > 6 || (major == 6 && minor >= 6 && minor < 17);
 }
 
 T_TEST(mapped_huge_and_write_back)

@@ -574,7 +574,7 @@ T_TEST(advice)
 				       strerror(errno));
 			madvise(p + MIB, PAGE, kind);
 			madvise(private, SIZE, kind);
-			/* From Linux 7.3 on, as on tmpfs; see vmshm(5). */
+			/* With newer kernels, as on tmpfs; see vmshm(5). */
 			if (kind == 102 /* MADV_GUARD_INSTALL */)
 				madvise(p, SIZE, 103 /* MADV_GUARD_REMOVE */);
 			T_EQ(p[2 * MIB + 1], private[2 * MIB + 1]);
