@@ -51,7 +51,7 @@ class Host(fleet.BenchHost):
         words = [futex.Word(self.path(name), 4 * n) for n in range(int(count))]
         for word in words:
             word.word.value = 1
-            word.futex(futex.WAKE, futex.ALL)
+            word.futex(futex.WAKE_BITSET, futex.ALL, futex.ALL_BITS)
 
 
 def measure(make, rounds, results):
