@@ -128,6 +128,28 @@ def test_a_directory_of_its_own_bounds_the_guest():
         equal(glob.glob(folder + "/*"), [], "outside")
 
 
+def test_two_machines_in_a_directory_of_their_own():
+    """The size of the tmpfs is exact for all VMs in it, whatever names they
+    remove: it counts an object that another VM holds without a name."""
+    with tempfile.TemporaryDirectory() as folder:
+        wrap = full(16)
+        wrap = (*wrap[:-2], wrap[-2].replace("/dev/shm", folder), wrap[-1])
+        options = f",dir={folder},arena=2M,create=on,max-bytes={MIB}"
+        with machine(options=options, wrap=wrap) as one, \
+                machine(options=options, wrap=(
+                    "nsenter", "-m", "-t", str(one.pid))) as two:
+            here, there = Arena(one), Arena(two)
+            here.does(c.CMD_CREATE, "/a", mode=0o600)
+            here.does(c.CMD_ALLOCATE, "/a", length=12 * PAGE)
+            handle = here.does(c.CMD_HOLD, "/a").get(c.REG_RES_HANDLE)
+            there.does(c.CMD_UNLINK, "/a")
+            there.does(c.CMD_CREATE, "/b", mode=0o600)
+            equal(there.command(c.CMD_ALLOCATE, "/b", length=8 * PAGE),
+                  c.ENOSPC, "more than the file system has left")
+            here.detach(handle)
+            there.does(c.CMD_ALLOCATE, "/b", length=8 * PAGE)
+
+
 def test_types_that_are_no_objects():
     with Folder() as folder, socket.socket(socket.AF_UNIX) as sock:
         sock.bind(f"{folder.name}/socket")
@@ -160,6 +182,9 @@ def test_names_of_objects_that_cannot_be_read():
             equal(property_of(vm, "hidden"), 3, "hidden")
             dev.names()
             equal(vm.said().count("does not see 3 objects"), 1, vm.said())
+            for one in "/w", "/none":
+                dev.does(c.CMD_LINK, one, second="/second")
+                dev.does(c.CMD_UNLINK, "/second")
             dev.does(c.CMD_RENAME, "/w", second="/w2")
             dev.does(c.CMD_RENAME, "/r", second="/none")
             dev.does(c.CMD_UNLINK, "/w2")

@@ -494,4 +494,31 @@ def test_full_file_system_and_many_pages():
             alive(vm)
 
 
-globals().update(tests_of(by_the_processor, recreated))
+def of_a_full_file_system(how):
+    """The processor, emulated DMA and an I/O thread access pages for which the
+    host has no memory."""
+    with Running({**how, "wrap": full(1)}, OPTIONS) as cpu:
+        vm, dev = cpu.vm, Arena(cpu.vm)
+        with open(f"/proc/{vm.pid}/root/dev/shm/sparse", "wb") as file:
+            file.truncate(16 * PAGE)
+        dev.attach("/sparse")
+        vm.qmp("blockdev-add", driver="null-co", node_name="null0",
+               read_zeroes=True, size=MIB)
+        vm.qmp("object-add", qom_type="iothread", id="io0")
+        vm.add("virtio-blk-pci", drive="null0", iothread="io0",
+               addr=hex(DISK))
+        # The read takes the only page that the file system has.
+        cpu.start(dev.arena)
+        equal(cpu.store(dev.arena + 2 * PAGE, 5), 5, "the processor's word")
+        fw_cfg_dma(vm, 0x5000, dev.arena + 3 * PAGE)
+        equal(cpu.look(dev.arena + 3 * PAGE), int.from_bytes(b"QEMU", "little"),
+              "what DMA has written")
+        Disk(vm, DISK).read(dev.arena + 4 * PAGE, PAGE)
+        equal(losses(vm), {"no-memory": 3}, "losses")
+        equal(cpu.store(dev.arena, 7), 7, "the page that the object has")
+        with open(f"/proc/{vm.pid}/root/dev/shm/sparse", "rb") as file:
+            equal(file.read(4), b"\7\0\0\0", "the object")
+        true(cpu.alive, "the machine stopped")
+
+
+globals().update(tests_of(by_the_processor, recreated, of_a_full_file_system))
