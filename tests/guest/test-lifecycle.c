@@ -3,7 +3,6 @@
  * The device goes and comes back, again and again, while files are open, memory
  * is mapped and touched, and processes wait. Descriptors, mappings and memory
  * are counted on both sides: after the first rounds there are no more of them.
- * "make check-lifecycle ROUNDS=100" does this more often than "make check".
  *
  * qemu: -device vmshm,id=vmshm0,bus=rp0
  * expect-log: vmshm .*reset while objects
@@ -19,48 +18,11 @@
 #include "t.h"
 
 #include "dev.h"
-#include "memory.h"
+#include "rounds.h"
 #include "words.h"
 
-#define ROUNDS 3
-/* Rounds until the caches have reached their size */
-#define WARM_UP 2
-/* Bytes that other parts of the kernel may need in these rounds */
-#define NOISE (MIB / 4)
 /* KiB that QEMU's heap may be larger: its size varies by 4 MiB at any time. */
 #define HEAP_NOISE 8192
-
-struct counts {
-	int descriptors, mappings, heap;
-};
-
-static int rounds(void)
-{
-	const char *text = getenv("T_ROUNDS");
-
-	return text ? atoi(text) : ROUNDS;
-}
-
-static struct counts count(void)
-{
-	return (struct counts){
-		.descriptors = atoi(t_host("descriptors")),
-		.mappings = atoi(t_host("mapped_all")),
-		.heap = atoi(t_host("heap")),
-	};
-}
-
-static void check_counts(const struct counts *before)
-{
-	struct counts after = count();
-
-	t_note("descriptors %d to %d, mappings %d to %d, heap %d to %d KiB",
-	       before->descriptors, after.descriptors, before->mappings,
-	       after.mappings, before->heap, after.heap);
-	T_EQ(after.descriptors, before->descriptors);
-	T_EQ(after.mappings, before->mappings);
-	T_ASSERT(after.heap - before->heap < HEAP_NOISE);
-}
 
 /* Ends at the latest when an access gets SIGBUS. */
 static void touches(const char *name, int ready)
@@ -152,30 +114,18 @@ static void use_until(void (*take_away)(void))
 
 static void (*event)(void), (*back)(void);
 
-static void again(int count)
+static void round_of_use(void)
 {
-	while (count--) {
-		use_until(event);
-		back();
-		dev_wait(0, 1);
-	}
-}
-
-static void batch(void)
-{
-	again(rounds());
+	use_until(event);
+	back();
+	dev_wait(0, 1);
 }
 
 static void again_and_again(void (*the_event)(void), void (*the_back)(void))
 {
-	struct counts before;
-
 	event = the_event;
 	back = the_back;
-	again(WARM_UP);
-	before = count();
-	memory_is_kept(batch, NOISE);
-	check_counts(&before);
+	rounds_many(round_of_use, counts_take, HEAP_NOISE);
 }
 
 static char *address;

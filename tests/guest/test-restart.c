@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The guest starts again, in each way, while files are open, memory is mapped
- * and touched, and processes wait and hold words. Descriptors and mappings of
- * QEMU are counted: after the first round there are no more of them.
+ * and touched, and processes wait and hold words. Descriptors, mappings and
+ * memory are counted on both sides: after the first round there are no more of
+ * them.
  *
  * qemu: restart
  * needs: rounds
@@ -16,15 +17,12 @@
 #include "t.h"
 
 #include "dev.h"
+#include "rounds.h"
 #include "words.h"
 
-/* Seconds after which one way to restart ends, if it has not ended before */
-#define LIMIT 600
-
-static int rounds(void)
-{
-	return atoi(getenv("T_ROUNDS"));
-}
+/* KiB that QEMU's heap may be larger, or the guest's free memory less */
+#define HEAP_GROWTH (32 << 10)
+#define GUEST_GROWTH (16 << 10)
 
 static void touches(const char *name)
 {
@@ -42,6 +40,7 @@ static void reads_and_writes(const char *name)
 	int file = words_open(name, O_RDWR);
 	char data[4096];
 
+	memset(data, 'x', sizeof(data));
 	while (pwrite(file, data, sizeof(data), 4096) > 0 &&
 	       pread(file, data, sizeof(data), 4096) > 0)
 		;
@@ -77,19 +76,33 @@ static void use(const char *name)
 			uses[i](name);
 	t_host("waiting %s 0 1", name);
 	while (!strcmp(t_host("read %s 4 4", name), "00000000") ||
-	       !strcmp(t_host("read %s 64 1", name), "00"))
+	       !strcmp(t_host("read %s 64 1", name), "00") ||
+	       !strcmp(t_host("read %s 4096 1", name), "00"))
 		;
 }
 
-/* QEMU's descriptors and mappings while the guest has nothing attached */
-static const char *counts(void)
+/* Compares the counts with those after the first round. */
+static void check_counts(const char *way, int round)
 {
-	static char text[64];
-	int descriptors = atoi(t_host("descriptors"));
+	/* Of a guest that has nothing attached */
+	struct counts now = counts_take();
+	int free = memory_free() / 1024, heap, first;
 
-	snprintf(text, sizeof(text), "%d descriptors, %d mappings", descriptors,
-		 atoi(t_host("mapped_all")));
-	return text;
+	if (round == 1) {
+		t_host("keep %s-counts %s", way, counts_text(&now));
+		t_host("keep %s-heap %d", way, now.heap);
+		t_host("keep %s-free %d", way, free);
+	}
+	if (strcmp(counts_text(&now), t_host("kept %s-counts", way)))
+		t_fail("before: %s; now: %s", t_host("kept %s-counts", way),
+		       counts_text(&now));
+	heap = atoi(t_host("kept %s-heap", way));
+	first = atoi(t_host("kept %s-free", way));
+	if (round % ROUNDS_BATCH == 1)
+		t_note("%s: %d rounds, heap %d to %d KiB, free %d to %d KiB",
+		       way, round - 1, heap, now.heap, first, free);
+	T_ASSERT(now.heap - heap < HEAP_GROWTH);
+	T_ASSERT(first - free < GUEST_GROWTH);
 }
 
 /*
@@ -103,25 +116,15 @@ static void again_and_again(const char *way, void (*restart)(void))
 
 	if (*t_host("kept %s-end", way))
 		return;
-	if (round == 0) {
+	if (round)
+		check_counts(way, round);
+	else
 		t_host("keep %s-began %ld", way, (long)time(NULL));
-	} else if (round == 1) {
-		t_host("keep %s-counts %s", way, counts());
-		t_host("keep %s-heap %s", way, t_host("heap"));
-	} else if (round > 1) {
-		const char *before = strdup(t_host("kept %s-counts", way));
-
-		if (strcmp(counts(), before))
-			t_fail("%s: before %s, now %s", way, before, counts());
-	}
-	if (round > rounds() ||
-	    (round > 1 &&
-	     time(NULL) > atol(t_host("kept %s-began", way)) + LIMIT)) {
-		int before = atoi(t_host("kept %s-heap", way));
-		int heap = atoi(t_host("heap"));
-
-		t_note("%s: %d rounds, QEMU's heap: %d KiB, now %d", way,
-		       round - 1, before, heap);
+	if (round > rounds_asked() ||
+	    (round > 1 && time(NULL) > atol(t_host("kept %s-began", way)) +
+					       ROUNDS_LIMIT)) {
+		t_note("%s: %d rounds; %s", way, round - 1,
+		       t_host("kept %s-counts", way));
 		t_host("unlink %s", name);
 		t_host("keep %s-end .", way);
 		return;

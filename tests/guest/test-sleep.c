@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 
 #include "t.h"
-#include "memory.h"
+#include "rounds.h"
 #include "words.h"
 #include "futex.h"
 
@@ -203,18 +203,17 @@ static void (*const uses[])(volatile unsigned int *words) = {
 	reads_and_writes,
 };
 
+/* KiB that QEMU's heap may be larger after all rounds */
+#define HEAP_GROWTH (64 << 10)
+
 enum { USES = sizeof(uses) / sizeof(*uses) };
 
 static pid_t user[USES];
 
-/* Rounds until the caches of the kernel have reached their size */
-#define WARM_UP 2
-/* Bytes that other parts of the kernel may need in a batch of rounds */
-#define NOISE (1 << 18)
-
 static volatile unsigned int *used;
 static void (*sleeps)(void);
-static int rounds;
+/* The sleeps up to now */
+static unsigned int slept;
 
 /* Each of the users goes on, and the host reaches the waiter. */
 static void use_goes_on(void)
@@ -223,34 +222,21 @@ static void use_goes_on(void)
 	unsigned int written = used[WORD_WRITTEN];
 	const char *name = words_name();
 
-	t_host("write %s 0 %08x", name, htonl(rounds + 1));
+	t_host("write %s 0 %08x", name, htonl(slept + 1));
 	t_host("wake %s 0 1", name);
-	while (used[WORD_WAITED] != rounds + 1u ||
+	while (used[WORD_WAITED] != slept + 1 ||
 	       used[WORD_TOUCHED] == touched || used[WORD_WRITTEN] == written)
 		sched_yield();
 }
 
-static void some_rounds(int count)
+static void sleep_in_use(void)
 {
-	while (count--) {
-		sleeps();
-		rounds++;
-		use_goes_on();
-	}
+	sleeps();
+	slept++;
+	use_goes_on();
 }
 
-static int most_rounds(void)
-{
-	const char *text = getenv("T_ROUNDS");
-
-	return text ? atoi(text) : 3;
-}
-
-struct counts {
-	int descriptors, mappings, heap;
-};
-
-/* Of QEMU, between two calls of the guest */
+/* Between two calls of the guest */
 static struct counts count(void)
 {
 	struct counts counts;
@@ -259,27 +245,13 @@ static struct counts count(void)
 	kill(user[USES - 1], SIGSTOP);
 	T_EQ(waitpid(user[USES - 1], &status, WUNTRACED), user[USES - 1]);
 	T_ASSERT(WIFSTOPPED(status));
-	counts.descriptors = atoi(t_host("descriptors"));
-	counts.mappings = atoi(t_host("mapped_all"));
-	counts.heap = atoi(t_host("heap"));
+	counts = counts_take();
 	kill(user[USES - 1], SIGCONT);
 	return counts;
 }
 
-static void batch(void)
-{
-	some_rounds(most_rounds() < 10 ? most_rounds() : 10);
-}
-
-/*
- * After the first rounds, QEMU has no more descriptors and mappings than before
- * them, and the guest has no less memory. "make check-lifecycle" does as many
- * rounds as it is asked for, or as ten minutes allow.
- */
 static void again_and_again(void (*the_sleeps)(void))
 {
-	time_t end = time(NULL) + 600;
-	struct counts before, after;
 	int i;
 
 	sleeps = the_sleeps;
@@ -290,17 +262,7 @@ static void again_and_again(void (*the_sleeps)(void))
 			uses[i](used);
 	}
 	use_goes_on();
-	some_rounds(WARM_UP);
-	before = count();
-	do {
-		memory_is_kept(batch, NOISE);
-		after = count();
-		T_EQ(after.mappings, before.mappings);
-		T_EQ(after.descriptors, before.descriptors);
-	} while (rounds < most_rounds() && time(NULL) < end);
-	t_note("%d rounds: %d descriptors, %d mappings, heap %d to %d KiB",
-	       rounds, after.descriptors, after.mappings, before.heap,
-	       after.heap);
+	rounds_many(sleep_in_use, count, HEAP_GROWTH);
 }
 
 /* The next test after the first one, for the same reason */
