@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Channels and broadcasts between two virtual machines; the other one runs
- * party.c.
+ * party.c. And files to which both append, and the host.
  *
  * qemu: channels
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <vmshm/broadcast.h>
 
 #include "t.h"
@@ -73,6 +77,62 @@ T_TEST(between_machines)
 	numbers(count);
 	broadcast(news);
 	t_host("machine_end");
+}
+
+#define LINE 64
+#define LINES_HERE 1000
+#define LINES_THERE 2000
+#define LINES_HOST 50000
+
+static off_t size_of(const char *path)
+{
+	struct stat st;
+
+	T_EQ(stat(path, &st), 0);
+	return st.st_size;
+}
+
+/*
+ * Two programs can append to the same offset, but none of them makes the file
+ * shorter, and no line is missing between others.
+ */
+T_TEST(all_sides_append)
+{
+	const char *name = new_name("log", 0);
+	char path[300], lines[16];
+	off_t size, last = 0, at;
+	int status = 0;
+	pid_t pid;
+	char *p;
+
+	mount_first();
+	snprintf(path, sizeof(path), "/dev/shm%s", name);
+	t_host("machine appender %s %d b", path, LINES_THERE);
+	while (!size_of(path))
+		t_host("machine_works");
+	t_host("spawn appender %s %d c", name, LINES_HOST);
+	pid = t_fork();
+	if (!pid) {
+		snprintf(lines, sizeof(lines), "%d", LINES_HERE);
+		execlp("appender", "appender", path, lines, "a", NULL);
+		_exit(1);
+	}
+	do {
+		size = size_of(path);
+		T_ASSERT(size >= last);
+		last = size;
+	} while (waitpid(pid, &status, WNOHANG) == 0);
+	T_EQ(status, 0);
+	t_host("reap");
+	t_host("machine_end");
+	size = size_of(path);
+	t_note("%lld lines", (long long)size / LINE);
+	T_EQ(size % LINE, 0);
+	T_ASSERT(size >= LINES_HOST * LINE);
+	p = mmap(NULL, size, PROT_READ, MAP_SHARED, open(path, O_RDONLY), 0);
+	T_ASSERT(p != MAP_FAILED);
+	for (at = 0; at < size; at++)
+		T_ASSERT(p[at] == '\n' || (p[at] >= 'a' && p[at] <= 'c'));
 }
 
 enum call { RECV, SEND, DRAIN, READ, NODE, CALLS };

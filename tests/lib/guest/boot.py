@@ -14,7 +14,7 @@ import time
 from qemu import ROOT, Lost, Qemu
 
 from .host import Host, OtherHost
-from .program import DEFAULT_QEMU
+from .program import OWN
 
 # Runs QEMU without root's right to open every file, so that the permissions of
 # objects have an effect.
@@ -411,12 +411,14 @@ class BackgroundGuest(Guest):
 
 class OtherGuest(BackgroundGuest):
     """A second VM for a test in the first VM. The second VM runs helper
-    programs, all at the same time, with the host's objects in /dev/shm."""
+    programs, all at the same time, with the host's objects in /dev/shm. They
+    can also create objects of the first VM's prefix, and make them larger."""
 
     def __init__(self, first, words):
         super().__init__(first.kernel, "other",
-                         (DEFAULT_QEMU, first.driver_args or "", ""), [],
-                         first.build)
+                         (f"-device vmshm,id=vmshm0,{OWN}",
+                          first.driver_args or "", ""), [], first.build)
+        self.prefix = first.prefix
         self.programs = " ".join(words).split(";")
         self.start()
 
@@ -432,4 +434,8 @@ class OtherGuest(BackgroundGuest):
         self.thread.join(seconds)
         if self.thread.is_alive():
             return "the other VM does not end"
+        return self.found()
+
+    def found(self):
+        """The problem up to now, or None"""
         return self.problem or next(iter(self.trouble), None)

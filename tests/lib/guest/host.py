@@ -477,6 +477,11 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
             self.other.kill()
             self.other = None
 
+    def do_machine_works(self):
+        why = self.other.found()
+        if why:
+            raise Refused(why)
+
     def do_machine_end(self):
         why = self.other.end(OTHER_END * self.slower)
         self.do_machine_kill()

@@ -197,6 +197,8 @@ const char *t_name(const char *tail);
  *	machine PROGRAM ARG... [; ...]	boots another VM, which runs these
  *					helper programs at the same time, with
  *					the host's objects in its /dev/shm
+ *	machine_works			fails if one of them has failed up to
+ *					now
  *	machine_end			waits for their end; they must succeed
  *	machine_kill			kill -9 of that VM
  *	accesses on			begins to count register accesses; QEMU
