@@ -259,10 +259,50 @@ static int vmshm_fs_dentry_delete(const struct dentry *dentry)
 	return d_really_is_negative(dentry) || d_inode(dentry)->i_nlink != 1;
 }
 
+/* Ends what vmshm_fs_keep() began, and the use of the inode. */
+static void vmshm_fs_dentry_iput(struct dentry *dentry, struct inode *inode)
+{
+	if (dentry->d_fsdata) {
+		dentry->d_fsdata = NULL;
+		vmshm_content_close(vmshm_fs_inode_vnode(inode));
+	}
+	iput(inode);
+}
+
 const struct dentry_operations vmshm_fs_dentry_ops = {
 	.d_revalidate = vmshm_fs_d_revalidate,
 	.d_delete = vmshm_fs_dentry_delete,
+	.d_iput = vmshm_fs_dentry_iput,
 };
+
+/*
+ * Keeps an object attached whose name is going to be removed, if its dentry has
+ * users besides the caller: a bind mount of the file, or a file that is open
+ * with O_PATH. Such a user may open the file later, and the device would not
+ * find it without a name. Returns whether the object is kept. If it cannot be
+ * kept, the name is removed nevertheless.
+ */
+static bool vmshm_fs_keep(struct dentry *dentry)
+{
+	struct inode *inode = d_inode(dentry);
+	bool first;
+
+	return d_count(dentry) > 1 &&
+	       !vmshm_content_open(vmshm_fs_inode_vnode(inode),
+				   i_size_read(inode), false, &first);
+}
+
+/*
+ * @err is the result of the removal. After a removal, the dentry has no name.
+ * The object is kept until the last user of the dentry is gone.
+ */
+static void vmshm_fs_keep_result(struct dentry *dentry, int err)
+{
+	if (err)
+		vmshm_content_close(vmshm_fs_inode_vnode(d_inode(dentry)));
+	else
+		dentry->d_fsdata = dentry;
+}
 
 /* A name of the inode was removed in this guest. */
 static void vmshm_fs_inode_unnamed(struct inode *inode)
@@ -469,15 +509,19 @@ static int vmshm_fs_unlink(struct inode *dir, struct dentry *dentry)
 {
 	struct vmshm_dev *vdev = vmshm_fs_sb(dir->i_sb)->vdev;
 	char name[NAME_MAX + 2];
+	bool keep;
 	int err;
 
 	err = vmshm_fs_dentry_name(dentry, name);
 	if (err)
 		return err;
 	mutex_lock(&vdev->names_lock);
+	keep = vmshm_fs_keep(dentry);
 	err = vmshm_fs_check_object(dentry, name) ?:
 		      vmshm_request_unlink(vdev, name);
 	mutex_unlock(&vdev->names_lock);
+	if (keep)
+		vmshm_fs_keep_result(dentry, err);
 	if (!err)
 		vmshm_fs_inode_unnamed(d_inode(dentry));
 	return err;
@@ -516,11 +560,15 @@ static int vmshm_fs_rename(struct mnt_idmap *idmap, struct inode *dir,
 	 * not checked. Such an object is not replaced.
 	 */
 	u32 rq = d_inode(to) ? 0 : VMSHM_RQ_NOREPLACE;
+	bool keep;
 	int err;
 
 	if (flags & ~RENAME_NOREPLACE)
 		return -EINVAL;
+	keep = d_inode(to) && vmshm_fs_keep(to);
 	err = vmshm_fs_second_name(from, to, VMSHM_CMD_RENAME, rq);
+	if (keep)
+		vmshm_fs_keep_result(to, err);
 	/* The new name exists by now. The VFS looks it up again. */
 	if (err == -EEXIST && !(flags & RENAME_NOREPLACE))
 		err = -ESTALE;

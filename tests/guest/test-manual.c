@@ -81,6 +81,102 @@ T_TEST(name_removed_while_open)
 	T_EQ(umount2(path, MNT_DETACH), 0);
 }
 
+/* Both files show the object whose bytes have this sum. */
+static void are_opened(const char *path, const char *proc, uint32_t sum)
+{
+	int fd = open(path, O_RDWR), fd2 = open(proc, O_RDWR);
+	char *p, *q;
+
+	T_ASSERT(fd >= 0 && fd2 >= 0);
+	p = fs_map_at(fd, 0, PAGE);
+	q = fs_map_at(fd2, 0, PAGE);
+	T_EQ(t_sum(p, PAGE), sum);
+	p[5] ^= 0xff;
+	T_EQ(p[5], q[5]);
+	p[5] ^= 0xff;
+	T_EQ(munmap(p, PAGE), 0);
+	T_EQ(munmap(q, PAGE), 0);
+	close(fd);
+	close(fd2);
+}
+
+/*
+ * As on tmpfs: a name of a file that is not open is removed, or replaced, in
+ * this guest.
+ */
+static void name_removed_here(void (*removes)(const char *name))
+{
+	const char *name = fs_object("a", PAGE, 1), *path;
+	uint32_t sum = atoll(t_host("sum %s 0 %ld", name, PAGE));
+	long descriptors;
+	char proc[64];
+	int fd;
+
+	fs_mount(CREATE);
+	descriptors = atol(t_host("descriptors"));
+	path = bound(name);
+	fd = open(in_shm(name), O_PATH);
+	T_ASSERT(fd >= 0);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	removes(name);
+	are_opened(path, proc, sum);
+	fs_object("a", PAGE, 2);
+	are_opened(path, proc, sum);
+	T_EQ(umount(path), 0);
+	T_EQ(fs_mapped(name), 1);
+	close(fd);
+	/* The last user of the file is gone, and so is the object. */
+	T_EQ(fs_mapped(name), 0);
+	T_EQ(atol(t_host("descriptors")), descriptors);
+}
+
+static void unlinks(const char *name)
+{
+	T_ERRNO(unlink(in_shm("/there-is-no-such-object")), ENOENT);
+	T_EQ(unlink(in_shm(name)), 0);
+}
+
+static void replaces(const char *name)
+{
+	const char *other = fs_object("other", PAGE, 3);
+
+	T_EQ(rename(in_shm(other), in_shm(name)), 0);
+}
+
+T_TEST(name_unlinked_here)
+{
+	name_removed_here(unlinks);
+}
+
+T_TEST(name_replaced_here)
+{
+	name_removed_here(replaces);
+}
+
+/* A look-up of a name that was removed elsewhere ends a mount on it. */
+T_TEST(name_removed_under_a_mount)
+{
+	const char *name = fs_object("a", PAGE, 1);
+	int i, over = open("/tmp/over", O_CREAT | O_RDWR, 0600);
+	struct stat st;
+
+	T_EQ(write(over, "over", 4), 4);
+	fs_mount(CREATE);
+	for (i = 0; i < 2; i++) {
+		T_EQ(mount("/tmp/over", in_shm(name), NULL, MS_BIND, NULL), 0);
+		T_EQ(stat(in_shm(name), &st), 0);
+		T_EQ(st.st_size, 4);
+		T_ERRNO(unlink(in_shm(name)), EBUSY);
+		t_host("unlink %s", name);
+		if (i)
+			T_ERRNO(stat(in_shm(name), &st), ENOENT);
+		t_host("create %s %ld", name, 2 * PAGE);
+		T_EQ(stat(in_shm(name), &st), 0);
+		T_EQ(st.st_size, 2 * PAGE);
+		T_ERRNO(umount(in_shm(name)), EINVAL);
+	}
+}
+
 T_TEST(no_holes)
 {
 	const char *name = fs_new("a", 8 * PAGE);
