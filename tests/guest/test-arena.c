@@ -115,6 +115,9 @@ T_TEST(one_user_does_not_take_the_arena)
 		T_EQ(p[i], i / MIB);
 }
 
+/* More than there are attachments */
+#define WRITES 4200L
+
 /*
  * An object that grows page by page does not need an attachment for each page:
  * a device has 4096 attachments.
@@ -139,6 +142,38 @@ T_TEST(growing_page_by_page)
 		T_EQ(p[i * PAGE], (char)i);
 	fs_same(name, p, 5000 * PAGE);
 	fs_same(other, fs_map(other, PAGE), PAGE);
+}
+
+/*
+ * An object that write(2) extends more often than there are attachments. The
+ * steps are those of stdio, and those of "dd bs=64k".
+ */
+T_TEST(growing_write_by_write)
+{
+	static const long steps[] = { PAGE, 64 << 10 };
+	static char data[64 << 10];
+	size_t i;
+	long n;
+
+	fs_mount(CREATE);
+	for (i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
+		const char *name = fs_new("w", 0);
+		int fd = fs_open(name, O_WRONLY);
+
+		for (n = 0; n < WRITES; n++) {
+			memset(data, n % 250 + 1, steps[i]);
+			T_EQ(write(fd, data, steps[i]), steps[i]);
+		}
+		close(fd);
+		T_EQ(fs_number("size", name), WRITES * steps[i]);
+		fd = fs_open(name, O_RDONLY);
+		for (n = 0; n < WRITES; n++) {
+			T_EQ(pread(fd, data, 1, n * steps[i]), 1);
+			T_EQ((unsigned char)*data, n % 250 + 1);
+		}
+		close(fd);
+		t_host("unlink %s", name);
+	}
 }
 
 /*
