@@ -399,6 +399,21 @@ static inline unsigned long vmshm_compat_requeue_flags2(unsigned long arg1,
 	return VMSHM_COMPAT_HAS_FUTEX2 ? arg3 : arg1;
 }
 
+/*
+ * The function that a kprobe found. With CONFIG_X86_KERNEL_IBT, the probe is
+ * behind the instruction ENDBR, which the kernel may have replaced.
+ */
+static inline unsigned long vmshm_compat_function(unsigned long addr)
+{
+#ifdef CONFIG_X86_KERNEL_IBT
+	u32 first = *(u32 *)(addr - ENDBR_INSN_SIZE);
+
+	if (first == gen_endbr() || first == gen_endbr_poison())
+		return addr - ENDBR_INSN_SIZE;
+#endif
+	return addr;
+}
+
 static inline unsigned long vmshm_compat_ftrace_arg(struct ftrace_regs *fregs,
 						    unsigned int n)
 {

@@ -14,6 +14,7 @@
 #include <linux/rcupdate.h>
 #include <linux/restart_block.h>
 #include <linux/sched.h>
+#include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <linux/wait_bit.h>
 
@@ -25,6 +26,48 @@
 #include "wait.h"
 
 #ifdef VMSHM_HAS_FUTEX
+
+/*
+ * vmshm_futex_kernel(name) is the kernel's function that vmshm_futex_name()
+ * replaces. It is a static call, which is a direct call: a processor with
+ * indirect branch tracking refuses indirect calls, because the kernel removes
+ * the landing pads of functions whose address it does not take. The types of
+ * arguments that are only passed on do not matter. The arguments of some
+ * functions depend on the version of the kernel.
+ */
+#define vmshm_futex_kernel(name) static_call(vmshm_futex_kernel_##name)
+#define VMSHM_FUTEX_KERNEL(name) \
+	DEFINE_STATIC_CALL_NULL(vmshm_futex_kernel_##name, vmshm_futex_##name)
+
+static int vmshm_futex_wait(u32 __user *uaddr, unsigned int flags, u32 val,
+			    ktime_t *abs_time, u32 bitset);
+static int vmshm_futex_wake(u32 __user *uaddr, unsigned int flags, ulong arg2,
+			    ulong arg3, ulong arg4);
+static long vmshm_futex_wake_op(ulong addr1, ulong flags, ulong addr2,
+				ulong nr_wake, ulong nr_wake2, ulong op);
+static long vmshm_futex_requeue(ulong addr1, ulong flags1, ulong addr2,
+				ulong arg3, ulong arg4, ulong arg5, ulong arg6,
+				ulong arg7);
+static long vmshm_futex_lock_pi(ulong addr, ulong flags, ulong time,
+				ulong trylock);
+static long vmshm_futex_unlock_pi(ulong addr, ulong flags, ulong pending);
+static long vmshm_futex_wait_requeue_pi(ulong addr, ulong flags, ulong value,
+					ulong time, ulong bitset, ulong addr2);
+static long vmshm_futex_wait2(ulong addr, ulong flags, ulong value, ulong timer,
+			      ulong bitset);
+static long vmshm_futex_waitv(const struct pt_regs *regs);
+static long vmshm_futex_waitv_compat(const struct pt_regs *regs);
+
+VMSHM_FUTEX_KERNEL(wait);
+VMSHM_FUTEX_KERNEL(wake);
+VMSHM_FUTEX_KERNEL(wake_op);
+VMSHM_FUTEX_KERNEL(requeue);
+VMSHM_FUTEX_KERNEL(lock_pi);
+VMSHM_FUTEX_KERNEL(unlock_pi);
+VMSHM_FUTEX_KERNEL(wait_requeue_pi);
+VMSHM_FUTEX_KERNEL(wait2);
+VMSHM_FUTEX_KERNEL(waitv);
+VMSHM_FUTEX_KERNEL(waitv_compat);
 
 /* futex_wait_restart() of the kernel */
 static long (*vmshm_futex_restart)(struct restart_block *restart);
@@ -107,16 +150,9 @@ static int vmshm_futex_wait_at(struct vmshm_mmap_word *where, u32 __user *uaddr,
 	return vmshm_futex_errno(err);
 }
 
-/* The kernel's function; it has the same type as its replacement. */
-static void *vmshm_futex_kernel(enum vmshm_futex_function number)
-{
-	return (void *)vmshm_futex_hook[number].kernel;
-}
-
 static int vmshm_futex_wait(u32 __user *uaddr, unsigned int flags, u32 val,
 			    ktime_t *abs_time, u32 bitset)
 {
-	typeof(vmshm_futex_wait) *kernel = vmshm_futex_kernel(VMSHM_FUTEX_WAIT);
 	bool entered = vmshm_futex_enter();
 	struct vmshm_mmap_word where;
 	int ret = -EAGAIN;
@@ -128,7 +164,8 @@ static int vmshm_futex_wait(u32 __user *uaddr, unsigned int flags, u32 val,
 					  bitset);
 		vmshm_mmap_put(&where);
 	} else {
-		ret = kernel(uaddr, flags, val, abs_time, bitset);
+		ret = vmshm_futex_kernel(wait)(uaddr, flags, val, abs_time,
+					       bitset);
 	}
 out:
 	vmshm_futex_leave(entered);
@@ -169,17 +206,15 @@ static int vmshm_futex_wake_at(struct vmshm_mmap_word *where, u32 __user *uaddr,
 						 max(nr_wake, 1)));
 }
 
-/* Its arguments depend on the version of the kernel. */
 static int vmshm_futex_wake(u32 __user *uaddr, unsigned int flags, ulong arg2,
 			    ulong arg3, ulong arg4)
 {
-	typeof(vmshm_futex_wake) *kernel = vmshm_futex_kernel(VMSHM_FUTEX_WAKE);
 	bool entered = vmshm_futex_enter();
 	struct vmshm_mmap_word where;
 	int ret;
 
 	if (!vmshm_mmap_find((unsigned long)uaddr, &where)) {
-		ret = kernel(uaddr, flags, arg2, arg3, arg4);
+		ret = vmshm_futex_kernel(wake)(uaddr, flags, arg2, arg3, arg4);
 	} else {
 		if (VMSHM_COMPAT_HAS_ROBUST_UNLOCK)
 			ret = vmshm_futex_wake_at(&where, uaddr, flags, arg2,
@@ -212,38 +247,33 @@ static long vmshm_futex_begin(bool *entered, ulong addr1, ulong flags1,
 	*entered = vmshm_futex_enter();
 	return vmshm_futex_refusal(*entered,
 				   vmshm_futex_is_ours(addr1, flags1) ||
-				   vmshm_futex_is_ours(addr2, flags2));
+					   vmshm_futex_is_ours(addr2, flags2));
 }
 
-/* The types of arguments that are only passed on do not matter. */
 static long vmshm_futex_wake_op(ulong addr1, ulong flags, ulong addr2,
 				ulong nr_wake, ulong nr_wake2, ulong op)
 {
-	typeof(vmshm_futex_wake_op) *kernel =
-		vmshm_futex_kernel(VMSHM_FUTEX_WAKE_OP);
 	bool entered;
 	long ret = vmshm_futex_begin(&entered, addr1, flags, addr2, flags);
 
 	if (!ret)
-		ret = kernel(addr1, flags, addr2, nr_wake, nr_wake2, op);
+		ret = vmshm_futex_kernel(wake_op)(addr1, flags, addr2, nr_wake,
+						  nr_wake2, op);
 	vmshm_futex_leave(entered);
 	return ret;
 }
 
-/* Its arguments depend on the version of the kernel. */
 static long vmshm_futex_requeue(ulong addr1, ulong flags1, ulong addr2,
 				ulong arg3, ulong arg4, ulong arg5, ulong arg6,
 				ulong arg7)
 {
-	typeof(vmshm_futex_requeue) *kernel =
-		vmshm_futex_kernel(VMSHM_FUTEX_REQUEUE);
 	ulong flags2 = vmshm_compat_requeue_flags2(flags1, arg3);
 	bool entered;
 	long ret = vmshm_futex_begin(&entered, addr1, flags1, addr2, flags2);
 
 	if (!ret)
-		ret = kernel(addr1, flags1, addr2, arg3, arg4, arg5, arg6,
-			     arg7);
+		ret = vmshm_futex_kernel(requeue)(addr1, flags1, addr2, arg3,
+						  arg4, arg5, arg6, arg7);
 	vmshm_futex_leave(entered);
 	return ret;
 }
@@ -251,13 +281,11 @@ static long vmshm_futex_requeue(ulong addr1, ulong flags1, ulong addr2,
 static long vmshm_futex_lock_pi(ulong addr, ulong flags, ulong time,
 				ulong trylock)
 {
-	typeof(vmshm_futex_lock_pi) *kernel =
-		vmshm_futex_kernel(VMSHM_FUTEX_LOCK_PI);
 	bool entered;
 	long ret = vmshm_futex_begin(&entered, addr, flags, 0, 0);
 
 	if (!ret)
-		ret = kernel(addr, flags, time, trylock);
+		ret = vmshm_futex_kernel(lock_pi)(addr, flags, time, trylock);
 	else if (ret == -ENOSYS)
 		/* After -ENOSYS, glibc continues without the mutex. */
 		ret = trylock ? -EAGAIN : -EOPNOTSUPP;
@@ -267,13 +295,11 @@ static long vmshm_futex_lock_pi(ulong addr, ulong flags, ulong time,
 
 static long vmshm_futex_unlock_pi(ulong addr, ulong flags, ulong pending)
 {
-	typeof(vmshm_futex_unlock_pi) *kernel =
-		vmshm_futex_kernel(VMSHM_FUTEX_UNLOCK_PI);
 	bool entered;
 	long ret = vmshm_futex_begin(&entered, addr, flags, 0, 0);
 
 	if (!ret)
-		ret = kernel(addr, flags, pending);
+		ret = vmshm_futex_kernel(unlock_pi)(addr, flags, pending);
 	vmshm_futex_leave(entered);
 	return ret;
 }
@@ -281,13 +307,12 @@ static long vmshm_futex_unlock_pi(ulong addr, ulong flags, ulong pending)
 static long vmshm_futex_wait_requeue_pi(ulong addr, ulong flags, ulong value,
 					ulong time, ulong bitset, ulong addr2)
 {
-	typeof(vmshm_futex_wait_requeue_pi) *kernel =
-		vmshm_futex_kernel(VMSHM_FUTEX_WAIT_REQUEUE_PI);
 	bool entered;
 	long ret = vmshm_futex_begin(&entered, addr, flags, addr2, flags);
 
 	if (!ret)
-		ret = kernel(addr, flags, value, time, bitset, addr2);
+		ret = vmshm_futex_kernel(wait_requeue_pi)(addr, flags, value,
+							  time, bitset, addr2);
 	vmshm_futex_leave(entered);
 	return ret;
 }
@@ -296,13 +321,12 @@ static long vmshm_futex_wait_requeue_pi(ulong addr, ulong flags, ulong value,
 static long vmshm_futex_wait2(ulong addr, ulong flags, ulong value, ulong timer,
 			      ulong bitset)
 {
-	typeof(vmshm_futex_wait2) *kernel =
-		vmshm_futex_kernel(VMSHM_FUTEX_WAIT2);
 	bool entered;
 	long ret = vmshm_futex_begin(&entered, addr, flags, 0, 0);
 
 	if (!ret)
-		ret = kernel(addr, flags, value, timer, bitset);
+		ret = vmshm_futex_kernel(wait2)(addr, flags, value, timer,
+						bitset);
 	vmshm_futex_leave(entered);
 	return ret;
 }
@@ -328,13 +352,11 @@ static bool vmshm_futex_any_ours(const struct futex_waitv __user *words,
 static long vmshm_futex_waitv(const struct pt_regs *regs)
 {
 	bool entered = vmshm_futex_enter();
-	typeof(vmshm_futex_waitv) *kernel =
-		vmshm_futex_kernel(VMSHM_FUTEX_WAITV);
 	bool ours = vmshm_futex_any_ours((void __user *)regs->di, regs->si);
 	long ret = vmshm_futex_refusal(entered, ours);
 
 	if (!ret)
-		ret = kernel(regs);
+		ret = vmshm_futex_kernel(waitv)(regs);
 	vmshm_futex_leave(entered);
 	return ret;
 }
@@ -342,13 +364,11 @@ static long vmshm_futex_waitv(const struct pt_regs *regs)
 static long vmshm_futex_waitv_compat(const struct pt_regs *regs)
 {
 	bool entered = vmshm_futex_enter();
-	typeof(vmshm_futex_waitv_compat) *kernel =
-		vmshm_futex_kernel(VMSHM_FUTEX_WAITV_COMPAT);
 	bool ours = vmshm_futex_any_ours(compat_ptr(regs->bx), regs->cx);
 	long ret = vmshm_futex_refusal(entered, ours);
 
 	if (!ret)
-		ret = kernel(regs);
+		ret = vmshm_futex_kernel(waitv_compat)(regs);
 	vmshm_futex_leave(entered);
 	return ret;
 }
@@ -409,13 +429,32 @@ struct vmshm_futex_hook vmshm_futex_hook[VMSHM_FUTEX_FUNCTIONS] = {
 	},
 };
 
+/* The table says where the kernel has the function. */
+#define VMSHM_FUTEX_LINK(number, name)                                    \
+	static_call_update(vmshm_futex_kernel_##name,                     \
+			   (typeof(vmshm_futex_##name) *)                 \
+				   vmshm_futex_hook[VMSHM_FUTEX_##number] \
+					   .kernel)
+
 /**
  * vmshm_futex_op_init() - prepare the functions
  * @restart: futex_wait_restart() of the kernel
+ *
+ * vmshm_futex_hook has the addresses of the kernel's functions.
  */
 void vmshm_futex_op_init(unsigned long restart)
 {
 	vmshm_futex_restart = (void *)restart;
+	VMSHM_FUTEX_LINK(WAIT, wait);
+	VMSHM_FUTEX_LINK(WAKE, wake);
+	VMSHM_FUTEX_LINK(WAKE_OP, wake_op);
+	VMSHM_FUTEX_LINK(REQUEUE, requeue);
+	VMSHM_FUTEX_LINK(LOCK_PI, lock_pi);
+	VMSHM_FUTEX_LINK(UNLOCK_PI, unlock_pi);
+	VMSHM_FUTEX_LINK(WAIT_REQUEUE_PI, wait_requeue_pi);
+	VMSHM_FUTEX_LINK(WAIT2, wait2);
+	VMSHM_FUTEX_LINK(WAITV, waitv);
+	VMSHM_FUTEX_LINK(WAITV_COMPAT, waitv_compat);
 }
 
 /**

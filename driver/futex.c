@@ -95,15 +95,21 @@ static void notrace vmshm_futex_divert(unsigned long ip,
 	ftrace_test_recursion_unlock(bit);
 }
 
-/* The address of a function of the kernel that modules cannot link to, or 0 */
+/*
+ * The address of a function of the kernel that modules cannot link to, or 0.
+ * The probe stays disabled: it changes no instruction and does not use ftrace.
+ */
 static unsigned long vmshm_futex_symbol(const char *name)
 {
-	struct kprobe probe = { .symbol_name = name };
+	struct kprobe probe = {
+		.symbol_name = name,
+		.flags = KPROBE_FLAG_DISABLED,
+	};
 	unsigned long addr;
 
 	if (register_kprobe(&probe))
 		return 0;
-	addr = (unsigned long)probe.addr;
+	addr = vmshm_compat_function((unsigned long)probe.addr);
 	unregister_kprobe(&probe);
 	return addr;
 }
@@ -138,34 +144,20 @@ static void vmshm_futex_remove(void)
 	vmshm_futex_op_drain();
 }
 
-/* A kernel that tracks branches lets modules call few of its functions. */
-static bool vmshm_futex_ibt(void)
-{
-#ifdef CONFIG_X86_KERNEL_IBT
-	return cpu_feature_enabled(X86_FEATURE_IBT);
-#else
-	return false;
-#endif
-}
-
 static int vmshm_futex_install(void)
 {
 	unsigned long restart;
 	int i, err = 0;
 
-	if (vmshm_futex_ibt()) {
-		pr_err("vmshm: futex: not with indirect branch tracking (boot with ibt=off)\n");
-		return -EOPNOTSUPP;
-	}
 	restart = vmshm_futex_symbol("futex_wait_restart");
 	if (!restart) {
 		pr_err("vmshm: futex: this kernel has no futex_wait_restart\n");
 		return -ENOENT;
 	}
-	vmshm_futex_op_init(restart);
 	for (i = 0; i < VMSHM_FUTEX_FUNCTIONS && !err; i++)
 		err = vmshm_futex_add_hook(&vmshm_futex_hook[i]);
 	if (!err) {
+		vmshm_futex_op_init(restart);
 		err = register_ftrace_function(&vmshm_futex_ops);
 		if (err == -EBUSY)
 			pr_err("vmshm: futex: a live patch has futex(2), or kernel.ftrace_enabled is 0\n");

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Builds the library and the tool for arm64 and runs them in QEMU's user
-emulation. Builds the driver for a kernel without ZONE_DEVICE.
+emulation. Builds the driver for a kernel without ZONE_DEVICE, and examines the
+driver for processors with indirect branch tracking.
 
 usage: run.py [PART-OF-A-TEST'S-NAME...]
 """
@@ -158,6 +159,28 @@ def test_driver_with_larger_pages():
         if (not done.returncode or "vmshm needs a kernel with pages of 4 KiB"
                 not in done.stdout):
             return f"pages of {1 << shift} bytes: {done.stdout[-300:]}"
+    return None
+
+
+def test_calls_of_the_kernels_futex_functions():
+    """They are direct, because a processor with indirect branch tracking lets
+    no indirect branch reach a function of the kernel without a landing pad."""
+    with open(os.path.join(TOP, "driver", "futex-op.c"),
+              encoding="utf-8") as f:
+        names = re.findall(r"^VMSHM_FUTEX_KERNEL\((\w+)", f.read(), re.M)
+    if len(names) < 10:
+        return f"only {names}"
+    command(os.path.join(TOP, "scripts", "fetch-kernel"), "6.12")
+    command("make", "-C", os.path.join(TOP, "driver"), "KVER=6.12")
+    dump = command("objdump", "-dr", "--no-show-raw-insn", os.path.join(
+        TOP, "build", "driver", "6.12", "vmshm.ko"))
+    for name in names:
+        code = re.search(rf"^\w+ <vmshm_futex_{name}>:\n(.*?)\n\n", dump,
+                         re.M | re.S)
+        if not code or f"__SCT__vmshm_futex_kernel_{name}" not in code[1]:
+            return f"{name}: no static call"
+        if re.search(r"__x86_indirect_thunk|(call|jmp) +\*", code[1]):
+            return f"{name}: an indirect branch"
     return None
 
 

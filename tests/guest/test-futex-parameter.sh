@@ -7,6 +7,9 @@
 # driver: futex=1
 # qemu: programs
 # expect-log: vmshm: futex: this (kernel is built without|needs x86-64)
+# expect-log: vmshm: futex: a live patch has futex\(2\), or kernel.ftrace_enabled
+
+FTRACE=/proc/sys/kernel/ftrace_enabled
 
 test_is_on_or_the_log_says_why()
 {
@@ -29,4 +32,45 @@ test_is_on_or_the_log_says_why()
 	text=$(head -n 1 "/tmp/m$object")
 	host unlink "$object"
 	[ "$text" = hello ] || fail "the object has: $text"
+}
+
+need_ftrace()
+{
+	[ -e $FTRACE ] || skip "this kernel has no ftrace"
+}
+
+# The mounts of earlier tests end a little later than the tests.
+unload()
+{
+	while ! rmmod vmshm 2>/dev/null; do
+		:
+	done
+}
+
+# load VALUE: loads the module with futex=1; then the parameter has that value.
+load()
+{
+	insmod /vmshm.ko futex=1
+	grep -q "$1" /sys/module/vmshm/parameters/futex ||
+		fail "the parameter is not $1"
+}
+
+test_ftrace_stays_enabled()
+{
+	need_ftrace
+	if echo 0 >$FTRACE; then
+		fail "ftrace was disabled"
+	fi
+	[ "$(cat $FTRACE)" = 1 ] || fail "ftrace is disabled"
+}
+
+test_refused_while_ftrace_is_disabled()
+{
+	need_ftrace
+	unload
+	trap 'echo 1 >$FTRACE; rmmod vmshm || :; load Y' EXIT
+	echo 0 >$FTRACE
+	load N
+	dmesg | grep -q 'vmshm: futex: .*ftrace_enabled is 0' ||
+		fail "the log has no reason"
 }

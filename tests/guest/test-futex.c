@@ -268,6 +268,22 @@ T_TEST(signals)
 	t_wait(pid);
 }
 
+/* A thread with all signals blocked is woken by the host as any other. */
+T_TEST(signals_are_blocked)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = futex_map(name);
+	sigset_t all;
+	pid_t pid;
+
+	sigfillset(&all);
+	T_EQ(sigprocmask(SIG_BLOCK, &all, NULL), 0);
+	pid = sleeper(words);
+	t_host("waiting %s 0 1", name);
+	T_EQ(atoi(t_host("wake %s 0 1", name)), 1);
+	t_wait(pid);
+}
+
 /* Operations that the host's futexes cannot do for a guest are refused. */
 T_TEST(what_is_refused)
 {
