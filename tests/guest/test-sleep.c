@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -97,16 +98,85 @@ static unsigned char *map_large(const char *name, size_t size)
 	return p;
 }
 
+/* Processes that sleep in futex(2), on a word and on a semaphore */
+enum { FUTEX_SLEEPERS = 3, FUTEX_WORD = 128, FUTEX_SEM = 192 };
+
+static const struct timespec late = { .tv_sec = 1000000 };
+
+/* A process that sleeps in futex(2) until the word is not 0 */
+static pid_t futex_sleeper(volatile unsigned int *word,
+			   const struct timespec *time)
+{
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		while (!*word)
+			futex(word, FUTEX_WAIT, 0, time, NULL, 0);
+		_exit(0);
+	}
+	futex_asleep(pid);
+	return pid;
+}
+
+static pid_t semaphore_sleeper(sem_t *sem)
+{
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		T_EQ(sem_wait(sem), 0);
+		_exit(0);
+	}
+	futex_asleep(pid);
+	return pid;
+}
+
+static void futex_sleepers(volatile unsigned int *words, pid_t *pid)
+{
+	sem_t *sem = (sem_t *)(words + FUTEX_SEM);
+
+	T_EQ(sem_init(sem, 1, 0), 0);
+	pid[0] = futex_sleeper(words + FUTEX_WORD, NULL);
+	pid[1] = futex_sleeper(words + FUTEX_WORD, &late);
+	pid[2] = semaphore_sleeper(sem);
+}
+
+/* The host reaches those on the word; the semaphore is posted here. */
+static void futex_sleepers_end(volatile unsigned int *words, pid_t *pid)
+{
+	int i;
+
+	T_EQ(sem_post((sem_t *)(words + FUTEX_SEM)), 0);
+	t_host("write %s %d 01000000", words_name(), FUTEX_WORD * 4);
+	t_host("wake %s %d 2", words_name(), FUTEX_WORD * 4);
+	for (i = 0; i < FUTEX_SLEEPERS; i++)
+		t_wait(pid[i]);
+}
+
+/* A process whose calls of futex(2) end, because the object is gone */
+static pid_t futex_loser(volatile unsigned int *words)
+{
+	pid_t pid = t_fork();
+
+	if (!pid) {
+		T_ERRNO(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
+		T_ERRNO(futex(words, FUTEX_WAIT, 0, &late, NULL, 0), EFAULT);
+		_exit(0);
+	}
+	futex_asleep(pid);
+	return pid;
+}
+
 /* Mappings, files and waits go on as if nothing had happened. */
 static void goes_on_after(void (*sleeps)(void))
 {
 	const size_t size = 160 << 20;
 	const char *name = words_name(), *large = strdup(t_name("large"));
 	volatile unsigned int *words = words_map(name);
+	bool futexes = !t_system(IS_ON);
+	pid_t pid, sleeper[FUTEX_SLEEPERS];
 	unsigned int value;
 	unsigned char *p;
 	size_t at;
-	pid_t pid;
 
 	t_host("create %s %zu", large, size);
 	p = map_large(large, size);
@@ -121,7 +191,11 @@ static void goes_on_after(void (*sleeps)(void))
 		_exit(0);
 	}
 	words_asleep(pid);
+	if (futexes)
+		futex_sleepers(words, sleeper);
 	sleeps();
+	if (futexes)
+		futex_sleepers_end(words, sleeper);
 	T_EQ(words[1], 7);
 	words[2] = 8;
 	T_EQ(strcmp(t_host("read %s 4 8", name), "0700000008000000"), 0);
@@ -146,6 +220,30 @@ static void goes_on_after(void (*sleeps)(void))
 }
 
 /*
+ * One object is removed before the image is restored: calls of futex(2) on it
+ * end.
+ */
+static void hibernate_without_an_object(void)
+{
+	const char *name = strdup(t_name("gone"));
+	bool futexes = !t_system(IS_ON);
+	unsigned char *p;
+	pid_t pid = 0;
+
+	t_host("create %s 4096", name);
+	p = map_large(name, 4096);
+	p[4] = 1;
+	if (futexes)
+		pid = futex_loser((volatile unsigned int *)p);
+	t_host("unlink %s", name);
+	hibernate();
+	if (futexes)
+		t_wait(pid);
+	T_ASSERT(t_read_faults((volatile unsigned int *)p));
+	T_EQ(munmap(p, 4096), 0);
+}
+
+/*
  * This test is the first one: tests before it would run again before the image
  * is restored.
  */
@@ -155,7 +253,7 @@ T_TEST(hibernation_with_objects)
 	t_skip("the kernel dies when it restores an image, without vmshm, too");
 #endif
 	go_back_to_image();
-	goes_on_after(hibernate);
+	goes_on_after(hibernate_without_an_object);
 }
 
 /* The users of an object's words while the system sleeps again and again */
@@ -378,69 +476,23 @@ T_TEST(a_shorter_object_after_a_sleep)
 	T_EQ(words[1024], 3);
 }
 
-/* A process that sleeps in futex(2) until the word is not 0 */
-static pid_t futex_sleeper(volatile unsigned int *words,
-			   const struct timespec *time)
-{
-	pid_t pid = t_fork();
-
-	if (!pid) {
-		while (!words[0])
-			futex(words, FUTEX_WAIT, 0, time, NULL, 0);
-		_exit(0);
-	}
-	futex_asleep(pid);
-	return pid;
-}
-
-static pid_t semaphore_sleeper(sem_t *sem)
-{
-	pid_t pid = t_fork();
-
-	if (!pid) {
-		T_EQ(sem_wait(sem), 0);
-		_exit(0);
-	}
-	futex_asleep(pid);
-	return pid;
-}
-
-static const struct timespec late = { .tv_sec = 1000000 };
-
 /* Calls of futex(2) go on after a sleep, and the host reaches them. */
 T_TEST(futexes_after_a_sleep)
 {
-	const char *name = words_name();
-	volatile unsigned int *words = futex_map(name);
-	sem_t *sem = (sem_t *)(words + 64);
-	pid_t pid[3];
-	int i;
+	volatile unsigned int *words = futex_map(words_name());
+	pid_t pid[FUTEX_SLEEPERS];
 
-	T_EQ(sem_init(sem, 1, 0), 0);
-	pid[0] = futex_sleeper(words, NULL);
-	pid[1] = futex_sleeper(words, &late);
-	pid[2] = semaphore_sleeper(sem);
+	futex_sleepers(words, pid);
 	sleep_in_memory();
-	T_EQ(sem_post(sem), 0);
-	t_host("write %s 0 01000000", name);
-	t_host("wake %s 0 2", name);
-	for (i = 0; i < 3; i++)
-		t_wait(pid[i]);
+	futex_sleepers_end(words, pid);
 }
 
 /* Calls of futex(2) end if the object is not found after a sleep. */
 T_TEST(futexes_of_no_object_after_a_sleep)
 {
 	const char *name = words_name();
-	volatile unsigned int *words = futex_map(name);
-	pid_t pid = t_fork();
+	pid_t pid = futex_loser(futex_map(name));
 
-	if (!pid) {
-		T_ERRNO(futex(words, FUTEX_WAIT, 0, NULL, NULL, 0), EFAULT);
-		T_ERRNO(futex(words, FUTEX_WAIT, 0, &late, NULL, 0), EFAULT);
-		_exit(0);
-	}
-	futex_asleep(pid);
 	t_host("unlink %s", name);
 	sleep_in_memory();
 	t_wait(pid);
