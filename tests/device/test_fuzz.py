@@ -138,6 +138,9 @@ class FuzzMailboxes(Fuzz):
             place=number(rng, 64), mode=0o600, vector=rng.randrange(10),
             mtime=rng.getrandbits(40), atime_ns=rng.getrandbits(31),
             zero=b"" if rng.random() < 0.9 else rng.randbytes(8))
+        return self.submit(n, head, names)
+
+    def submit(self, n, head, names):
         at = self.dev.box(n)
         return [f"write {at:#x} {len(head):#x} 0x{head.hex()}",
                 f"write {at + c.MB_NAMES:#x} {len(names):#x} 0x{names.hex()}",

@@ -35,6 +35,7 @@ BUILTIN = os.environ.get("VMSHM_BUILTIN") == "1"
 DEADLINE = 120
 
 PR_SET_PDEATHSIG = 1
+SO_SNDBUFFORCE = 32         # not in Python's module socket
 _libc = ctypes.CDLL(None)
 
 
@@ -49,6 +50,15 @@ class QmpError(Exception):
 def die_with_parent(number=signal.SIGKILL):
     """For preexec_fn: the child is killed when its parent dies."""
     _libc.prctl(PR_SET_PDEATHSIG, number)
+
+
+def let_answers_wait(sock):
+    """Lets QEMU write thousands of answers before this program reads them. The
+    size is more than the system permits to other users than root."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 8 << 20)
+    except PermissionError:
+        pass
 
 
 def load_args():
@@ -149,6 +159,7 @@ class Qemu:
                    "-qmp", "chardev:qmp0"]
         if qtest:
             ours_qtest, theirs_qtest = socket.socketpair()
+            let_answers_wait(theirs_qtest)
             fds.append(theirs_qtest.fileno())
             command += ["-S", "-chardev", f"socket,id=qtest,fd={fds[1]}",
                         "-qtest", "chardev:qtest",
@@ -312,6 +323,21 @@ class Qemu:
             self._qtest.send("".join(f"{x}\n" for x in part).encode())
             answers += [self._answer(line) for line in part]
         return answers
+
+    def stream(self, lines):
+        """Sends any number of qtest lines, and yields each answer when it
+        arrives. QEMU never waits for this program, as it does at the ends of
+        the parts of batch()."""
+        def send():
+            try:
+                self._qtest.send("".join(f"{x}\n" for x in lines).encode())
+            except Lost:
+                pass    # the reader finds that QEMU has ended
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        for line in lines:
+            yield self._answer(line)
+        sender.join()
 
     def _number(self, line):
         return int(self.qtest(line), 16)
