@@ -5,7 +5,11 @@
  */
 #include "guest.h"
 
-#define TURNS 1000000u /* looks at RES_TAG before a command is lost */
+/*
+ * Looks at RES_TAG before a command is lost: seconds, because the thread of the
+ * device that executes the command may wait for a processor of the host.
+ */
+#define TURNS 400000000u
 
 static u32 box_at(u32 n)
 {
