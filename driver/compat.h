@@ -200,11 +200,11 @@ static inline struct dev_pagemap *vmshm_compat_page_pgmap(struct page *page)
  * madvise(MADV_COLD) and MADV_PAGEOUT, and drop it while processors may still
  * use it. Newer kernels require one folio of that size, for an entry that
  * get_user_pages() can follow. The driver makes a folio of single pages from
- * 7.0 on. The kernel must not collapse a mapping of the folio.
+ * 6.19 on. The kernel must not collapse a mapping of the folio.
  */
 #if defined(CONFIG_TRANSPARENT_HUGEPAGE) && defined(CONFIG_ZONE_DEVICE)
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0) || \
-	(LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0) && \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0) && \
 	 !defined(CONFIG_READ_ONLY_THP_FOR_FS))
 #define VMSHM_HAS_PMD
 #define VMSHM_HAS_BLOCKS
