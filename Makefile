@@ -92,7 +92,7 @@ ROUNDS ?= 100
 
 check-lifecycle: deps device ## the device goes away while in use (ROUNDS=100)
 	@T_ROUNDS=$(ROUNDS) tests/guest/run.py lifecycle/ restart/ sleep/many \
-		owner/many removal-races/
+		owner/many removal-races/ long-commands/
 
 # The number of rounds of the programs of check-programs
 PROGRAM_ROUNDS ?= 1000
