@@ -395,6 +395,15 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
     def do_device_add(self, options):
         self._hmp("device_add " + options)
 
+    def do_cpu_add(self, ident):
+        """Adds the first processor that the machine does not have."""
+        free = [c for c in self.vm.qmp("query-hotpluggable-cpus")
+                if "qom-path" not in c]
+        if not free:
+            raise Refused("the machine has all its processors")
+        cpu = min(free, key=lambda c: sorted(c["props"].items()))
+        self.vm.qmp("device_add", driver=cpu["type"], id=ident, **cpu["props"])
+
     def do_device_del(self, ident):
         self.do_unplug(ident)
         self.do_gone(ident)

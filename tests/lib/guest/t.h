@@ -191,6 +191,9 @@ const char *t_name(const char *tail);
  *					at a port; answers the port
  *	blas_kill, blas_end		the latter answers its exit code
  *	device_add DRIVER,id=ID,...	as QEMU's option -device
+ *	cpu_add ID			adds the first processor that the
+ *					machine does not have; QEMU needs
+ *					"-smp maxcpus=N"
  *	device_del ID			and wait until the guest has released it
  *	unplug ID			as device_del, without waiting
  *	gone ID				wait for the end of "unplug"
