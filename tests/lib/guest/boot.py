@@ -88,7 +88,8 @@ class Guest:
     def __init__(self, report, kernel, number, guest, plan, build):
         self.report, self.kernel, self.build = report, kernel, build
         self.plan = plan            # [(program, [test])]
-        self.silence *= kernel.patience * more()
+        self.silence *= (kernel.patience * more()
+                         * max((p.longer for p, _ in plan), default=1))
         self.log = os.path.join(build.folder, kernel.version,
                                 f"boot-{number}.log")
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
@@ -111,19 +112,23 @@ class Guest:
         return Host(vm, lambda words: OtherGuest(self, words), self.prefix,
                     self.kernel.patience)
 
+    def limit(self):
+        """Seconds after which a test fails"""
+        return T_TIMEOUT * self.kernel.patience * more()
+
     def to_do(self):
         """The lines of the plan that follow those of the modules; see init"""
         lines = []
         for p, tests in sorted(self.plan, key=lambda x: x[0].last):
             # The last program may end the machine.
             lines += ["log"] if p.last else []
+            lines.append(f"timeout {self.limit() * p.longer}")
             lines.append(f"run {p.in_guest} {p.name} {' '.join(tests)}")
         return lines
 
     def initramfs(self, prefix):
         """Writes the initramfs and returns its path."""
         plan = [f"prefix {prefix}",
-                f"timeout {T_TIMEOUT * self.kernel.patience * more()}",
                 f"slower {self.kernel.patience}",
                 *([f"rounds {ROUNDS or PROGRAM_ROUNDS}"]
                   if ROUNDS or PROGRAM_ROUNDS else [])]

@@ -101,6 +101,8 @@ class Program:
         self.tests = re.findall(pattern, text, re.M)
         self.expected = directives(text, "expect-log")
         self.traces = directives(text, "expect-trace")
+        # The factor for the time after which one of its tests fails
+        self.longer = max(map(int, directives(text, "longer")), default=1)
         self.python = [n.split()[1] for n in directives(text, "needs")
                        if n.startswith("python ")]
         self.rounds = "rounds" in directives(text, "needs")

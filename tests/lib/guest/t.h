@@ -45,6 +45,8 @@
  *			see linked.py
  *	needs: x86	runs in guests with x86-64 only
  *	needs: programs	software of Debian; see programs.py
+ *	longer: FACTOR	a test of this file may take this many times as long as
+ *			another one; it has to write notes
  *	order: last	after all other files of the boot, which it ends
  *	modules: NAMES	also load these modules of the kernel package
  *	driver: none	do not load vmshm.ko (it is /vmshm.ko; see t_system)
