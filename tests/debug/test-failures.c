@@ -167,6 +167,12 @@ T_TEST(probe)
 	const char *object = t_name("x");
 
 	prepare();
+	/*
+	 * The kernel does not check whether alloc_low_pages() got a page for
+	 * the direct mapping (arch/x86/mm/init_64.c). Single pages are
+	 * therefore not refused, only objects and blocks of pages.
+	 */
+	put("/sys/kernel/debug/fail_page_alloc/min-order", "1");
 	address = dev_address(PLAIN);
 	put("/proc/sys/kernel/panic_on_warn", "0");
 	dev_driver("unbind", address);
