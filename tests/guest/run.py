@@ -18,6 +18,7 @@ import fcntl
 import os
 import sys
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "lib"))
@@ -30,6 +31,11 @@ from guest.build import FOLDER, Build   # noqa: E402
 from guest.kernel import Kernel         # noqa: E402
 from guest.program import all_programs  # noqa: E402
 from qemu import Lost, need_device      # noqa: E402
+
+
+def count(plan):
+    """The number of tests in (program, tests) pairs"""
+    return sum(len(tests) for _, tests in plan)
 
 
 class KernelRun:
@@ -68,6 +74,7 @@ class KernelRun:
         """Boots a guest of that kind, with all programs that need it."""
         plan = [(p, tests) for p, tests in self.todo if p.guest == kind]
         self.number += 1
+        self.say_progress(plan)
         self.guest = Guest(self.report, self.kernel, self.number, kind, plan,
                            self.build)
         self.guest.prefix += self.kernel.version + "-"
@@ -81,6 +88,13 @@ class KernelRun:
         self.todo = [(p, [t for t in tests if f"{p.name}/{t}" in left])
                      if p.guest == kind else (p, tests)
                      for p, tests in self.todo]
+
+    def say_progress(self, plan):
+        """Some kernels need hours."""
+        if self.kernel.debug:
+            print(f"     {time.strftime('%H:%M')}: boot {self.number} runs "
+                  f"{count(plan)} of the {count(self.todo)} tests that are "
+                  "left", flush=True)
 
     def ended(self):
         for test in sorted(self.guest.todo):
