@@ -9,7 +9,7 @@
  * qemu plain: files
  * qemu futex: files
  * driver futex: futex=1
- * longer: 4
+ * longer: 15
  * expect-log: -12$|No memory|out of memory
  * expect-trace: vmalloc error: size
  * expect-trace: WARNING: .* at arch/x86/mm/init_64.c:.* add_pages

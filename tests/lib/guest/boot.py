@@ -88,8 +88,7 @@ class Guest:
     def __init__(self, report, kernel, number, guest, plan, build):
         self.report, self.kernel, self.build = report, kernel, build
         self.plan = plan            # [(program, [test])]
-        self.silence *= (kernel.patience * more()
-                         * max((p.longer for p, _ in plan), default=1))
+        self.silence *= kernel.patience * more()
         self.log = os.path.join(build.folder, kernel.version,
                                 f"boot-{number}.log")
         os.makedirs(os.path.dirname(self.log), exist_ok=True)
