@@ -34,6 +34,8 @@
 #define VMSHM_QUEUE_BUCKETS 256
 /* The interval at which the words of groups without a slot are examined */
 #define VMSHM_QUEUE_PARK_MS 10
+/* After so many intervals, one of these groups of each bucket was woken. */
+#define VMSHM_QUEUE_PARK_TURNS 64
 
 /* Waiters of one word that expect the same value, and share a slot */
 struct vmshm_queue_group {
@@ -65,6 +67,8 @@ struct vmshm_queue_bucket {
 struct vmshm_queue {
 	struct vmshm_slots *slots;
 	struct delayed_work park_work;
+	/* The number of the next examination, for @park_work only */
+	unsigned int park_turn;
 	struct vmshm_queue_bucket bucket[VMSHM_QUEUE_BUCKETS];
 };
 
@@ -415,15 +419,36 @@ static bool vmshm_queue_unpark(struct vmshm_queue *queue,
 	return vmshm_queue_arm(queue, group, false, NULL) == -ENOSPC;
 }
 
+/* Under the lock of the bucket. Returns true if a group is still parked. */
+static bool vmshm_queue_unpark_all(struct vmshm_queue *queue,
+				   struct vmshm_queue_bucket *bucket,
+				   bool wake_one)
+{
+	struct vmshm_queue_group *group;
+	bool parked = false;
+
+	list_for_each_entry(group, &bucket->groups, node) {
+		if (!vmshm_queue_unpark(queue, group))
+			continue;
+		/* The first one is the one that waits longest. */
+		if (wake_one && !parked)
+			vmshm_slot_waiter_fire(queue->slots, &group->signal);
+		parked = true;
+	}
+	return parked;
+}
+
 /*
  * The host does not know of groups without a slot. Such a group gets a slot as
- * soon as a slot is free, or is woken when its word has changed.
+ * soon as a slot is free, or is woken when its word has changed. A wake-up from
+ * outside that leaves the word as it was, or a change that is undone, is not
+ * seen. So that it is not lost, the groups are also woken in turn.
  */
 static void vmshm_queue_park_work(struct work_struct *work)
 {
 	struct vmshm_queue *queue = container_of(to_delayed_work(work),
 						 struct vmshm_queue, park_work);
-	struct vmshm_queue_group *group;
+	unsigned int turn = queue->park_turn++ % VMSHM_QUEUE_PARK_TURNS;
 	bool again = false;
 	int i;
 
@@ -433,9 +458,9 @@ static void vmshm_queue_park_work(struct work_struct *work)
 		if (list_empty_careful(&bucket->groups))
 			continue;
 		mutex_lock(&bucket->lock);
-		list_for_each_entry(group, &bucket->groups, node)
-			if (vmshm_queue_unpark(queue, group))
-				again = true;
+		if (vmshm_queue_unpark_all(queue, bucket,
+					   i % VMSHM_QUEUE_PARK_TURNS == turn))
+			again = true;
 		mutex_unlock(&bucket->lock);
 	}
 	if (again)

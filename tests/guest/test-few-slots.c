@@ -37,6 +37,19 @@ T_TEST(as_many_waiters_as_slots)
 		T_ASSERT(waitpid(-1, &status, 0) > 0 && !status);
 }
 
+static void all_slots_wait(pid_t *pid)
+{
+	int i;
+
+	for (i = 0; i < SLOTS; i++) {
+		pid[i] = t_fork();
+		while (!pid[i])
+			wait_word(i, 0, -1);
+	}
+	for (i = 0; i < SLOTS; i++)
+		words_asleep(pid[i]);
+}
+
 T_TEST(deadline_while_all_slots_wait)
 {
 	pid_t pid[SLOTS];
@@ -44,15 +57,7 @@ T_TEST(deadline_while_all_slots_wait)
 	int i;
 
 	words_map(words_name());
-	for (i = 0; i < SLOTS; i++) {
-		pid[i] = t_fork();
-		if (!pid[i]) {
-			wait_word(i, 0, -1);
-			_exit(0);
-		}
-	}
-	for (i = 0; i < SLOTS; i++)
-		words_asleep(pid[i]);
+	all_slots_wait(pid);
 	/* Without a free slot a wait may return 0 without a wake-up. */
 	end = now() + 20000000;
 	while (!wait_word(0, 0, end))
@@ -60,6 +65,28 @@ T_TEST(deadline_while_all_slots_wait)
 	T_EQ(errno, ETIMEDOUT);
 	T_ASSERT(now() >= end);
 	T_ERRNO(wait_word(0, 0, 0), ETIMEDOUT);
+	for (i = 0; i < SLOTS; i++)
+		kill(pid[i], SIGKILL);
+}
+
+/* A waiter without a slot does not miss a wake-up that changes no word. */
+T_TEST(woken_without_a_change_while_all_slots_wait)
+{
+	const char *name = words_name();
+	pid_t pid[SLOTS];
+	int i;
+
+	words_map(name);
+	all_slots_wait(pid);
+	for (i = SLOTS; i < SLOTS + 8; i++) {
+		pid_t waiter = t_fork();
+
+		if (!waiter)
+			_exit(wait_word(i, 0, now() + 60 * 1000000000LL));
+		words_asleep(waiter);
+		t_host("wake %s %d 1", name, i * 4);
+		t_wait(waiter);
+	}
 	for (i = 0; i < SLOTS; i++)
 		kill(pid[i], SIGKILL);
 }
