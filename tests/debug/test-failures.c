@@ -5,12 +5,16 @@
  * call, without a failure, succeeds. At the end kmemleak reports leaks.
  *
  * The kernel itself writes a call trace if it has no memory for the bitmap of
- * an allocator (gen_pool_add_owner()) or for struct pages (add_pages()).
+ * an allocator (gen_pool_add_owner()) or for struct pages (add_pages()), and
+ * when it removes a file of /proc/irq that it could not create.
  *
  * qemu: files
- * expect-log: -12$|No memory|out of memory|vmshm .*error -(12|28)|has no arena
+ * expect-log: -12$|No memory|out of memory|vmshm .*error -(12|16|28)|has no arena
  * expect-trace: vmalloc error: size
+ * expect-log: driver_sysfs_add|kobject_add_internal|add kobject|set name properly
+ * expect-log: BAR [0-4]: can't reserve|BAR4 overlaps
  * expect-trace: WARNING: .* at arch/x86/mm/init_64.c:.* add_pages
+ * expect-trace: WARNING: .* remove_proc_entry
  */
 #define _GNU_SOURCE
 #include <dirent.h>
