@@ -190,6 +190,12 @@ static bool check_arena(const struct device *device)
 	return true;
 }
 
+/* In GiB: twice the present arena, of which BAR4 has two spans; or 1 */
+static unsigned int larger_arena(uint64_t bar_bytes)
+{
+	return bar_bytes > 1 << 30 ? bar_bytes >> 30 : 1;
+}
+
 static void check_cached(const struct device *device)
 {
 	char type[64];
@@ -212,7 +218,8 @@ static void check_cached(const struct device *device)
 		else
 			explain("Addresses above 4 GiB are write-back with "
 				"SeaBIOS. On the host, start QEMU with a "
-				"larger arena: -device vmshm,arena=1G.");
+				"larger arena: -device vmshm,arena=%uG.",
+				larger_arena(device->arena_bytes));
 	}
 }
 

@@ -7,14 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <vmshm/regs.h>
-
 #include "doctor-parts.h"
 #include "files.h"
 #include "finding.h"
 #include "guest.h"
 #include "hint.h"
 #include "logind.h"
+#include "place.h"
 #include "print.h"
 
 #define SHM "/dev/shm"
@@ -25,12 +24,9 @@
 /* systemd-logind looks at /dev/shm only. */
 static void check_logout(const struct mount *mount)
 {
-	uint64_t features;
-
 	if (strcmp(mount->path, SHM) != 0 ||
 	    strncmp(mount->options, "ro", 2) == 0 ||
-	    !device_number(mount->device, "features", &features) ||
-	    !(features & VMSHM_F_CREATE) || !logind_removes_ipc())
+	    !logind_removes_ipc_through(mount->device))
 		return;
 	finding(DOUBT, "logout", "At the last logout of a user, "
 		"systemd-logind of this guest removes all objects of this user "
@@ -64,7 +60,11 @@ void examine_mounts(const char *device)
 	finding(DOUBT, "mount", "%s is not mounted.", device);
 	explain("The command mounts it for all programs; \"vmshm run "
 		"PROGRAM\" does for one program.");
-	advice("%smount -t vmshm %s " SHM, sudo(), quoted(device));
+	if (logind_removes_ipc_through(device))
+		explain("On " SHM ", systemd-logind of this guest would remove "
+			"the host's objects at logout (RemoveIPC=yes).");
+	advice("%smount -t vmshm %s %s", sudo(), quoted(device),
+	       mount_directory(device));
 }
 
 /* Mutexes of programs on both sides contain thread IDs. */

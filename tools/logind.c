@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vmshm/regs.h>
+
 #include "files.h"
+#include "guest.h"
 #include "logind.h"
 #include "macros.h"
 
@@ -55,6 +58,14 @@ static bool read_settings(void)
 bool logind_removes_ipc(void)
 {
 	return exists("/run/systemd/seats") && read_settings();
+}
+
+bool logind_removes_ipc_through(const char *device)
+{
+	uint64_t features;
+
+	return device_number(device, "features", &features) &&
+	       (features & VMSHM_F_CREATE) && logind_removes_ipc();
 }
 
 bool logind_removes_ipc_of(uid_t uid)

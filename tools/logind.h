@@ -12,5 +12,10 @@
 bool logind_removes_ipc(void);
 /* Whether it does so for this user: a login user that does not linger */
 bool logind_removes_ipc_of(uid_t uid);
+/*
+ * Whether it would remove objects of the host from a mount of this device on
+ * /dev/shm: the device has create=on
+ */
+bool logind_removes_ipc_through(const char *device);
 
 #endif /* VMSHM_TOOL_LOGIND_H */

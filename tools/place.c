@@ -13,6 +13,7 @@
 #include "files.h"
 #include "guest.h"
 #include "hint.h"
+#include "logind.h"
 #include "place.h"
 #include "print.h"
 
@@ -82,12 +83,17 @@ const char *device_to_use(const struct options *o)
 	return name;
 }
 
+const char *mount_directory(const char *device)
+{
+	return logind_removes_ipc_through(device) ? "/mnt" : SHM;
+}
+
 static void say_not_mounted(const struct options *o)
 {
 	error("%s is not mounted",
 	      o->device ? escaped(o->device) : "the file system vmshm");
-	hint("%smount -t vmshm %s /dev/shm", sudo(),
-	     quoted(device_to_use(o)));
+	hint("%smount -t vmshm %s %s", sudo(), quoted(device_to_use(o)),
+	     mount_directory(device_to_use(o)));
 	hint("vmshm doctor");
 }
 

@@ -25,6 +25,11 @@ const char *command_here(const struct options *o);
 bool place_open(const struct options *o, struct place *place);
 void place_close(struct place *place);
 
+/*
+ * Where a command can mount the device for all programs: /dev/shm, unless
+ * systemd-logind would remove objects of the host from there
+ */
+const char *mount_directory(const char *device);
 /* The only device, or "vmshm0" */
 const char *device_to_use(const struct options *o);
 /*

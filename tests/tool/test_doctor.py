@@ -533,22 +533,42 @@ def test_arena():
 
 
 def test_cached():
-    low, high = 3 << 30, 1 << 32
-    for kind, start, verdict, words in (
-            ("write-back", high, "ok", "like RAM"),
-            ("uncached", low, "note", "arena=1G"),
-            ("uncached", high, "note", "OVMF"),
-            (None, high, "note", "not report")):
+    low, high, bar = 3 << 30, 1 << 32, 2 << 28
+    for kind, start, size, verdict, words in (
+            ("write-back", high, bar, "ok", "like RAM"),
+            ("uncached", low, bar, "note", "arena=1G"),
+            # BAR4 of arena=1G
+            ("uncached", 1 << 30, 2 << 30, "note", "arena=2G"),
+            ("uncached", high, bar, "note", "OVMF"),
+            (None, high, bar, "note", "not report")):
         attributes = {k: v for k, v in FULL.items() if k != "memory_type"}
         if kind:
             attributes["memory_type"] = kind
         with Guest() as guest:
-            guest.device(name="vmshm0", bar4=(start, 2 << 28), **attributes)
+            guest.device(name="vmshm0", bar4=(start, size), **attributes)
             guest.loaded()
             found = findings("-G", before=guest.before(), code=1)
             expect(found, "cached", verdict, words)
-            expect(found, "mount", "note", "mount -t vmshm vmshm0 /dev/shm",
-                   "vmshm run")
+
+
+def test_mount():
+    """The advice is a mount on /dev/shm, unless systemd-logind would remove
+    objects of the host from there."""
+    for script, features, directory in (
+            ("", FULL["features"], "/dev/shm"),
+            ("mkdir -p /run/systemd/seats", FULL["features"], "/mnt"),
+            ("mkdir -p /run/systemd/seats", hex(0), "/dev/shm")):
+        with Guest() as guest:
+            guest.device(name="vmshm0", bar4=(1 << 32, 2 << 28),
+                         **{**FULL, "features": features})
+            guest.loaded()
+            before = guest.before(
+                "mount -t tmpfs none /run\n"
+                "[ ! -d /etc/systemd ] || mount -t tmpfs none /etc/systemd\n"
+                f"{script}")
+            found = findings("-G", before=before, code=1)
+            expect(found, "mount", "note", "vmshm run",
+                   f"mount -t vmshm vmshm0 {directory}")
 
 
 def test_futex():
