@@ -8,8 +8,8 @@ import threading
 
 from qemu import ROOT, Lost
 
-from . import (abi, host_rpc, linked, posix_tests, programs as software,
-               python)
+from . import (abi, futex_selftests, host_rpc, linked, posix_tests,
+               programs as software, python)
 from .arch import X86
 from .program import (DEBUG, HARNESS, HELPERS, LIBRARY, PROGRAMS, TESTS,
                       is_test, name_of)
@@ -75,6 +75,8 @@ class Build:
             self.files += software.files(folder)
         if any(p.posix_tests for p in programs):
             self.files += posix_tests.files()
+        if any(p.futex_selftests for p in programs):
+            self.files += futex_selftests.files()
         if any(p.linked for p in programs):
             self.files += linked.files(folder)
 

@@ -114,6 +114,7 @@ class Program:
         self.abi = "abi" in directives(text, "needs")
         self.programs = "programs" in directives(text, "needs")
         self.posix_tests = "posix-tests" in directives(text, "needs")
+        self.futex_selftests = "futex-selftests" in directives(text, "needs")
         self.linked = "linked" in directives(text, "needs")
         # Whether the program needs no other programs of this machine
         self.portable = not (self.python or self.library or self.rpc

@@ -45,6 +45,8 @@
  *			see linked.py
  *	needs: x86	runs in guests with x86-64 only
  *	needs: programs	software of Debian; see programs.py
+ *	needs: posix-tests, needs: futex-selftests
+ *			tests of others; see posix_tests.py, futex_selftests.py
  *	longer: FACTOR	a test of this file may take this many times as long as
  *			another one; it has to write notes
  *	order: last	after all other files of the boot, which it ends
