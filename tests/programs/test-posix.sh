@@ -28,6 +28,8 @@ results()
 {
 	# shellcheck disable=SC2086 # a pattern
 	for program in $SUITE/$1; do
+		# Its result depends on which waiter comes first.
+		[ "${program##*/}" != sem_post-8-1 ] || continue
 		attempt "$program"
 		echo "${program##*/} $code"
 	done
