@@ -38,7 +38,7 @@ GONE = 100
 OTHER_END = 150
 
 # Seconds after which a guest that sleeps has missed its alarm
-OVERSLEPT = 20
+OVERSLEPT = 6
 
 
 # The size in KiB of a mapping that is not a heap; see do_heap()
@@ -78,7 +78,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
         self.restarting = False
         self.waiters = {}
         self.trace_at = 0
-        self.alarm = None
+        self.awake = threading.Event()
 
     def close(self):
         """Ends all processes and removes all objects of the run, also those
@@ -92,7 +92,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
             child.wait()
         if self.other:
             self.other.kill()
-        self.do_awake()
+        self.awake.set()
         shm.remove_all(self.prefix[1:])
 
     def answer(self, line):
@@ -304,19 +304,22 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
     def do_asleep(self):
         """The guest is going to sleep until an alarm of its clock. On a busy
         host, the alarm may come before it sleeps; then it is woken up here."""
-        self.alarm = threading.Timer(OVERSLEPT * self.slower, self._wake_up)
-        self.alarm.daemon = True
-        self.alarm.start()
+        self.vm.forget("SUSPEND")
+        self.awake.clear()
+        threading.Thread(target=self._wake_up, daemon=True).start()
 
     def do_awake(self):
-        if self.alarm:
-            self.alarm.cancel()
+        self.awake.set()
+        self.vm.qmp("query-status")         # this also receives events
+        return "slept" if any(e["event"] == "SUSPEND"
+                              for e in self.vm.events) else ""
 
     def _wake_up(self):
-        try:
-            self.vm.qmp("system_wakeup")
-        except (Lost, QmpError, ValueError):
-            pass        # it does not sleep, or has ended
+        while not self.awake.wait(OVERSLEPT * self.slower):
+            try:
+                self.vm.qmp("system_wakeup")
+            except (Lost, QmpError, ValueError):
+                pass        # it does not sleep, or has ended
 
     # Waiting and waking
 

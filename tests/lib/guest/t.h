@@ -163,7 +163,9 @@ const char *t_name(const char *tail);
  *					results of those that had ended are
  *					ignored. Needs "-action reboot=reset".
  *	asleep, awake			around a sleep (S3) with an alarm; wakes
- *					a guest up that has missed its alarm
+ *					a guest up that has missed its alarm;
+ *					"awake" answers "slept" if QEMU has
+ *					suspended the machine
  *	wake NAME OFFSET COUNT [BITS]	futex(2); answers the number of woken
  *					waiters
  *	wait NAME OFFSET EXPECTED [BITS]	begins to wait with futex(2);
