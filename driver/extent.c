@@ -15,6 +15,7 @@
 #include <linux/pagemap.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "anon.h"
 #include "arena.h"
@@ -27,6 +28,8 @@
 #define VMSHM_EXTENT_LINGER (HZ / 10)
 /* At removal: the time for which the driver waits for pages in use */
 #define VMSHM_EXTENT_GRACE HZ
+/* Maximum length of a process in the log; its name includes the NUL */
+#define VMSHM_EXTENT_USER_TEXT (TASK_COMM_LEN + sizeof("[4194304], "))
 
 static struct page *vmshm_extent_nth(struct vmshm_extent *extent,
 				     unsigned long n)
@@ -111,6 +114,28 @@ void vmshm_extent_detach(struct vmshm_extent *extent)
 }
 
 /**
+ * vmshm_extent_used_here() - remember that this process uses an extent
+ * @extent: an extent; its vnode is locked, or no other task knows the extent
+ *
+ * The log names the processes if a page is in use when the device is removed.
+ */
+void vmshm_extent_used_here(struct vmshm_extent *extent)
+{
+	struct vmshm_extent_user *users = extent->users;
+	pid_t pid = task_tgid_nr(current);
+	int i;
+
+	if (users->pid == pid)
+		return;
+	for (i = 0; i < VMSHM_EXTENT_USERS - 1; i++)
+		if (users[i].pid == pid)
+			break;
+	memmove(users + 1, users, i * sizeof(*users));
+	users->pid = pid;
+	get_task_comm(users->comm, current);
+}
+
+/**
  * vmshm_extent_new() - find a place for a part of an object
  * @vdev: the device
  * @inode: the pages will belong to its i_mapping
@@ -136,8 +161,7 @@ struct vmshm_extent *vmshm_extent_new(struct vmshm_dev *vdev,
 	extent->range.offset = offset;
 	extent->range.length = length;
 	extent->range.readonly = readonly;
-	extent->pid = task_tgid_nr(current);
-	get_task_comm(extent->comm, current);
+	vmshm_extent_used_here(extent);
 	err = vmshm_arena_alloc(vdev->arena, length, readonly,
 				&extent->range.place);
 	if (err) {
@@ -497,9 +521,16 @@ void vmshm_extent_free_all(struct list_head *extents)
 
 static void vmshm_extent_warn(struct vmshm_extent *extent)
 {
+	char users[VMSHM_EXTENT_USERS * VMSHM_EXTENT_USER_TEXT];
+	int i, n = 0;
+
+	for (i = 0; i < VMSHM_EXTENT_USERS && extent->users[i].pid; i++)
+		n += scnprintf(users + n, sizeof(users) - n, "%s%s[%d]",
+			       i ? ", " : "", extent->users[i].comm,
+			       extent->users[i].pid);
 	dev_warn(&extent->vdev->dev,
-		 "a pipe or a transfer has a page of an object that %s[%d] used\n",
-		 extent->comm, extent->pid);
+		 "a pipe or a transfer has a page of an object that %s used\n",
+		 users);
 }
 
 /**

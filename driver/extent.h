@@ -15,6 +15,19 @@ struct inode;
 struct page;
 struct vmshm_dev;
 
+/* Number of processes that are remembered */
+#define VMSHM_EXTENT_USERS 4
+
+/**
+ * struct vmshm_extent_user - a process that has used an extent
+ * @pid: its number; 0: none
+ * @comm: name of the thread
+ */
+struct vmshm_extent_user {
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
+};
+
 /**
  * struct vmshm_extent - a part of an object that the arena shows
  * @node: in the list of the vnode, or in vdev->lingering
@@ -24,8 +37,8 @@ struct vmshm_dev;
  * @handle: names the attachment in commands
  * @seen: the object, as the device reported it when it was attached; valid if
  *	@has_seen
- * @pid: the process that attached the extent
- * @comm: name of that process
+ * @users: the process that attached the extent, and processes that mapped it;
+ *	the latest is the first
  * @touched_first: index in the extent of the first page that was ever used
  * @touched_end: index behind the last page that was ever used
  */
@@ -37,8 +50,7 @@ struct vmshm_extent {
 	u32 handle;
 	bool has_seen;
 	struct vmshm_stat seen;
-	pid_t pid;
-	char comm[TASK_COMM_LEN];
+	struct vmshm_extent_user users[VMSHM_EXTENT_USERS];
 	unsigned long touched_first;
 	unsigned long touched_end;
 };
@@ -61,6 +73,7 @@ struct vmshm_extent *vmshm_extent_find(struct list_head *extents, u64 offset);
 struct page *vmshm_extent_page(struct vmshm_extent *extent, u64 offset);
 struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset);
 u64 vmshm_extent_place(struct vmshm_extent *extent, u64 offset);
+void vmshm_extent_used_here(struct vmshm_extent *extent);
 bool vmshm_extent_any_busy(struct list_head *extents);
 void vmshm_extent_free_all(struct list_head *extents);
 void vmshm_extent_init(struct vmshm_dev *vdev);

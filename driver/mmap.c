@@ -57,6 +57,18 @@ static void vmshm_mmap_around(struct vmshm_vnode *vnode, struct vm_fault *vmf)
 	}
 }
 
+/* Remembers that this process maps the page at the fault. */
+static void vmshm_mmap_note_user(struct vmshm_vnode *vnode,
+				 struct vm_fault *vmf)
+{
+	u64 offset = (u64)vmf->pgoff << PAGE_SHIFT;
+	struct vmshm_extent *extent;
+
+	extent = vmshm_extent_find(&vnode->extents, offset);
+	if (extent)
+		vmshm_extent_used_here(extent);
+}
+
 /* Whether the fault makes a private copy, or userfaultfd has left a marker */
 static bool vmshm_mmap_is_special(struct vm_fault *vmf)
 {
@@ -137,6 +149,7 @@ static struct page *vmshm_mmap_huge_page(struct vmshm_vnode *vnode,
 	    offset + PMD_SIZE > extent->range.offset + extent->range.length ||
 	    !IS_ALIGNED(vmshm_extent_place(extent, offset), PMD_SIZE))
 		return NULL;
+	vmshm_extent_used_here(extent);
 	return vmshm_extent_huge_page(extent, offset);
 }
 
@@ -186,6 +199,7 @@ static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 	mutex_lock(&vnode->lock);
 	page = vmshm_content_page(vnode, (u64)vmf->pgoff << PAGE_SHIFT,
 				  vmshm_compat_fault_can_retry(vmf));
+	vmshm_mmap_note_user(vnode, vmf);
 	ret = IS_ERR(page) ? VM_FAULT_FALLBACK : vmshm_mmap_huge(vnode, vmf);
 	if (ret & VM_FAULT_FALLBACK) {
 		if (!IS_ERR(page))
@@ -257,6 +271,7 @@ static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 	mutex_lock(&vnode->lock);
 	page = vmshm_content_page(vnode, offset,
 				  vmshm_compat_fault_can_retry(vmf));
+	vmshm_mmap_note_user(vnode, vmf);
 	if (!IS_ERR(page)) {
 		vmshm_mmap_around(vnode, vmf);
 	} else if (PTR_ERR(page) == -EFAULT) {

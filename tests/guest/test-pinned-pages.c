@@ -9,9 +9,11 @@
  */
 #define _GNU_SOURCE
 #include <sched.h>
+#include <signal.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
+#include <vmshm/ioctl.h>
 
 #include "t.h"
 
@@ -150,6 +152,30 @@ T_TEST(no_room_until_it_is_dropped)
 	fs_same(other, p, 4 * MIB);
 }
 
+/* A word that is polled keeps its part as well. */
+T_TEST(no_room_while_words_are_polled)
+{
+	const char *name = fs_object("held", 4 * MIB, 4);
+	const char *other = fs_object("o", 4 * MIB, 5);
+	struct vmshm_ioc_word word = {};
+	int fd[2], i;
+	char *p;
+
+	fs_mount(SMALL);
+	for (i = 0; i < 2; i++) {
+		fd[i] = fs_open(name, O_RDWR);
+		word.offset = (2 * i + 1) * MIB;
+		T_EQ(pread(fd[i], &word.expected, 4, word.offset), 4);
+		T_EQ(ioctl(fd[i], VMSHM_IOC_POLL, &word), 0);
+	}
+	p = fs_map(other, 4 * MIB);
+	T_EQ(t_read_faults(p), 1);
+	close(fd[0]);
+	close(fd[1]);
+	T_EQ(t_read_faults(p), 0);
+	fs_same(other, p, 4 * MIB);
+}
+
 /* After an unbind the page belongs to the object until it is dropped. */
 T_TEST(unbind_does_not_wait)
 {
@@ -213,6 +239,43 @@ static void other_hot_plug(void)
 static int arenas_freed(void)
 {
 	return t_system("exit $(dmesg | grep -c 'no page of BAR4 is in use')");
+}
+
+/* Whether the log names the process as a user of the object */
+static int is_named(pid_t pid)
+{
+	return !t_system("dmesg | grep -q 'object that .*\\[%d\\].* used'",
+			 pid);
+}
+
+/* The process that has the page is not the one that attached the object. */
+T_TEST(the_log_names_the_holder)
+{
+	const char *name = fs_object("held", 4 * MIB, 9);
+	char *address = dev_address(PLAIN), byte;
+	int fd, pipefd[2], ready[2];
+	pid_t pid;
+
+	fs_mount(PLAIN);
+	fd = fs_open(name, O_RDONLY);
+	T_EQ(pread(fd, &byte, 1, MIB), 1);
+	T_EQ(pipe(ready), 0);
+	pid = t_fork();
+	if (!pid) {
+		hold(name, 4 * MIB, MIB, pipefd);
+		T_EQ(write(ready[1], "", 1), 1);
+		pause();
+	}
+	T_EQ(read(ready[0], &byte, 1), 1);
+	dev_driver("unbind", address);
+	dev_wait(PLAIN, 0);
+	T_ASSERT(is_named(pid));
+	T_EQ(kill(pid, SIGKILL), 0);
+	T_EQ(waitpid(pid, NULL, 0), pid);
+	while (fs_mapped(name))
+		sched_yield();
+	dev_driver("bind", address);
+	dev_wait(PLAIN, 1);
 }
 
 /* The device is unplugged while a page of an object is in a pipe. */
