@@ -165,7 +165,7 @@ static long vmshm_chardev_ioctl_attach(struct file *file,
 	char *name;
 	long len;
 
-	name = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL);
+	name = kmalloc(VMSHM_NAME_SIZE, GFP_KERNEL_ACCOUNT);
 	if (!name)
 		return -ENOMEM;
 	len = strncpy_from_user(name, arg, VMSHM_NAME_SIZE);

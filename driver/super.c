@@ -208,7 +208,7 @@ static const struct fs_context_operations vmshm_fs_context_ops = {
 
 static int vmshm_fs_init_fs_context(struct fs_context *fc)
 {
-	struct vmshm_fs_sb *vsb = kzalloc(sizeof(*vsb), GFP_KERNEL);
+	struct vmshm_fs_sb *vsb = kzalloc(sizeof(*vsb), GFP_KERNEL_ACCOUNT);
 
 	if (!vsb)
 		return -ENOMEM;
