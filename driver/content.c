@@ -247,6 +247,24 @@ static int vmshm_content_attach_page(struct vmshm_vnode *vnode, u64 offset,
 	return err;
 }
 
+/* Asks the device only if the page is beyond the end as last reported. */
+static int vmshm_content_check_end(struct vmshm_vnode *vnode, u64 offset)
+{
+	struct vmshm_stat st;
+	int err;
+
+	if (offset < PAGE_ALIGN(vnode->size))
+		return 0;
+	err = vmshm_vnode_refresh(vnode, &st);
+	if (err == -EIO) {
+		vnode->lost = true;
+		err = vmshm_vnode_refresh(vnode, &st);
+	}
+	if (err)
+		return err;
+	return offset < PAGE_ALIGN(vnode->size) ? 0 : -EFAULT;
+}
+
 /**
  * vmshm_content_page() - the page at an offset
  * @vnode: a vnode with users, locked
@@ -278,8 +296,10 @@ struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
 		if (!extent)
 			return ERR_PTR(-EFAULT);
 	}
-	if (offset >= PAGE_ALIGN(vnode->size))
-		return ERR_PTR(-EFAULT);
+	/* The host can have made the object longer again. */
+	err = vmshm_content_check_end(vnode, offset);
+	if (err)
+		return ERR_PTR(err);
 	page = vmshm_extent_page(extent, offset);
 	get_page(page);
 	return page;

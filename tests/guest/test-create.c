@@ -194,6 +194,31 @@ T_TEST(host_grows_and_cuts)
 	T_EQ(t_read_faults(p + 5 * PAGE), 1);
 }
 
+/*
+ * The driver has seen the smaller size. The page is in a part that is attached,
+ * and in no page table yet.
+ */
+T_TEST(host_cuts_and_grows)
+{
+	const char *name = fs_object("a", 256 * PAGE, 9);
+	struct stat st;
+	char *p;
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR);
+	p = fs_map_at(fd, 0, 256 * PAGE);
+	T_EQ(t_read_faults(p), 0);
+	t_host("truncate %s %ld", name, 64 * PAGE);
+	T_EQ(fstat(fd, &st), 0);
+	T_EQ(st.st_size, 64 * PAGE);
+	T_EQ(t_read_faults(p + 128 * PAGE), 1);
+	t_host("truncate %s %ld", name, 256 * PAGE);
+	T_EQ(t_write_faults(p + 192 * PAGE), 0);
+	p[200 * PAGE] = 1;
+	T_ASSERT(!strcmp(t_host("read %s %ld 1", name, 200 * PAGE), "01"));
+}
+
 T_TEST(remount)
 {
 	fs_private();
