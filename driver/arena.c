@@ -280,6 +280,25 @@ static unsigned long vmshm_arena_ready(struct vmshm_arena *arena, bool readonly)
 	return ready;
 }
 
+/**
+ * vmshm_arena_prepare() - have a free page with a struct page, if possible
+ * @arena: the arena
+ * @readonly: the span for reading only
+ *
+ * For an access that cannot wait for vmshm_arena_grow(), such as that of a
+ * debugger. The caller holds no lock, as for vmshm_arena_grow().
+ */
+void vmshm_arena_prepare(struct vmshm_arena *arena, bool readonly)
+{
+	unsigned long ready;
+
+	spin_lock(&arena->lock);
+	ready = vmshm_arena_ready(arena, readonly);
+	spin_unlock(&arena->lock);
+	if (!ready && vmshm_arena_can_grow(arena, readonly))
+		vmshm_arena_grow(arena, readonly);
+}
+
 /* Takes the pages of a free chunk if enough other pages are free; or NULL. */
 static struct vmshm_arena_pages *
 vmshm_arena_take_idle(struct vmshm_arena *arena,

@@ -16,6 +16,7 @@ struct vmshm_arena *vmshm_arena_new(struct device *dev, phys_addr_t base,
 void vmshm_arena_stop(struct vmshm_arena *arena);
 void vmshm_arena_destroy(struct vmshm_arena *arena);
 bool vmshm_arena_can_grow(struct vmshm_arena *arena, bool readonly);
+void vmshm_arena_prepare(struct vmshm_arena *arena, bool readonly);
 int vmshm_arena_grow(struct vmshm_arena *arena, bool readonly);
 int vmshm_arena_alloc(struct vmshm_arena *arena, u64 size, bool readonly,
 		      u64 *place);

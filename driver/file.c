@@ -14,6 +14,7 @@
 
 #include <vmshm/regs.h>
 
+#include "arena.h"
 #include "compat.h"
 #include "content.h"
 #include "file.h"
@@ -92,6 +93,7 @@ static int vmshm_fs_file_open(struct inode *inode, struct file *file)
 		/* The name belongs to another object or none: look up again. */
 		return err == -ESTALE || err == -ENOENT ? -EOPENSTALE : err;
 	}
+	vmshm_arena_prepare(vnode->vdev->arena, vnode->readonly);
 	file->private_data = wfile;
 	/* Access to memory does not block. */
 	file->f_mode |= VMSHM_COMPAT_FMODE_NOWAIT;

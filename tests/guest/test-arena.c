@@ -337,6 +337,28 @@ T_TEST(memory_of_the_host)
 	T_ASSERT(free - memory_free() < 2 * MIB);
 }
 
+/*
+ * The first access is that of a debugger. It cannot wait for struct pages, and
+ * the part of the arena for reading has none yet.
+ */
+T_TEST(first_access_through_proc)
+{
+	const char *name = fs_object("a", 2 * PAGE, 7);
+	char *address = dev_address(READONLY), *p, data[16];
+	int mem;
+
+	dev_driver("unbind", address);
+	dev_driver("bind", address);
+	dev_wait(READONLY, 1);
+	fs_mount(READONLY);
+	p = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, fs_open(name, O_RDONLY),
+		 0);
+	T_ASSERT(p != MAP_FAILED);
+	mem = open("/proc/self/mem", O_RDONLY);
+	T_EQ(pread(mem, data, sizeof(data), (off_t)(p + PAGE)), sizeof(data));
+	T_ASSERT(!memcmp(data, p + PAGE, sizeof(data)));
+}
+
 /* A thousand objects, one after the other */
 #define OBJECTS 1000
 
