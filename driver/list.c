@@ -152,8 +152,9 @@ static int vmshm_fs_iterate(struct file *file, struct dir_context *ctx)
 
 static int vmshm_fs_dir_open(struct inode *inode, struct file *file)
 {
-	struct vmshm_fs_list *list = kzalloc(sizeof(*list), GFP_KERNEL);
+	struct vmshm_fs_list *list;
 
+	list = kzalloc(sizeof(*list), GFP_KERNEL_ACCOUNT);
 	if (!list)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&list->parts);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Kernel memory on behalf of a user: zero pages behind the end of objects are
- * charged to the user's memory cgroup, and struct pages have a limit.
+ * Kernel memory on behalf of a user: zero pages behind the end of objects, and
+ * open directories, are charged to the user's memory cgroup. Struct pages have
+ * a limit.
  *
  * qemu: -device vmshm,id=vmshm0,bus=rp0
  */
 #define _GNU_SOURCE
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "t.h"
@@ -23,6 +25,9 @@
 #define STEP (64 * MIB)
 /* Bytes for page tables, extents and the rest of the kernel */
 #define SPARE (8 * MIB)
+#define DIRECTORIES 20000
+/* Bytes of the record of an open directory, at least */
+#define RECORD 32
 /* Bytes that the two processors have charged in advance and not used yet */
 #define STOCK (2 * 64 * PAGE)
 
@@ -71,6 +76,64 @@ T_TEST(zero_pages_are_charged)
 	/* The zero pages are freed with the last file. */
 	T_ASSERT(charged() < OBJECTS * TAIL / 2);
 	T_EQ(rmdir(GROUPS "user"), 0);
+	T_EQ(umount(GROUPS), 0);
+}
+
+/* Bytes of the kernel's records that are charged to the group */
+static long charged_records(void)
+{
+	return kernfile_number(GROUPS "user/memory.stat",
+			       "slab_unreclaimable %ld");
+}
+
+/* What opening the directory many times charges to a new group */
+static void charge_directories(const char *path, long *bytes)
+{
+	const struct rlimit limit = { DIRECTORIES + 64, DIRECTORIES + 64 };
+	long before;
+	int i;
+
+	T_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	kernfile_put(GROUPS "user/cgroup.procs", "0");
+	before = charged_records();
+	for (i = 0; i < DIRECTORIES; i++)
+		T_ASSERT(open(path, O_RDONLY | O_DIRECTORY) >= 0);
+	*bytes = charged_records() - before;
+}
+
+static long charged_directories(const char *path)
+{
+	long *bytes = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	T_ASSERT(bytes != MAP_FAILED);
+	*bytes = 0;
+	mkdir(GROUPS "user", 0755);
+	pid = t_fork();
+	if (!pid) {
+		charge_directories(path, bytes);
+		_exit(0);
+	}
+	t_wait(pid);
+	T_EQ(rmdir(GROUPS "user"), 0);
+	return *bytes;
+}
+
+/* The driver has a record of its own for each open directory. */
+T_TEST(open_directories_are_charged)
+{
+	long others, ours;
+
+	fs_mount(0);
+	mkdir(GROUPS, 0755);
+	T_EQ(mount("none", GROUPS, "cgroup2", 0, NULL), 0);
+	kernfile_put(GROUPS "cgroup.subtree_control", "+memory");
+	others = charged_directories("/");
+	ours = charged_directories("/dev/shm");
+	t_note("%ld and %ld bytes for each",
+	       others / DIRECTORIES, ours / DIRECTORIES);
+	T_ASSERT(ours - others > DIRECTORIES * RECORD / 2);
 	T_EQ(umount(GROUPS), 0);
 }
 
