@@ -41,7 +41,7 @@ static int vmshm_request_execute(struct vmshm_dev *vdev,
 		atomic_inc(&vdev->changes);
 	if (vdev->mailboxes)
 		return vmshm_mailbox_execute(vdev, rq, reply);
-	mutex_lock(&vdev->lock);
+	vmshm_regs_lock(vdev);
 	err = vmshm_regs_execute(vdev, rq, reply);
 	mutex_unlock(&vdev->lock);
 	return err;

@@ -2,8 +2,10 @@
 /*
  * VMShm content: the attached parts of an object, its size and its users.
  */
+#include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 
@@ -13,6 +15,8 @@
 #include "arena.h"
 #include "content.h"
 #include "extent.h"
+#include "mailbox.h"
+#include "pause.h"
 #include "vmshm.h"
 #include "vnode.h"
 
@@ -85,10 +89,10 @@ static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted)
 			break;
 		/* The lock order is reversed here, hence trylock. */
 		if (vnode == self || list_empty(&vnode->extents) ||
-		    !mutex_trylock(&vnode->lock))
+		    !vmshm_vnode_trylock(vnode))
 			continue;
 		freed += vmshm_content_reclaim(vnode, wanted - freed);
-		mutex_unlock(&vnode->lock);
+		vmshm_vnode_unlock(vnode);
 	}
 	mutex_unlock(&vdev->vnodes_lock);
 	return freed;
@@ -310,24 +314,27 @@ struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
  * @vnode: a vnode with users
  * @offset: bytes into the object, a multiple of the page size
  * @place: bytes into BAR4, of the page; or NULL
+ * @resets: vdev->resets, which shows a later reset of the device; or NULL
  *
  * Return: a page that the caller puts; or as vmshm_content_page(), without
  * -EAGAIN.
  */
 struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,
-				    u64 *place)
+				    u64 *place, unsigned int *resets)
 {
 	struct vmshm_extent *extent;
 	struct page *page;
 
 	for (;;) {
-		mutex_lock(&vnode->lock);
+		vmshm_vnode_lock(vnode);
+		if (resets)
+			*resets = vnode->vdev->resets;
 		page = vmshm_content_page(vnode, offset, true);
 		if (!IS_ERR(page) && place) {
 			extent = vmshm_extent_find(&vnode->extents, offset);
 			*place = vmshm_extent_place(extent, offset);
 		}
-		mutex_unlock(&vnode->lock);
+		vmshm_vnode_unlock(vnode);
 		if (page != ERR_PTR(-EAGAIN))
 			return page;
 		vmshm_arena_grow(vnode->vdev->arena, vnode->readonly);
@@ -465,7 +472,7 @@ int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write,
 {
 	int err = 0;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	*first = !vmshm_content_used(vnode);
 	if (vnode->gone)
 		err = -ENODEV;
@@ -479,7 +486,7 @@ int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write,
 		vmshm_content_detach(vnode);
 	else if (!err && !refcount_inc_not_zero(&vnode->users))
 		refcount_set(&vnode->users, 1);
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return err;
 }
 
@@ -489,10 +496,10 @@ int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write,
  */
 void vmshm_content_close(struct vmshm_vnode *vnode)
 {
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	if (refcount_dec_and_test(&vnode->users))
 		vmshm_content_detach(vnode);
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 }
 
 /**
@@ -507,9 +514,11 @@ void vmshm_content_give(struct vmshm_vnode *vnode, struct vmshm_extent *extent)
 {
 	bool taken;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
+	/* A reset of the device has ended an attachment of before. */
 	taken = !vnode->gone && !vmshm_content_used(vnode) &&
-		!vmshm_vnode_any_handle(vnode);
+		!vmshm_vnode_any_handle(vnode) &&
+		extent->resets == vnode->vdev->resets;
 	if (taken) {
 		vnode->readonly = extent->range.readonly;
 		vnode->size = extent->seen.size;
@@ -523,7 +532,7 @@ void vmshm_content_give(struct vmshm_vnode *vnode, struct vmshm_extent *extent)
 		vnode->seen = extent->seen;
 		vnode->has_seen = true;
 	}
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	if (!taken)
 		vmshm_extent_detach(extent);
 	else if (extent)
@@ -536,10 +545,10 @@ void vmshm_content_give(struct vmshm_vnode *vnode, struct vmshm_extent *extent)
  */
 void vmshm_content_detach_unused(struct vmshm_vnode *vnode)
 {
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	if (!vmshm_content_used(vnode))
 		vmshm_content_detach(vnode);
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 }
 
 /*
@@ -579,7 +588,7 @@ int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 	struct vmshm_dev *vdev = vnode->vdev;
 	int err = 0;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	if (vnode->gone)
 		err = -ENODEV;
 	else if (vmshm_content_used(vnode))
@@ -599,7 +608,7 @@ int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 out:
 	if (!vmshm_content_used(vnode))
 		vmshm_content_detach(vnode);
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return err;
 }
 
@@ -616,7 +625,7 @@ int vmshm_content_setattr(struct vmshm_vnode *vnode,
 {
 	int err;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	/* A read-only handle is enough to set attributes. */
 	if (!vmshm_content_used(vnode))
 		vnode->readonly = true;
@@ -630,7 +639,7 @@ int vmshm_content_setattr(struct vmshm_vnode *vnode,
 		vnode->size = st->size;
 	if (!vmshm_content_used(vnode))
 		vmshm_content_detach(vnode);
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return err;
 }
 
@@ -649,7 +658,7 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 	struct vmshm_dev *vdev = vnode->vdev;
 	int err;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	err = -ENODEV;
 	if (!vnode->gone)
 		err = vmshm_request_allocate(vdev, vnode->name,
@@ -657,7 +666,7 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 					     offset, length, st);
 	if (!err)
 		vnode->size = st->size;
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return err;
 }
 
@@ -677,13 +686,13 @@ static void vmshm_content_take(struct vmshm_dev *vdev, struct list_head *taken)
 	hash_for_each_safe(vdev->vnodes, bucket, next, vnode, node) {
 		struct vmshm_extent *extent;
 
-		mutex_lock(&vnode->lock);
+		vmshm_vnode_lock(vnode);
 		vnode->gone = true;
 		/* The pages of the extents still name the inode. */
 		list_for_each_entry(extent, &vnode->extents, node)
 			ihold(extent->inode);
 		list_splice_tail_init(&vnode->extents, taken);
-		mutex_unlock(&vnode->lock);
+		vmshm_vnode_unlock(vnode);
 		vmshm_anon_unmap(vdev, vnode->inode, 0, 0, true);
 		vmshm_vnode_put(vnode);
 	}
@@ -701,26 +710,6 @@ void vmshm_content_stop(struct vmshm_dev *vdev)
 
 	vmshm_content_take(vdev, &taken);
 	vmshm_extent_stop(vdev, &taken);
-}
-
-/**
- * vmshm_content_is_attached() - whether a reset of the device loses content
- * @vdev: the device
- *
- * Return: true if an object is attached, or a page of one is in use.
- */
-bool vmshm_content_is_attached(struct vmshm_dev *vdev)
-{
-	struct vmshm_vnode *vnode;
-	bool attached;
-	int i;
-
-	mutex_lock(&vdev->vnodes_lock);
-	attached = vdev->buffer || !list_empty(&vdev->lingering);
-	hash_for_each(vdev->vnodes, i, vnode, node)
-		attached |= vnode->handle || !list_empty(&vnode->extents);
-	mutex_unlock(&vdev->vnodes_lock);
-	return attached;
 }
 
 /**
@@ -791,59 +780,164 @@ static void vmshm_content_lose(struct vmshm_vnode *vnode)
 	mutex_unlock(&vdev->vnodes_lock);
 }
 
-static void vmshm_content_restore_vnode(struct vmshm_vnode *vnode)
+static void vmshm_content_explain_loss(struct vmshm_vnode *vnode, int err)
+{
+	struct device *dev = &vnode->vdev->dev;
+
+	if (err == -EOWNERDEAD)
+		dev_warn(dev,
+			 "a word was held in a reset, which ended the hold: open the object again\n");
+	else
+		dev_warn(dev,
+			 "an object was not found again after a sleep or a reset (error %d)\n",
+			 err);
+}
+
+static void vmshm_content_restore_vnode(struct vmshm_vnode *vnode, void *unused)
 {
 	int err = 0;
 
-	mutex_lock(&vnode->lock);
-	if (vnode->handle || !list_empty(&vnode->extents))
+	vmshm_vnode_lock(vnode);
+	if (vnode->was_held) {
+		vnode->handle = 0;
+		err = -EOWNERDEAD;
+	} else if (vnode->handle || !list_empty(&vnode->extents)) {
 		err = vmshm_content_attach_again(vnode);
+	}
 	if (err) {
-		dev_warn(&vnode->vdev->dev,
-			 "an object was not found again after a sleep of the system (error %d)\n",
-			 err);
+		vmshm_content_explain_loss(vnode, err);
 		vmshm_content_lose(vnode);
 	}
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 }
 
-/* A vnode that is to be restored, with a reference, or NULL */
-static struct vmshm_vnode *vmshm_content_next_restore(struct vmshm_dev *vdev)
+/*
+ * A vnode that is to be visited, with a reference, or NULL. The buckets before
+ * @bucket have none; it is updated.
+ */
+static struct vmshm_vnode *vmshm_content_next_visit(struct vmshm_dev *vdev,
+						    unsigned int *bucket)
 {
 	struct vmshm_vnode *vnode;
-	int bucket;
 
 	lockdep_assert_held(&vdev->vnodes_lock);
-	hash_for_each(vdev->vnodes, bucket, vnode, node) {
-		if (!vnode->restore)
-			continue;
-		vnode->restore = false;
-		vmshm_vnode_get(vnode);
-		return vnode;
-	}
+	for (; *bucket < HASH_SIZE(vdev->vnodes); ++*bucket)
+		hlist_for_each_entry(vnode, &vdev->vnodes[*bucket], node) {
+			if (!vnode->visit)
+				continue;
+			vnode->visit = false;
+			vmshm_vnode_get(vnode);
+			return vnode;
+		}
 	return NULL;
 }
 
-/**
- * vmshm_content_restore() - attach all objects again: the device was reset
- * @vdev: a device for which vmshm_content_can_restore() was true
- *
- * Each part of an object is shown where it was. An object that has another
- * identity by now, or no name, is lost: SIGBUS and ENODEV.
+/*
+ * Calls @visit for each vnode, without a lock. One walk is in progress at a
+ * time: that of the task that resets, or the one after a sleep.
  */
-void vmshm_content_restore(struct vmshm_dev *vdev)
+static void vmshm_content_walk(struct vmshm_dev *vdev,
+			       void (*visit)(struct vmshm_vnode *vnode,
+					     void *arg),
+			       void *arg)
 {
+	unsigned int next = 0;
 	struct vmshm_vnode *vnode;
 	int bucket;
 
 	mutex_lock(&vdev->vnodes_lock);
 	hash_for_each(vdev->vnodes, bucket, vnode, node)
-		vnode->restore = true;
-	while ((vnode = vmshm_content_next_restore(vdev))) {
+		vnode->visit = true;
+	while ((vnode = vmshm_content_next_visit(vdev, &next))) {
 		mutex_unlock(&vdev->vnodes_lock);
-		vmshm_content_restore_vnode(vnode);
+		visit(vnode, arg);
 		vmshm_vnode_put(vnode);
 		mutex_lock(&vdev->vnodes_lock);
 	}
 	mutex_unlock(&vdev->vnodes_lock);
+}
+
+static void vmshm_content_wait_unlocked(struct vmshm_vnode *vnode, void *end)
+{
+	while (!vmshm_vnode_trylock(vnode)) {
+		if (time_after(jiffies, *(unsigned long *)end))
+			vmshm_mailboxes_hurry(vnode->vdev);
+		usleep_range(1000, 2000);
+	}
+	vmshm_vnode_unlock(vnode);
+}
+
+/**
+ * vmshm_content_pause() - let no other task use vnodes
+ * @vdev: a device that will be reset
+ * @end: jiffies after which commands that the host executes slowly fail
+ *
+ * A pause has begun. A task that has the lock of a vnode gives it back before
+ * this function returns.
+ */
+void vmshm_content_pause(struct vmshm_dev *vdev, unsigned long end)
+{
+	vmshm_content_walk(vdev, vmshm_content_wait_unlocked, &end);
+}
+
+static void vmshm_content_idle_vnode(struct vmshm_vnode *vnode, void *arg)
+{
+	struct vmshm_extent *extent;
+	bool *idle = arg;
+
+	vmshm_vnode_lock(vnode);
+	list_for_each_entry(extent, &vnode->extents, node)
+		if (!vmshm_extent_idle(extent))
+			*idle = false;
+	vmshm_vnode_unlock(vnode);
+}
+
+/**
+ * vmshm_content_idle() - whether no page is in use
+ * @vdev: a device whose vnodes are paused; all mappings are removed
+ *
+ * Return: true if no page is in use.
+ */
+bool vmshm_content_idle(struct vmshm_dev *vdev)
+{
+	bool idle;
+
+	mutex_lock(&vdev->vnodes_lock);
+	idle = list_empty(&vdev->lingering);
+	mutex_unlock(&vdev->vnodes_lock);
+	vmshm_content_walk(vdev, vmshm_content_idle_vnode, &idle);
+	return idle;
+}
+
+static void vmshm_content_warn_vnode(struct vmshm_vnode *vnode, void *unused)
+{
+	vmshm_vnode_lock(vnode);
+	vmshm_extent_warn_busy(&vnode->extents);
+	vmshm_vnode_unlock(vnode);
+}
+
+/**
+ * vmshm_content_warn() - log the users of pages that are in use
+ * @vdev: a device whose vnodes are paused
+ */
+void vmshm_content_warn(struct vmshm_dev *vdev)
+{
+	vmshm_content_walk(vdev, vmshm_content_warn_vnode, NULL);
+	mutex_lock(&vdev->vnodes_lock);
+	vmshm_extent_warn_busy(&vdev->lingering);
+	mutex_unlock(&vdev->vnodes_lock);
+}
+
+/**
+ * vmshm_content_restore() - attach all objects again: the device was reset
+ * @vdev: a device for which vmshm_content_can_restore() was true, or whose
+ *	vnodes are paused
+ *
+ * Each part of an object is shown where it was. An object that has another
+ * identity by now, or no name, or a word of which was held, is lost: SIGBUS and
+ * ENODEV.
+ */
+void vmshm_content_restore(struct vmshm_dev *vdev)
+{
+	vmshm_content_walk(vdev, vmshm_content_restore_vnode, NULL);
 }

@@ -29,10 +29,12 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
 				bool grow);
 struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,
-				    u64 *place);
+				    u64 *place, unsigned int *resets);
 struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset);
 void vmshm_content_stop(struct vmshm_dev *vdev);
-bool vmshm_content_is_attached(struct vmshm_dev *vdev);
+void vmshm_content_pause(struct vmshm_dev *vdev, unsigned long end);
+bool vmshm_content_idle(struct vmshm_dev *vdev);
+void vmshm_content_warn(struct vmshm_dev *vdev);
 bool vmshm_content_can_restore(struct vmshm_dev *vdev);
 void vmshm_content_restore(struct vmshm_dev *vdev);
 

@@ -17,6 +17,7 @@
 #include "extent.h"
 #include "mailbox.h"
 #include "owner.h"
+#include "pause.h"
 #include "queue.h"
 #include "recent.h"
 #include "regs.h"
@@ -95,6 +96,7 @@ struct vmshm_dev *vmshm_dev_new(struct device *parent)
 	INIT_LIST_HEAD(&vdev->word_files);
 	spin_lock_init(&vdev->word_files_lock);
 	vmshm_recent_init(vdev);
+	vmshm_pause_init(vdev);
 	vmshm_extent_init(vdev);
 	device_initialize(&vdev->dev);
 	vdev->dev.class = &vmshm_dev_class;
@@ -169,6 +171,7 @@ void vmshm_dev_stop(struct vmshm_dev *vdev)
 	mutex_lock(&vdev->lock);
 	WRITE_ONCE(vdev->gone, true);
 	mutex_unlock(&vdev->lock);
+	wake_up_all(&vdev->pause_ends);
 	vmshm_mailboxes_stop(vdev);
 	/* From here on no page fault fills a mapping. */
 	unmap_mapping_range(vdev->inode->i_mapping, 0, 0, 1);

@@ -372,7 +372,7 @@ static int vmshm_fs_create_excl(struct inode *dir, struct dentry *dentry,
 	err = err ?: vmshm_fs_instantiate(dir, dentry, name, &reply.st);
 	if (reply.handle && !err)
 		vmshm_vnode_give_handle(vmshm_fs_inode_vnode(d_inode(dentry)),
-					reply.handle);
+					&reply);
 	else if (reply.handle)
 		vmshm_request_detach(vdev, reply.handle);
 	return err;

@@ -73,14 +73,22 @@ void vmshm_extent_free(struct vmshm_extent *extent)
 	kfree(extent);
 }
 
+/* Whether the device has not been reset since it attached the extent */
+static bool vmshm_extent_is_attached(struct vmshm_extent *extent)
+{
+	return extent->handle &&
+	       extent->resets == READ_ONCE(extent->vdev->resets);
+}
+
 /*
  * Frees an extent after DETACH. If the device could not detach it, its place
- * stays allocated. A device that is gone soon gives up all its attachments, and
- * the places have to be free for that.
+ * stays allocated. A device that is gone, or is being reset, gives up all its
+ * attachments, and the places have to be free for that.
  */
 static void vmshm_extent_detached(struct vmshm_extent *extent, int err)
 {
-	if (!err || err == -ENODEV) {
+	if (!err || err == -ENODEV || READ_ONCE(extent->vdev->hurry) ||
+	    !vmshm_extent_is_attached(extent)) {
 		vmshm_extent_free(extent);
 		return;
 	}
@@ -105,11 +113,11 @@ static void vmshm_extent_unmap(struct vmshm_extent *extent)
 void vmshm_extent_detach(struct vmshm_extent *extent)
 {
 	struct vmshm_dev *vdev = extent->vdev;
-	int err;
+	int err = 0;
 
 	vmshm_extent_forget(extent);
-	/* After a system sleep, the device may no longer know the extent. */
-	err = extent->handle ? vmshm_request_detach(vdev, extent->handle) : 0;
+	if (vmshm_extent_is_attached(extent))
+		err = vmshm_request_detach(vdev, extent->handle);
 	vmshm_extent_detached(extent, err);
 }
 
@@ -195,6 +203,7 @@ int vmshm_extent_attach(struct vmshm_extent *extent, const char *name,
 		return err;
 	}
 	extent->handle = reply.handle;
+	extent->resets = reply.resets;
 	extent->seen = reply.st;
 	extent->has_seen = reply.has_attr;
 	if (reply.st.ident != ident) {
@@ -243,6 +252,7 @@ struct vmshm_extent *vmshm_extent_attach_named(struct vmshm_dev *vdev,
 	}
 	extent->range.limit = false;
 	extent->handle = reply.handle;
+	extent->resets = reply.resets;
 	extent->seen = reply.st;
 	extent->has_seen = true;
 	length = min(limit, PAGE_ALIGN(reply.st.size));
@@ -283,6 +293,7 @@ int vmshm_extent_attach_again(struct vmshm_extent *extent, const char *name,
 		return -ESTALE;
 	}
 	extent->handle = reply.handle;
+	extent->resets = reply.resets;
 	*size = reply.st.size;
 	return 0;
 }
@@ -534,6 +545,19 @@ static void vmshm_extent_warn(struct vmshm_extent *extent)
 }
 
 /**
+ * vmshm_extent_warn_busy() - log the users of pages that are in use
+ * @extents: the extents
+ */
+void vmshm_extent_warn_busy(struct list_head *extents)
+{
+	struct vmshm_extent *extent;
+
+	list_for_each_entry(extent, extents, node)
+		if (vmshm_extent_busy(extent))
+			vmshm_extent_warn(extent);
+}
+
+/**
  * vmshm_extent_stop() - wait a moment until no page of the arena is in use
  * @vdev: a device that is gone
  * @taken: its extents, each with a reference to its inode
@@ -544,7 +568,6 @@ static void vmshm_extent_warn(struct vmshm_extent *extent)
 void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken)
 {
 	unsigned long end = jiffies + VMSHM_EXTENT_GRACE;
-	struct vmshm_extent *extent;
 
 	/* From here on no further extent begins to linger. */
 	cancel_delayed_work_sync(&vdev->linger_work);
@@ -554,9 +577,7 @@ void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken)
 
 	while (vmshm_extent_any_busy(taken)) {
 		if (time_after(jiffies, end)) {
-			list_for_each_entry(extent, taken, node)
-				if (vmshm_extent_busy(extent))
-					vmshm_extent_warn(extent);
+			vmshm_extent_warn_busy(taken);
 			list_splice_init(taken, &vdev->lingering);
 			return;
 		}

@@ -34,7 +34,8 @@ struct vmshm_extent_user {
  * @vdev: the device
  * @inode: the pages belong to its i_mapping
  * @range: whole pages of the object, and their place
- * @handle: names the attachment in commands
+ * @handle: names the attachment in commands, or 0: it is not attached
+ * @resets: vdev->resets, for which @handle is valid
  * @seen: the object, as the device reported it when it was attached; valid if
  *	@has_seen
  * @users: the process that attached the extent, and processes that mapped it;
@@ -48,6 +49,7 @@ struct vmshm_extent {
 	struct inode *inode;
 	struct vmshm_range range;
 	u32 handle;
+	unsigned int resets;
 	bool has_seen;
 	struct vmshm_stat seen;
 	struct vmshm_extent_user users[VMSHM_EXTENT_USERS];
@@ -75,6 +77,7 @@ struct page *vmshm_extent_huge_page(struct vmshm_extent *extent, u64 offset);
 u64 vmshm_extent_place(struct vmshm_extent *extent, u64 offset);
 void vmshm_extent_used_here(struct vmshm_extent *extent);
 bool vmshm_extent_any_busy(struct list_head *extents);
+void vmshm_extent_warn_busy(struct list_head *extents);
 void vmshm_extent_free_all(struct list_head *extents);
 void vmshm_extent_init(struct vmshm_dev *vdev);
 void vmshm_extent_stop(struct vmshm_dev *vdev, struct list_head *taken);

@@ -120,21 +120,30 @@ static ssize_t vmshm_fs_copy_page(struct vmshm_vnode *vnode, loff_t pos,
 {
 	size_t offset = offset_in_page(pos);
 	size_t bytes = min_t(size_t, PAGE_SIZE - offset, size);
+	unsigned int resets;
 	struct page *page;
 	size_t copied;
+	bool again;
 	void *addr;
 
-	page = vmshm_content_get_page(vnode, pos & PAGE_MASK, NULL);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	/* copy_page_to_iter() would put the page itself in a pipe. */
-	addr = kmap_local_page(page) + offset;
-	if (write)
-		copied = copy_from_iter(addr, bytes, iter);
-	else
-		copied = copy_to_iter(addr, bytes, iter);
-	kunmap_local(addr);
-	put_page(page);
+	do {
+		page = vmshm_content_get_page(vnode, pos & PAGE_MASK, NULL,
+					      &resets);
+		if (IS_ERR(page))
+			return PTR_ERR(page);
+		/* copy_page_to_iter() would put the page itself in a pipe. */
+		addr = kmap_local_page(page) + offset;
+		if (write)
+			copied = copy_from_iter(addr, bytes, iter);
+		else
+			copied = copy_to_iter(addr, bytes, iter);
+		kunmap_local(addr);
+		put_page(page);
+		/* A reset of the device may have replaced the memory. */
+		again = resets != READ_ONCE(vnode->vdev->resets);
+		if (again)
+			iov_iter_revert(iter, copied);
+	} while (again);
 	return copied ?: -EFAULT;
 }
 

@@ -19,9 +19,10 @@
  * entered the slots, so the device cannot go between the two steps. Otherwise
  * the word would never be marked.
  */
-static int vmshm_hold_begin(struct vmshm_slots *slots, unsigned int n,
+static int vmshm_hold_begin(struct vmshm_word_file *wfile, unsigned int n,
 			    struct vmshm_word *word, u32 expected)
 {
+	struct vmshm_slots *slots = wfile->vdev->slots;
 	u64 control;
 	u32 owner;
 
@@ -35,6 +36,7 @@ static int vmshm_hold_begin(struct vmshm_slots *slots, unsigned int n,
 	    expected)
 		return -EAGAIN;
 	vmshm_slot_keep(slots, n, word->page);
+	WRITE_ONCE(wfile->held, word->vnode);
 	return 0;
 }
 
@@ -62,7 +64,7 @@ int vmshm_hold_word(struct vmshm_word_file *wfile, struct vmshm_word *word,
 	if (n < 0)
 		return n;
 	if (vmshm_slots_enter(slots)) {
-		err = vmshm_hold_begin(slots, n, word, expected);
+		err = vmshm_hold_begin(wfile, n, word, expected);
 		vmshm_slots_leave(slots);
 	}
 	wfile->holding = n;
@@ -95,6 +97,8 @@ void vmshm_hold_end(struct vmshm_word_file *wfile)
 {
 	if (wfile->holding < 0)
 		return;
+	/* A reset from here on ends the hold as this function does. */
+	WRITE_ONCE(wfile->held, NULL);
 	vmshm_slot_stop(wfile->vdev->slots, wfile->holding, false);
 	vmshm_slot_put(wfile->vdev->slots, wfile->holding);
 	wfile->holding = -1;

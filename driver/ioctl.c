@@ -14,6 +14,7 @@
 #include "ioctl.h"
 #include "poll.h"
 #include "vmshm.h"
+#include "vnode.h"
 #include "wait.h"
 #include "word.h"
 
@@ -71,6 +72,26 @@ bool vmshm_ioctl_any_hold(struct vmshm_dev *vdev)
 		any |= READ_ONCE(wfile->holding) >= 0;
 	spin_unlock(&vdev->word_files_lock);
 	return any;
+}
+
+/**
+ * vmshm_ioctl_mark_held() - mark the objects of which a word is held
+ * @vdev: the device, whose slots are paused
+ *
+ * The reset of the device ends the holds.
+ */
+void vmshm_ioctl_mark_held(struct vmshm_dev *vdev)
+{
+	struct vmshm_word_file *wfile;
+	struct vmshm_vnode *vnode;
+
+	spin_lock(&vdev->word_files_lock);
+	list_for_each_entry(wfile, &vdev->word_files, node) {
+		vnode = READ_ONCE(wfile->held);
+		if (vnode)
+			vnode->was_held = true;
+	}
+	spin_unlock(&vdev->word_files_lock);
 }
 
 /**

@@ -14,6 +14,7 @@ struct vmshm_word_file *vmshm_ioctl_open(struct vmshm_dev *vdev);
 void vmshm_ioctl_release(struct vmshm_word_file *wfile);
 void vmshm_ioctl_gone(struct vmshm_dev *vdev);
 bool vmshm_ioctl_any_hold(struct vmshm_dev *vdev);
+void vmshm_ioctl_mark_held(struct vmshm_dev *vdev);
 void vmshm_ioctl_restore(struct vmshm_dev *vdev);
 long vmshm_ioctl_dispatch(struct vmshm_word_file *wfile,
 			  struct vmshm_vnode *vnode, struct file *file,

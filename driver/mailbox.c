@@ -22,6 +22,7 @@
 
 #include "request.h"
 #include "mailbox.h"
+#include "pause.h"
 #include "regs.h"
 #include "vmshm.h"
 
@@ -78,13 +79,18 @@ static void vmshm_mailbox_put(struct vmshm_mailboxes *boxes, unsigned int n)
 static int vmshm_mailbox_get(struct vmshm_dev *vdev)
 {
 	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+	bool paused;
 	int n;
 
-	wait_event(boxes->room, (n = vmshm_mailbox_try(boxes)) >= 0);
-	/* vmshm_mailboxes_stop() checks used after gone was set. */
-	if (!READ_ONCE(vdev->gone))
-		return n;
-	vmshm_mailbox_put(boxes, n);
+	do {
+		vmshm_pause_wait(vdev, VMSHM_PAUSE_COMMANDS);
+		wait_event(boxes->room, (n = vmshm_mailbox_try(boxes)) >= 0);
+		/* Others check used after they have set gone or the pause. */
+		paused = vmshm_pause_concerns(vdev, VMSHM_PAUSE_COMMANDS);
+		if (!paused && !READ_ONCE(vdev->gone))
+			return n;
+		vmshm_mailbox_put(boxes, n);
+	} while (paused);
 	return -ENODEV;
 }
 
@@ -162,11 +168,13 @@ static int vmshm_mailbox_wait(struct vmshm_dev *vdev, unsigned int n, u32 epoch)
 	while (!vmshm_mailbox_done(vdev, n)) {
 		if (READ_ONCE(vdev->gone))
 			return -ENODEV;
-		if (readl(vdev->memory + VMSHM_MEM_EPOCH) != epoch)
+		if (READ_ONCE(vdev->hurry) ||
+		    readl(vdev->memory + VMSHM_MEM_EPOCH) != epoch)
 			return -EIO;
 		wait_event_idle_timeout(boxes->done[n],
 					vmshm_mailbox_done(vdev, n) ||
-						READ_ONCE(vdev->gone),
+						READ_ONCE(vdev->gone) ||
+						READ_ONCE(vdev->hurry),
 					look);
 	}
 	return 0;
@@ -237,6 +245,7 @@ int vmshm_mailbox_execute(struct vmshm_dev *vdev,
 		err = vmshm_mailbox_invoke(vdev, n);
 	}
 	if (!err && reply) {
+		reply->resets = READ_ONCE(vdev->resets);
 		reply->handle = readl(box + VMSHM_MB_RES_HANDLE);
 		memcpy_fromio(attr, box + VMSHM_MB_RES_ATTR, sizeof(attr));
 		vmshm_mailbox_attr(attr, &reply->st);
@@ -406,6 +415,15 @@ void vmshm_mailboxes_request_irq(struct vmshm_dev *vdev, struct pci_dev *pdev)
 		boxes->irq = irq;
 }
 
+/* Has each task look at its command again. */
+static void vmshm_mailboxes_wake(struct vmshm_mailboxes *boxes)
+{
+	unsigned int n;
+
+	for (n = 0; n < boxes->count; n++)
+		wake_up(&boxes->done[n]);
+}
+
 /**
  * vmshm_mailboxes_stop() - end all commands: the device is gone
  * @vdev: the device; gone is set
@@ -415,14 +433,44 @@ void vmshm_mailboxes_request_irq(struct vmshm_dev *vdev, struct pci_dev *pdev)
 void vmshm_mailboxes_stop(struct vmshm_dev *vdev)
 {
 	struct vmshm_mailboxes *boxes = vdev->mailboxes;
-	unsigned int n;
 
 	if (!boxes)
 		return;
 	/* Pairs with the barrier of test_and_set_bit() in _mailbox_try(). */
 	smp_mb();
-	for (n = 0; n < boxes->count; n++)
-		wake_up(&boxes->done[n]);
+	vmshm_mailboxes_wake(boxes);
+	wait_event(boxes->room, bitmap_empty(boxes->used, boxes->count));
+}
+
+/**
+ * vmshm_mailboxes_hurry() - end commands with -EIO that are not complete
+ * @vdev: a device that will be reset
+ *
+ * The reset then ends them on the host.
+ */
+void vmshm_mailboxes_hurry(struct vmshm_dev *vdev)
+{
+	WRITE_ONCE(vdev->hurry, true);
+	if (vdev->mailboxes)
+		vmshm_mailboxes_wake(vdev->mailboxes);
+}
+
+/**
+ * vmshm_mailboxes_pause() - wait until no other task executes a command
+ * @vdev: a device whose commands pause
+ * @end: jiffies after which commands that are not complete fail
+ */
+void vmshm_mailboxes_pause(struct vmshm_dev *vdev, unsigned long end)
+{
+	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+	long left = max_t(long, end - jiffies, 1);
+
+	if (!boxes)
+		return;
+	if (wait_event_timeout(boxes->room,
+			       bitmap_empty(boxes->used, boxes->count), left))
+		return;
+	vmshm_mailboxes_hurry(vdev);
 	wait_event(boxes->room, bitmap_empty(boxes->used, boxes->count));
 }
 

@@ -22,6 +22,8 @@ int vmshm_mailbox_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 void vmshm_mailboxes_new(struct vmshm_dev *vdev, struct pci_dev *pdev);
 void vmshm_mailboxes_request_irq(struct vmshm_dev *vdev, struct pci_dev *pdev);
 void vmshm_mailboxes_stop(struct vmshm_dev *vdev);
+void vmshm_mailboxes_hurry(struct vmshm_dev *vdev);
+void vmshm_mailboxes_pause(struct vmshm_dev *vdev, unsigned long end);
 void vmshm_mailboxes_free_irq(struct vmshm_dev *vdev);
 
 #endif /* VMSHM_MAILBOX_H */

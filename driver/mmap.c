@@ -173,9 +173,9 @@ static vm_fault_t vmshm_mmap_huge_fault(struct vm_fault *vmf,
 
 	if (order != PMD_ORDER)
 		return VM_FAULT_FALLBACK;
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	ret = vmshm_mmap_huge(vnode, vmf);
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return ret;
 }
 #else
@@ -196,7 +196,7 @@ static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 	struct page *page;
 	vm_fault_t ret;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	page = vmshm_content_page(vnode, (u64)vmf->pgoff << PAGE_SHIFT,
 				  vmshm_compat_fault_can_retry(vmf));
 	vmshm_mmap_note_user(vnode, vmf);
@@ -208,7 +208,7 @@ static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 	} else {
 		put_page(page);
 	}
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return page == ERR_PTR(-EAGAIN) ? vmshm_mmap_grow(vmf, vnode) : ret;
 }
 
@@ -268,7 +268,7 @@ static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 	struct page *page;
 	vm_fault_t ret;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	page = vmshm_content_page(vnode, offset,
 				  vmshm_compat_fault_can_retry(vmf));
 	vmshm_mmap_note_user(vnode, vmf);
@@ -280,7 +280,7 @@ static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 			get_page(page);
 	}
 	ret = vmshm_mmap_finish(vmf, page);
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return page == ERR_PTR(-EAGAIN) ? vmshm_mmap_grow(vmf, vnode) : ret;
 }
 

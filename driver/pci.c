@@ -3,9 +3,10 @@
  * VMShm PCI part: probe, remove, reset and sleep.
  *
  * Only the three BARs of 2010 are required. A reset of the function detaches
- * all objects. After a system sleep the driver attaches them again. If the
- * driver could not restore the state of the device, it refuses the sleep. The
- * driver treats a reset of the function as the removal of the function.
+ * all objects. After the reset, and after a system sleep, the driver attaches
+ * them again. If the driver could not restore the state of the device, it
+ * refuses the sleep. A reset cannot be refused. For a device without an arena,
+ * the driver treats the reset as the removal of the function.
  */
 #include <linux/err.h>
 #include <linux/module.h>
@@ -26,6 +27,7 @@
 #include "orphan.h"
 #include "queue.h"
 #include "regs.h"
+#include "reset.h"
 #include "slot.h"
 #include "super.h"
 #include "vmshm.h"
@@ -282,8 +284,9 @@ static void vmshm_pci_shutdown(struct pci_dev *pdev)
 }
 
 /*
- * Prepares a reset of the function or of its bus. The users of attached objects
- * get SIGBUS and ENODEV, so that they do not use private memory unnoticed.
+ * Prepares a reset of the function or of its bus. Without an arena, objects
+ * have no identity by which they could be restored. The users of the object get
+ * SIGBUS and ENODEV, so that they do not use private memory unnoticed.
  */
 static void vmshm_pci_reset_prepare(struct pci_dev *pdev)
 {
@@ -291,16 +294,46 @@ static void vmshm_pci_reset_prepare(struct pci_dev *pdev)
 
 	if (!vdev)
 		return;
-	if (vmshm_content_is_attached(vdev))
+	if (vdev->arena) {
+		vmshm_reset_begin(vdev);
+		return;
+	}
+	if (vdev->buffer)
 		dev_warn(&pdev->dev,
-			 "reset while objects are attached: open or mount them again\n");
+			 "reset while an object is attached: open it again\n");
 	vmshm_pci_stop(pdev);
+}
+
+/* Whether the device answers; a reset may have failed. */
+static bool vmshm_pci_answers(struct vmshm_dev *vdev)
+{
+	return vmshm_regs_read(vdev, VMSHM_REG_ID) == VMSHM_ID;
+}
+
+/* Ends the pause of vmshm_reset_begin(); true: the device is in use again */
+static bool vmshm_pci_reset_restore(struct pci_dev *pdev,
+				    struct vmshm_dev *vdev)
+{
+	bool answers = vmshm_pci_answers(vdev);
+
+	get_device(&vdev->dev);
+	if (answers)
+		vmshm_reset_restore(vdev);
+	else
+		vmshm_pci_stop(pdev);
+	vmshm_reset_end(vdev);
+	put_device(&vdev->dev);
+	return answers;
 }
 
 static void vmshm_pci_reset_done(struct pci_dev *pdev)
 {
-	int err = vmshm_pci_start(pdev);
+	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
+	int err;
 
+	if (vdev && vmshm_pci_reset_restore(pdev, vdev))
+		return;
+	err = vmshm_pci_start(pdev);
 	if (err)
 		dev_err(&pdev->dev, "not usable after a reset (error %d)\n",
 			err);
@@ -342,15 +375,10 @@ static int vmshm_pci_resume(struct device *dev)
 
 	if (!vdev)
 		return 0;
-	if (vdev->slots)
-		vmshm_slots_forget(vdev->slots);
-	vmshm_pci_release_stale(vdev);
-	/* Attributes that a listing has read are old. */
-	atomic_inc(&vdev->changes);
 	if (vdev->arena)
-		vmshm_content_restore(vdev);
-	if (vdev->slots)
-		vmshm_ioctl_restore(vdev);
+		vmshm_reset_restore(vdev);
+	else
+		vmshm_pci_release_stale(vdev);
 	return 0;
 }
 

@@ -490,6 +490,27 @@ struct vmshm_queue *vmshm_queue_new(struct vmshm_slots *slots)
 }
 
 /**
+ * vmshm_queue_wake_all() - wake all waiters, because the device is reset
+ * @queue: the queue
+ *
+ * A waiter may have been woken on the host in the meantime.
+ */
+void vmshm_queue_wake_all(struct vmshm_queue *queue)
+{
+	struct vmshm_queue_group *group;
+	int i;
+
+	for (i = 0; i < VMSHM_QUEUE_BUCKETS; i++) {
+		struct vmshm_queue_bucket *bucket = &queue->bucket[i];
+
+		mutex_lock(&bucket->lock);
+		list_for_each_entry(group, &bucket->groups, node)
+			vmshm_slot_waiter_fire(queue->slots, &group->signal);
+		mutex_unlock(&bucket->lock);
+	}
+}
+
+/**
  * vmshm_queue_stop() - end all waits, because the device is gone
  * @queue: the queue; its slots are stopped
  */

@@ -31,6 +31,7 @@ struct vmshm_queue_deadline {
 };
 
 struct vmshm_queue *vmshm_queue_new(struct vmshm_slots *slots);
+void vmshm_queue_wake_all(struct vmshm_queue *queue);
 void vmshm_queue_stop(struct vmshm_queue *queue);
 void vmshm_queue_free(struct vmshm_queue *queue);
 int vmshm_queue_wait(struct vmshm_queue *queue, struct vmshm_word *word,

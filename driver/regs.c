@@ -15,6 +15,7 @@
 #include <vmshm/regs.h>
 
 #include "request.h"
+#include "pause.h"
 #include "regs.h"
 #include "vmshm.h"
 
@@ -199,6 +200,7 @@ static void vmshm_regs_get_reply(struct vmshm_dev *vdev, u32 command,
 				 struct vmshm_reply *reply)
 {
 	reply->has_attr = false;
+	reply->resets = vdev->resets;
 	switch (command) {
 	case VMSHM_CMD_ATTACH:
 	case VMSHM_CMD_HOLD:
@@ -211,6 +213,23 @@ static void vmshm_regs_get_reply(struct vmshm_dev *vdev, u32 command,
 		vmshm_regs_result(vdev, &reply->st);
 		reply->has_attr = true;
 		break;
+	}
+}
+
+/**
+ * vmshm_regs_lock() - lock the device for commands through registers
+ * @vdev: the device; mutex_unlock(&vdev->lock) unlocks it
+ *
+ * Waits until a reset of the device, if one is in progress, has ended.
+ */
+void vmshm_regs_lock(struct vmshm_dev *vdev)
+{
+	for (;;) {
+		mutex_lock(&vdev->lock);
+		if (!vmshm_pause_concerns(vdev, VMSHM_PAUSE_COMMANDS))
+			return;
+		mutex_unlock(&vdev->lock);
+		vmshm_pause_wait(vdev, VMSHM_PAUSE_COMMANDS);
 	}
 }
 
@@ -283,7 +302,7 @@ static int vmshm_regs_list_parts(struct vmshm_dev *vdev, char *names,
 	do {
 		int err;
 
-		mutex_lock(&vdev->lock);
+		vmshm_regs_lock(vdev);
 		count = vmshm_regs_list_part(vdev, first, names);
 		mutex_unlock(&vdev->lock);
 		if (count <= 0)

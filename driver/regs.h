@@ -18,6 +18,7 @@ void vmshm_regs_close(struct vmshm_dev *vdev);
 void vmshm_regs_release(struct vmshm_dev *vdev);
 u32 vmshm_regs_read(struct vmshm_dev *vdev, unsigned int reg);
 u64 vmshm_regs_read64(struct vmshm_dev *vdev, unsigned int reg);
+void vmshm_regs_lock(struct vmshm_dev *vdev);
 int vmshm_regs_execute(struct vmshm_dev *vdev, const struct vmshm_request *rq,
 		       struct vmshm_reply *reply);
 int vmshm_regs_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,

@@ -92,6 +92,7 @@ struct vmshm_request {
 /**
  * struct vmshm_reply - the results of a command
  * @handle: the new handle of ATTACH, HOLD, and CREATE with VMSHM_RQ_HOLD
+ * @resets: vdev->resets, for which @handle is valid
  * @st: the object; ATTACH and HOLD by registers set ident and size only
  * @has_attr: all of @st is valid
  * @total: of STATFS; bytes
@@ -99,6 +100,7 @@ struct vmshm_request {
  */
 struct vmshm_reply {
 	u32 handle;
+	unsigned int resets;
 	struct vmshm_stat st;
 	bool has_attr;
 	u64 total;

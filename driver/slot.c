@@ -142,12 +142,19 @@ static irqreturn_t vmshm_slot_irq(int irq, void *data)
  * vmshm_slots_enter() - begin to use registers of slots
  * @slots: the slots of the device
  *
+ * Waits until a reset of the device, if one is in progress, has ended.
+ *
  * Return: true, and vmshm_slots_leave() has to follow; or false: the device is
  * gone.
  */
 bool vmshm_slots_enter(struct vmshm_slots *slots)
 {
 	down_read(&slots->gone_lock);
+	while (slots->paused) {
+		up_read(&slots->gone_lock);
+		wait_event(slots->pause_ends, !READ_ONCE(slots->paused));
+		down_read(&slots->gone_lock);
+	}
 	if (!slots->gone)
 		return true;
 	up_read(&slots->gone_lock);
@@ -538,7 +545,10 @@ void vmshm_slots_stop(struct vmshm_slots *slots)
 
 	down_write(&slots->gone_lock);
 	WRITE_ONCE(slots->gone, true);
+	/* A task that waits for the end of a pause has the lock of a queue. */
+	WRITE_ONCE(slots->paused, false);
 	up_write(&slots->gone_lock);
+	wake_up_all(&slots->pause_ends);
 	/* Waits end before holds: the end of a hold makes peers respond. */
 	for (n = slots->count; n--;) {
 		vmshm_slot_end(slots, n);
@@ -547,7 +557,59 @@ void vmshm_slots_stop(struct vmshm_slots *slots)
 }
 
 /**
- * vmshm_slots_forget() - the device was reset, and no slot is in use
+ * vmshm_slots_drop_pages() - keep no page any more
+ * @slots: the slots of the device, which will be reset
+ */
+void vmshm_slots_drop_pages(struct vmshm_slots *slots)
+{
+	unsigned int n;
+
+	for (n = 0; n < slots->count; n++)
+		vmshm_slot_drop_page(slots, n);
+}
+
+/* The reset ends the hold of a slot. A wake-up reaches the waiter. */
+static void vmshm_slot_pause(struct vmshm_slots *slots, unsigned int n)
+{
+	if (n < VMSHM_SLOTS_POLL || !test_bit(n, slots->used))
+		return;
+	vmshm_slot_clear(slots, n);
+	spin_lock_irq(&slots->lock);
+	vmshm_slot_irq_word(slots, round_down(n, 32));
+	spin_unlock_irq(&slots->lock);
+}
+
+/**
+ * vmshm_slots_pause() - let no task use registers of slots
+ * @slots: the slots of the device, which will be reset
+ *
+ * No slot is armed afterwards. vmshm_slots_resume() ends the pause.
+ */
+void vmshm_slots_pause(struct vmshm_slots *slots)
+{
+	unsigned int n;
+
+	down_write(&slots->gone_lock);
+	WRITE_ONCE(slots->paused, true);
+	up_write(&slots->gone_lock);
+	for (n = 0; n < slots->count; n++)
+		vmshm_slot_pause(slots, n);
+}
+
+/**
+ * vmshm_slots_resume() - end the pause
+ * @slots: the slots of the device
+ */
+void vmshm_slots_resume(struct vmshm_slots *slots)
+{
+	down_write(&slots->gone_lock);
+	WRITE_ONCE(slots->paused, false);
+	up_write(&slots->gone_lock);
+	wake_up_all(&slots->pause_ends);
+}
+
+/**
+ * vmshm_slots_forget() - the device was reset, and no slot is armed
  * @slots: the slots of the device
  */
 void vmshm_slots_forget(struct vmshm_slots *slots)
@@ -667,6 +729,7 @@ struct vmshm_slots *vmshm_slots_new(struct pci_dev *pdev, void __iomem *regs,
 	slots->records = records;
 	slots->count = count;
 	init_rwsem(&slots->gone_lock);
+	init_waitqueue_head(&slots->pause_ends);
 	spin_lock_init(&slots->lock);
 	err = vmshm_slots_request_irqs(slots);
 	if (!err)

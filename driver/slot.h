@@ -53,6 +53,8 @@ struct vmshm_slot {
  * @vector_name: names of the vectors
  * @gone_lock: held for reading while the registers of slots are used
  * @gone: the registers are not to be used any more; under @gone_lock
+ * @paused: the device is being reset; under @gone_lock
+ * @pause_ends: where tasks wait for the end of the pause
  * @used: bitmap of the slots that are in use
  * @count: number of slots
  * @slot: by number
@@ -68,6 +70,8 @@ struct vmshm_slots {
 	char vector_name[VMSHM_VECTORS_MAX][20];
 	struct rw_semaphore gone_lock;
 	bool gone;
+	bool paused;
+	wait_queue_head_t pause_ends;
 	/**
 	 * @lock: protects @used and the waiters; held from the read of a FIRED
 	 * bit until the bit is cleared and the waiter is woken, so that no bit
@@ -124,7 +128,10 @@ bool vmshm_slot_stop(struct vmshm_slots *slots, unsigned int n, bool pass_on);
 struct vmshm_slots *vmshm_slots_new(struct pci_dev *pdev, void __iomem *regs,
 				    void __iomem *memory);
 void vmshm_slots_stop(struct vmshm_slots *slots);
+void vmshm_slots_drop_pages(struct vmshm_slots *slots);
+void vmshm_slots_pause(struct vmshm_slots *slots);
 void vmshm_slots_forget(struct vmshm_slots *slots);
+void vmshm_slots_resume(struct vmshm_slots *slots);
 void vmshm_slots_exit(struct vmshm_slots *slots);
 
 #endif /* VMSHM_SLOT_H */

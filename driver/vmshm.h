@@ -12,9 +12,11 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 struct inode;
+struct task_struct;
 struct vmshm_arena;
 struct vmshm_buffer;
 struct vmshm_mailboxes;
@@ -24,6 +26,19 @@ struct vmshm_recent;
 struct vmshm_slots;
 
 #define VMSHM_FS_MAGIC 0x68736d76
+
+/**
+ * enum vmshm_pause - how far a pause has come
+ * @VMSHM_PAUSE_NONE: there is no pause
+ * @VMSHM_PAUSE_VNODES: the locks of vnodes are taken only by the task that
+ *	resets
+ * @VMSHM_PAUSE_COMMANDS: commands, too, are executed only for that task
+ */
+enum vmshm_pause {
+	VMSHM_PAUSE_NONE,
+	VMSHM_PAUSE_VNODES,
+	VMSHM_PAUSE_COMMANDS,
+};
 
 /**
  * struct vmshm_dev - a PCI function, and the objects opened through it
@@ -41,6 +56,11 @@ struct vmshm_slots;
  * @slots: or NULL: then waiting is not supported
  * @queue: waiters of this guest; or NULL, as @slots
  * @owners: users of this guest that created objects
+ * @pause: a reset of the PCI function is in progress
+ * @pauser: the task that resets
+ * @pause_ends: where tasks wait for the end of the pause
+ * @hurry: the pause does not wait for a host that is slow
+ * @resets: counts resets of the device; a handle is valid until the next one
  * @gone: the PCI function no longer belongs to the driver
  * @buffer: the object that BAR1 shows, or NULL
  * @changes: counts commands of the driver that change objects
@@ -74,6 +94,12 @@ struct vmshm_dev {
 	struct vmshm_slots *slots;
 	struct vmshm_queue *queue;
 	struct vmshm_owners *owners;
+
+	enum vmshm_pause pause;
+	struct task_struct *pauser;
+	wait_queue_head_t pause_ends;
+	bool hurry;
+	unsigned int resets;
 
 	/** @lock: protects the registers, @gone and @buffer */
 	struct mutex lock;

@@ -15,11 +15,59 @@
 
 #include "anon.h"
 #include "extent.h"
+#include "pause.h"
 #include "vmshm.h"
 #include "vnode.h"
 
 /* The time for which the attributes of a lookup are valid */
 #define VMSHM_VNODE_FRESH (HZ / 20)
+
+/* Whether the vnode was locked; false: there is a pause */
+static bool vmshm_vnode_lock_unpaused(struct vmshm_vnode *vnode)
+{
+	mutex_lock(&vnode->lock);
+	if (!vmshm_pause_concerns(vnode->vdev, VMSHM_PAUSE_VNODES))
+		return true;
+	mutex_unlock(&vnode->lock);
+	return false;
+}
+
+/**
+ * vmshm_vnode_lock() - lock a vnode
+ * @vnode: a vnode
+ *
+ * Waits until a reset of the device, if one is in progress, has ended.
+ */
+void vmshm_vnode_lock(struct vmshm_vnode *vnode)
+{
+	while (!vmshm_vnode_lock_unpaused(vnode))
+		vmshm_pause_wait(vnode->vdev, VMSHM_PAUSE_VNODES);
+}
+
+/**
+ * vmshm_vnode_trylock() - lock a vnode without a wait
+ * @vnode: a vnode
+ *
+ * Return: true if the vnode is locked now.
+ */
+bool vmshm_vnode_trylock(struct vmshm_vnode *vnode)
+{
+	if (!mutex_trylock(&vnode->lock))
+		return false;
+	if (!vmshm_pause_concerns(vnode->vdev, VMSHM_PAUSE_VNODES))
+		return true;
+	mutex_unlock(&vnode->lock);
+	return false;
+}
+
+/**
+ * vmshm_vnode_unlock() - unlock a vnode
+ * @vnode: a vnode that this task has locked
+ */
+void vmshm_vnode_unlock(struct vmshm_vnode *vnode)
+{
+	mutex_unlock(&vnode->lock);
+}
 
 /* As vmshm_vnode_lookup(), but the vnode is in no list yet. */
 static struct vmshm_vnode *vmshm_vnode_new(struct vmshm_dev *vdev,
@@ -95,9 +143,9 @@ static struct vmshm_vnode *vmshm_vnode_share(struct vmshm_dev *vdev, u64 ident,
 
 static void vmshm_vnode_set_name(struct vmshm_vnode *vnode, const char *name)
 {
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	strscpy(vnode->name, name, sizeof(vnode->name));
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 }
 
 /**
@@ -177,11 +225,11 @@ static int vmshm_vnode_call(void)
  */
 void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode)
 {
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	vnode->fresh_for = current;
 	vnode->fresh_call = vmshm_vnode_call();
 	vnode->fresh_until = jiffies + VMSHM_VNODE_FRESH;
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 }
 
 /**
@@ -199,7 +247,7 @@ bool vmshm_vnode_take_fresh(struct vmshm_vnode *vnode)
 {
 	bool fresh;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	fresh = vnode->fresh_for == current &&
 		vnode->fresh_call == vmshm_vnode_call() &&
 		vnode->fresh_call >= 0 &&
@@ -207,7 +255,7 @@ bool vmshm_vnode_take_fresh(struct vmshm_vnode *vnode)
 	/* The mark of another task is not changed. */
 	if (vnode->fresh_for == current)
 		vnode->fresh_for = NULL;
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return fresh;
 }
 
@@ -223,13 +271,13 @@ bool vmshm_vnode_seen(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 	struct vmshm_extent *extent;
 	bool seen;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	extent = list_first_entry_or_null(&vnode->extents, struct vmshm_extent,
 					  node);
 	seen = extent ? extent->has_seen : vnode->handle && vnode->has_seen;
 	if (seen)
 		*st = extent ? extent->seen : vnode->seen;
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return seen;
 }
 
@@ -249,14 +297,14 @@ bool vmshm_vnode_is_detached(struct vmshm_vnode *vnode, const char *name)
 {
 	bool detached;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	/* An earlier open of this task failed before it used them. */
 	if (vnode->fresh_for == current)
 		vnode->fresh_for = NULL;
 	detached = !vnode->gone && !refcount_read(&vnode->users) &&
 		   !vmshm_vnode_any_handle(vnode) &&
 		   !strcmp(vnode->name, name);
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return detached;
 }
 
@@ -345,23 +393,30 @@ int vmshm_vnode_get_writable(struct vmshm_vnode *vnode)
 /**
  * vmshm_vnode_give_handle() - keep a handle for the next user
  * @vnode: a vnode
- * @handle: a writable handle without an extent; the vnode takes it over, or it
- *	is detached
+ * @reply: has a writable handle without an extent; the vnode takes it over, or
+ *	it is detached
  *
  * The handle of a new object is writable, whatever the permission bits are. If
  * the object is not opened, vmshm_content_detach_unused() has to follow.
  */
-void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle)
+void vmshm_vnode_give_handle(struct vmshm_vnode *vnode,
+			     const struct vmshm_reply *reply)
 {
-	mutex_lock(&vnode->lock);
-	if (!vnode->gone && !vnode->handle && list_empty(&vnode->extents)) {
+	u32 handle = reply->handle;
+
+	vmshm_vnode_lock(vnode);
+	/* A reset of the device has ended a handle of before. */
+	if (reply->resets != vnode->vdev->resets) {
+		handle = 0;
+	} else if (!vnode->gone && !vnode->handle &&
+		   list_empty(&vnode->extents)) {
 		vnode->handle = handle;
 		vnode->has_seen = false;
 		vnode->readonly = false;
 		vnode->size = 0;
 		handle = 0;
 	}
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	if (handle)
 		vmshm_request_detach(vnode->vdev, handle);
 }
@@ -418,10 +473,10 @@ int vmshm_vnode_stat(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 {
 	int err;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	err = vnode->lost ? -EIO : vmshm_vnode_refresh(vnode, st);
 	vnode->lost = false;
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return err;
 }
 
@@ -441,14 +496,14 @@ int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,
 	int err;
 
 	/* The lock keeps vnode->name in step with renames of this guest. */
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	err = vmshm_request_stat(vdev, name, 0, st);
 	/* After a system sleep, the object may need a new vnode. */
 	if (!err && (vnode->gone || st->ident != vnode->ident))
 		err = -ESTALE;
 	if (!err)
 		strscpy(vnode->name, name, sizeof(vnode->name));
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return err;
 }
 
@@ -468,10 +523,10 @@ int vmshm_vnode_second_name(struct vmshm_vnode *vnode, u32 command,
 	struct vmshm_dev *vdev = vnode->vdev;
 	int err;
 
-	mutex_lock(&vnode->lock);
+	vmshm_vnode_lock(vnode);
 	err = vmshm_request_second_name(vdev, command, from, to, flags);
 	if (!err)
 		strscpy(vnode->name, to, sizeof(vnode->name));
-	mutex_unlock(&vnode->lock);
+	vmshm_vnode_unlock(vnode);
 	return err;
 }

@@ -29,9 +29,11 @@ struct vmshm_dev;
  * @look_skip: number of further waits for words of the object that do not
  *	busy-poll (back-off)
  * @look_next_skip: initial value of @look_skip after the last busy-polling
- * @gone: the device is gone, and with it the pages; or a sleep of the system
+ * @gone: the device is gone, and with it the pages; or a reset of the device
  *	has ended the attachments, and the object was not found again
- * @restore: attachments are to be restored; under vdev->vnodes_lock
+ * @visit: a walk over all vnodes has not come here; under vdev->vnodes_lock
+ * @was_held: a reset of the device has ended the hold of a word; for the task
+ *	that resets
  * @users: number of open files; the last one detaches the extents
  * @readonly: attached for reading only; valid while there are @users
  * @size: bytes, as the device reported last
@@ -59,9 +61,12 @@ struct vmshm_vnode {
 	struct inode *inode;
 	unsigned int look_skip;
 	unsigned int look_next_skip;
-	bool restore;
+	bool visit;
+	bool was_held;
 
-	/** @lock: protects all members below */
+	/**
+	 * @lock: protects all members below; taken by vmshm_vnode_lock()
+	 */
 	struct mutex lock;
 	bool gone;
 	refcount_t users;
@@ -82,6 +87,9 @@ struct vmshm_vnode {
 struct vmshm_vnode *vmshm_vnode_lookup(struct vmshm_dev *vdev, const char *name,
 				       const struct vmshm_stat *st);
 void vmshm_vnode_get(struct vmshm_vnode *vnode);
+void vmshm_vnode_lock(struct vmshm_vnode *vnode);
+bool vmshm_vnode_trylock(struct vmshm_vnode *vnode);
+void vmshm_vnode_unlock(struct vmshm_vnode *vnode);
 void vmshm_vnode_put(struct vmshm_vnode *vnode);
 void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode);
 bool vmshm_vnode_take_fresh(struct vmshm_vnode *vnode);
@@ -90,7 +98,8 @@ bool vmshm_vnode_is_detached(struct vmshm_vnode *vnode, const char *name);
 u32 vmshm_vnode_any_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_get_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_get_writable(struct vmshm_vnode *vnode);
-void vmshm_vnode_give_handle(struct vmshm_vnode *vnode, u32 handle);
+void vmshm_vnode_give_handle(struct vmshm_vnode *vnode,
+			     const struct vmshm_reply *reply);
 void vmshm_vnode_put_handle(struct vmshm_vnode *vnode);
 int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st);
 int vmshm_vnode_stat(struct vmshm_vnode *vnode, struct vmshm_stat *st);

@@ -18,6 +18,7 @@
 
 #include <vmshm/ioctl.h>
 
+#include "pause.h"
 #include "queue.h"
 #include "slot.h"
 #include "vmshm.h"
@@ -37,7 +38,8 @@ MODULE_PARM_DESC(look_us,
 static bool vmshm_wait_may_look(struct vmshm_dev *vdev)
 {
 	return single_task_running() && !need_resched() &&
-	       !signal_pending(current) && !READ_ONCE(vdev->gone);
+	       !signal_pending(current) && !READ_ONCE(vdev->gone) &&
+	       !READ_ONCE(vdev->pause);
 }
 
 /* Maximum duration of busy-polling, in nanoseconds */
@@ -116,6 +118,20 @@ static int vmshm_wait_on_word(struct vmshm_word *word, u32 expected,
 	return gone ?: err;
 }
 
+/*
+ * Returns the result of a wait that has ended with @err. A reset of the device
+ * wakes all waiters. If the reset has ended the use of the object, the call
+ * fails, so that its program does not use the memory. The caller has no page.
+ */
+static int vmshm_wait_end(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
+			  int err)
+{
+	if (err)
+		return err;
+	vmshm_pause_wait(vdev, VMSHM_PAUSE_VNODES);
+	return READ_ONCE(vnode->gone) ? -ENODEV : 0;
+}
+
 /**
  * vmshm_wait_on() - wait until a word is woken, in the guest or on the host
  * @vdev: the device
@@ -137,7 +153,7 @@ int vmshm_wait_on(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
 		return err;
 	err = vmshm_wait_on_word(&word, expected, deadline, NULL);
 	put_page(word.page);
-	return err;
+	return vmshm_wait_end(vdev, vnode, err);
 }
 
 /* A count that means all to the device means all to the queue, too. */
@@ -243,7 +259,7 @@ long vmshm_wait_ioctl_wake_wait(struct vmshm_dev *vdev,
 		put_page(wake_word.page);
 	}
 	put_page(word.page);
-	return err;
+	return vmshm_wait_end(vdev, vnode, err);
 }
 
 /**

@@ -33,7 +33,8 @@ int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		return -ENODEV;
 	if (offset % sizeof(u32))
 		return -EINVAL;
-	page = vmshm_content_get_page(vnode, offset & PAGE_MASK, &word->place);
+	page = vmshm_content_get_page(vnode, offset & PAGE_MASK, &word->place,
+				      NULL);
 	if (IS_ERR(page))
 		return PTR_ERR(page);
 	word->vnode = vnode;

@@ -39,6 +39,7 @@ struct vmshm_word {
  * @polling: number of the slot that polls, or negative
  * @holding: number of the slot that holds, or negative
  * @holder: the open files of the process that holds; its close() ends the hold
+ * @held: the object with the word that is held, or NULL
  * @waiter: of the slot that polls
  * @armed: the slot that polls was armed
  */
@@ -52,6 +53,7 @@ struct vmshm_word_file {
 	int polling;
 	int holding;
 	fl_owner_t holder;
+	struct vmshm_vnode *held;
 	struct vmshm_slot_waiter waiter;
 	bool armed;
 };

@@ -96,8 +96,8 @@ void vmshm_channel_close(struct vmshm_channel *ch);
  *	ECONNRESET	the same, but the peer, or its VM, has died
  *	EPROTO	the peer has written invalid data; from then on all these
  *		functions but vmshm_channel_peer() return this error
- *	ENODEV	the device was unplugged; an access to the memory at that very
- *		time gets SIGBUS
+ *	ENODEV	the device was unplugged, or its PCI function was reset; an
+ *		access to the memory at that very time gets SIGBUS
  *	EPERM	the process is a child of the process that opened the channel
  *
  * A sender notices invalid data of the peer when the ring is full, a receiver

@@ -5,7 +5,7 @@
  * are counted on both sides: after the first rounds there are no more of them.
  *
  * qemu: -device vmshm,id=vmshm0,bus=rp0
- * expect-log: vmshm .*reset while objects
+ * expect-log: vmshm .*a word was held in a reset
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

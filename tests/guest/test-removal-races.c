@@ -12,7 +12,8 @@
  *
  * qemu: files
  * needs: rounds
- * expect-log: vmshm .*reset while objects
+ * expect-log: vmshm .*a word was held in a reset
+ * expect-log: vmshm .*an object was not found
  * expect-log: vmshm: no device of that name
  * expect-log: vmshm: the device has no arena
  * expect-log: vmshm .*a pipe or a transfer has a page

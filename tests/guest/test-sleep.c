@@ -2,12 +2,14 @@
 /*
  * What resets the device: a sleep of the system, hibernation, and a reset of
  * the function. Nothing that is attached is replaced by private memory without
- * notice. After a sleep and hibernation it is attached again.
+ * notice. Afterwards it is attached again.
  *
  * driver: futex=1
  * qemu: sleep
  * expect-log: vmshm: futex: this (kernel is built without|needs x86-64)
- * expect-log: vmshm .*(reset while objects|an object is attached)
+ * expect-log: vmshm .*an object is attached
+ * expect-log: vmshm .*a word was held in a reset
+ * expect-log: vmshm .*a pipe or a transfer has a page
  * expect-log: vmshm .*an object was not found
  * expect-log: vmshm .*a word is held
  * expect-log: vmshm .*PM: (failed to|pci_pm|dpm_)
@@ -17,13 +19,16 @@
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <poll.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "t.h"
+#include "meet.h"
 #include "rounds.h"
 #include "words.h"
 #include "futex.h"
@@ -110,10 +115,39 @@ static void go_back_to_image(void)
 	t_fail("there is no image of the system");
 }
 
-static void stays_awake(void)
+/* The number of lines in the kernel log that have this text */
+static int logged(const char *text)
 {
-	T_ASSERT(t_system("echo mem >/sys/power/state"));
-	T_ASSERT(t_system("echo freeze >/sys/power/state"));
+	int lines;
+	FILE *file;
+
+	T_EQ(t_system("dmesg | grep -c '%s' >/tmp/lines || true", text), 0);
+	file = fopen("/tmp/lines", "r");
+	T_ASSERT(file && fscanf(file, "%d", &lines) == 1);
+	fclose(file);
+	return lines;
+}
+
+/* The kernel refuses each kind of sleep, and the driver logs the reason. */
+static void stays_awake(const char *why)
+{
+	const char *const states[] = {
+		"mem", "freeze",
+#ifdef __x86_64__
+		"disk", /* hibernation */
+#endif
+	};
+	unsigned int i;
+	int file = open("/sys/power/state", O_WRONLY | O_CLOEXEC);
+
+	T_ASSERT(file >= 0);
+	for (i = 0; i < sizeof(states) / sizeof(*states); i++) {
+		int before = logged(why);
+
+		T_ERRNO(write(file, states[i], strlen(states[i])), EBUSY);
+		T_EQ(logged(why), before + 1);
+	}
+	close(file);
 }
 
 static unsigned char *map_large(const char *name, size_t size)
@@ -205,6 +239,7 @@ static void goes_on_after(void (*sleeps)(void))
 	unsigned int value;
 	unsigned char *p;
 	size_t at;
+	int file;
 
 	t_host("create %s %zu", large, size);
 	p = map_large(large, size);
@@ -233,6 +268,10 @@ static void goes_on_after(void (*sleeps)(void))
 	T_EQ(value, 9);
 	T_EQ(pwrite(fd, &value, sizeof(value), 4096), sizeof(value));
 	T_EQ(words[1024], 9);
+	file = words_open(name, O_RDWR);
+	T_EQ(pread(file, &value, sizeof(value), 8), sizeof(value));
+	T_EQ(value, 8);
+	close(file);
 	for (at = 0; at < size; at += 8 << 20) {
 		T_EQ(p[at], at >> 20);
 		p[at]++;
@@ -408,36 +447,74 @@ T_TEST(many_sleeps)
 	again_and_again(sleep_in_memory);
 }
 
-T_TEST(a_reset_is_seen)
+/* The secondary bus reset of the port above the function */
+static void reset_bus(void)
+{
+	T_EQ(t_system("cd $(ls -d /sys/bus/pci/drivers/vmshm/0*) && "
+		      "echo bus >reset_method && echo 1 >reset"), 0);
+}
+
+/*
+ * If the name of an object is gone, or is that of another object, the mapping
+ * is dead.
+ */
+static void another_object_after(void (*resets)(void))
 {
 	const char *name = words_name();
 	volatile unsigned int *words = words_map(name);
-	unsigned int value;
+	unsigned int value = 5;
 
 	words[0] = 1;
-	reset_function();
+	t_host("unlink %s", name);
+	t_host("create %s %d", name, WORDS_SIZE);
+	resets();
 	T_ASSERT(t_read_faults(words));
+	T_ASSERT(t_write_faults((volatile char *)words + 4096));
 	T_ERRNO(pread(fd, &value, sizeof(value), 0), ENODEV);
+	T_ERRNO(pwrite(fd, &value, sizeof(value), 0), ENODEV);
 	T_ERRNO(wait_word(0, 0, -1), ENODEV);
-	T_ERRNO(wake_word(0, 1), ENODEV);
-	T_ERRNO(open(words_path(name), O_RDWR), ENODEV);
 	T_EQ(atoi(t_host("mapped %s", name)), 0);
-	works_again();
+	/* An open finds the new object. */
+	fd = words_open(name, O_RDWR);
+	T_EQ(pwrite(fd, &value, sizeof(value), 0), sizeof(value));
+	T_EQ(strcmp(t_host("read %s 0 8", name), "0500000000000000"), 0);
 }
 
-T_TEST(a_reset_wakes_waiters)
+/* The host has truncated the object before. */
+static void shorter_object_after(void (*resets)(void))
 {
-	pid_t pid;
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
 
-	words_map(words_name());
-	pid = t_fork();
-	if (!pid) {
-		T_ERRNO(wait_word(0, 0, -1), ENODEV);
-		_exit(0);
-	}
-	words_asleep(pid);
-	reset_function();
-	t_wait(pid);
+	words[0] = 1;
+	words[1024] = 2;
+	t_host("truncate %s 4096", name);
+	resets();
+	T_EQ(words[0], 1);
+	T_ASSERT(t_read_faults(words + 1024));
+	t_host("truncate %s %d", name, WORDS_SIZE);
+	t_host("write %s 4096 03000000", name);
+	T_EQ(words[1024], 3);
+}
+
+T_TEST(a_reset_with_objects)
+{
+	goes_on_after(reset_function);
+}
+
+T_TEST(a_bus_reset_with_objects)
+{
+	goes_on_after(reset_bus);
+}
+
+T_TEST(another_object_after_a_reset)
+{
+	another_object_after(reset_function);
+}
+
+T_TEST(a_shorter_object_after_a_reset)
+{
+	shorter_object_after(reset_function);
 }
 
 T_TEST(many_resets)
@@ -448,6 +525,311 @@ T_TEST(many_resets)
 		reset_function();
 	T_EQ(atoi(t_host("mapped_all")), 0);
 	works_again();
+}
+
+#define USERS 5
+
+/* Set when the users of the object have to end */
+static volatile int *stop;
+/* Set while a test occupies a processor */
+static volatile int *occupied;
+
+static void user_stores(volatile unsigned int *words)
+{
+	unsigned int i;
+
+	for (i = 0; !*stop; i++) {
+		words[16 + i % 64] = i;
+		T_EQ(words[16 + i % 64], i);
+	}
+}
+
+static void user_writes(const char *name)
+{
+	unsigned int data[512], seen[512], i;
+	int file = words_open(name, O_RDWR);
+
+	for (i = 0; !*stop; i++) {
+		memset(data, i, sizeof(data));
+		T_EQ(pwrite(file, data, sizeof(data), 4096), sizeof(data));
+		T_EQ(pread(file, seen, sizeof(seen), 4096), sizeof(seen));
+		T_EQ(memcmp(data, seen, sizeof(data)), 0);
+	}
+}
+
+static void user_waits(volatile unsigned int *words)
+{
+	unsigned int value;
+
+	for (;;) {
+		value = words[8];
+		/* In this order, so that the last value is not waited for */
+		if (*stop)
+			break;
+		T_ASSERT(!wait_word(8, value, -1) || errno == EAGAIN);
+	}
+}
+
+static void user_wakes(volatile unsigned int *words)
+{
+	while (!*stop) {
+		words[8]++;
+		T_EQ(wake_word(8, 1), 0);
+	}
+	/* The waiter ends. */
+	words[8]++;
+	T_EQ(wake_word(8, 0xffff), 0);
+}
+
+static void user_opens(const char *name)
+{
+	struct stat st;
+	int file;
+
+	while (!*stop) {
+		file = words_open(name, O_RDWR);
+		T_EQ(fstat(file, &st), 0);
+		T_EQ(st.st_size, WORDS_SIZE);
+		close(file);
+	}
+}
+
+static pid_t begin_user(int i, const char *name, volatile unsigned int *words)
+{
+	pid_t pid = t_fork();
+
+	if (pid)
+		return pid;
+	if (i == 0)
+		user_stores(words);
+	else if (i == 1)
+		user_writes(name);
+	else if (i == 2)
+		user_waits(words);
+	else if (i == 3)
+		user_wakes(words);
+	else
+		user_opens(name);
+	_exit(0);
+}
+
+/*
+ * Resets while the object is in use: no user sees an error, or other memory.
+ * QEMU has no more descriptors and mappings afterwards.
+ */
+T_TEST(many_resets_in_use)
+{
+	const char *name = words_name();
+	volatile unsigned int *words = words_map(name);
+	int mappings, descriptors, i;
+	pid_t pid[USERS];
+
+	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	T_ASSERT(stop != MAP_FAILED);
+	words[1000] = 1;
+	reset_function();
+	mappings = atoi(t_host("mapped_all"));
+	descriptors = atoi(t_host("descriptors"));
+	for (i = 0; i < USERS; i++)
+		pid[i] = begin_user(i, name, words);
+	for (i = 0; i < rounds_asked(); i++) {
+		reset_function();
+		T_EQ(words[1000], i + 1);
+		words[1000]++;
+	}
+	*stop = 1;
+	for (i = 0; i < USERS; i++)
+		t_wait(pid[i]);
+	T_EQ(atoi(t_host("mapped_all")), mappings);
+	T_EQ(atoi(t_host("descriptors")), descriptors);
+}
+
+/*
+ * A reset ends a hold, which the host tells the peer. The object is lost for
+ * this guest, so that the holder notices it, too. Other objects are not lost.
+ */
+T_TEST(a_reset_ends_a_hold)
+{
+	const char *name = words_name(), *other = strdup(t_name("other"));
+	volatile unsigned int *words = words_map(name);
+	unsigned int value;
+	unsigned char *p;
+
+	t_host("create %s %d", other, WORDS_SIZE);
+	p = map_large(other, WORDS_SIZE);
+	p[0] = 3;
+	T_EQ(do_word(fd, VMSHM_IOC_HOLD, 1, 0), 0);
+	reset_function();
+	while (strcmp(t_host("read %s 4 4", name), "000000c0"))
+		;
+	T_ASSERT(t_read_faults(words));
+	T_ERRNO(pread(fd, &value, sizeof(value), 0), ENODEV);
+	T_ERRNO(wait_word(0, 0, -1), ENODEV);
+	T_ERRNO(wake_word(0, 1), ENODEV);
+	T_EQ(atoi(t_host("mapped %s", name)), 0);
+	T_EQ(p[0], 3);
+	p[1] = 4;
+	T_EQ(strcmp(t_host("read %s 0 2", other), "0304"), 0);
+	/* The name can be opened again, and its word held. */
+	close(fd);
+	fd = words_open(name, O_RDWR);
+	T_EQ(do_word(fd, VMSHM_IOC_HOLD, 0, 0), 0);
+	works_again();
+	t_host("unlink %s", other);
+}
+
+/* Waits for a line of the kernel log that has this text. */
+static void wait_for_line(int log, const char *text)
+{
+	char line[1024];
+	ssize_t size;
+
+	do {
+		size = read(log, line, sizeof(line) - 1);
+		if (size < 0)
+			T_EQ(errno, EAGAIN);
+		line[size < 0 ? 0 : size] = '\0';
+	} while (!strstr(line, text));
+}
+
+/*
+ * A channel with a process of the host, both asleep: the call of the guest
+ * fails with ENODEV, and that of the host with ECONNRESET. The object can be
+ * opened again.
+ */
+static void channel_ends_after(void (*resets)(void))
+{
+	const char *name = new_name("channel", 12288);
+	struct vmshm_channel *ch;
+	char text[16];
+	pid_t pid;
+
+	mount_first();
+	t_host("spawn party %s end recv %d", name, ECONNRESET);
+	ch = join(NULL, name);
+	T_EQ(vmshm_channel_recv(ch, text, sizeof(text), VMSHM_FOREVER), 6);
+	pid = t_fork();
+	if (!pid) {
+		words_asleep(getppid());
+		resets();
+		_exit(0);
+	}
+	T_EQ(vmshm_channel_recv(ch, text, sizeof(text), VMSHM_FOREVER),
+	     -ENODEV);
+	t_wait(pid);
+	vmshm_channel_close(ch);
+	t_host("reap");
+	t_host("spawn party %s echo", name);
+	ch = join(NULL, name);
+	T_EQ(vmshm_channel_send(ch, "again", 6, VMSHM_FOREVER), 0);
+	T_EQ(vmshm_channel_recv(ch, text, sizeof(text), VMSHM_FOREVER), 6);
+	vmshm_channel_close(ch);
+	t_host("reap");
+}
+
+T_TEST(a_reset_ends_a_channel)
+{
+	channel_ends_after(reset_function);
+}
+
+T_TEST(a_bus_reset_ends_a_channel)
+{
+	channel_ends_after(reset_bus);
+}
+
+static void use_processor(int n)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(n, &set);
+	T_EQ(sched_setaffinity(0, sizeof(set), &set), 0);
+}
+
+/* Keeps tasks of a lower priority from the processor. */
+static void use_processor_first(int n, int priority)
+{
+	const struct sched_param param = { .sched_priority = priority };
+
+	use_processor(n);
+	T_EQ(sched_setscheduler(0, SCHED_FIFO, &param), 0);
+}
+
+static void occupies_processor(void)
+{
+	use_processor_first(1, 2);
+	*occupied = 1;
+	while (*occupied)
+		;
+	_exit(0);
+}
+
+/*
+ * The function does not decode memory after the reset, so the driver gives it
+ * up. A waiter is kept from running until it leaves its queue while the slots
+ * pause. It then has the lock of its queue.
+ */
+T_TEST(a_reset_after_which_the_device_does_not_answer)
+{
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	pid_t waiter, occupier, resetter;
+
+	words_map(words_name());
+	occupied = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	T_ASSERT(occupied != MAP_FAILED);
+	use_processor(0);
+	waiter = t_fork();
+	if (!waiter) {
+		use_processor_first(1, 1);
+		while (!wait_word(0, 0, -1))
+			;
+		T_EQ(errno, ENODEV);
+		_exit(0);
+	}
+	words_asleep(waiter);
+	T_EQ(t_system("echo -1 >/proc/sys/kernel/sched_rt_runtime_us"), 0);
+	occupier = t_fork();
+	if (!occupier)
+		occupies_processor();
+	while (!*occupied)
+		sched_yield();
+	T_EQ(t_system("printf '\\004' | dd of=$(ls -d "
+		      "/sys/bus/pci/drivers/vmshm/0*)/config bs=1 seek=4 "
+		      "conv=notrunc"), 0);
+	T_EQ(lseek(log, 0, SEEK_END), 0);
+	resetter = t_fork();
+	if (!resetter) {
+		reset_bus();
+		_exit(0);
+	}
+	/* After this line, the slots pause and the bus is reset. */
+	wait_for_line(log, "a pipe or a transfer has a page");
+	*occupied = 0;
+	t_wait(occupier);
+	t_wait(resetter);
+	t_wait(waiter);
+	close(log);
+	T_EQ(t_system("echo 950000 >/proc/sys/kernel/sched_rt_runtime_us"), 0);
+	works_again();
+}
+
+/* A page in a pipe shows the object again after a reset. */
+T_TEST(a_reset_while_a_pipe_has_a_page)
+{
+	volatile unsigned int *words = words_map(words_name());
+	struct iovec iov = { (void *)words, 4 };
+	unsigned int value;
+	int end[2];
+
+	words[0] = 6;
+	T_EQ(pipe(end), 0);
+	T_EQ(vmsplice(end[1], &iov, 1, 0), 4);
+	reset_function();
+	words[0] = 7;
+	T_EQ(read(end[0], &value, 4), 4);
+	T_EQ(value, 7);
 }
 
 T_TEST(a_sleep_and_what_works_after_it)
@@ -461,58 +843,35 @@ T_TEST(a_sleep_with_objects)
 	goes_on_after(sleep_in_memory);
 }
 
-/*
- * If the name of an object is gone, or is that of another object, the mapping
- * is dead.
- */
 T_TEST(another_object_after_a_sleep)
 {
-	const char *name = words_name();
-	volatile unsigned int *words = words_map(name);
-	unsigned int value = 5;
-
-	words[0] = 1;
-	t_host("unlink %s", name);
-	t_host("create %s %d", name, WORDS_SIZE);
-	sleep_in_memory();
-	T_ASSERT(t_read_faults(words));
-	T_ASSERT(t_write_faults((volatile char *)words + 4096));
-	T_ERRNO(pread(fd, &value, sizeof(value), 0), ENODEV);
-	T_ERRNO(pwrite(fd, &value, sizeof(value), 0), ENODEV);
-	T_ERRNO(wait_word(0, 0, -1), ENODEV);
-	T_EQ(atoi(t_host("mapped %s", name)), 0);
-	/* An open finds the new object. */
-	fd = words_open(name, O_RDWR);
-	T_EQ(pwrite(fd, &value, sizeof(value), 0), sizeof(value));
-	T_EQ(strcmp(t_host("read %s 0 8", name), "0500000000000000"), 0);
+	another_object_after(sleep_in_memory);
 }
 
-/* The host has truncated the object before the sleep. */
 T_TEST(a_shorter_object_after_a_sleep)
 {
-	const char *name = words_name();
-	volatile unsigned int *words = words_map(name);
-
-	words[0] = 1;
-	words[1024] = 2;
-	t_host("truncate %s 4096", name);
-	sleep_in_memory();
-	T_EQ(words[0], 1);
-	T_ASSERT(t_read_faults(words + 1024));
-	t_host("truncate %s %d", name, WORDS_SIZE);
-	t_host("write %s 4096 03000000", name);
-	T_EQ(words[1024], 3);
+	shorter_object_after(sleep_in_memory);
 }
 
-/* Calls of futex(2) go on after a sleep, and the host reaches them. */
-T_TEST(futexes_after_a_sleep)
+/* Calls of futex(2) go on afterwards, and the host reaches them. */
+static void futexes_go_on_after(void (*resets)(void))
 {
 	volatile unsigned int *words = futex_map(words_name());
 	pid_t pid[FUTEX_SLEEPERS];
 
 	futex_sleepers(words, pid);
-	sleep_in_memory();
+	resets();
 	futex_sleepers_end(words, pid);
+}
+
+T_TEST(futexes_after_a_sleep)
+{
+	futexes_go_on_after(sleep_in_memory);
+}
+
+T_TEST(futexes_after_a_reset)
+{
+	futexes_go_on_after(reset_function);
 }
 
 /* Calls of futex(2) end if the object is not found after a sleep. */
@@ -526,11 +885,8 @@ T_TEST(futexes_of_no_object_after_a_sleep)
 	t_wait(pid);
 }
 
-/*
- * A polled word is reported after a sleep, because it may have been woken
- * meanwhile.
- */
-T_TEST(a_polled_word_after_a_sleep)
+/* A polled word is reported, because it may have been woken meanwhile. */
+static void polled_word_after(void (*resets)(void))
 {
 	struct pollfd p = { .events = POLLIN };
 
@@ -538,7 +894,7 @@ T_TEST(a_polled_word_after_a_sleep)
 	T_EQ(do_word(fd, VMSHM_IOC_POLL, 0, 0), 0);
 	p.fd = fd;
 	T_EQ(poll(&p, 1, 0), 0);
-	sleep_in_memory();
+	resets();
 	T_EQ(poll(&p, 1, 0), 1);
 	T_EQ(p.revents, POLLIN);
 	T_EQ(do_word(fd, VMSHM_IOC_POLL, 0, 0), 0);
@@ -546,6 +902,16 @@ T_TEST(a_polled_word_after_a_sleep)
 	t_host("write %s 0 01000000", words_name());
 	t_host("wake %s 0 1", words_name());
 	T_EQ(poll(&p, 1, -1), 1);
+}
+
+T_TEST(a_polled_word_after_a_sleep)
+{
+	polled_word_after(sleep_in_memory);
+}
+
+T_TEST(a_polled_word_after_a_reset)
+{
+	polled_word_after(reset_function);
 }
 
 /*
@@ -558,7 +924,7 @@ T_TEST(no_sleep_while_a_word_is_held)
 
 	T_EQ(do_word(fd, VMSHM_IOC_HOLD, 0, 0), 0);
 	value = words[0];
-	stays_awake();
+	stays_awake("a word is held, such as by a channel");
 	T_EQ(words[0], value);
 	close(fd);
 	T_EQ(words[0] & 0x40000000, 0x40000000);
@@ -578,7 +944,7 @@ T_TEST(no_sleep_while_a_pipe_has_a_page)
 	T_EQ(vmsplice(end[1], &iov, 1, 0), 4);
 	T_EQ(munmap((void *)words, WORDS_SIZE), 0);
 	close(fd);
-	stays_awake();
+	stays_awake("an object is attached that a sleep would detach");
 	T_EQ(read(end[0], &value, 4), 4);
 	T_EQ(value, 6);
 	while (atoi(t_host("mapped %s", words_name())))
