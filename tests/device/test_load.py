@@ -435,7 +435,7 @@ def test_type_is_a_pci_device():
     with machine() as vm:
         types = vm.qmp("qom-list-types", implements="pci-device")
         # A device from another point release registers a type to check QEMU.
-        probe = ["vmshm-layout-probe"] if nearest() else []
+        probe = ["vmshm-layout-probe-pci"] if nearest() else []
         equal(sorted(t["name"] for t in types
                      if t["name"].startswith("vmshm")),
               ["vmshm", *probe], "types")
