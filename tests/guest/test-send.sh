@@ -214,6 +214,7 @@ test_host_send_killed()
 	[ "$(sum /tmp/out)" = "$sent" ] || fail "what came before"
 }
 
+# The host sees a death before the file system is free to be unmounted.
 test_guest_send_killed()
 {
 	mounted vmshm1
@@ -225,6 +226,7 @@ test_guest_send_killed()
 	exec 4>/tmp/fifo
 	until_so gone "$object"
 	kill -9 $pid
+	wait $pid || :
 	exec 4>&-
 	rm /tmp/fifo
 	ended 1 "$(sum /dev/null)"
@@ -239,6 +241,7 @@ test_guest_recv_killed()
 	pid=$!
 	until_so has_bytes /tmp/out 100000
 	kill -9 $pid
+	wait $pid || :
 	ended 1 "$(sum /dev/null)"
 }
 

@@ -5,6 +5,7 @@
  *
  * qemu: channels
  * host: plain
+ * longer: 2
  */
 #define _GNU_SOURCE
 #include <sys/resource.h>
@@ -124,7 +125,7 @@ static void act_call(struct vmshm_channel *ch, const char *name)
 
 	(void)name;
 	vmshm_channel_call(ch, "hello", 6, &byte, 1, &sent,
-			   vmshm_deadline(12000 * MSEC));
+			   vmshm_deadline(8000 * MSEC));
 }
 
 static void act_recvv(struct vmshm_channel *ch, const char *name)
