@@ -12,7 +12,7 @@
  * expect-log: -12$|No memory|out of memory|has no arena
  * expect-log: vmshm.*error -(12|16|28)|BAR [0-4]: can't reserve|BAR4 overlaps
  * expect-log: driver_sysfs_add|kobject_add_internal|add kobject|set name prop
- * expect-trace: vmalloc error: size
+ * expect-trace: vmalloc error: size|vmemmap alloc failure
  * expect-trace: WARNING: .* at arch/x86/mm/init_64.c:.* add_pages
  * expect-trace: WARNING: .* remove_proc_entry
  */
