@@ -17,7 +17,7 @@ from inode_lock import InodeLock
 from mailbox import Mailboxes
 from shm import Object
 from tracer import Calls
-from vmshm import Skip, equal, machine, true, until
+from vmshm import Skip, equal, machine, mapped, true, until
 
 # Commands that wait for the lock of the object: their arguments
 OF_THE_OBJECT = {
@@ -250,9 +250,12 @@ def test_unmapping_little():
     with Object(PAGE) as obj, machine(options=",arena=2M") as vm:
         dev = Mailboxes(vm)
         dev.posts(c.CMD_ATTACH, obj.name)
+        # The C library also gives back pages of its heaps.
+        line, = mapped(vm, obj)
+        address = "0x" + line.split("-")[0].lstrip("0")
         with Calls(vm, "madvise") as calls:
             dev.posts(c.CMD_DETACH, handle=dev.res_handle())
-        equal(emptied(calls, PAGE), [], "calls")
+        true(f"({address}, " not in calls.text, "no call for the object")
 
 
 def test_unmapping_twice():
