@@ -68,8 +68,8 @@ test_refused_while_ftrace_is_disabled()
 {
 	need_ftrace
 	unload
-	trap 'echo 1 >$FTRACE; rmmod vmshm || :; load Y' EXIT
-	echo 0 >$FTRACE
+	trap 'echo 1 >$FTRACE; rmmod vmshm 2>/dev/null || :; load Y' EXIT
+	echo 0 >$FTRACE || skip "this kernel does not disable ftrace"
 	load N
 	dmesg | grep -q 'vmshm: futex: .*ftrace_enabled is 0' ||
 		fail "the log has no reason"
