@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/uio.h>
 
 #include <vmshm/regs.h>
@@ -29,6 +30,8 @@
 
 /* Bytes that the host allocates at once before they are written */
 #define VMSHM_FS_WRITE_PART SZ_1M
+/* Bytes by which a file grows at once; the device allocates them quickly */
+#define VMSHM_FS_GROW_PART SZ_256K
 
 /* The permission that an open file needs */
 static int vmshm_fs_file_mask(const struct file *file)
@@ -163,7 +166,8 @@ static ssize_t vmshm_fs_copy(struct kiocb *iocb, size_t size,
 			return done ?: copied;
 		done += copied;
 		iocb->ki_pos += copied;
-		if (fatal_signal_pending(current))
+		/* A part of a write is short, and the file has grown for it. */
+		if (!write && fatal_signal_pending(current))
 			return done;
 		cond_resched();
 	}
@@ -221,7 +225,8 @@ static bool vmshm_fs_has_holes(struct inode *inode)
  * the allocation fails, while a store to memory that the host does not have
  * would terminate the virtual machine. The allocation never shrinks the object,
  * so that two programs can append. A device without create=on refuses it, so
- * the driver does not ask that device.
+ * the driver does not ask that device. The bytes are below the end of the file,
+ * or the file grows.
  *
  * Returns the number of bytes that can be written, or -errno.
  */
@@ -229,14 +234,12 @@ static ssize_t vmshm_fs_prepare_write(struct inode *inode, loff_t pos,
 				      size_t size)
 {
 	struct vmshm_dev *vdev = vmshm_fs_inode_vnode(inode)->vdev;
-	loff_t end = i_size_read(inode);
 	size_t first = min_t(size_t, size, PAGE_SIZE - offset_in_page(pos));
 	int err;
 
-	if (pos + size <= end && !vmshm_fs_has_holes(inode))
+	if (pos < i_size_read(inode) && (!(vdev->features & VMSHM_F_CREATE) ||
+					 !vmshm_fs_has_holes(inode)))
 		return size;
-	if (pos < end && !(vdev->features & VMSHM_F_CREATE))
-		return min_t(loff_t, size, end - pos);
 	err = vmshm_fs_allocate_part(inode, pos, size);
 	if (!err)
 		return size;
@@ -246,14 +249,50 @@ static ssize_t vmshm_fs_prepare_write(struct inode *inode, loff_t pos,
 	return err ?: (ssize_t)first;
 }
 
+/*
+ * Writes up to VMSHM_FS_GROW_PART bytes behind the end of the file. The file
+ * has to grow before it is written, and it must not shrink again: another
+ * program may have written to the new part. The bytes are therefore read from
+ * the user first, so that the file grows by what was read.
+ *
+ * Returns bytes, or -errno if none.
+ */
+static ssize_t vmshm_fs_write_behind(struct kiocb *iocb, struct iov_iter *iter)
+{
+	size_t size = min_t(size_t, iov_iter_count(iter), VMSHM_FS_GROW_PART);
+	struct iov_iter from;
+	struct kvec copy;
+	ssize_t ret;
+
+	copy.iov_base = kvmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!copy.iov_base)
+		return -ENOMEM;
+	copy.iov_len = copy_from_iter(copy.iov_base, size, iter);
+	ret = -EFAULT;
+	if (copy.iov_len)
+		ret = vmshm_fs_prepare_write(file_inode(iocb->ki_filp),
+					     iocb->ki_pos, copy.iov_len);
+	if (ret > 0) {
+		iov_iter_kvec(&from, WRITE, &copy, 1, ret);
+		ret = vmshm_fs_copy(iocb, ret, &from, true);
+	}
+	iov_iter_revert(iter, copy.iov_len - max_t(ssize_t, ret, 0));
+	kvfree(copy.iov_base);
+	return ret;
+}
+
 /* Writes up to VMSHM_FS_WRITE_PART bytes. Returns bytes, or -errno if none. */
 static ssize_t vmshm_fs_write_part(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	size_t size = min_t(size_t, iov_iter_count(iter), VMSHM_FS_WRITE_PART);
+	loff_t end = i_size_read(inode);
 	ssize_t ret;
 
-	/* The file does not grow for bytes that cannot be read. */
+	if (iocb->ki_pos >= end)
+		return vmshm_fs_write_behind(iocb, iter);
+	size = min_t(loff_t, size, end - iocb->ki_pos);
+	/* No memory is allocated for bytes that cannot be read. */
 	size -= fault_in_iov_iter_readable(iter, size);
 	if (!size)
 		return -EFAULT;

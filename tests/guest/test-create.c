@@ -6,11 +6,14 @@
  * expect-log: vmshm: (uid|mode) cannot change
  */
 #define _GNU_SOURCE
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "t.h"
@@ -151,6 +154,133 @@ T_TEST(a_write_that_fails_changes_nothing)
 	T_EQ(fs_number("size", name), PAGE);
 	T_EQ(fallocate(fd, 0, 0, 3 * PAGE), 0);
 	T_EQ(fs_number("size", name), 3 * PAGE);
+}
+
+static char *pages(long count)
+{
+	char *p = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	T_ASSERT(p != MAP_FAILED);
+	return p;
+}
+
+/* As on tmpfs, the file grows by the bytes that could be read. */
+T_TEST(a_write_of_a_buffer_that_is_partly_bad)
+{
+	const char *name = fs_new("a", 10);
+	char *buf = pages(3);
+	struct iovec parts[] = { { buf, 300 }, { buf + 2 * PAGE, 1 } };
+	int fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR | O_APPEND);
+	t_fill(buf, 2 * PAGE, 3);
+	T_EQ(mprotect(buf + 2 * PAGE, PAGE, PROT_NONE), 0);
+	T_EQ(write(fd, buf, 3 * PAGE), 2 * PAGE);
+	T_EQ(fs_number("size", name), 2 * PAGE + 10);
+	T_EQ(write(fd, buf + 2 * PAGE - 20, 30), 20);
+	T_EQ(fs_number("size", name), 2 * PAGE + 30);
+	T_EQ(writev(fd, parts, 2), 300);
+	T_EQ(fs_number("size", name), 2 * PAGE + 330);
+	T_EQ(munmap(buf + 2 * PAGE, PAGE), 0);
+	T_ERRNO(write(fd, buf + 2 * PAGE, 1), EFAULT);
+	/* From below the end to behind it */
+	T_EQ(pwrite(open(in_shm(name), O_RDWR), buf, 3 * PAGE, 400), 2 * PAGE);
+	T_EQ(fs_number("size", name), 2 * PAGE + 400);
+	fs_same(name, fs_map_at(fd, 0, 3 * PAGE), 2 * PAGE + 400);
+}
+
+struct supplier {
+	int uffd;
+	char *buf;
+};
+
+/* Supplies two pages. The first one is gone before the second one is there. */
+static void *supply(void *arg)
+{
+	static char page[PAGE];
+	const struct supplier *s = arg;
+	struct uffdio_copy copy = { .src = (uintptr_t)page, .len = PAGE };
+	struct uffd_msg msg;
+	int i;
+
+	memset(page, 's', PAGE);
+	for (i = 0; i < 2; i++) {
+		T_EQ(read(s->uffd, &msg, sizeof(msg)), sizeof(msg));
+		copy.dst = msg.arg.pagefault.address & -PAGE;
+		if (copy.dst != (uintptr_t)s->buf)
+			T_EQ(munmap(s->buf, PAGE), 0);
+		T_EQ(ioctl(s->uffd, UFFDIO_COPY, &copy), 0);
+	}
+	return NULL;
+}
+
+/* A page that was readable when the write looked at it is unmapped then. */
+T_TEST(a_write_of_a_buffer_that_is_unmapped)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range.len = 2 * PAGE,
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	const char *name = fs_new("a", PAGE);
+	struct supplier s = { .buf = pages(2) };
+	pthread_t thread;
+	ssize_t done;
+
+	fs_mount(CREATE);
+	s.uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	T_ASSERT(s.uffd >= 0);
+	T_EQ(ioctl(s.uffd, UFFDIO_API, &api), 0);
+	reg.range.start = (uintptr_t)s.buf;
+	T_EQ(ioctl(s.uffd, UFFDIO_REGISTER, &reg), 0);
+	T_EQ(pthread_create(&thread, NULL, supply, &s), 0);
+	done = pwrite(fs_open(name, O_RDWR), s.buf, 2 * PAGE, PAGE);
+	T_EQ(pthread_join(thread, NULL), 0);
+	t_note("%zd bytes were written", done);
+	T_EQ(fs_number("size", name), PAGE + (done > 0 ? done : 0));
+}
+
+static char *volatile come_and_go;
+
+static void *unmap_and_map(void *arg)
+{
+	char *buf = come_and_go;
+
+	(void)arg;
+	while (come_and_go) {
+		munmap(buf + PAGE, PAGE);
+		mmap(buf + PAGE, PAGE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	}
+	return NULL;
+}
+
+T_TEST(writes_of_a_buffer_that_comes_and_goes)
+{
+	const char *name = fs_new("a", 0);
+	char *buf = pages(4);
+	long size = 0, partly = 0;
+	pthread_t thread;
+	ssize_t done;
+	int i, fd;
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_WRONLY | O_APPEND);
+	come_and_go = buf;
+	T_EQ(pthread_create(&thread, NULL, unmap_and_map, NULL), 0);
+	for (i = 0; i < 300; i++) {
+		done = write(fd, buf + i % 2 * PAGE, 2 * PAGE);
+		T_ASSERT(done >= 0 || errno == EFAULT);
+		size += done > 0 ? done : 0;
+		partly += done < 2 * PAGE;
+		T_EQ(lseek(fd, 0, SEEK_END), size);
+	}
+	come_and_go = NULL;
+	T_EQ(pthread_join(thread, NULL), 0);
+	T_EQ(fs_number("size", name), size);
+	t_note("%ld of 300 writes were short", partly);
 }
 
 /*
