@@ -4,7 +4,9 @@
 
     tests/device/run.py [SUBSTRING...]
 
-Runs each test_* function of each test_*.py file here.
+Runs each test_* function of each test_*.py file here. QEMU and the test wait
+for each other. Therefore there are as many workers as CPUs, at most four, each
+with a file of its own.
 """
 
 import os
@@ -16,11 +18,15 @@ sys.dont_write_bytecode = True
 
 import qemu                         # noqa: E402
 import tier                         # noqa: E402
+import workers                      # noqa: E402
 
 
 def run(report):
     qemu.need_device()
-    tier.each(report, tier.in_folder(HERE, "device"))
+    count = min(4, len(os.sched_getaffinity(0)))
+    workers.each(report, tier.files_in(HERE), count,
+                 lambda report, file: tier.each(
+                     report, tier.in_file(file, "device")))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ import report_file                  # noqa: E402
 import shm                          # noqa: E402
 import suites                       # noqa: E402
 import tier                         # noqa: E402
+import workers                      # noqa: E402
 from qemu import ROOT, Lost         # noqa: E402
 from report import Report           # noqa: E402
 
@@ -264,6 +265,33 @@ def test_results():
               "1 passed, 2 failed, 1 skipped"]
     if (out.getvalue().splitlines(), code) != (wanted, 1):
         return f"exit code {code}: {out.getvalue()}"
+    return None
+
+
+def test_workers():
+    """Each part runs once. A worker that ends fails its part, and the others
+    run the rest. Workers have different prefixes."""
+    def run(report, part):
+        if part == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if part == "raises":
+            sys.stderr = io.StringIO()
+            raise ValueError("wrong")
+        report.skip(part, shm.PREFIX)
+
+    parts = ["dies", "raises", *(f"t/{n}" for n in range(20))]
+    out = io.StringIO()
+    report = Report([], out)
+    workers.each(report, parts, 4, run)
+    lines = sorted(line.split(": ", 1) for line in out.getvalue().splitlines())
+    prefixes = {why for _, why in lines[2:]}
+    if lines[:2] != [["FAIL dies", "its process ended with exit code -9"],
+                     ["FAIL raises", "its process ended with exit code 1"]] or \
+            [name for name, _ in lines[2:]] != sorted(
+                    "skip " + part for part in parts[2:]) or \
+            shm.PREFIX in prefixes or \
+            not all(p.startswith(shm.PREFIX) for p in prefixes):
+        return f"results: {lines}"
     return None
 
 

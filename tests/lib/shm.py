@@ -28,6 +28,13 @@ def fresh_name():
     return f"/{PREFIX}{next(_count)}"
 
 
+def use_prefix_of_worker(number):
+    """The prefix begins with that of the run, so that the end of the run
+    removes the objects of its workers."""
+    global PREFIX
+    PREFIX += f"{number}-"
+
+
 def pattern(size, salt=0):
     """Bytes that depend on the offset and the salt; none is zero."""
     unit = bytes((i * 7 + salt * 31) % 251 + 1 for i in range(251 * 16))
@@ -90,7 +97,7 @@ def names():
                   if name.startswith(PREFIX.encode()))
 
 
-def remove_all(prefix=PREFIX):
+def remove_all(prefix):
     """Removes all objects and semaphores whose names begin with the prefix."""
     for start in (prefix, "sem." + prefix):
         for left in glob.glob(f"{FOLDER}/{glob.escape(start)}*"):

@@ -22,13 +22,23 @@ class Skip(Exception):
     """The test cannot run on this machine; the text is the reason."""
 
 
-def in_folder(folder, tier):
-    """(name, function) of each test_* in each file test_*.py, in the order of
+def files_in(folder):
+    """NAME of each file test_NAME.py"""
+    return [file[5:-3] for file in sorted(os.listdir(folder))
+            if file.startswith("test_") and file.endswith(".py")]
+
+
+def in_file(name, tier):
+    """(name, function) of each test_* in the file test_NAME.py, in the order of
     the file"""
-    for file in sorted(os.listdir(folder)):
-        if file.startswith("test_") and file.endswith(".py"):
-            module = importlib.import_module(file[:-3])
-            yield from in_module(vars(module), f"{tier}/{file[5:-3]}")
+    module = importlib.import_module("test_" + name)
+    return in_module(vars(module), f"{tier}/{name}")
+
+
+def in_folder(folder, tier):
+    """(name, function) of each test in each file"""
+    for name in files_in(folder):
+        yield from in_file(name, tier)
 
 
 def in_module(namespace, prefix):
