@@ -8,6 +8,7 @@
 #include <linux/jiffies.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 
 #include <vmshm/regs.h>
 
@@ -20,10 +21,34 @@
 #include "vmshm.h"
 #include "vnode.h"
 
+/* The time for which a call waits for room that pages in use take */
+#define VMSHM_CONTENT_PATIENCE (HZ / 10)
+
 /* Whether the arena or the device lacks a resource that reclaim may free */
 static bool vmshm_content_is_short(int err)
 {
 	return err == -ENOSPC || err == -ENFILE || err == -EDQUOT;
+}
+
+/*
+ * Whether the caller should try again after @err. -EDEADLK: another task had
+ * the lock of its vnode, perhaps to take room itself, and waits for it in vain
+ * while this task has a lock, too. A shortage: a page may have been in use for
+ * a moment only, as during a munmap(2), which drops its references last. The
+ * vnode is unlocked meanwhile. @end is the end of the patience, in jiffies.
+ */
+static bool vmshm_content_again(struct vmshm_vnode *vnode, int err,
+				unsigned long end)
+{
+	bool again = err == -EDEADLK ||
+		     (vmshm_content_is_short(err) && time_before(jiffies, end));
+
+	if (!again || fatal_signal_pending(current))
+		return false;
+	vmshm_vnode_unlock(vnode);
+	usleep_range(50, 200);
+	vmshm_vnode_lock(vnode);
+	return true;
 }
 
 /* Detaches everything: the last user is gone. */
@@ -73,9 +98,11 @@ static u64 vmshm_content_reclaim(struct vmshm_vnode *vnode, u64 wanted)
 
 /*
  * Reclaims from all vnodes; the lock of @self is held. A mapping that is larger
- * than the arena takes room from itself first.
+ * than the arena takes room from itself first. Sets @skipped if another task
+ * had the lock of a vnode.
  */
-static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted)
+static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted,
+				   bool *skipped)
 {
 	struct vmshm_dev *vdev = self->vdev;
 	struct vmshm_vnode *vnode;
@@ -87,10 +114,13 @@ static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted)
 	hash_for_each(vdev->vnodes, bucket, vnode, node) {
 		if (freed >= wanted)
 			break;
-		/* The lock order is reversed here, hence trylock. */
-		if (vnode == self || list_empty(&vnode->extents) ||
-		    !vmshm_vnode_trylock(vnode))
+		if (vnode == self)
 			continue;
+		/* The lock order is reversed here, hence trylock. */
+		if (!vmshm_vnode_trylock(vnode)) {
+			*skipped = true;
+			continue;
+		}
 		freed += vmshm_content_reclaim(vnode, wanted - freed);
 		vmshm_vnode_unlock(vnode);
 	}
@@ -190,13 +220,15 @@ static int vmshm_content_attach_gap(struct vmshm_vnode *vnode, u64 offset,
 /*
  * Attaches the gap at @offset. If there is no room for the whole gap, a piece
  * of it is attached, at least the page. If @grow is true, -EAGAIN is returned
- * when the arena should grow.
+ * when the arena should grow. -EDEADLK: there may be room when other tasks have
+ * unlocked their vnodes.
  */
 static int vmshm_content_attach(struct vmshm_vnode *vnode, u64 offset,
 				bool grow)
 {
 	struct vmshm_arena *arena = vnode->vdev->arena;
 	u64 piece = vmshm_arena_piece(arena), length;
+	bool skipped = false;
 	int err;
 
 	for (;;) {
@@ -206,10 +238,10 @@ static int vmshm_content_attach(struct vmshm_vnode *vnode, u64 offset,
 		if (grow && err == -ENOSPC &&
 		    vmshm_arena_can_grow(arena, vnode->readonly))
 			return -EAGAIN;
-		if (vmshm_content_make_room(vnode, length))
+		if (vmshm_content_make_room(vnode, length, &skipped))
 			continue;
 		if (piece == PAGE_SIZE)
-			return err;
+			return skipped ? -EDEADLK : err;
 		piece = piece > PMD_SIZE ? PMD_SIZE : PAGE_SIZE;
 	}
 }
@@ -269,25 +301,14 @@ static int vmshm_content_check_end(struct vmshm_vnode *vnode, u64 offset)
 	return offset < PAGE_ALIGN(vnode->size) ? 0 : -EFAULT;
 }
 
-/**
- * vmshm_content_page() - the page at an offset
- * @vnode: a vnode with users, locked
- * @offset: bytes into the object, a multiple of the page size
- * @grow: the caller can drop all locks and call vmshm_arena_grow()
- *
- * Return: a page that the caller puts; or ERR_PTR(): -EAGAIN if the caller
- * should let the arena grow, and try again; -EFAULT beyond the end of the
- * object, -ENOSPC no room in the arena, -ENODEV, -ENOMEM, or the error of the
- * device.
- */
-struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
-				bool grow)
+/* As vmshm_content_page(); ERR_PTR(-EDEADLK): as vmshm_content_attach() */
+static struct page *vmshm_content_try(struct vmshm_vnode *vnode, u64 offset,
+				      bool grow)
 {
 	struct vmshm_extent *extent;
 	struct page *page;
 	int err;
 
-	lockdep_assert_held(&vnode->lock);
 	if (vnode->gone)
 		return ERR_PTR(-ENODEV);
 	extent = vmshm_extent_find(&vnode->extents, offset);
@@ -307,6 +328,30 @@ struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
 	page = vmshm_extent_page(extent, offset);
 	get_page(page);
 	return page;
+}
+
+/**
+ * vmshm_content_page() - the page at an offset
+ * @vnode: a vnode with users, locked; it can be unlocked meanwhile
+ * @offset: bytes into the object, a multiple of the page size
+ * @grow: the caller can drop all locks and call vmshm_arena_grow()
+ *
+ * Return: a page that the caller puts; or ERR_PTR(): -EAGAIN if the caller
+ * should let the arena grow, and try again; -EFAULT beyond the end of the
+ * object, -ENOSPC no room in the arena, -EINTR a signal ends this task,
+ * -ENODEV, -ENOMEM, or the error of the device.
+ */
+struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
+				bool grow)
+{
+	unsigned long end = jiffies + VMSHM_CONTENT_PATIENCE;
+	struct page *page;
+
+	lockdep_assert_held(&vnode->lock);
+	do
+		page = vmshm_content_try(vnode, offset, grow);
+	while (IS_ERR(page) && vmshm_content_again(vnode, PTR_ERR(page), end));
+	return page == ERR_PTR(-EDEADLK) ? ERR_PTR(-EINTR) : page;
 }
 
 /**
@@ -382,6 +427,7 @@ struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset)
 static int vmshm_content_attach_first(struct vmshm_vnode *vnode)
 {
 	u64 piece = vmshm_arena_piece(vnode->vdev->arena), length;
+	bool skipped = false;
 	int err = -ENOSPC;
 
 	if (vnode->size)
@@ -390,9 +436,10 @@ static int vmshm_content_attach_first(struct vmshm_vnode *vnode)
 		return err;
 	err = vmshm_vnode_get_handle(vnode);
 	/* Attachments are short, not bytes: one detached extent is enough. */
-	if (vmshm_content_is_short(err) && vmshm_content_make_room(vnode, 1))
+	if (vmshm_content_is_short(err) &&
+	    vmshm_content_make_room(vnode, 1, &skipped))
 		err = vmshm_vnode_get_handle(vnode);
-	return err;
+	return vmshm_content_is_short(err) && skipped ? -EDEADLK : err;
 }
 
 /* Attaches the beginning; read-only if the host does not allow writing. */
@@ -454,6 +501,26 @@ static int vmshm_content_make_writable(struct vmshm_vnode *vnode)
 	return 0;
 }
 
+/* As vmshm_content_open(), for a locked vnode that has no new user yet */
+static int vmshm_content_try_open(struct vmshm_vnode *vnode, u64 size,
+				  bool write, bool *first)
+{
+	int err = 0;
+
+	*first = !vmshm_content_used(vnode);
+	if (vnode->gone)
+		err = -ENODEV;
+	else if (*first)
+		err = vmshm_content_first_use(vnode, size);
+	else if (write)
+		err = vmshm_content_make_writable(vnode);
+	if (!err && write && vnode->readonly)
+		err = -EACCES;
+	if (err && !vmshm_content_used(vnode))
+		vmshm_content_detach(vnode);
+	return err;
+}
+
 /**
  * vmshm_content_open() - begin to use a vnode, for a file that is opened
  * @vnode: a vnode
@@ -470,24 +537,17 @@ static int vmshm_content_make_writable(struct vmshm_vnode *vnode)
 int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write,
 		       bool *first)
 {
-	int err = 0;
+	unsigned long end = jiffies + VMSHM_CONTENT_PATIENCE;
+	int err;
 
 	vmshm_vnode_lock(vnode);
-	*first = !vmshm_content_used(vnode);
-	if (vnode->gone)
-		err = -ENODEV;
-	else if (*first)
-		err = vmshm_content_first_use(vnode, size);
-	else if (write)
-		err = vmshm_content_make_writable(vnode);
-	if (!err && write && vnode->readonly)
-		err = -EACCES;
-	if (err && !vmshm_content_used(vnode))
-		vmshm_content_detach(vnode);
-	else if (!err && !refcount_inc_not_zero(&vnode->users))
+	do
+		err = vmshm_content_try_open(vnode, size, write, first);
+	while (vmshm_content_again(vnode, err, end));
+	if (!err && !refcount_inc_not_zero(&vnode->users))
 		refcount_set(&vnode->users, 1);
 	vmshm_vnode_unlock(vnode);
-	return err;
+	return err == -EDEADLK ? -EINTR : err;
 }
 
 /**

@@ -115,6 +115,49 @@ T_TEST(one_user_does_not_take_the_arena)
 		T_EQ(p[i], i / MIB);
 }
 
+/* Accesses each MiB of an object several times, while others do the same. */
+static void access_in_turn(const char *name, size_t size)
+{
+	char *p = fs_map(name, size), byte;
+	int fd = fs_open(name, O_RDONLY);
+	size_t round, i;
+
+	for (round = 1; round <= 20; round++)
+		for (i = 0; i < size; i += MIB) {
+			p[i] = round;
+			T_EQ(pread(fd, &byte, 1, i), 1);
+			T_EQ(byte, (char)round);
+		}
+}
+
+/*
+ * Several processes need room at the same time: each takes it from the others,
+ * also from one that takes room itself, and so has its object locked.
+ */
+T_TEST(room_is_taken_at_the_same_time)
+{
+	enum { N = 6 };
+	pid_t pid[N];
+	char tail[8];
+	int i;
+
+	fs_mount(SMALL);
+	for (i = 0; i < N; i++) {
+		const char *name;
+
+		snprintf(tail, sizeof(tail), "t%d", i);
+		name = fs_new(tail, 8 * MIB);
+		pid[i] = t_fork();
+		if (!pid[i]) {
+			access_in_turn(name, 8 * MIB);
+			_exit(0);
+		}
+	}
+	for (i = 0; i < N; i++)
+		t_wait(pid[i]);
+	T_EQ(arena_free(), 4 * MIB);
+}
+
 /* More than there are attachments */
 #define WRITES 4200L
 
