@@ -14,6 +14,7 @@
 
 #include "anon.h"
 #include "arena.h"
+#include "command.h"
 #include "content.h"
 #include "extent.h"
 #include "mailbox.h"
@@ -833,6 +834,8 @@ static void vmshm_content_lose(struct vmshm_vnode *vnode)
 	vnode->gone = true;
 	list_for_each_entry_safe(extent, next, &vnode->extents, node)
 		vmshm_extent_release(extent);
+	/* Zero pages behind the end are mapped, too. */
+	vmshm_anon_unmap(vdev, vnode->inode, 0, 0, false);
 	vmshm_vnode_put_handle(vnode);
 	/* The identity can become that of another object. */
 	mutex_lock(&vdev->vnodes_lock);
@@ -853,8 +856,19 @@ static void vmshm_content_explain_loss(struct vmshm_vnode *vnode, int err)
 			 err);
 }
 
-static void vmshm_content_restore_vnode(struct vmshm_vnode *vnode, void *unused)
+static void vmshm_content_give_up(struct vmshm_vnode *vnode, int err)
 {
+	vmshm_content_explain_loss(vnode, err);
+	vmshm_content_lose(vnode);
+}
+
+/*
+ * Restores a vnode by its last known name. If the object does not have that
+ * name any more, it may have another one, and *@searched is set.
+ */
+static void vmshm_content_restore_vnode(struct vmshm_vnode *vnode, void *arg)
+{
+	bool *searched = arg;
 	int err = 0;
 
 	vmshm_vnode_lock(vnode);
@@ -864,12 +878,39 @@ static void vmshm_content_restore_vnode(struct vmshm_vnode *vnode, void *unused)
 	} else if (vnode->handle || !list_empty(&vnode->extents)) {
 		err = vmshm_content_attach_again(vnode);
 	}
-	if (err) {
-		vmshm_content_explain_loss(vnode, err);
-		vmshm_content_lose(vnode);
-	}
+	vnode->searched = err == -ENOENT || err == -ESTALE;
+	if (vnode->searched)
+		*searched = true;
+	else if (err)
+		vmshm_content_give_up(vnode, err);
 	vmshm_vnode_unlock(vnode);
 }
+
+/* Restores a vnode whose name was searched for. */
+static void vmshm_content_restore_found(struct vmshm_vnode *vnode, void *unused)
+{
+	int err = 0;
+
+	vmshm_vnode_lock(vnode);
+	if (vnode->searched)
+		err = vmshm_content_attach_again(vnode);
+	vnode->searched = false;
+	if (err)
+		vmshm_content_give_up(vnode, err);
+	vmshm_vnode_unlock(vnode);
+}
+
+/* An entry of the device's list may be the name that is searched for. */
+static int vmshm_content_found(void *arg, const char *name,
+			       const struct vmshm_stat *st)
+{
+	vmshm_vnode_found(arg, name, st->ident);
+	return 0;
+}
+
+static const struct vmshm_list_ops vmshm_content_search_ops = {
+	.entry = vmshm_content_found,
+};
 
 /*
  * A vnode that is to be visited, with a reference, or NULL. The buckets before
@@ -993,11 +1034,20 @@ void vmshm_content_warn(struct vmshm_dev *vdev)
  * @vdev: a device for which vmshm_content_can_restore() was true, or whose
  *	vnodes are paused
  *
- * Each part of an object is shown where it was. An object that has another
- * identity by now, or no name, or a word of which was held, is lost: SIGBUS and
- * ENODEV.
+ * Each part of an object is shown where it was. If the last known name of an
+ * object belongs to another object or to none by now, the device's list shows
+ * whether the object has another name. An object that has no name, or a word of
+ * which was held, is lost: SIGBUS and ENODEV.
  */
 void vmshm_content_restore(struct vmshm_dev *vdev)
 {
-	vmshm_content_walk(vdev, vmshm_content_restore_vnode, NULL);
+	bool searched = false;
+
+	vmshm_content_walk(vdev, vmshm_content_restore_vnode, &searched);
+	if (!searched)
+		return;
+	/* Registers do not report identities with the names. */
+	if (vdev->mailboxes)
+		vmshm_request_list(vdev, &vmshm_content_search_ops, vdev);
+	vmshm_content_walk(vdev, vmshm_content_restore_found, NULL);
 }

@@ -237,7 +237,8 @@ static int vmshm_fs_revalidate(struct dentry *dentry, unsigned int flags)
 	if (vmshm_fs_is_removed(dentry, flags))
 		return 1;
 	if (vmshm_fs_take_recent(dentry, name, flags, &st)) {
-		if (st.ident != vnode->ident)
+		/* After a reset, the object may need a new vnode. */
+		if (st.ident != vnode->ident || READ_ONCE(vnode->gone))
 			return 0;
 	} else if (vmshm_vnode_stat_name(vnode, name, &st)) {
 		return 0;

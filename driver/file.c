@@ -116,6 +116,44 @@ static int vmshm_fs_file_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/*
+ * Copies without page faults: a page fault could wait for the end of a reset of
+ * the device, while the reset waits for @page.
+ */
+static size_t vmshm_fs_copy_bytes(struct page *page, size_t offset,
+				  size_t bytes, struct iov_iter *iter,
+				  bool write)
+{
+	void *addr = kmap_local_page(page);
+	size_t copied;
+
+	pagefault_disable();
+	/* copy_page_to_iter() would put the page itself in a pipe. */
+	if (write)
+		copied = copy_from_iter(addr + offset, bytes, iter);
+	else
+		copied = copy_to_iter(addr + offset, bytes, iter);
+	pagefault_enable();
+	kunmap_local(addr);
+	return copied;
+}
+
+/* Makes the memory of the user accessible for a copy of up to @size bytes. */
+static int vmshm_fs_fault_in(struct iov_iter *iter, size_t size, bool write)
+{
+	size_t left;
+
+	/* Other memory does not fault; a pipe may be full. */
+	if (!user_backed_iter(iter))
+		return -EFAULT;
+	size = min_t(size_t, size, VMSHM_FS_WRITE_PART);
+	left = write ? fault_in_iov_iter_readable(iter, size) :
+		       fault_in_iov_iter_writeable(iter, size);
+	if (left == size)
+		return -EFAULT;
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
 /* Copies up to the end of one page. Returns bytes, or -errno if none. */
 static ssize_t vmshm_fs_copy_page(struct vmshm_vnode *vnode, loff_t pos,
 				  size_t size, struct iov_iter *iter,
@@ -126,28 +164,25 @@ static ssize_t vmshm_fs_copy_page(struct vmshm_vnode *vnode, loff_t pos,
 	unsigned int resets;
 	struct page *page;
 	size_t copied;
-	bool again;
-	void *addr;
+	int err = 0;
 
 	do {
 		page = vmshm_content_get_page(vnode, pos & PAGE_MASK, NULL,
 					      &resets);
 		if (IS_ERR(page))
 			return PTR_ERR(page);
-		/* copy_page_to_iter() would put the page itself in a pipe. */
-		addr = kmap_local_page(page) + offset;
-		if (write)
-			copied = copy_from_iter(addr, bytes, iter);
-		else
-			copied = copy_to_iter(addr, bytes, iter);
-		kunmap_local(addr);
+		copied = vmshm_fs_copy_bytes(page, offset, bytes, iter, write);
 		put_page(page);
 		/* A reset of the device may have replaced the memory. */
-		again = resets != READ_ONCE(vnode->vdev->resets);
-		if (again)
+		if (resets != READ_ONCE(vnode->vdev->resets)) {
 			iov_iter_revert(iter, copied);
-	} while (again);
-	return copied ?: -EFAULT;
+			continue;
+		}
+		if (copied)
+			return copied;
+		err = vmshm_fs_fault_in(iter, size, write);
+	} while (!err);
+	return err;
 }
 
 static ssize_t vmshm_fs_copy(struct kiocb *iocb, size_t size,

@@ -181,6 +181,23 @@ struct vmshm_vnode *vmshm_vnode_lookup(struct vmshm_dev *vdev, const char *name,
 }
 
 /**
+ * vmshm_vnode_found() - take a name if it is searched for
+ * @vdev: the device, which restores its vnodes
+ * @name: "/" and the name
+ * @ident: identity of the object that has the name
+ */
+void vmshm_vnode_found(struct vmshm_dev *vdev, const char *name, u64 ident)
+{
+	struct vmshm_vnode *vnode = vmshm_vnode_share(vdev, ident, NULL);
+
+	if (IS_ERR_OR_NULL(vnode))
+		return;
+	if (vnode->searched)
+		vmshm_vnode_set_name(vnode, name);
+	vmshm_vnode_put(vnode);
+}
+
+/**
  * vmshm_vnode_get() - take another reference
  * @vnode: a vnode that the caller has a reference to
  */

@@ -32,6 +32,8 @@ struct vmshm_dev;
  * @gone: the device is gone, and with it the pages; or a reset of the device
  *	has ended the attachments, and the object was not found again
  * @visit: a walk over all vnodes has not come here; under vdev->vnodes_lock
+ * @searched: a reset of the device has ended the attachments, and the object
+ *	does not have its last known name any more; for the task that resets
  * @was_held: a reset of the device has ended the hold of a word; for the task
  *	that resets
  * @users: number of open files; the last one detaches the extents
@@ -62,6 +64,7 @@ struct vmshm_vnode {
 	unsigned int look_skip;
 	unsigned int look_next_skip;
 	bool visit;
+	bool searched;
 	bool was_held;
 
 	/**
@@ -86,6 +89,7 @@ struct vmshm_vnode {
 
 struct vmshm_vnode *vmshm_vnode_lookup(struct vmshm_dev *vdev, const char *name,
 				       const struct vmshm_stat *st);
+void vmshm_vnode_found(struct vmshm_dev *vdev, const char *name, u64 ident);
 void vmshm_vnode_get(struct vmshm_vnode *vnode);
 void vmshm_vnode_lock(struct vmshm_vnode *vnode);
 bool vmshm_vnode_trylock(struct vmshm_vnode *vnode);

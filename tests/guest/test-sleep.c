@@ -18,6 +18,7 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -28,10 +29,14 @@
 #include <sys/wait.h>
 
 #include "t.h"
+#include "dev.h"
 #include "meet.h"
 #include "rounds.h"
 #include "words.h"
 #include "futex.h"
+
+/* Set when the users of the object have to end */
+static volatile int *stop;
 
 /* The function is alone on its bus, which makes it possible to reset it. */
 static void reset_function(void)
@@ -497,6 +502,130 @@ static void shorter_object_after(void (*resets)(void))
 	T_EQ(words[1024], 3);
 }
 
+/*
+ * The host has renamed an object, and has removed that name of another one by
+ * which this guest knows it. Their identities are found under other names.
+ */
+static void renamed_objects_after(void (*resets)(void))
+{
+	const char *name = strdup(words_name()), *last = strdup(t_name("last"));
+	const char *second = strdup(t_name("second"));
+	volatile unsigned int *words = words_map(name);
+	unsigned int value;
+	unsigned char *p;
+
+	words[0] = 1;
+	words[1024] = 2;
+	t_host("create %s 4096", second);
+	t_host("link %s %s", second, last);
+	p = map_large(last, 4096);
+	p[0] = 3;
+	t_host("link %s %s2", name, name);
+	t_host("unlink %s", name);
+	t_host("create %s %d", name, WORDS_SIZE);
+	t_host("unlink %s", last);
+	resets();
+	T_EQ(words[0], 1);
+	T_EQ(words[1024], 2);
+	words[0] = 4;
+	T_EQ(strcmp(t_host("read %s2 0 4", name), "04000000"), 0);
+	T_EQ(pread(fd, &value, sizeof(value), 4096), sizeof(value));
+	T_EQ(value, 2);
+	T_EQ(p[0], 3);
+	p[0] = 5;
+	T_EQ(strcmp(t_host("read %s 0 1", second), "05"), 0);
+	t_host("unlink %s2", name);
+	t_host("unlink %s", second);
+}
+
+T_TEST(renamed_objects_after_a_reset)
+{
+	renamed_objects_after(reset_function);
+}
+
+T_TEST(renamed_objects_after_a_sleep)
+{
+	renamed_objects_after(sleep_in_memory);
+}
+
+/* The interface of 2010 maps zero memory behind the end of an object. */
+T_TEST(memory_behind_a_lost_object)
+{
+	const char *name = dev_object("short", 4096, 1);
+	int file;
+	char *p = dev_attach(0, name, &file);
+
+	p[0] = 1;
+	p[8192] = 2;
+	t_host("unlink %s", name);
+	reset_function();
+	T_ASSERT(t_read_faults(p));
+	T_ASSERT(t_read_faults(p + 8192));
+	T_ASSERT(t_read_faults(p + 65536));
+	T_EQ(munmap(p, MIB), 0);
+	close(file);
+}
+
+/* A listing after the reset finds the identity of a lost object again. */
+T_TEST(the_name_of_a_lost_object_after_a_listing)
+{
+	const char *name = words_name();
+	struct dirent *entry;
+	bool listed = false;
+	DIR *dir;
+
+	words_map(name);
+	T_EQ(do_word(fd, VMSHM_IOC_HOLD, 0, 0), 0);
+	reset_function();
+	dir = opendir("/dev/shm");
+	T_ASSERT(dir);
+	while ((entry = readdir(dir)))
+		listed |= !strcmp(entry->d_name, name + 1);
+	closedir(dir);
+	T_ASSERT(listed);
+	T_EQ(utimensat(AT_FDCWD, words_path(name), NULL, 0), 0);
+}
+
+/*
+ * The buffers of read(2) and write(2) are in another object: a reset does not
+ * wait for a copy that waits for the reset.
+ */
+T_TEST(copies_between_objects_during_resets)
+{
+	const size_t size = 4 << 20;
+	const char *name = strdup(t_name("from")), *to = strdup(t_name("to"));
+	const char *busy = "a pipe or a transfer has a page";
+	int before = logged(busy), i, file;
+	unsigned char *p;
+	pid_t pid;
+
+	words_map(words_name());
+	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	T_ASSERT(stop != MAP_FAILED);
+	t_host("create %s %zu", name, size);
+	t_host("create %s %zu", to, size);
+	p = map_large(name, size);
+	t_fill(p, size, 1);
+	file = words_open(to, O_RDWR);
+	pid = t_fork();
+	if (!pid) {
+		while (!*stop) {
+			T_EQ(pwrite(file, p, size, 0), size);
+			T_EQ(pread(file, p, size, 0), size);
+		}
+		_exit(0);
+	}
+	for (i = 0; i < 10; i++)
+		reset_function();
+	*stop = 1;
+	t_wait(pid);
+	T_EQ(logged(busy), before);
+	T_EQ(t_sum(p, size), atoll(t_host("sum %s 0 %zu", to, size)));
+	t_host("unlink %s", name);
+	t_host("unlink %s", to);
+}
+
 T_TEST(a_reset_with_objects)
 {
 	goes_on_after(reset_function);
@@ -529,8 +658,6 @@ T_TEST(many_resets)
 
 #define USERS 5
 
-/* Set when the users of the object have to end */
-static volatile int *stop;
 /* Set while a test occupies a processor */
 static volatile int *occupied;
 
