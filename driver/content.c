@@ -22,7 +22,7 @@
 #include "vmshm.h"
 #include "vnode.h"
 
-/* The time for which a call waits for room that pages in use take */
+/* The time for which an access waits for room that pages in use take */
 #define VMSHM_CONTENT_PATIENCE (HZ / 10)
 
 /* Whether the arena or the device lacks a resource that reclaim may free */
@@ -34,20 +34,20 @@ static bool vmshm_content_is_short(int err)
 /*
  * Whether the caller should try again after @err. -EDEADLK: another task had
  * the lock of its vnode, perhaps to take room itself, and waits for it in vain
- * while this task has a lock, too. A shortage: a page may have been in use for
- * a moment only, as during a munmap(2), which drops its references last. The
- * vnode is unlocked meanwhile. @end is the end of the patience, in jiffies.
+ * while this task has a lock, too. -ENOSPC, until @end: a page may have been in
+ * use for a moment only, as during a munmap(2), which drops its references
+ * last. The vnode is unlocked meanwhile.
  */
 static bool vmshm_content_again(struct vmshm_vnode *vnode, int err,
 				unsigned long end)
 {
 	bool again = err == -EDEADLK ||
-		     (vmshm_content_is_short(err) && time_before(jiffies, end));
+		     (err == -ENOSPC && time_before(jiffies, end));
 
 	if (!again || fatal_signal_pending(current))
 		return false;
 	vmshm_vnode_unlock(vnode);
-	usleep_range(50, 200);
+	usleep_range(100, 300);
 	vmshm_vnode_lock(vnode);
 	return true;
 }
@@ -98,19 +98,17 @@ static u64 vmshm_content_reclaim(struct vmshm_vnode *vnode, u64 wanted)
 }
 
 /*
- * Reclaims from all vnodes; the lock of @self is held. A mapping that is larger
- * than the arena takes room from itself first. Sets @skipped if another task
- * had the lock of a vnode.
+ * Reclaims from all vnodes but @self, which is locked, or NULL. Sets @skipped
+ * if another task had the lock of a vnode.
  */
-static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted,
-				   bool *skipped)
+static u64 vmshm_content_reclaim_others(struct vmshm_dev *vdev,
+					struct vmshm_vnode *self, u64 wanted,
+					bool *skipped)
 {
-	struct vmshm_dev *vdev = self->vdev;
 	struct vmshm_vnode *vnode;
-	u64 freed;
+	u64 freed = 0;
 	int bucket;
 
-	freed = vmshm_content_reclaim(self, wanted);
 	mutex_lock(&vdev->vnodes_lock);
 	hash_for_each(vdev->vnodes, bucket, vnode, node) {
 		if (freed >= wanted)
@@ -127,6 +125,52 @@ static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted,
 	}
 	mutex_unlock(&vdev->vnodes_lock);
 	return freed;
+}
+
+/*
+ * Reclaims from all vnodes. A mapping that is larger than the arena takes room
+ * from itself first. @skipped: as vmshm_content_reclaim_others()
+ */
+static u64 vmshm_content_make_room(struct vmshm_vnode *self, u64 wanted,
+				   bool *skipped)
+{
+	u64 freed = vmshm_content_reclaim(self, wanted);
+
+	if (freed < wanted)
+		freed += vmshm_content_reclaim_others(self->vdev, self,
+						      wanted - freed, skipped);
+	return freed;
+}
+
+/**
+ * vmshm_content_spare() - detach an extent that is not in use, because the
+ *	device has no attachment left
+ * @vdev: the device
+ *
+ * Return: true if an extent was detached.
+ */
+bool vmshm_content_spare(struct vmshm_dev *vdev)
+{
+	bool skipped = false;
+
+	return vmshm_content_reclaim_others(vdev, NULL, 1, &skipped);
+}
+
+/*
+ * Gets a handle that depends on no extent, with @get. -EDEADLK: as
+ * vmshm_content_attach(); else as @get
+ */
+static int vmshm_content_get(struct vmshm_vnode *vnode,
+			     int (*get)(struct vmshm_vnode *vnode))
+{
+	bool skipped = false;
+	int err = get(vnode);
+
+	/* Attachments are short, not bytes: one detached extent is enough. */
+	if (vmshm_content_is_short(err) &&
+	    vmshm_content_make_room(vnode, 1, &skipped))
+		err = get(vnode);
+	return vmshm_content_is_short(err) && skipped ? -EDEADLK : err;
 }
 
 /* The part of the naturally aligned @piece at @offset that has no extent */
@@ -428,19 +472,13 @@ struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset)
 static int vmshm_content_attach_first(struct vmshm_vnode *vnode)
 {
 	u64 piece = vmshm_arena_piece(vnode->vdev->arena), length;
-	bool skipped = false;
 	int err = -ENOSPC;
 
 	if (vnode->size)
 		err = vmshm_content_attach_gap(vnode, 0, piece, &length);
-	if (!vmshm_content_is_short(err))
-		return err;
-	err = vmshm_vnode_get_handle(vnode);
-	/* Attachments are short, not bytes: one detached extent is enough. */
-	if (vmshm_content_is_short(err) &&
-	    vmshm_content_make_room(vnode, 1, &skipped))
-		err = vmshm_vnode_get_handle(vnode);
-	return vmshm_content_is_short(err) && skipped ? -EDEADLK : err;
+	if (vmshm_content_is_short(err))
+		err = vmshm_content_get(vnode, vmshm_vnode_get_handle);
+	return err;
 }
 
 /* Attaches the beginning; read-only if the host does not allow writing. */
@@ -491,7 +529,7 @@ static int vmshm_content_make_writable(struct vmshm_vnode *vnode)
 
 	if (!vnode->readonly || vnode->vdev->features & VMSHM_F_READONLY)
 		return 0;
-	err = vmshm_vnode_get_writable(vnode);
+	err = vmshm_content_get(vnode, vmshm_vnode_get_writable);
 	/* The device cannot open an object that has lost its name. */
 	if (err == -EPERM || err == -ENOENT || err == -ESTALE)
 		return -EACCES;
@@ -538,13 +576,12 @@ static int vmshm_content_try_open(struct vmshm_vnode *vnode, u64 size,
 int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write,
 		       bool *first)
 {
-	unsigned long end = jiffies + VMSHM_CONTENT_PATIENCE;
 	int err;
 
 	vmshm_vnode_lock(vnode);
 	do
 		err = vmshm_content_try_open(vnode, size, write, first);
-	while (vmshm_content_again(vnode, err, end));
+	while (vmshm_content_again(vnode, err, jiffies));
 	if (!err && !refcount_inc_not_zero(&vnode->users))
 		refcount_set(&vnode->users, 1);
 	vmshm_vnode_unlock(vnode);
@@ -633,23 +670,12 @@ static void vmshm_content_cut(struct vmshm_vnode *vnode)
 	vmshm_anon_unmap(vnode->vdev, vnode->inode, end, 0, true);
 }
 
-/**
- * vmshm_content_resize() - set the size of an object
- * @vnode: a vnode
- * @size: bytes
- * @st: what the device reports afterwards
- *
- * Return: 0; -ENODEV; -ESTALE if the name belongs to another object by now;
- * -EACCES if the object is in use, and can only be read; or the error of the
- * device.
- */
-int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
-			 struct vmshm_stat *st)
+/* As vmshm_content_resize(), for a locked vnode */
+static int vmshm_content_try_resize(struct vmshm_vnode *vnode, u64 size,
+				    struct vmshm_stat *st)
 {
-	struct vmshm_dev *vdev = vnode->vdev;
 	int err = 0;
 
-	vmshm_vnode_lock(vnode);
 	if (vnode->gone)
 		err = -ENODEV;
 	else if (vmshm_content_used(vnode))
@@ -657,19 +683,64 @@ int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
 	else
 		vnode->readonly = false;
 	/* The name could belong to another object by now. */
-	err = err ?: vmshm_vnode_get_handle(vnode);
-	if (err)
-		goto out;
-	err = vmshm_request_resize(vdev, vnode->name,
-				   vmshm_vnode_any_handle(vnode), size, st);
+	err = err ?: vmshm_content_get(vnode, vmshm_vnode_get_handle);
+	if (!err)
+		err = vmshm_request_resize(vnode->vdev, vnode->name,
+					   vmshm_vnode_any_handle(vnode), size,
+					   st);
 	if (!err) {
 		vnode->size = st->size;
 		vmshm_content_cut(vnode);
 	}
-out:
 	if (!vmshm_content_used(vnode))
 		vmshm_content_detach(vnode);
+	return err;
+}
+
+/**
+ * vmshm_content_resize() - set the size of an object
+ * @vnode: a vnode
+ * @size: bytes
+ * @st: what the device reports afterwards
+ *
+ * Return: 0; -ENODEV; -ESTALE if the name belongs to another object by now;
+ * -EACCES if the object is in use, and can only be read; -EINTR if a signal
+ * ends this task; or the error of the device.
+ */
+int vmshm_content_resize(struct vmshm_vnode *vnode, u64 size,
+			 struct vmshm_stat *st)
+{
+	int err;
+
+	vmshm_vnode_lock(vnode);
+	do
+		err = vmshm_content_try_resize(vnode, size, st);
+	while (vmshm_content_again(vnode, err, jiffies));
 	vmshm_vnode_unlock(vnode);
+	return err == -EDEADLK ? -EINTR : err;
+}
+
+/* As vmshm_content_setattr(), for a locked vnode */
+static int vmshm_content_try_setattr(struct vmshm_vnode *vnode,
+				     const struct vmshm_attr *attr,
+				     struct vmshm_stat *st)
+{
+	int err;
+
+	/* A read-only handle is enough to set attributes. */
+	if (!vmshm_content_used(vnode))
+		vnode->readonly = true;
+	/* The name could belong to another object by now. */
+	err = vnode->gone ? -ENODEV :
+			    vmshm_content_get(vnode, vmshm_vnode_get_handle);
+	if (!err)
+		err = vmshm_request_setattr(vnode->vdev,
+					    vmshm_vnode_any_handle(vnode), attr,
+					    st);
+	if (!err)
+		vnode->size = st->size;
+	if (!vmshm_content_used(vnode))
+		vmshm_content_detach(vnode);
 	return err;
 }
 
@@ -687,21 +758,11 @@ int vmshm_content_setattr(struct vmshm_vnode *vnode,
 	int err;
 
 	vmshm_vnode_lock(vnode);
-	/* A read-only handle is enough to set attributes. */
-	if (!vmshm_content_used(vnode))
-		vnode->readonly = true;
-	/* The name could belong to another object by now. */
-	err = vnode->gone ? -ENODEV : vmshm_vnode_get_handle(vnode);
-	if (!err)
-		err = vmshm_request_setattr(vnode->vdev,
-					    vmshm_vnode_any_handle(vnode), attr,
-					    st);
-	if (!err)
-		vnode->size = st->size;
-	if (!vmshm_content_used(vnode))
-		vmshm_content_detach(vnode);
+	do
+		err = vmshm_content_try_setattr(vnode, attr, st);
+	while (vmshm_content_again(vnode, err, jiffies));
 	vmshm_vnode_unlock(vnode);
-	return err;
+	return err == -EDEADLK ? -EINTR : err;
 }
 
 /**

@@ -26,6 +26,7 @@ int vmshm_content_setattr(struct vmshm_vnode *vnode,
 			  struct vmshm_stat *st);
 int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 			   struct vmshm_stat *st);
+bool vmshm_content_spare(struct vmshm_dev *vdev);
 struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
 				bool grow);
 struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,

@@ -344,6 +344,10 @@ static int vmshm_fs_create_owned(struct vmshm_dev *vdev, const char *name,
 		return -ENOMEM;
 	vmshm_owners_begin_create(vdev->owners);
 	err = vmshm_request_create(vdev, name, mode & 0777, opened, reply);
+	/* The handle of the new object needs an attachment. */
+	if (err == -ENFILE && opened && vmshm_content_spare(vdev))
+		err = vmshm_request_create(vdev, name, mode & 0777, opened,
+					   reply);
 	if (!err)
 		vmshm_owners_add(vdev->owners, owner, reply->st.ident);
 	vmshm_owners_end_create(vdev->owners);

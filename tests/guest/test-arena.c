@@ -158,6 +158,66 @@ T_TEST(room_is_taken_at_the_same_time)
 	T_EQ(arena_free(), 4 * MIB);
 }
 
+/* Lets a file grow so that each extent is too short to replace the last one. */
+static char *grow_in_steps(int fd)
+{
+	char *p = fs_map_at(fd, 0, 15 * PAGE);
+	long end = 0, step;
+
+	for (step = 8; step; step /= 2) {
+		T_EQ(ftruncate(fd, (end + step) * PAGE), 0);
+		p[end * PAGE] = step;
+		end += step;
+	}
+	return p;
+}
+
+/*
+ * A device has few attachments. All calls that need one take it from extents
+ * that are not in use.
+ */
+T_TEST(calls_that_need_an_attachment)
+{
+	const char *name[3];
+	char tail[8], *p[2];
+	int fd[2], i;
+
+	t_host("device_add vmshm,id=few,bus=rp0,create=on,max-objects=8,allow=%s*",
+	       t_name("few"));
+	dev_wait(DEVICES, 1);
+	fs_mount(DEVICES);
+	for (i = 0; i < 3; i++) {
+		snprintf(tail, sizeof(tail), "few%d", i);
+		name[i] = fs_path("/dev/shm", t_name(tail));
+	}
+	for (i = 0; i < 2; i++) {
+		fd[i] = open(name[i], O_CREAT | O_RDWR, 0600);
+		T_ASSERT(fd[i] >= 0);
+		p[i] = grow_in_steps(fd[i]);
+	}
+	close(open(name[2], O_CREAT | O_RDWR, 0600));
+	T_EQ(access(name[2], F_OK), 0);
+	for (i = 0; i < 2; i++) {
+		p[i] = grow_in_steps(fd[i]);
+		T_EQ(truncate(name[2], PAGE), 0);
+		p[i] = grow_in_steps(fd[i]);
+		T_EQ(chmod(name[2], 0640 + i), 0);
+		p[i] = grow_in_steps(fd[i]);
+		T_EQ(ftruncate(fd[1 - i], 15 * PAGE), 0);
+	}
+	for (i = 0; i < 2; i++) {
+		T_EQ(p[i][0], 8);
+		T_EQ(p[i][14 * PAGE], 1);
+		close(fd[i]);
+		T_EQ(munmap(p[i], 15 * PAGE), 0);
+	}
+	for (i = 0; i < 3; i++)
+		T_EQ(unlink(name[i]), 0);
+	T_EQ(umount2("/dev/shm", MNT_DETACH), 0);
+	t_host("device_del few");
+	dev_wait(DEVICES, 0);
+}
+
 /* More than there are attachments */
 #define WRITES 4200L
 
