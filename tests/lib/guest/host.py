@@ -137,13 +137,19 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
 
     def test_ended(self):
         """Removes the objects of the request "many". The devices count all
-        objects that their guest may know, also those of other guests."""
+        objects that their guest may know, also those of other guests. Ends the
+        processes that a test that failed has left, which the next test would
+        wait for."""
         for path in self.many:
             try:
                 os.unlink(path)
             except FileNotFoundError:
                 pass
         self.many.clear()
+        for child in self.children:
+            child.kill()
+            child.wait()
+        self.children.clear()
 
     def do_many(self, name, count, size):
         for number in range(int(count)):
