@@ -7,6 +7,8 @@
  */
 #define _GNU_SOURCE
 #include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -156,6 +158,65 @@ T_TEST(room_is_taken_at_the_same_time)
 	for (i = 0; i < N; i++)
 		t_wait(pid[i]);
 	T_EQ(arena_free(), 4 * MIB);
+}
+
+enum { USERS = 4 };
+
+/* As access_in_turn(), for ever; counts what succeeded and what did not. */
+static void count_accesses(const char *name, size_t size, long *good, long *bad)
+{
+	char *p = fs_map(name, size), byte;
+	int fd = fs_open(name, O_RDONLY);
+	size_t i;
+
+	for (;;)
+		for (i = 0; i < size; i += MIB) {
+			bool failed = t_write_faults(p + i) ||
+				      pread(fd, &byte, 1, i) != 1;
+
+			__atomic_add_fetch(failed ? bad : good, 1,
+					   __ATOMIC_RELAXED);
+		}
+}
+
+/* A reset of the function while several processes take room from each other */
+T_TEST(reset_while_room_is_taken)
+{
+	long *count = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const char *address;
+	pid_t pid[USERS];
+	char tail[8];
+	int i;
+
+	T_ASSERT(count != MAP_FAILED);
+	t_host("device_add vmshm,id=short,bus=rp0,arena=4M");
+	dev_wait(DEVICES, 1);
+	address = dev_address(DEVICES);
+	fs_mount(DEVICES);
+	for (i = 0; i < USERS; i++) {
+		const char *name;
+
+		snprintf(tail, sizeof(tail), "r%d", i);
+		name = fs_new(tail, 8 * MIB);
+		pid[i] = t_fork();
+		if (!pid[i])
+			count_accesses(name, 8 * MIB, count, count + 1);
+	}
+	for (i = 1; i <= 5; i++) {
+		while (__atomic_load_n(count, __ATOMIC_RELAXED) < i * 100)
+			sched_yield();
+		T_EQ(t_system("echo 1 >/sys/bus/pci/devices/%s/reset", address),
+		     0);
+	}
+	for (i = 0; i < USERS; i++) {
+		T_EQ(kill(pid[i], SIGKILL), 0);
+		T_EQ(waitpid(pid[i], NULL, 0), pid[i]);
+	}
+	T_EQ(count[1], 0);
+	T_EQ(umount2("/dev/shm", MNT_DETACH), 0);
+	t_host("device_del short");
+	dev_wait(DEVICES, 0);
 }
 
 /* Lets a file grow so that each extent is too short to replace the last one. */

@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -22,6 +23,7 @@
 #include "t.h"
 
 #include "fs.h"
+#include "kernfile.h"
 
 static const char *in_shm(const char *name)
 {
@@ -689,6 +691,38 @@ T_TEST(names_of_others_stay)
 		t_host("unlink %s-%d", name, i);
 	}
 	t_host("unlink %s", name);
+}
+
+/* A user that is root of its own namespaces has no right to others' objects. */
+T_TEST(root_of_a_user_namespace)
+{
+	const char *path = in_shm(fs_object("theirs", PAGE, 8));
+	pid_t pid;
+
+	fs_mount(CREATE);
+	pid = t_fork();
+	if (pid == 0) {
+		T_EQ(setgroups(0, NULL), 0);
+		T_EQ(setgid(65534), 0);
+		T_EQ(setuid(65534), 0);
+		T_EQ(prctl(PR_SET_DUMPABLE, 1), 0);
+		T_EQ(unshare(CLONE_NEWUSER | CLONE_NEWNS), 0);
+		kernfile_put("/proc/self/uid_map", "0 65534 1");
+		T_EQ(getuid(), 0);
+		T_EQ(mount("/dev/shm", "/dev/shm", NULL, MS_BIND, NULL), 0);
+		T_ERRNO(open(path, O_RDONLY), EACCES);
+		T_ERRNO(open(path, O_RDWR | O_CREAT, 0666), EACCES);
+		T_ERRNO(truncate(path, 0), EACCES);
+		T_ERRNO(chmod(path, 0666), EPERM);
+		T_ERRNO(chown(path, 0, -1), EPERM);
+		T_ERRNO(unlink(path), EPERM);
+		T_ERRNO(rename(path, in_shm(t_name("mine"))), EPERM);
+		T_ERRNO(mount(NULL, "/dev/shm", NULL, MS_REMOUNT, "uid=0"),
+			EPERM);
+		_exit(0);
+	}
+	t_wait(pid);
+	T_EQ(access(path, F_OK), 0);
 }
 
 /* Permission bits and owner are those of the mount options. */
