@@ -40,54 +40,84 @@ def count(plan):
 
 class KernelRun:
     """All tests of one kernel. Programs with equal requirements share a guest.
-    Another guest replaces a lost one."""
+    Another guest replaces a lost one. A lane is a guest that runs beside those
+    of the other lanes; each has a prefix of its own for the names of objects.
+    """
 
-    def __init__(self, report, kernel, programs, build):
+    def __init__(self, report, kernel, programs, build, lanes=1):
         self.report, self.kernel, self.build = report, kernel, build
-        self.number, self.guest, self.stopped = 0, None, False
+        self.lanes, self.lock = lanes, threading.Lock()
+        self.number, self.stopped = 0, False
+        self.guests = {}            # requirements: the guest that runs
         self.repeated = set()       # tests that a fault of QEMU ended once
-        # (program, tests without a result)
+        # (program, tests without a result). The longest programs are those of
+        # debug kernels.
         self.todo = [(p, [t for t in p.tests
                           if report.wanted(self.name(p.name, t))])
-                     for p in programs if kernel.runs(p)]
+                     for p in sorted(programs, key=lambda p: not p.debug)
+                     if kernel.runs(p)]
 
     def name(self, *words):
         return "/".join([self.kernel.version, *words])
 
     def run(self):
+        threads = [threading.Thread(target=self.run_lane, args=(n,),
+                                    daemon=True) for n in range(self.lanes)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def run_lane(self, lane):
         try:
-            while not self.stopped:
-                self.todo = [x for x in self.todo if x[1]]
-                if not self.todo:
-                    break
-                self.boot(self.todo[0][0].guest)
+            while guest := self.next_guest(lane):
+                self.boot(guest)
         except Exception as e:      # noqa: BLE001
             self.report.fail(self.name("boot"), f"{type(e).__name__}: {e}")
 
     def stop(self):
-        """Ends the guest. Called from another thread."""
+        """Ends the guests. Called from another thread."""
         self.stopped = True
-        if self.guest:
-            self.guest.stop()
+        for guest in list(self.guests.values()):
+            guest.stop()
 
-    def boot(self, kind):
-        """Boots a guest of that kind, with all programs that need it."""
-        plan = [(p, tests) for p, tests in self.todo if p.guest == kind]
-        self.number += 1
-        self.say_progress(plan)
-        self.guest = Guest(self.report, self.kernel, self.number, kind, plan,
-                           self.build)
-        self.guest.prefix += self.kernel.version + "-"
+    def next_guest(self, lane):
+        """A guest for all programs of one kind, which is not booted yet, or
+        None if nothing is left for this lane"""
+        with self.lock:
+            self.todo = [x for x in self.todo if x[1]]
+            plan = []
+            for program, tests in self.todo:
+                if program.guest not in self.guests and (
+                        not plan or program.guest == plan[0][0].guest):
+                    plan.append((program, tests))
+            if not plan or self.stopped:
+                return None
+            self.number += 1
+            self.say_progress(plan)
+            kind = plan[0][0].guest
+            guest = Guest(self.report, self.kernel, self.number, kind, plan,
+                          self.build)
+            guest.prefix += self.kernel.version + "-"
+            if self.lanes > 1:
+                guest.prefix += f"{lane}-"
+            self.guests[kind] = guest
+            return guest
+
+    def boot(self, guest):
         try:
-            self.guest.boot()
-            self.ended()
+            guest.boot()
+            self.ended(guest)
         except Lost as e:
             if not self.stopped:
-                self.lost(e)
-        left = self.guest.todo
-        self.todo = [(p, [t for t in tests if f"{p.name}/{t}" in left])
-                     if p.guest == kind else (p, tests)
-                     for p, tests in self.todo]
+                self.lost(guest, e)
+        with self.lock:
+            self.todo = [(p, [t for t in tests
+                              if f"{p.name}/{t}" in guest.todo])
+                         if self.guests.get(p.guest) is guest else (p, tests)
+                         for p, tests in self.todo]
+            self.guests = {kind: other for kind, other in self.guests.items()
+                           if other is not guest}
 
     def say_progress(self, plan):
         """Some kernels need hours."""
@@ -96,21 +126,21 @@ class KernelRun:
                   f"{count(plan)} of the {count(self.todo)} tests that are "
                   "left", flush=True)
 
-    def ended(self):
-        for test in sorted(self.guest.todo):
+    def ended(self, guest):
+        for test in sorted(guest.todo):
             self.report.fail(self.name(test), "the test did not run")
-        self.guest.todo.clear()
-        trouble, name = self.guest.trouble, self.name(f"boot-{self.number}")
+        guest.todo.clear()
+        trouble, name = guest.trouble, self.name(f"boot-{guest.number}")
         if trouble:
             more = f" (and {len(trouble) - 1} more)" if trouble[1:] else ""
             self.report.fail(name, f"the kernel said, {trouble[0]}{more}")
         else:
             self.report.ok(name)
 
-    def lost(self, why):
+    def lost(self, guest, why):
         """The running test has failed. The others run in another guest. A test
         that a fault of QEMU's emulation ended runs there once more."""
-        words, culprit = self.guest.last_words(), self.guest.running
+        words, culprit = guest.last_words(), guest.running
         why = f"{words}; {why}" if words else str(why)
         if culprit and MOVED.search(why) and culprit not in self.repeated:
             self.repeated.add(culprit)
@@ -119,16 +149,16 @@ class KernelRun:
         if culprit:
             self.report.fail(self.name(culprit),
                              f"the guest was LOST in it: {why}")
-            self.guest.todo.discard(culprit)
+            guest.todo.discard(culprit)
         else:
             # No test ran, so that another boot would probably fail again.
-            self.report.fail(self.name(f"boot-{self.number}"),
+            self.report.fail(self.name(f"boot-{guest.number}"),
                              f"the guest was LOST: {why}")
-            for test in sorted(self.guest.todo):
+            for test in sorted(guest.todo):
                 self.report.fail(self.name(test),
                                  "not run, the guest was LOST")
-            self.guest.todo.clear()
-        self.guest.tail()
+            guest.todo.clear()
+        guest.tail()
 
 
 def run_all(runs):
@@ -183,7 +213,8 @@ def run(report, versions=None):
         builds = {name: Build(programs if name == X86.name else
                               [p for p in programs if arch.runs(p)], arch=arch)
                   for name, arch in archs.items()}
-        run_all([KernelRun(report, kernel, programs, builds[kernel.arch.name])
+        run_all([KernelRun(report, kernel, programs, builds[kernel.arch.name],
+                           lanes=2 if kernel.debug else 1)
                  for kernel in ready])
 
 

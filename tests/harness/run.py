@@ -316,14 +316,14 @@ def test_fault_of_the_emulator():
         report = Report([], out)
         one = guests.KernelRun(report, types.SimpleNamespace(version="k"), [],
                                None)
-        one.guest = types.SimpleNamespace(
+        guest = types.SimpleNamespace(
             running="a/b", todo={"a/b"}, last_words=lambda: None,
             tail=lambda: None)
         with contextlib.redirect_stdout(out):
             for why in whys:
-                one.lost(Lost(why))
+                one.lost(guest, Lost(why))
         if out.getvalue().count("FAIL k/a/b") != failed or \
-                bool(one.guest.todo) == bool(failed):
+                bool(guest.todo) == bool(failed):
             return f"{whys}: {out.getvalue()}"
     return None
 

@@ -87,6 +87,7 @@ class Guest:
 
     def __init__(self, report, kernel, number, guest, plan, build):
         self.report, self.kernel, self.build = report, kernel, build
+        self.number = number
         self.plan = plan            # [(program, [test])]
         self.silence *= kernel.patience * more()
         self.log = os.path.join(build.folder, kernel.version,
@@ -419,7 +420,7 @@ class OtherGuest(BackgroundGuest):
     can also create objects of the first VM's prefix, and make them larger."""
 
     def __init__(self, first, words):
-        super().__init__(first.kernel, "other",
+        super().__init__(first.kernel, f"{first.number}-other",
                          (f"-device vmshm,id=vmshm0,{OWN}",
                           first.driver_args or "", ""), [], first.build)
         self.prefix = first.prefix
