@@ -243,7 +243,8 @@ T_TEST(calls_that_need_an_attachment)
 	char tail[8], *p[2];
 	int fd[2], i;
 
-	t_host("device_add vmshm,id=few,bus=rp0,create=on,max-objects=8,allow=%s*",
+	t_host("device_add vmshm,id=few,bus=rp0,create=on,max-objects=8,"
+	       "allow=%s*",
 	       t_name("few"));
 	dev_wait(DEVICES, 1);
 	fs_mount(DEVICES);
