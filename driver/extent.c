@@ -273,8 +273,7 @@ struct vmshm_extent *vmshm_extent_attach_named(struct vmshm_dev *vdev,
  *
  * The pages stay where they are, and so do their mappings.
  *
- * Return: as vmshm_extent_attach(); after a failure the extent is not freed,
- * and the device does not know it.
+ * Return: as vmshm_extent_attach(); after a failure the extent is not freed.
  */
 int vmshm_extent_attach_again(struct vmshm_extent *extent, const char *name,
 			      u32 handle, u64 ident, u64 *size)
@@ -288,12 +287,14 @@ int vmshm_extent_attach_again(struct vmshm_extent *extent, const char *name,
 	err = vmshm_request_attach(vdev, name, handle, &extent->range, &reply);
 	if (err)
 		return err;
-	if (reply.st.ident != ident) {
-		vmshm_request_detach(vdev, reply.handle);
-		return -ESTALE;
-	}
 	extent->handle = reply.handle;
 	extent->resets = reply.resets;
+	if (reply.st.ident != ident) {
+		/* If this fails, the release of the extent tries it again. */
+		if (!vmshm_request_detach(vdev, reply.handle))
+			extent->handle = 0;
+		return -ESTALE;
+	}
 	*size = reply.st.size;
 	return 0;
 }

@@ -4,6 +4,7 @@
 import array
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -73,6 +74,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
         self.start_other, self.other = other, None
         self.children = []
         self.many = set()           # paths
+        self.limits = {}            # QEMU's own, see do_scarce()
         self.kept = {}
         # The guest ends and starts again.
         self.restarting = False
@@ -140,6 +142,7 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
         objects that their guest may know, also those of other guests. Ends the
         processes that a test that failed has left, which the next test would
         wait for."""
+        self.do_ample()
         for path in self.many:
             try:
                 os.unlink(path)
@@ -291,6 +294,22 @@ class Host(HostDds, HostMove, HostRpc, HostTool):
                 elif words[0] == "Private_Dirty:" and counts:
                     total += int(words[1])
         return total
+
+    def do_scarce(self, size):
+        """QEMU can map SIZE bytes more, and gets no further descriptor. It
+        could not poll with a limit below the number of its descriptors."""
+        mapped = int(self.do_memory().split()[0]) << 10
+        used = {int(fd) for fd in os.listdir(f"/proc/{self.vm.pid}/fd")}
+        free = min(set(range(len(used) + 1)) - used)
+        for limit, value in ((resource.RLIMIT_AS, mapped + int(size)),
+                             (resource.RLIMIT_NOFILE, free)):
+            own = resource.prlimit(self.vm.pid, limit)
+            self.limits.setdefault(limit, own)
+            resource.prlimit(self.vm.pid, limit, (value, own[1]))
+
+    def do_ample(self):
+        while self.limits:
+            resource.prlimit(self.vm.pid, *self.limits.popitem())
 
     # Tests that continue after a restart of the guest
 

@@ -155,6 +155,10 @@ const char *t_name(const char *tail);
  *	memory				answers QEMU's VmSize and VmRSS in KiB
  *	heap				answers the resident memory of QEMU's
  *					heap and stacks in KiB
+ *	scarce BYTES			from now on QEMU can map fewer than
+ *					that many bytes, and open no file
+ *	ample				the limits of "scarce" end, as at the
+ *					end of the test
  *	keep KEY TEXT			for the test after a restart
  *	kept KEY			answers the text; empty if there is none
  *	restart [COMMAND]		the guest is going to end, or the
