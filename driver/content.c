@@ -348,7 +348,7 @@ static int vmshm_content_check_end(struct vmshm_vnode *vnode, u64 offset)
 
 /* As vmshm_content_page(); ERR_PTR(-EDEADLK): as vmshm_content_attach() */
 static struct page *vmshm_content_try(struct vmshm_vnode *vnode, u64 offset,
-				      bool grow)
+				      bool grow, struct vmshm_extent **found)
 {
 	struct vmshm_extent *extent;
 	struct page *page;
@@ -372,6 +372,7 @@ static struct page *vmshm_content_try(struct vmshm_vnode *vnode, u64 offset,
 		return ERR_PTR(err);
 	page = vmshm_extent_page(extent, offset);
 	get_page(page);
+	*found = extent;
 	return page;
 }
 
@@ -380,6 +381,7 @@ static struct page *vmshm_content_try(struct vmshm_vnode *vnode, u64 offset,
  * @vnode: a vnode with users, locked; it can be unlocked meanwhile
  * @offset: bytes into the object, a multiple of the page size
  * @grow: the caller can drop all locks and call vmshm_arena_grow()
+ * @found: set to the extent of the page, unless there is an error
  *
  * Return: a page that the caller puts; or ERR_PTR(): -EAGAIN if the caller
  * should let the arena grow, and try again; -EFAULT beyond the end of the
@@ -387,46 +389,71 @@ static struct page *vmshm_content_try(struct vmshm_vnode *vnode, u64 offset,
  * -ENODEV, -ENOMEM, or the error of the device.
  */
 struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
-				bool grow)
+				bool grow, struct vmshm_extent **found)
 {
 	unsigned long end = jiffies + VMSHM_CONTENT_PATIENCE;
 	struct page *page;
 
 	lockdep_assert_held(&vnode->lock);
 	do
-		page = vmshm_content_try(vnode, offset, grow);
+		page = vmshm_content_try(vnode, offset, grow, found);
 	while (IS_ERR(page) && vmshm_content_again(vnode, PTR_ERR(page), end));
 	return page == ERR_PTR(-EDEADLK) ? ERR_PTR(-EINTR) : page;
 }
 
-/**
- * vmshm_content_get_page() - the page at an offset, for callers without locks
- * @vnode: a vnode with users
- * @offset: bytes into the object, a multiple of the page size
- * @place: bytes into BAR4, of the page; or NULL
- * @resets: vdev->resets, which shows a later reset of the device; or NULL
- *
- * Return: a page that the caller puts; or as vmshm_content_page(), without
- * -EAGAIN.
- */
-struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,
-				    u64 *place, unsigned int *resets)
+/* Finds all of the pages, or none; -EDEADLK: as vmshm_content_attach() */
+static int vmshm_content_try_pages(struct vmshm_vnode *vnode,
+				   struct vmshm_content_at *at,
+				   unsigned int count)
 {
 	struct vmshm_extent *extent;
 	struct page *page;
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		page = vmshm_content_try(vnode, at[i].offset, true, &extent);
+		if (IS_ERR(page)) {
+			while (i--)
+				put_page(at[i].page);
+			return PTR_ERR(page);
+		}
+		at[i].page = page;
+		at[i].place = vmshm_extent_place(extent, at[i].offset);
+	}
+	return 0;
+}
+
+/**
+ * vmshm_content_get_pages() - the pages at some offsets, for callers without
+ *	locks
+ * @vnode: a vnode with users
+ * @at: the offsets, multiples of the page size; pages and places are filled in,
+ *	and the caller puts the pages
+ * @count: the number of them
+ * @resets: vdev->resets, which shows a later reset of the device; or NULL
+ *
+ * A task that waits for the end of a reset has none of the pages, because the
+ * reset waits until no page is in use.
+ *
+ * Return: 0; or the error of vmshm_content_page(), without -EAGAIN.
+ */
+int vmshm_content_get_pages(struct vmshm_vnode *vnode,
+			    struct vmshm_content_at *at, unsigned int count,
+			    unsigned int *resets)
+{
+	unsigned long end = jiffies + VMSHM_CONTENT_PATIENCE;
+	int err;
 
 	for (;;) {
 		vmshm_vnode_lock(vnode);
-		if (resets)
-			*resets = vnode->vdev->resets;
-		page = vmshm_content_page(vnode, offset, true);
-		if (!IS_ERR(page) && place) {
-			extent = vmshm_extent_find(&vnode->extents, offset);
-			*place = vmshm_extent_place(extent, offset);
-		}
+		do {
+			if (resets)
+				*resets = vnode->vdev->resets;
+			err = vmshm_content_try_pages(vnode, at, count);
+		} while (vmshm_content_again(vnode, err, end));
 		vmshm_vnode_unlock(vnode);
-		if (page != ERR_PTR(-EAGAIN))
-			return page;
+		if (err != -EAGAIN)
+			return err == -EDEADLK ? -EINTR : err;
 		vmshm_arena_grow(vnode->vdev->arena, vnode->readonly);
 	}
 }

@@ -14,6 +14,18 @@ struct vmshm_extent;
 struct vmshm_stat;
 struct vmshm_vnode;
 
+/**
+ * struct vmshm_content_at - a page of an object
+ * @offset: bytes into the object
+ * @page: the page
+ * @place: bytes into BAR4
+ */
+struct vmshm_content_at {
+	u64 offset;
+	struct page *page;
+	u64 place;
+};
+
 int vmshm_content_open(struct vmshm_vnode *vnode, u64 size, bool write,
 		       bool *first);
 void vmshm_content_close(struct vmshm_vnode *vnode);
@@ -28,9 +40,10 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 			   struct vmshm_stat *st);
 bool vmshm_content_spare(struct vmshm_dev *vdev);
 struct page *vmshm_content_page(struct vmshm_vnode *vnode, u64 offset,
-				bool grow);
-struct page *vmshm_content_get_page(struct vmshm_vnode *vnode, u64 offset,
-				    u64 *place, unsigned int *resets);
+				bool grow, struct vmshm_extent **found);
+int vmshm_content_get_pages(struct vmshm_vnode *vnode,
+			    struct vmshm_content_at *at, unsigned int count,
+			    unsigned int *resets);
 struct page *vmshm_content_tail(struct vmshm_vnode *vnode, u64 offset);
 void vmshm_content_stop(struct vmshm_dev *vdev);
 void vmshm_content_pause(struct vmshm_dev *vdev, unsigned long end);

@@ -161,18 +161,18 @@ static ssize_t vmshm_fs_copy_page(struct vmshm_vnode *vnode, loff_t pos,
 {
 	size_t offset = offset_in_page(pos);
 	size_t bytes = min_t(size_t, PAGE_SIZE - offset, size);
+	struct vmshm_content_at at = { .offset = pos & PAGE_MASK };
 	unsigned int resets;
-	struct page *page;
 	size_t copied;
-	int err = 0;
+	int err;
 
 	do {
-		page = vmshm_content_get_page(vnode, pos & PAGE_MASK, NULL,
-					      &resets);
-		if (IS_ERR(page))
-			return PTR_ERR(page);
-		copied = vmshm_fs_copy_bytes(page, offset, bytes, iter, write);
-		put_page(page);
+		err = vmshm_content_get_pages(vnode, &at, 1, &resets);
+		if (err)
+			return err;
+		copied = vmshm_fs_copy_bytes(at.page, offset, bytes, iter,
+					     write);
+		put_page(at.page);
 		/* A reset of the device may have replaced the memory. */
 		if (resets != READ_ONCE(vnode->vdev->resets)) {
 			iov_iter_revert(iter, copied);

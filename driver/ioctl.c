@@ -142,7 +142,8 @@ static long vmshm_ioctl_begin(struct vmshm_word_file *wfile,
 		return -EFAULT;
 	if (ioc.reserved)
 		return -EINVAL;
-	err = vmshm_word_get(wfile->vdev, vnode, ioc.offset, &word);
+	word.offset = ioc.offset;
+	err = vmshm_word_get(wfile->vdev, vnode, &word, 1);
 	if (err)
 		return err;
 	mutex_lock(&wfile->lock);

@@ -57,16 +57,21 @@ static void vmshm_mmap_around(struct vmshm_vnode *vnode, struct vm_fault *vmf)
 	}
 }
 
-/* Remembers that this process maps the page at the fault. */
-static void vmshm_mmap_note_user(struct vmshm_vnode *vnode,
-				 struct vm_fault *vmf)
+/*
+ * The page at the fault, and a reference to it; or an error. The log will name
+ * this process if the page is in use when the device is removed.
+ */
+static struct page *vmshm_mmap_page(struct vmshm_vnode *vnode,
+				    struct vm_fault *vmf)
 {
-	u64 offset = (u64)vmf->pgoff << PAGE_SHIFT;
 	struct vmshm_extent *extent;
+	struct page *page;
 
-	extent = vmshm_extent_find(&vnode->extents, offset);
-	if (extent)
+	page = vmshm_content_page(vnode, (u64)vmf->pgoff << PAGE_SHIFT,
+				  vmshm_compat_fault_can_retry(vmf), &extent);
+	if (!IS_ERR(page))
 		vmshm_extent_used_here(extent);
+	return page;
 }
 
 /* Whether the fault makes a private copy, or userfaultfd has left a marker */
@@ -197,9 +202,7 @@ static vm_fault_t vmshm_mmap_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 
 	vmshm_vnode_lock(vnode);
-	page = vmshm_content_page(vnode, (u64)vmf->pgoff << PAGE_SHIFT,
-				  vmshm_compat_fault_can_retry(vmf));
-	vmshm_mmap_note_user(vnode, vmf);
+	page = vmshm_mmap_page(vnode, vmf);
 	ret = IS_ERR(page) ? VM_FAULT_FALLBACK : vmshm_mmap_huge(vnode, vmf);
 	if (ret & VM_FAULT_FALLBACK) {
 		if (!IS_ERR(page))
@@ -269,9 +272,7 @@ static vm_fault_t vmshm_mmap_buffer_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 
 	vmshm_vnode_lock(vnode);
-	page = vmshm_content_page(vnode, offset,
-				  vmshm_compat_fault_can_retry(vmf));
-	vmshm_mmap_note_user(vnode, vmf);
+	page = vmshm_mmap_page(vnode, vmf);
 	if (!IS_ERR(page)) {
 		vmshm_mmap_around(vnode, vmf);
 	} else if (PTR_ERR(page) == -EFAULT) {

@@ -145,10 +145,10 @@ static int vmshm_wait_end(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 int vmshm_wait_on(struct vmshm_dev *vdev, struct vmshm_vnode *vnode, u64 offset,
 		  u32 expected, const struct vmshm_queue_deadline *deadline)
 {
-	struct vmshm_word word;
+	struct vmshm_word word = { .offset = offset };
 	int err;
 
-	err = vmshm_word_get(vdev, vnode, offset, &word);
+	err = vmshm_word_get(vdev, vnode, &word, 1);
 	if (err)
 		return err;
 	err = vmshm_wait_on_word(&word, expected, deadline, NULL);
@@ -175,11 +175,11 @@ static u32 vmshm_wait_count(u32 count)
 int vmshm_wait_wake(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		    u64 offset, u32 count)
 {
+	struct vmshm_word word = { .offset = offset };
 	struct vmshm_slot_wake wake;
-	struct vmshm_word word;
 	int ret;
 
-	ret = vmshm_word_get(vdev, vnode, offset, &word);
+	ret = vmshm_word_get(vdev, vnode, &word, 1);
 	if (ret)
 		return ret;
 	ret = vmshm_queue_wake_here(vdev->queue, &word, vmshm_wait_count(count),
@@ -244,21 +244,21 @@ static int vmshm_wait_after_wake(struct vmshm_word *word,
 long vmshm_wait_ioctl_wake_wait(struct vmshm_dev *vdev,
 				struct vmshm_vnode *vnode, void __user *arg)
 {
-	struct vmshm_word word, wake_word;
 	struct vmshm_ioc_wake_wait both;
+	struct vmshm_word words[2];
 	int err;
 
 	if (copy_from_user(&both, arg, sizeof(both)))
 		return -EFAULT;
-	err = vmshm_word_get(vdev, vnode, both.offset, &word);
+	words[0].offset = both.offset;
+	words[1].offset = both.wake;
+	/* At once: a task that waits for a pause must not have a page. */
+	err = vmshm_word_get(vdev, vnode, words, 2);
 	if (err)
 		return err;
-	err = vmshm_word_get(vdev, vnode, both.wake, &wake_word);
-	if (!err) {
-		err = vmshm_wait_after_wake(&word, &wake_word, &both);
-		put_page(wake_word.page);
-	}
-	put_page(word.page);
+	err = vmshm_wait_after_wake(&words[0], &words[1], &both);
+	put_page(words[1].page);
+	put_page(words[0].page);
 	return vmshm_wait_end(vdev, vnode, err);
 }
 

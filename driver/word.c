@@ -12,18 +12,20 @@
 #include "word.h"
 
 /**
- * vmshm_word_get() - find a word
+ * vmshm_word_get() - find words
  * @vdev: the device
  * @vnode: the object, or NULL: the file has none
- * @offset: bytes into the object
- * @word: the word; the caller puts its page
+ * @words: their offsets; the rest is filled in, and the caller puts the pages
+ * @count: the number of words, at most VMSHM_WORD_MAX
  *
  * Return: 0, or an error as <vmshm/ioctl.h> says.
  */
 int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
-		   u64 offset, struct vmshm_word *word)
+		   struct vmshm_word *words, unsigned int count)
 {
-	struct page *page;
+	struct vmshm_content_at at[VMSHM_WORD_MAX];
+	unsigned int i;
+	int err;
 
 	if (!vdev->slots)
 		return -EOPNOTSUPP;
@@ -31,17 +33,22 @@ int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
 		return -ENXIO;
 	if (READ_ONCE(vdev->gone))
 		return -ENODEV;
-	if (offset % sizeof(u32))
-		return -EINVAL;
-	page = vmshm_content_get_page(vnode, offset & PAGE_MASK, &word->place,
-				      NULL);
-	if (IS_ERR(page))
-		return PTR_ERR(page);
-	word->vnode = vnode;
-	word->offset = offset;
-	word->page = page;
-	word->place += offset_in_page(offset);
-	word->index = offset_in_page(offset) / sizeof(u32);
+	for (i = 0; i < count; i++) {
+		if (words[i].offset % sizeof(u32))
+			return -EINVAL;
+		at[i].offset = words[i].offset & PAGE_MASK;
+	}
+	err = vmshm_content_get_pages(vnode, at, count, NULL);
+	if (err)
+		return err;
+	for (i = 0; i < count; i++) {
+		struct vmshm_word *word = words + i;
+
+		word->vnode = vnode;
+		word->page = at[i].page;
+		word->place = at[i].place + offset_in_page(word->offset);
+		word->index = offset_in_page(word->offset) / sizeof(u32);
+	}
 	return 0;
 }
 

@@ -16,6 +16,9 @@ struct page;
 struct vmshm_dev;
 struct vmshm_vnode;
 
+/* Number of words that a call uses at most */
+#define VMSHM_WORD_MAX 2
+
 /**
  * struct vmshm_word - an aligned 32-bit word
  * @vnode: the object
@@ -59,7 +62,7 @@ struct vmshm_word_file {
 };
 
 int vmshm_word_get(struct vmshm_dev *vdev, struct vmshm_vnode *vnode,
-		   u64 offset, struct vmshm_word *word);
+		   struct vmshm_word *words, unsigned int count);
 u32 vmshm_word_read(const struct vmshm_word *word);
 u32 vmshm_word_exchange(struct vmshm_word *word, u32 old, u32 new);
 

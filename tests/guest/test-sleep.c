@@ -657,6 +657,7 @@ T_TEST(many_resets)
 }
 
 #define USERS 5
+#define RESETS 20
 
 /* Set while a test occupies a processor */
 static volatile int *occupied;
@@ -770,6 +771,37 @@ T_TEST(many_resets_in_use)
 		t_wait(pid[i]);
 	T_EQ(atoi(t_host("mapped_all")), mappings);
 	T_EQ(atoi(t_host("descriptors")), descriptors);
+}
+
+/*
+ * A task that waits for the end of a reset has no page, for which the reset
+ * would wait two seconds. The words are in two pages.
+ */
+T_TEST(resets_between_two_words)
+{
+	volatile unsigned int *words = words_map(words_name());
+	const char *busy = "a pipe or a transfer has a page";
+	int before = logged(busy), i;
+	pid_t pid[4];
+
+	stop = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	T_ASSERT(stop != MAP_FAILED);
+	words[0] = 1;
+	for (i = 0; i < 4; i++) {
+		pid[i] = t_fork();
+		if (pid[i])
+			continue;
+		while (!*stop)
+			T_ERRNO(wake_and_wait(1024, 1, 0, 0, -1), EAGAIN);
+		_exit(0);
+	}
+	for (i = 0; i < RESETS; i++)
+		reset_function();
+	*stop = 1;
+	for (i = 0; i < 4; i++)
+		t_wait(pid[i]);
+	T_EQ(logged(busy), before);
 }
 
 /*
