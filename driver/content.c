@@ -938,6 +938,9 @@ static void vmshm_content_explain_loss(struct vmshm_vnode *vnode, int err)
 	if (err == -EOWNERDEAD)
 		dev_warn(dev,
 			 "a word was held in a reset, which ended the hold: open the object again\n");
+	else if (err == -ENODEV)
+		dev_warn(dev,
+			 "the device was reset, but not by the kernel: open the object again\n");
 	else
 		dev_warn(dev,
 			 "an object was not found again after a sleep or a reset (error %d)\n",
@@ -1138,4 +1141,26 @@ void vmshm_content_restore(struct vmshm_dev *vdev)
 	if (vdev->mailboxes)
 		vmshm_request_list(vdev, &vmshm_content_search_ops, vdev);
 	vmshm_content_walk(vdev, vmshm_content_restore_found, NULL);
+}
+
+static void vmshm_content_lose_vnode(struct vmshm_vnode *vnode, void *unused)
+{
+	vmshm_vnode_lock(vnode);
+	if (vnode->handle || !list_empty(&vnode->extents)) {
+		/* The device does not know the handle any more. */
+		vnode->handle = 0;
+		vmshm_content_give_up(vnode, -ENODEV);
+	}
+	vmshm_vnode_unlock(vnode);
+}
+
+/**
+ * vmshm_content_lose_all() - give up all objects that are attached
+ * @vdev: a device whose vnodes are paused, or the system was asleep
+ *
+ * As for an object that vmshm_content_restore() does not find.
+ */
+void vmshm_content_lose_all(struct vmshm_dev *vdev)
+{
+	vmshm_content_walk(vdev, vmshm_content_lose_vnode, NULL);
 }

@@ -51,5 +51,6 @@ bool vmshm_content_idle(struct vmshm_dev *vdev);
 void vmshm_content_warn(struct vmshm_dev *vdev);
 bool vmshm_content_can_restore(struct vmshm_dev *vdev);
 void vmshm_content_restore(struct vmshm_dev *vdev);
+void vmshm_content_lose_all(struct vmshm_dev *vdev);
 
 #endif /* VMSHM_CONTENT_H */

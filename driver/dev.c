@@ -42,6 +42,7 @@ static void vmshm_dev_release(struct device *dev)
 	struct vmshm_dev *vdev = container_of(dev, struct vmshm_dev, dev);
 
 	iput(vdev->inode);
+	kfree(vdev->pci_state);
 	vmshm_recent_exit(vdev);
 	kfree(vdev->mailboxes);
 	vmshm_owners_free(vdev->owners);

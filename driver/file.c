@@ -209,6 +209,15 @@ static ssize_t vmshm_fs_copy(struct kiocb *iocb, size_t size,
 	return done;
 }
 
+/*
+ * If the kernel did not tell the driver of a reset, what was copied may have
+ * been lost. The object is gone then, or will be.
+ */
+static ssize_t vmshm_fs_copied(struct vmshm_vnode *vnode, ssize_t bytes)
+{
+	return bytes > 0 && vmshm_vnode_is_lost(vnode) ? -ENODEV : bytes;
+}
+
 static ssize_t vmshm_fs_file_read_iter(struct kiocb *iocb,
 				       struct iov_iter *iter)
 {
@@ -223,7 +232,8 @@ static ssize_t vmshm_fs_file_read_iter(struct kiocb *iocb,
 	if (iocb->ki_pos >= size)
 		return 0;
 	size = min_t(u64, iov_iter_count(iter), size - iocb->ki_pos);
-	return vmshm_fs_copy(iocb, size, iter, false);
+	return vmshm_fs_copied(vmshm_fs_inode_vnode(inode),
+			       vmshm_fs_copy(iocb, size, iter, false));
 }
 
 static int vmshm_fs_resize(struct inode *inode, loff_t size)
@@ -366,7 +376,7 @@ static ssize_t vmshm_fs_file_write_iter(struct kiocb *iocb,
 		ret = vmshm_fs_write_parts(iocb, iter);
 	inode_unlock(host);
 	inode_unlock(inode);
-	return ret;
+	return vmshm_fs_copied(vmshm_fs_inode_vnode(inode), ret);
 }
 
 static loff_t vmshm_fs_file_llseek(struct file *file, loff_t offset, int whence)

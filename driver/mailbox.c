@@ -40,6 +40,8 @@
  * @tag: tag of the last request of each mailbox
  * @done: where tasks wait for the completion of each mailbox
  * @irq: the interrupt, or 0: then tasks poll at each tick
+ * @epoch: EPOCH since the last reset that the driver knows
+ * @handles: number of handles since then
  */
 struct vmshm_mailboxes {
 	unsigned int count;
@@ -48,6 +50,8 @@ struct vmshm_mailboxes {
 	u32 tag[VMSHM_MAILBOXES_MAX];
 	wait_queue_head_t done[VMSHM_MAILBOXES_MAX];
 	unsigned int irq;
+	u32 epoch;
+	atomic_t handles;
 };
 
 static void __iomem *vmshm_mailbox_at(struct vmshm_dev *vdev, unsigned int n)
@@ -180,19 +184,52 @@ static int vmshm_mailbox_wait(struct vmshm_dev *vdev, unsigned int n, u32 epoch)
 	return 0;
 }
 
-/* Executes the request in the mailbox. */
-static int vmshm_mailbox_invoke(struct vmshm_dev *vdev, unsigned int n)
+/* Whether the device does not decode accesses to its memory */
+static bool vmshm_mailbox_is_silent(u32 epoch)
 {
-	u32 epoch = readl(vdev->memory + VMSHM_MEM_EPOCH);
+	return !epoch || epoch == U32_MAX;
+}
+
+/* Executes the request in the mailbox. */
+static int vmshm_mailbox_invoke(struct vmshm_dev *vdev, unsigned int n,
+				u32 epoch)
+{
 	u32 status;
 	int err;
 
+	/* A saved state that was loaded has a new epoch, and no handles. */
+	vmshm_mailboxes_lost(vdev);
+	if (vmshm_mailbox_is_silent(epoch))
+		return -EIO;
 	writel(n, vdev->regs + VMSHM_REG_DOORBELL);
 	err = vmshm_mailbox_wait(vdev, n, epoch);
 	if (err)
 		return err;
 	status = readl(vmshm_mailbox_at(vdev, n) + VMSHM_MB_RES_STATUS);
 	return vmshm_regs_errno(status);
+}
+
+/* The results in the mailbox are those of the request, if this succeeds. */
+static int vmshm_mailbox_check(struct vmshm_dev *vdev, u32 epoch)
+{
+	/* Results before EPOCH */
+	rmb();
+	return readl(vdev->memory + VMSHM_MEM_EPOCH) == epoch ? 0 : -EIO;
+}
+
+/* Counts the handle that the device has given or taken back. */
+static void vmshm_mailbox_count(struct vmshm_dev *vdev,
+				const struct vmshm_request *rq)
+{
+	atomic_t *handles = &vdev->mailboxes->handles;
+
+	if (rq->command == VMSHM_CMD_DETACH)
+		atomic_dec_if_positive(handles);
+	else if (rq->command == VMSHM_CMD_ATTACH ||
+		 rq->command == VMSHM_CMD_HOLD ||
+		 (rq->command == VMSHM_CMD_CREATE &&
+		  rq->flags & VMSHM_RQ_HOLD))
+		atomic_inc(handles);
 }
 
 static void vmshm_mailbox_attr(const u8 *attr, struct vmshm_stat *st)
@@ -234,15 +271,17 @@ int vmshm_mailbox_execute(struct vmshm_dev *vdev,
 	u8 attr[VMSHM_ATTR_SIZE] __aligned(8);
 	int n = vmshm_mailbox_get(vdev);
 	void __iomem *box;
+	u32 epoch;
 	int err;
 
 	if (n < 0)
 		return n;
+	epoch = readl(vdev->memory + VMSHM_MEM_EPOCH);
 	box = vmshm_mailbox_at(vdev, n);
 	err = vmshm_mailbox_put_names(box, rq);
 	if (!err) {
 		vmshm_mailbox_put_request(vdev, n, rq);
-		err = vmshm_mailbox_invoke(vdev, n);
+		err = vmshm_mailbox_invoke(vdev, n, epoch);
 	}
 	if (!err && reply) {
 		reply->resets = READ_ONCE(vdev->resets);
@@ -255,6 +294,10 @@ int vmshm_mailbox_execute(struct vmshm_dev *vdev,
 			reply->free = readq(box + VMSHM_MB_RES_FREE);
 		}
 	}
+	if (!err)
+		err = vmshm_mailbox_check(vdev, epoch);
+	if (!err)
+		vmshm_mailbox_count(vdev, rq);
 	vmshm_mailbox_put(vdev->mailboxes, n);
 	return err;
 }
@@ -297,22 +340,26 @@ static int vmshm_mailbox_list_parts(struct vmshm_dev *vdev, unsigned int n,
 	struct vmshm_request rq = { .command = VMSHM_CMD_LIST };
 	void __iomem *box = vmshm_mailbox_at(vdev, n);
 	unsigned int flags;
-	u32 count;
+	u32 count, epoch;
 	u64 next;
 	int err;
 
 	do {
+		epoch = readl(vdev->memory + VMSHM_MEM_EPOCH);
 		vmshm_mailbox_put_request(vdev, n, &rq);
-		err = vmshm_mailbox_invoke(vdev, n);
+		err = vmshm_mailbox_invoke(vdev, n, epoch);
 		if (err)
 			return err;
 		memcpy_fromio(data, box + VMSHM_MB_DATA, size);
 		count = readl(box + VMSHM_MB_RES_COUNT);
+		next = readq(box + VMSHM_MB_RES_NEXT);
+		err = vmshm_mailbox_check(vdev, epoch);
+		if (err)
+			return err;
 		/* Eviction of an inode may take a mailbox as well. */
 		flags = memalloc_nofs_save();
 		err = vmshm_mailbox_entries(data, size, count, ops, arg);
 		memalloc_nofs_restore(flags);
-		next = readq(box + VMSHM_MB_RES_NEXT);
 		if (!err && next &&
 		    (next <= rq.offset || next > VMSHM_MAILBOX_ENTRIES_MAX))
 			err = -EIO;
@@ -391,10 +438,52 @@ void vmshm_mailboxes_new(struct vmshm_dev *vdev, struct pci_dev *pdev)
 		return;
 	}
 	vdev->mailboxes = boxes;
+	vmshm_mailboxes_begin_epoch(vdev);
 	/* A reply that another driver has left is not the next reply. */
 	for (n = 0; n < boxes->count; n++)
 		boxes->tag[n] =
 			readl(vmshm_mailbox_at(vdev, n) + VMSHM_MB_RES_TAG);
+}
+
+/**
+ * vmshm_mailboxes_begin_epoch() - note that the driver knows of a reset
+ * @vdev: the device
+ */
+void vmshm_mailboxes_begin_epoch(struct vmshm_dev *vdev)
+{
+	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+
+	if (!boxes)
+		return;
+	WRITE_ONCE(boxes->epoch, readl(vdev->memory + VMSHM_MEM_EPOCH));
+	atomic_set(&boxes->handles, 0);
+}
+
+/**
+ * vmshm_mailboxes_lost() - whether the device was reset, and the driver does
+ *	not know it
+ * @vdev: the device
+ *
+ * A saved state that was loaded looks like a reset, but the device had no
+ * handle before. Nothing was lost, and the driver knows this reset from now on.
+ *
+ * Return: true if it was; false if it was not, or the device has no command
+ * memory.
+ */
+bool vmshm_mailboxes_lost(struct vmshm_dev *vdev)
+{
+	struct vmshm_mailboxes *boxes = vdev->mailboxes;
+	u32 epoch;
+
+	if (!boxes)
+		return false;
+	epoch = readl(vdev->memory + VMSHM_MEM_EPOCH);
+	if (epoch == READ_ONCE(boxes->epoch))
+		return false;
+	if (vmshm_mailbox_is_silent(epoch) || atomic_read(&boxes->handles))
+		return true;
+	WRITE_ONCE(boxes->epoch, epoch);
+	return false;
 }
 
 /**

@@ -20,6 +20,8 @@ int vmshm_mailbox_execute(struct vmshm_dev *vdev,
 int vmshm_mailbox_list(struct vmshm_dev *vdev, const struct vmshm_list_ops *ops,
 		       void *arg);
 void vmshm_mailboxes_new(struct vmshm_dev *vdev, struct pci_dev *pdev);
+void vmshm_mailboxes_begin_epoch(struct vmshm_dev *vdev);
+bool vmshm_mailboxes_lost(struct vmshm_dev *vdev);
 void vmshm_mailboxes_request_irq(struct vmshm_dev *vdev, struct pci_dev *pdev);
 void vmshm_mailboxes_stop(struct vmshm_dev *vdev);
 void vmshm_mailboxes_hurry(struct vmshm_dev *vdev);

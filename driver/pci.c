@@ -31,6 +31,7 @@
 #include "slot.h"
 #include "super.h"
 #include "vmshm.h"
+#include "watch.h"
 
 /* The BARs of 2010, which are required */
 #define VMSHM_PCI_BARS \
@@ -194,6 +195,8 @@ static void vmshm_pci_release_stale(struct vmshm_dev *vdev)
 	mutex_unlock(&vdev->lock);
 }
 
+static void vmshm_pci_found_reset(struct vmshm_dev *vdev);
+
 static int vmshm_pci_start(struct pci_dev *pdev)
 {
 	struct vmshm_dev *vdev;
@@ -222,9 +225,13 @@ static int vmshm_pci_start(struct pci_dev *pdev)
 	vmshm_pci_find_slots(vdev, pdev);
 	vmshm_mailboxes_request_irq(vdev, pdev);
 	pci_set_drvdata(pdev, vdev);
+	pci_save_state(pdev);
+	vdev->pci_state = pci_store_saved_state(pdev);
+	vmshm_watch_init(vdev, vmshm_pci_found_reset);
 	err = vmshm_dev_add(vdev);
 	if (err)
 		goto err_stop;
+	vmshm_watch_start(vdev);
 	return 0;
 
 err_stop:
@@ -271,6 +278,10 @@ static int vmshm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 static void vmshm_pci_remove(struct pci_dev *pdev)
 {
+	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
+
+	if (vdev)
+		vmshm_watch_stop(vdev);
 	vmshm_pci_stop(pdev);
 }
 
@@ -294,6 +305,7 @@ static void vmshm_pci_reset_prepare(struct pci_dev *pdev)
 
 	if (!vdev)
 		return;
+	vmshm_watch_stop(vdev);
 	if (vdev->arena) {
 		vmshm_reset_begin(vdev);
 		return;
@@ -331,12 +343,30 @@ static void vmshm_pci_reset_done(struct pci_dev *pdev)
 	struct vmshm_dev *vdev = pci_get_drvdata(pdev);
 	int err;
 
-	if (vdev && vmshm_pci_reset_restore(pdev, vdev))
+	if (vdev && vmshm_pci_reset_restore(pdev, vdev)) {
+		vmshm_watch_start(vdev);
 		return;
+	}
 	err = vmshm_pci_start(pdev);
 	if (err)
 		dev_err(&pdev->dev, "not usable after a reset (error %d)\n",
 			err);
+}
+
+/*
+ * The function was reset without a call of vmshm_pci_reset_prepare(). Its
+ * configuration, too, may have been reset.
+ */
+static void vmshm_pci_found_reset(struct vmshm_dev *vdev)
+{
+	struct pci_dev *pdev = to_pci_dev(vdev->dev.parent);
+
+	vmshm_reset_begin(vdev);
+	if (!vmshm_pci_answers(vdev) &&
+	    !pci_load_saved_state(pdev, vdev->pci_state))
+		pci_restore_state(pdev);
+	if (!vmshm_pci_reset_restore(pdev, vdev))
+		dev_err(&pdev->dev, "the device does not answer\n");
 }
 
 static const struct pci_error_handlers vmshm_pci_err_handlers = {
@@ -365,6 +395,7 @@ static int vmshm_pci_suspend(struct device *dev)
 			"a word is held, such as by a channel, which a sleep would end: close it first\n");
 		return -EBUSY;
 	}
+	vmshm_reset_expect(vdev);
 	return 0;
 }
 
@@ -410,9 +441,12 @@ static int __init vmshm_module_init(void)
 {
 	int err;
 
-	err = vmshm_orphan_init();
+	err = vmshm_watch_queue_new();
 	if (err)
 		return err;
+	err = vmshm_orphan_init();
+	if (err)
+		goto err_watch;
 	err = vmshm_dev_init();
 	if (err)
 		goto err_orphan;
@@ -431,6 +465,8 @@ err_dev:
 	vmshm_dev_exit();
 err_orphan:
 	vmshm_orphan_exit();
+err_watch:
+	vmshm_watch_queue_free();
 	return err;
 }
 module_init(vmshm_module_init);
@@ -443,6 +479,7 @@ static void __exit vmshm_module_exit(void)
 	/* vmshm_orphan_exit() may release the last device. */
 	vmshm_orphan_exit();
 	vmshm_dev_exit();
+	vmshm_watch_queue_free();
 }
 module_exit(vmshm_module_exit);
 

@@ -51,6 +51,15 @@ static void vmshm_reset_wait_for_pages(struct vmshm_dev *vdev)
 }
 
 /**
+ * vmshm_reset_expect() - note whether the device was reset already
+ * @vdev: a device that will be reset, or sleep
+ */
+void vmshm_reset_expect(struct vmshm_dev *vdev)
+{
+	vdev->surprised = vmshm_mailboxes_lost(vdev);
+}
+
+/**
  * vmshm_reset_begin() - pause all use of a device that will be reset
  * @vdev: a device with an arena
  *
@@ -60,6 +69,7 @@ void vmshm_reset_begin(struct vmshm_dev *vdev)
 {
 	unsigned long end = jiffies + VMSHM_RESET_COMMANDS;
 
+	vmshm_reset_expect(vdev);
 	vmshm_pause_set(vdev, VMSHM_PAUSE_VNODES);
 	vmshm_content_pause(vdev, end);
 	vmshm_reset_wait_for_pages(vdev);
@@ -79,6 +89,9 @@ void vmshm_reset_begin(struct vmshm_dev *vdev)
 /**
  * vmshm_reset_restore() - attach all objects again: the device was reset
  * @vdev: a device with an arena, paused; or the system was asleep
+ *
+ * If nothing was paused at a reset, stores to the objects may have been lost.
+ * All of them are gone then.
  */
 void vmshm_reset_restore(struct vmshm_dev *vdev)
 {
@@ -90,7 +103,11 @@ void vmshm_reset_restore(struct vmshm_dev *vdev)
 	WRITE_ONCE(vdev->resets, vdev->resets + 1);
 	vmshm_regs_release(vdev);
 	mutex_unlock(&vdev->lock);
-	vmshm_content_restore(vdev);
+	vmshm_mailboxes_begin_epoch(vdev);
+	if (vdev->surprised)
+		vmshm_content_lose_all(vdev);
+	else
+		vmshm_content_restore(vdev);
 	if (vdev->slots)
 		vmshm_ioctl_restore(vdev);
 }

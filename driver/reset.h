@@ -7,6 +7,7 @@
 
 struct vmshm_dev;
 
+void vmshm_reset_expect(struct vmshm_dev *vdev);
 void vmshm_reset_begin(struct vmshm_dev *vdev);
 void vmshm_reset_restore(struct vmshm_dev *vdev);
 void vmshm_reset_end(struct vmshm_dev *vdev);

@@ -16,6 +16,7 @@
 #include <linux/workqueue.h>
 
 struct inode;
+struct pci_saved_state;
 struct task_struct;
 struct vmshm_arena;
 struct vmshm_buffer;
@@ -60,6 +61,10 @@ enum vmshm_pause {
  * @pauser: the task that resets
  * @pause_ends: where tasks wait for the end of the pause
  * @hurry: the pause does not wait for a host that is slow
+ * @pci_state: the configuration of the PCI function
+ * @watch: looks for a reset of which the kernel has not told the driver
+ * @watch_found: is called if there was one
+ * @surprised: there was such a reset before that which is in progress
  * @resets: counts resets of the device; a handle is valid until the next one
  * @gone: the PCI function no longer belongs to the driver
  * @buffer: the object that BAR1 shows, or NULL
@@ -99,6 +104,10 @@ struct vmshm_dev {
 	struct task_struct *pauser;
 	wait_queue_head_t pause_ends;
 	bool hurry;
+	struct pci_saved_state *pci_state;
+	struct delayed_work watch;
+	void (*watch_found)(struct vmshm_dev *vdev);
+	bool surprised;
 	unsigned int resets;
 
 	/** @lock: protects the registers, @gone and @buffer */

@@ -15,6 +15,7 @@
 
 #include "anon.h"
 #include "extent.h"
+#include "mailbox.h"
 #include "pause.h"
 #include "vmshm.h"
 #include "vnode.h"
@@ -67,6 +68,24 @@ bool vmshm_vnode_trylock(struct vmshm_vnode *vnode)
 void vmshm_vnode_unlock(struct vmshm_vnode *vnode)
 {
 	mutex_unlock(&vnode->lock);
+}
+
+/**
+ * vmshm_vnode_is_lost() - whether the pages may not be those of the object
+ * @vnode: a vnode
+ *
+ * Return: true if the vnode is gone, or will be: the device was reset, and the
+ * driver does not know it yet.
+ */
+bool vmshm_vnode_is_lost(struct vmshm_vnode *vnode)
+{
+	bool lost;
+
+	/* A reset that the driver knows does not happen with the lock taken. */
+	vmshm_vnode_lock(vnode);
+	lost = vnode->gone || vmshm_mailboxes_lost(vnode->vdev);
+	vmshm_vnode_unlock(vnode);
+	return lost;
 }
 
 /* As vmshm_vnode_lookup(), but the vnode is in no list yet. */

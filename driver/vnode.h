@@ -94,6 +94,7 @@ void vmshm_vnode_get(struct vmshm_vnode *vnode);
 void vmshm_vnode_lock(struct vmshm_vnode *vnode);
 bool vmshm_vnode_trylock(struct vmshm_vnode *vnode);
 void vmshm_vnode_unlock(struct vmshm_vnode *vnode);
+bool vmshm_vnode_is_lost(struct vmshm_vnode *vnode);
 void vmshm_vnode_put(struct vmshm_vnode *vnode);
 void vmshm_vnode_set_fresh(struct vmshm_vnode *vnode);
 bool vmshm_vnode_take_fresh(struct vmshm_vnode *vnode);
