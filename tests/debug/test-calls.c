@@ -4,15 +4,17 @@
  * file operations and futex(2), right and wrong ones. The kernel has to live,
  * with no complaint, and to serve root afterwards. The seed is printed; T_SEED
  * sets it. The kernel itself warns in add_pages() if it has no memory for
- * struct pages.
+ * struct pages, and prints its memory when it ends a process or cannot allocate
+ * several pages.
  *
  * qemu plain: files
  * qemu futex: files
  * driver futex: futex=1
  * longer: 15
- * expect-log: -12$|No memory|out of memory
+ * expect-log: -12$|No memory|[Oo]ut of memory
  * expect-trace: vmalloc error: size
  * expect-trace: WARNING: .* at arch/x86/mm/init_64.c:.* add_pages
+ * expect-trace: invoked oom-killer|page allocation failure
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,6 +31,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -67,7 +70,8 @@ struct caller {
 	long done;
 };
 
-static struct caller callers[THREADS];
+/* Shared: after the OOM killer, another process makes the rest of the calls. */
+static struct caller *callers;
 /* The number of calls of each of them */
 static long each;
 static __thread sigjmp_buf jump;
@@ -507,14 +511,43 @@ static void allocations_succeed(void)
 	put("fail_page_alloc", "probability", "0");
 }
 
+/* In a process of its own: makes the calls that are left. */
+static pid_t begin_calls(void)
+{
+	pid_t pid;
+	int i, j;
+
+	T_EQ(pipe(progress), 0);
+	T_EQ(pthread_barrier_init(&all_exist, NULL, THREADS), 0);
+	pid = t_fork();
+	if (pid) {
+		close(progress[1]);
+		return pid;
+	}
+	kernfile_put("/proc/self/oom_score_adj", "0");
+	T_EQ(setgid(NOBODY), 0);
+	T_EQ(setuid(NOBODY), 0);
+	for (i = 0; i < THREADS; i++) {
+		struct caller *c = &callers[i];
+
+		memset(c->map, 0, sizeof(c->map));
+		for (j = 0; j < FILES; j++)
+			c->file[j] = -1;
+		T_EQ(pthread_create(&c->thread, NULL, call, c), 0);
+	}
+	for (i = 0; i < THREADS; i++)
+		T_EQ(pthread_join(callers[i].thread, NULL), 0);
+	_exit(0);
+}
+
 /* begun: called with the process that makes the calls */
-static void make_calls(long count, void (*begun)(pid_t pid))
+static void make_calls(long count, void (*begun)(pid_t pid), int may_be_killed)
 {
 	struct sigaction sa = { .sa_handler = on_fault };
 	uint64_t start = seed();
+	int i, status, killed = 0;
 	pid_t pid;
 	char byte;
-	int i, j;
 
 	/* A host that runs out of memory is not tested here. */
 	fs_private();
@@ -533,35 +566,30 @@ static void make_calls(long count, void (*begun)(pid_t pid))
 	}
 	t_note("%ld calls, seed %#llx", count, (unsigned long long)start);
 	each = count / THREADS;
+	callers = mmap(NULL, THREADS * sizeof(*callers), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	T_ASSERT(callers != MAP_FAILED);
+	for (i = 0; i < THREADS; i++)
+		callers[i].state = start * (i + 1) | 1;
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	T_EQ(pipe(progress), 0);
-	T_EQ(pthread_barrier_init(&all_exist, NULL, THREADS), 0);
-	pid = t_fork();
-	if (!pid) {
-		T_EQ(setgid(NOBODY), 0);
-		T_EQ(setuid(NOBODY), 0);
-		for (i = 0; i < THREADS; i++) {
-			struct caller *c = &callers[i];
-
-			c->state = start * (i + 1) | 1;
-			for (j = 0; j < FILES; j++)
-				c->file[j] = -1;
-			T_EQ(pthread_create(&c->thread, NULL, call, c), 0);
+	do {
+		pid = begin_calls();
+		while (read(progress[0], &byte, 1) == 1) {
+			t_note("%ld %% of the calls",
+			       callers->done * 100 / each);
+			if (begun)
+				begun(pid);
+			begun = NULL;
 		}
-		for (i = 0; i < THREADS; i++)
-			T_EQ(pthread_join(callers[i].thread, NULL), 0);
-		_exit(0);
-	}
-	close(progress[1]);
-	for (j = 0; read(progress[0], &byte, 1) == 1; j++) {
-		t_note("%d %% of the calls", j * 5);
-		if (!j && begun)
-			begun(pid);
-	}
-	t_wait(pid);
+		close(progress[0]);
+		T_EQ(waitpid(pid, &status, 0), pid);
+	} while (may_be_killed && status == SIGKILL && ++killed);
+	T_EQ(status, 0);
+	if (killed)
+		t_note("the process was killed %d times", killed);
 }
 
 /* The kernel may warn that it has no memory; see the top of this file. */
@@ -592,7 +620,7 @@ T_TEST(of_an_unprivileged_user)
 
 	if (fd >= 0 && read(fd, &futex, 1) == 1)
 		close(fd);
-	make_calls(futex == 'Y' ? CALLS / 50 : CALLS, NULL);
+	make_calls(futex == 'Y' ? CALLS / 50 : CALLS, NULL, 0);
 	root_is_served();
 }
 
@@ -601,7 +629,106 @@ T_TEST(while_allocations_fail)
 	if (access("/sys/kernel/debug/failslab", F_OK))
 		t_skip("the kernel cannot inject failures");
 	warnings_do_not_panic();
-	make_calls(CALLS / 50, allocations_fail);
+	make_calls(CALLS / 50, allocations_fail, 0);
 	allocations_succeed();
+	root_is_served();
+}
+
+/* In kB: free memory with which the memory is full, and before the calls */
+#define FULL 2048
+#define SOME (32 * 1024)
+/* The kernel's own reserve; its default can be more than what is left */
+#define RESERVED "1024"
+#define MIN_FREE "/proc/sys/vm/min_free_kbytes"
+/* Bytes that are taken at once, and the number of times in a round */
+#define STEP (256 << 10)
+#define STEPS 1000
+
+/* The number of times that the memory was full */
+static volatile long *times_full;
+
+static long free_memory(void)
+{
+	return kernfile_number("/proc/meminfo", "MemFree: %ld");
+}
+
+/* Leaves little memory, so that it is soon full. The file has the rest. */
+static int take_most(void)
+{
+	int fd = memfd_create("most", MFD_CLOEXEC);
+	long left, at = 0;
+
+	T_ASSERT(fd >= 0);
+	for (; (left = free_memory() - SOME) > 0; at += left * 1024)
+		T_EQ(fallocate(fd, 0, at, left * 1024), 0);
+	return fd;
+}
+
+/* Keeps the memory full for some time. Then all of it is free again. */
+static void fill(void)
+{
+	static void *piece[STEPS];
+	int i, count = 0;
+
+	for (i = 0; i < STEPS; i++) {
+		if (free_memory() <= FULL) {
+			++*times_full;
+			sched_yield();
+			continue;
+		}
+		piece[count] = mmap(NULL, STEP, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		T_ASSERT(piece[count] != MAP_FAILED);
+		madvise(piece[count++], STEP, MADV_POPULATE_WRITE);
+	}
+	while (count)
+		T_EQ(munmap(piece[--count], STEP), 0);
+}
+
+static pid_t filler;
+
+/* The OOM killer ends the process that fills before any other one. */
+static void keep_full(pid_t pid)
+{
+	(void)pid;
+	filler = t_fork();
+	while (!filler) {
+		pid_t child = t_fork();
+		int status;
+
+		if (!child) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			kernfile_put("/proc/self/oom_score_adj", "1000");
+			for (;;)
+				fill();
+		}
+		T_EQ(waitpid(child, &status, 0), child);
+		T_EQ(status, SIGKILL);
+		++*times_full;
+	}
+}
+
+T_TEST(while_memory_is_full)
+{
+	char reserved[24];
+	int most;
+
+	snprintf(reserved, sizeof(reserved), "%ld",
+		 kernfile_number(MIN_FREE, "%ld"));
+	times_full = mmap(NULL, sizeof(*times_full), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	T_ASSERT(times_full != MAP_FAILED);
+	warnings_do_not_panic();
+	kernfile_put("/proc/sys/vm/oom_dump_tasks", "0");
+	kernfile_put("/proc/self/oom_score_adj", "-1000");
+	kernfile_put(MIN_FREE, RESERVED);
+	most = take_most();
+	make_calls(CALLS / 50, keep_full, 1);
+	T_EQ(kill(filler, SIGKILL), 0);
+	T_EQ(waitpid(filler, NULL, 0), filler);
+	close(most);
+	kernfile_put(MIN_FREE, reserved);
+	t_note("the memory was full %ld times", *times_full);
+	T_ASSERT(*times_full);
 	root_is_served();
 }
