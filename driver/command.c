@@ -35,15 +35,20 @@ static int vmshm_request_execute(struct vmshm_dev *vdev,
 				 const struct vmshm_request *rq,
 				 struct vmshm_reply *reply)
 {
+	u64 asked = atomic64_inc_return(&vdev->asked);
 	int err;
 
 	if (vmshm_request_changes(rq->command))
 		atomic_inc(&vdev->changes);
-	if (vdev->mailboxes)
-		return vmshm_mailbox_execute(vdev, rq, reply);
-	vmshm_regs_lock(vdev);
-	err = vmshm_regs_execute(vdev, rq, reply);
-	mutex_unlock(&vdev->lock);
+	if (vdev->mailboxes) {
+		err = vmshm_mailbox_execute(vdev, rq, reply);
+	} else {
+		vmshm_regs_lock(vdev);
+		err = vmshm_regs_execute(vdev, rq, reply);
+		mutex_unlock(&vdev->lock);
+	}
+	if (!err && reply)
+		reply->st.asked = asked;
 	return err;
 }
 

@@ -716,7 +716,7 @@ static int vmshm_content_try_resize(struct vmshm_vnode *vnode, u64 size,
 					   vmshm_vnode_any_handle(vnode), size,
 					   st);
 	if (!err) {
-		vnode->size = st->size;
+		vmshm_vnode_record(vnode, st);
 		vmshm_content_cut(vnode);
 	}
 	if (!vmshm_content_used(vnode))
@@ -765,7 +765,7 @@ static int vmshm_content_try_setattr(struct vmshm_vnode *vnode,
 					    vmshm_vnode_any_handle(vnode), attr,
 					    st);
 	if (!err)
-		vnode->size = st->size;
+		vmshm_vnode_record(vnode, st);
 	if (!vmshm_content_used(vnode))
 		vmshm_content_detach(vnode);
 	return err;
@@ -814,7 +814,7 @@ int vmshm_content_allocate(struct vmshm_vnode *vnode, u64 offset, u64 length,
 					     vmshm_vnode_any_handle(vnode),
 					     offset, length, st);
 	if (!err)
-		vnode->size = st->size;
+		vmshm_vnode_record(vnode, st);
 	vmshm_vnode_unlock(vnode);
 	return err;
 }

@@ -30,12 +30,9 @@ static void vmshm_fs_inode_owner(struct inode *inode,
 		*gid = vsb->gid;
 }
 
-/**
- * vmshm_fs_inode_update() - take over the attributes that the device reports
- * @inode: a file
- * @st: the report
- */
-void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
+/* The vnode is locked, so that an older report does not come later. */
+static void vmshm_fs_inode_set_attr(struct inode *inode,
+				    const struct vmshm_stat *st)
 {
 	struct vmshm_fs_sb *vsb = vmshm_fs_sb(inode->i_sb);
 	struct inode *host = inode->i_mapping->host;
@@ -57,6 +54,20 @@ void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
 	spin_lock(&host->i_lock);
 	i_size_write(host, st->size);
 	spin_unlock(&host->i_lock);
+}
+
+/**
+ * vmshm_fs_inode_update() - take over the attributes that the device reports
+ * @inode: a file
+ * @st: the report; if there is a newer one by now, that one is used
+ */
+void vmshm_fs_inode_update(struct inode *inode, const struct vmshm_stat *st)
+{
+	struct vmshm_vnode *vnode = vmshm_fs_inode_vnode(inode);
+
+	vmshm_vnode_lock(vnode);
+	vmshm_fs_inode_set_attr(inode, vmshm_vnode_latest(vnode, st));
+	vmshm_vnode_unlock(vnode);
 }
 
 /**

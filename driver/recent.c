@@ -40,12 +40,14 @@ struct vmshm_recent_entry {
  * @tgid: the process that lists
  * @until: the end of validity; jiffies
  * @changes: vdev->changes when the listing began
+ * @asked: vdev->asked when the listing began
  * @table: the entries that were not used yet
  */
 struct vmshm_recent {
 	pid_t tgid;
 	unsigned long until;
 	int changes;
+	u64 asked;
 	DECLARE_HASHTABLE(table, 10);
 };
 
@@ -84,6 +86,7 @@ struct vmshm_recent *vmshm_recent_new(struct vmshm_dev *vdev)
 		return NULL;
 	recent->tgid = current->tgid;
 	recent->changes = atomic_read(&vdev->changes);
+	recent->asked = atomic64_inc_return(&vdev->asked);
 	hash_init(recent->table);
 	return recent;
 }
@@ -108,6 +111,7 @@ void vmshm_recent_add(struct vmshm_recent *recent, const char *name,
 	if (!entry)
 		return;
 	entry->st = *st;
+	entry->st.asked = recent->asked;
 	memcpy(entry->name, name, size);
 	hash_add(recent->table, &entry->node, vmshm_recent_hash(name));
 }

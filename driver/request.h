@@ -18,6 +18,7 @@
  * @mode: permission bits
  * @uid: owner on the host
  * @gid: group on the host
+ * @asked: vdev->asked when the device was asked
  */
 struct vmshm_stat {
 	u64 ident;
@@ -28,6 +29,7 @@ struct vmshm_stat {
 	u32 mode;
 	u32 uid;
 	u32 gid;
+	u64 asked;
 };
 
 /**

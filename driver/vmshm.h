@@ -69,6 +69,7 @@ enum vmshm_pause {
  * @gone: the PCI function no longer belongs to the driver
  * @buffer: the object that BAR1 shows, or NULL
  * @changes: counts commands of the driver that change objects
+ * @asked: counts commands and answers, so that answers have an order
  * @recent: attributes that a listing has read, or NULL
  * @recent_work: frees @recent when it has expired
  * @vnodes: struct vmshm_vnode by identity
@@ -120,6 +121,7 @@ struct vmshm_dev {
 	struct vmshm_recent *recent;
 	struct delayed_work recent_work;
 	atomic_t changes;
+	atomic64_t asked;
 
 	/** @names_lock: held while names are removed, renamed or replaced */
 	struct mutex names_lock;

@@ -377,6 +377,9 @@ static int vmshm_vnode_request_handle(struct vmshm_vnode *vnode, u32 handle,
 	if (err)
 		return err;
 	vnode->handle = reply.handle;
+	/* Registers do not report the attributes of an attached object. */
+	if (reply.has_attr)
+		vmshm_vnode_record(vnode, &reply.st);
 	vnode->size = reply.st.size;
 	vnode->seen = reply.st;
 	vnode->has_seen = reply.has_attr;
@@ -473,6 +476,39 @@ void vmshm_vnode_put_handle(struct vmshm_vnode *vnode)
 }
 
 /**
+ * vmshm_vnode_record() - record a report of a command that was executed with
+ *	the lock
+ * @vnode: a vnode, locked since before the command
+ * @st: the report
+ *
+ * Such reports are in the order of their commands.
+ */
+void vmshm_vnode_record(struct vmshm_vnode *vnode, const struct vmshm_stat *st)
+{
+	lockdep_assert_held(&vnode->lock);
+	vnode->size = st->size;
+	vnode->latest = *st;
+	vnode->latest_at = atomic64_inc_return(&vnode->vdev->asked);
+}
+
+/**
+ * vmshm_vnode_latest() - the newest of a report and those recorded
+ * @vnode: a vnode, locked
+ * @st: a report, of a command that may have been executed without the lock; it
+ *	loses if another one was recorded after the device was asked
+ *
+ * Return: the report to use, valid while the lock is held.
+ */
+const struct vmshm_stat *vmshm_vnode_latest(struct vmshm_vnode *vnode,
+					    const struct vmshm_stat *st)
+{
+	lockdep_assert_held(&vnode->lock);
+	if (st->asked > vnode->latest_at && st->asked > vnode->latest.asked)
+		vnode->latest = *st;
+	return &vnode->latest;
+}
+
+/**
  * vmshm_vnode_refresh() - ask the device about a locked vnode
  * @vnode: a vnode, locked; its size is updated
  * @st: the answer
@@ -493,7 +529,7 @@ int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st)
 	if (!err && st->ident != vnode->ident)
 		err = -ESTALE;
 	if (!err)
-		vnode->size = st->size;
+		vmshm_vnode_record(vnode, st);
 	return err;
 }
 
@@ -537,8 +573,10 @@ int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,
 	/* After a system sleep, the object may need a new vnode. */
 	if (!err && (vnode->gone || st->ident != vnode->ident))
 		err = -ESTALE;
-	if (!err)
+	if (!err) {
 		strscpy(vnode->name, name, sizeof(vnode->name));
+		vmshm_vnode_record(vnode, st);
+	}
 	vmshm_vnode_unlock(vnode);
 	return err;
 }

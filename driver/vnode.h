@@ -45,6 +45,8 @@ struct vmshm_dev;
  *	the next call has to report it
  * @seen: the object, as the device reported it with @extents or @handle; valid
  *	if @has_seen
+ * @latest: the newest report about the object
+ * @latest_at: vdev->asked when vmshm_vnode_record() was called last
  * @fresh_for: the task for which the attributes of the inode are fresh
  * @fresh_call: the system call for which the attributes are fresh
  * @fresh_until: the time until which the attributes are fresh; jiffies
@@ -81,6 +83,8 @@ struct vmshm_vnode {
 	bool lost;
 	struct vmshm_stat seen;
 	bool has_seen;
+	struct vmshm_stat latest;
+	u64 latest_at;
 	struct task_struct *fresh_for;
 	int fresh_call;
 	unsigned long fresh_until;
@@ -106,6 +110,9 @@ int vmshm_vnode_get_writable(struct vmshm_vnode *vnode);
 void vmshm_vnode_give_handle(struct vmshm_vnode *vnode,
 			     const struct vmshm_reply *reply);
 void vmshm_vnode_put_handle(struct vmshm_vnode *vnode);
+void vmshm_vnode_record(struct vmshm_vnode *vnode, const struct vmshm_stat *st);
+const struct vmshm_stat *vmshm_vnode_latest(struct vmshm_vnode *vnode,
+					    const struct vmshm_stat *st);
 int vmshm_vnode_refresh(struct vmshm_vnode *vnode, struct vmshm_stat *st);
 int vmshm_vnode_stat(struct vmshm_vnode *vnode, struct vmshm_stat *st);
 int vmshm_vnode_stat_name(struct vmshm_vnode *vnode, const char *name,

@@ -134,6 +134,57 @@ T_TEST(two_append)
 	T_EQ(st.st_size, 2 * 300 * 64);
 }
 
+/* Asks for the attributes, until the parent ends it. The size never shrinks. */
+static void look(const char *path, int fd)
+{
+	struct stat st;
+	long last = 0;
+	int i;
+
+	for (i = 0;; i++) {
+		T_EQ(i % 2 ? stat(path, &st) : fstat(fd, &st), 0);
+		T_ASSERT(st.st_size >= last);
+		last = st.st_size;
+	}
+}
+
+/*
+ * A task can be interrupted between the answer of the device and its use. It
+ * must not set an old size then: the next append would be at that place.
+ */
+T_TEST(appends_beside_calls_that_look)
+{
+	const char *name = fs_new("a", 0);
+	int fd, i, status, lines = 6000 / t_slower();
+	const char *path = in_shm(name);
+	pid_t pid[6];
+	long line[8];
+
+	fs_mount(CREATE);
+	fd = fs_open(name, O_RDWR | O_APPEND);
+	for (i = 0; i < 6; i++) {
+		pid[i] = t_fork();
+		if (pid[i] == 0)
+			look(path, fd);
+	}
+	for (i = 0; i < lines; i++) {
+		memset(line, 0, sizeof(line));
+		line[0] = i;
+		T_EQ(write(fd, line, sizeof(line)), (int)sizeof(line));
+	}
+	for (i = 0; i < 6; i++) {
+		T_EQ(waitpid(pid[i], &status, WNOHANG), 0);
+		kill(pid[i], SIGKILL);
+		waitpid(pid[i], &status, 0);
+	}
+	for (i = 0; i < lines; i++) {
+		T_EQ(pread(fd, line, sizeof(line), i * sizeof(line)),
+		     (int)sizeof(line));
+		T_EQ(line[0], i);
+	}
+	T_EQ(fs_number("size", name), (long)(lines * sizeof(line)));
+}
+
 /* A failed write behaves as on tmpfs. */
 T_TEST(a_write_that_fails_changes_nothing)
 {
