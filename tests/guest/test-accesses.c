@@ -330,7 +330,8 @@ T_TEST(of_a_long_list)
 	with_objects(names);
 	count = accesses(op_list_attributes, 1);
 	T_EQ(listed, names);
-	fprintf(stderr, "accesses: %d names with attributes %ld\n", names, count);
+	fprintf(stderr, "accesses: %d names with attributes %ld\n", names,
+		count);
 	if (count > names / 20)
 		t_fail("%d names with attributes cost %ld accesses", names,
 		       count);
